@@ -1,0 +1,38 @@
+/** Every operation of the API in one table, and the types that follow from it. */
+
+import type { z } from 'zod';
+import type { RouteDefinition } from './define.ts';
+import { imageRoutes } from './images.ts';
+import { networkRoutes, poolRoutes } from './networks.ts';
+import { operationRoutes } from './operations.ts';
+import { authRoutes, systemRoutes } from './system.ts';
+import { vmRoutes } from './vms.ts';
+
+export const api = { ...systemRoutes, ...authRoutes, ...operationRoutes, ...vmRoutes, ...imageRoutes, ...networkRoutes, ...poolRoutes };
+
+export type Api = typeof api;
+export type ApiKey = keyof Api;
+
+type Member<Route, Name extends string> = Route extends { readonly [Key in Name]: infer Value } ? Value : undefined;
+type SentBy<Schema> = Schema extends z.ZodType ? z.input<Schema> : undefined;
+type ReadAs<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
+
+/** What a caller of the API sends. */
+export type SentParams<Key extends ApiKey> = SentBy<Member<Api[Key], 'params'>>;
+export type SentQuery<Key extends ApiKey> = SentBy<Member<Api[Key], 'query'>>;
+export type SentBody<Key extends ApiKey> = SentBy<Member<Api[Key], 'body'>>;
+
+/** What a handler gets after validation. */
+export type ParsedParams<Key extends ApiKey> = ReadAs<Member<Api[Key], 'params'>>;
+export type ParsedQuery<Key extends ApiKey> = ReadAs<Member<Api[Key], 'query'>>;
+export type ParsedBody<Key extends ApiKey> = ReadAs<Member<Api[Key], 'body'>>;
+
+/** What a handler answers and a caller gets. */
+export type Answer<Key extends ApiKey> = ReadAs<Member<Api[Key], 'response'>>;
+
+/** The table with its precise types forgotten, for loops over all routes. */
+export function allRoutes(): readonly (readonly [ApiKey, RouteDefinition])[] {
+  return Object.keys(api)
+    .filter((key): key is ApiKey => key in api)
+    .map((key) => [key, api[key]] as const);
+}

@@ -1,0 +1,56 @@
+/** How an API operation is declared: one record per operation with method, path, permission and zod schemas.
+ *  The same record gives validation, OpenAPI, the typed client and the permission matrix. */
+
+import { z } from 'zod';
+import type { Permission } from './permissions.ts';
+
+type Method = 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
+
+/** `GET /vms/{id}`: method and path below `/api/v1`; parameters in braces. */
+export type RouteKey = `${Method} /${string}`;
+
+/** Which object the permission is asked for; `param` names the path parameter that holds its id. */
+export interface ObjectSource {
+  readonly type: 'vm' | 'image' | 'network' | 'pool' | 'operation' | 'trash' | 'session' | 'upload' | 'host';
+  readonly param: string;
+}
+
+interface RouteBase {
+  readonly summary: string;
+  readonly object?: ObjectSource;
+  readonly params?: z.ZodObject;
+  readonly query?: z.ZodObject;
+  readonly body?: z.ZodType;
+  /** Schema of the success answer's JSON. Absent = no body (204). */
+  readonly response?: z.ZodType;
+  /** 200 unless said; 202 = an operation is answered. */
+  readonly status?: 200 | 201 | 202 | 204;
+  /** The answer or request is not JSON: `bytes` (with content type), `stream` (SSE), `websocket`, `upload` (raw request body). */
+  readonly raw?: 'bytes' | 'stream' | 'websocket' | 'upload';
+  /** Largest accepted JSON body, default 256 KiB. */
+  readonly maxBodyBytes?: number;
+}
+
+/** An operation of the API. Exactly one of `permission` and `public` (with the reason) is given. */
+export type RouteDefinition = RouteBase &
+  ({ readonly permission: Permission; readonly public?: never } | { readonly public: string; readonly permission?: never });
+
+export type RouteTable = Readonly<Record<RouteKey, RouteDefinition>>;
+
+/** Declares the operations of one slice. */
+export function defineRoutes<const Table extends RouteTable>(table: Table): Table {
+  return table;
+}
+
+/** A page of a list: `next` is the cursor for the following page or null at the end. */
+export function pageOf<Item extends z.ZodType>(item: Item) {
+  return z.object({ items: z.array(item), next: z.string().nullable(), total: z.int().nonnegative() });
+}
+
+/** Query fields that every list has. */
+export const pageQuery = {
+  limit: z.coerce.number().int().min(1).max(1000).default(1000).describe('how many at most'),
+  cursor: z.string().max(200).optional().describe('`next` of the page before'),
+};
+
+export const idParam = (what: string) => z.object({ id: z.string().min(1).max(256).describe(what) });

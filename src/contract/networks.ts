@@ -1,0 +1,44 @@
+/** Networks and storage pools that libvirt knows. */
+
+import { z } from 'zod';
+import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
+
+export const networkSchema = z.object({
+  id: z.string().describe('UUID; for a bridge of the host its name'),
+  name: z.string(),
+  state: z.enum(['active', 'inactive', 'unknown']),
+  kind: z.enum(['nat', 'route', 'isolated', 'open', 'bridge', 'other', 'host_bridge']).describe('host_bridge = a bridge of the host that NICs can attach to'),
+  bridge: z.string().nullable(),
+  addresses: z.array(z.object({ address: z.string(), prefix: z.int(), dhcp: z.boolean() })),
+  autostart: z.boolean(),
+  managed: z.boolean(),
+  leases: z.array(z.object({ mac: z.string(), address: z.string(), hostname: z.string().nullable(), expiresAt: z.string().nullable() })),
+  usedBy: z.array(z.object({ vmId: z.string(), name: z.string() })),
+});
+export type Network = z.infer<typeof networkSchema>;
+
+export const poolSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  state: z.enum(['active', 'inactive', 'building', 'degraded', 'unknown']),
+  kind: z.string().describe('dir, logical, zfs, …'),
+  path: z.string().nullable(),
+  capacityBytes: z.number().nullable(),
+  allocatedBytes: z.number().nullable(),
+  availableBytes: z.number().nullable(),
+  autostart: z.boolean(),
+  managed: z.boolean(),
+  isDefault: z.boolean().describe('new disks go here unless told otherwise'),
+  volumes: z.array(z.object({ name: z.string(), sizeBytes: z.number(), allocatedBytes: z.number(), format: z.string().nullable(), usedBy: z.object({ vmId: z.string(), name: z.string() }).nullable() })),
+});
+export type Pool = z.infer<typeof poolSchema>;
+
+export const networkRoutes = defineRoutes({
+  'GET /networks': { summary: 'List networks and bridges', permission: 'network.read', query: z.object(pageQuery), response: pageOf(networkSchema) },
+  'GET /networks/{id}': { summary: 'Show a network with its leases', permission: 'network.read', params: idParam('UUID or name'), object: { type: 'network', param: 'id' }, response: networkSchema },
+});
+
+export const poolRoutes = defineRoutes({
+  'GET /pools': { summary: 'List storage pools', permission: 'storage.read', query: z.object(pageQuery), response: pageOf(poolSchema) },
+  'GET /pools/{id}': { summary: 'Show a storage pool with its volumes', permission: 'storage.read', params: idParam('UUID or name'), object: { type: 'pool', param: 'id' }, response: poolSchema },
+});

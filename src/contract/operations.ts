@@ -1,0 +1,64 @@
+/** Operations: long work with an id, steps and a result. */
+
+import { z } from 'zod';
+import { timeSchema } from './common.ts';
+import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
+
+export const operationStateSchema = z.enum(['pending', 'running', 'compensating', 'done', 'failed', 'cancelled', 'attention']);
+export type OperationState = z.infer<typeof operationStateSchema>;
+
+/** States that do not change any more. `attention` is not among them: it waits for a person. */
+export const FINAL_STATES: readonly OperationState[] = ['done', 'failed', 'cancelled'];
+
+export const operationSchema = z.object({
+  id: z.string(),
+  kind: z.string().describe('as vm.create'),
+  title: z.string().describe('what it does, for people: Create web1'),
+  state: operationStateSchema,
+  actor: z.string(),
+  objectType: z.string().nullable(),
+  objectId: z.string().nullable(),
+  objectName: z.string().nullable(),
+  steps: z.array(z.object({ name: z.string(), title: z.string(), state: z.enum(['pending', 'running', 'done', 'skipped', 'failed', 'undone']) })),
+  progress: z
+    .object({ ratio: z.number().min(0).max(1).nullable(), doneBytes: z.number().nullable(), totalBytes: z.number().nullable(), bytesPerSecond: z.number().nullable(), note: z.string().nullable() })
+    .nullable()
+    .describe('of the running step; ratio is null when the total is not known'),
+  canCancel: z.boolean(),
+  error: z.object({ code: z.string(), title: z.string(), detail: z.string(), hint: z.string() }).nullable(),
+  result: z.unknown().nullable(),
+  createdAt: timeSchema,
+  finishedAt: timeSchema.nullable(),
+  requestId: z.string().nullable(),
+});
+export type Operation = z.infer<typeof operationSchema>;
+
+export const operationRoutes = defineRoutes({
+  'GET /operations': {
+    summary: 'List operations, newest first',
+    permission: 'operation.read',
+    query: z.object({
+      ...pageQuery,
+      state: operationStateSchema.optional(),
+      open: z.stringbool().optional().describe('only those that are not finished'),
+      objectId: z.string().max(256).optional(),
+      kind: z.string().max(64).optional(),
+    }),
+    response: pageOf(operationSchema),
+  },
+  'GET /operations/{id}': {
+    summary: 'Show an operation',
+    permission: 'operation.read',
+    object: { type: 'operation', param: 'id' },
+    params: idParam('operation id'),
+    query: z.object({ waitSeconds: z.coerce.number().int().min(0).max(30).optional().describe('answer when it is finished, or after so long') }),
+    response: operationSchema,
+  },
+  'POST /operations/{id}/cancel': {
+    summary: 'Ask an operation to stop at the next safe point and undo itself',
+    permission: 'operation.cancel',
+    object: { type: 'operation', param: 'id' },
+    params: idParam('operation id'),
+    response: operationSchema,
+  },
+});

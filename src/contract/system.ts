@@ -1,0 +1,157 @@
+/** The host, preflight, status, sign-in and audit. */
+
+import { z } from 'zod';
+import { checkStatusSchema, timeSchema } from './common.ts';
+import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
+import { operationSchema } from './operations.ts';
+import { PERMISSIONS } from './permissions.ts';
+
+export const checkSchema = z.object({
+  id: z.string().describe('stable, as kvm.proof'),
+  title: z.string(),
+  status: checkStatusSchema,
+  detail: z.string().describe('what was found'),
+  hint: z.string().nullable().describe('what to do; null when nothing needs doing'),
+  durationMs: z.number(),
+});
+export type Check = z.infer<typeof checkSchema>;
+
+export const preflightSchema = z.object({
+  status: checkStatusSchema.describe('the worst of all; unknown when nothing was checked'),
+  accel: z.enum(['kvm', 'tcg', 'none']).describe('kvm only when a micro-guest was seen to run under it'),
+  checkedAt: timeSchema,
+  checks: z.array(checkSchema),
+});
+export type Preflight = z.infer<typeof preflightSchema>;
+
+export const hostSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  state: z.enum(['connected', 'connecting', 'disconnected']),
+  since: timeSchema.describe('of the state'),
+  accel: z.enum(['kvm', 'tcg', 'none', 'unknown']),
+  cpuModel: z.string().nullable(),
+  cpus: z.int(),
+  memoryBytes: z.number(),
+  libvirtVersion: z.string().nullable(),
+  qemuVersion: z.string().nullable(),
+  kernel: z.string().nullable(),
+  uptimeSeconds: z.number().nullable(),
+  usage: z
+    .object({
+      cpuRatio: z.number().nullable(),
+      memoryUsedBytes: z.number().nullable(),
+      load1: z.number().nullable(),
+      history: z.object({ stepSeconds: z.number(), cpuRatio: z.array(z.number().nullable()), memoryRatio: z.array(z.number().nullable()) }).describe('the last 10 minutes, oldest first; null = not measured'),
+      filesystems: z.array(z.object({ mount: z.string(), purpose: z.string(), sizeBytes: z.number(), usedBytes: z.number() })),
+    })
+    .nullable(),
+});
+export type Host = z.infer<typeof hostSchema>;
+
+export const problemItemSchema = z.object({
+  id: z.string(),
+  severity: z.enum(['warn', 'fail']),
+  title: z.string(),
+  detail: z.string(),
+  hint: z.string(),
+  link: z.string().nullable().describe('page of the dashboard'),
+});
+
+export const overviewSchema = z.object({
+  host: hostSchema,
+  vms: z.object({ total: z.int(), byState: z.record(z.string(), z.int()), running: z.array(z.object({ id: z.string(), name: z.string(), startedAt: timeSchema.nullable(), cpuRatio: z.number().nullable(), memoryBytes: z.number() })) }),
+  operations: z.array(operationSchema).describe('the newest twenty'),
+  problems: z.array(problemItemSchema),
+  checkedAt: timeSchema.nullable().describe('of the last preflight; null = nothing was checked yet'),
+});
+export type Overview = z.infer<typeof overviewSchema>;
+
+export const statusSchema = z.object({
+  version: z.string(),
+  pid: z.int(),
+  startedAt: timeSchema,
+  accel: z.enum(['kvm', 'tcg', 'none', 'unknown']),
+  host: z.string(),
+  libvirt: z.object({ state: z.enum(['connected', 'connecting', 'disconnected']), since: timeSchema, uri: z.string() }),
+  vms: z.object({ total: z.int(), running: z.int() }),
+  operations: z.object({ open: z.int(), attention: z.int() }),
+  address: z.string().describe('of the dashboard'),
+  certificateFingerprint: z.string().describe('SHA-256, as browsers show it'),
+});
+export type Status = z.infer<typeof statusSchema>;
+
+export const identitySchema = z.object({
+  user: z.string(),
+  role: z.enum(['admin', 'operator']),
+  via: z.enum(['admin_socket', 'operator_socket', 'session']),
+  permissions: z.array(z.enum(PERMISSIONS)),
+  sessionId: z.string().nullable(),
+});
+export type IdentityView = z.infer<typeof identitySchema>;
+
+export const sessionSchema = z.object({
+  id: z.string(),
+  user: z.string(),
+  role: z.enum(['admin', 'operator']),
+  state: z.literal('active'),
+  createdAt: timeSchema,
+  lastSeenAt: timeSchema,
+  expiresAt: timeSchema,
+  address: z.string(),
+  userAgent: z.string(),
+  isCurrent: z.boolean(),
+});
+export type Session = z.infer<typeof sessionSchema>;
+
+export const auditRecordSchema = z.object({
+  id: z.string(),
+  at: timeSchema,
+  phase: z.enum(['intent', 'outcome']),
+  outcome: z.enum(['done', 'failed', 'cancelled', 'denied', 'invalid']).nullable().describe('null for an intent'),
+  actor: z.string(),
+  via: z.string(),
+  address: z.string().nullable(),
+  action: z.string().describe('the route, as POST /vms/{id}/start, or the kind of a job'),
+  permission: z.string().nullable(),
+  objectType: z.string().nullable(),
+  objectId: z.string().nullable(),
+  objectName: z.string().nullable(),
+  requestId: z.string().nullable(),
+  operationId: z.string().nullable(),
+  code: z.string().nullable().describe('error code of a failure or refusal'),
+});
+export type AuditRecord = z.infer<typeof auditRecordSchema>;
+
+export const systemRoutes = defineRoutes({
+  'GET /system/status': { summary: 'What runs here', permission: 'host.read', response: statusSchema },
+  'GET /system/overview': { summary: 'All that the first page needs', permission: 'host.read', response: overviewSchema },
+  'POST /system/demo': { summary: 'Make and boot the hello guest on an empty machine', permission: 'vm.create', response: operationSchema.nullable() },
+  'GET /hosts': { summary: 'List hosts', permission: 'host.read', response: pageOf(hostSchema) },
+  'GET /hosts/{id}': { summary: 'Show a host', permission: 'host.read', params: idParam('id or name'), object: { type: 'host', param: 'id' }, response: hostSchema },
+  'GET /preflight': { summary: 'The last preflight', permission: 'host.read', response: preflightSchema.nullable() },
+  'POST /preflight': { summary: 'Check the machine now', permission: 'host.configure', response: operationSchema, status: 202 },
+  'GET /audit': {
+    summary: 'Who did what, newest first',
+    permission: 'audit.read',
+    query: z.object({ ...pageQuery, actor: z.string().max(200).optional(), action: z.string().max(200).optional(), objectId: z.string().max(256).optional(), outcome: z.enum(['done', 'failed', 'cancelled', 'denied', 'invalid']).optional(), since: z.iso.datetime().optional() }),
+    response: pageOf(auditRecordSchema),
+  },
+  'GET /events': { summary: 'Server-sent events; resumes by Last-Event-ID', permission: 'host.read', raw: 'stream' },
+  'GET /openapi.json': { summary: 'This API as OpenAPI 3.1', public: 'describes the interface, holds no data', response: z.record(z.string(), z.unknown()) },
+});
+
+export const authRoutes = defineRoutes({
+  'POST /auth/link': { summary: 'Spend a one-time link and get a session cookie', public: 'this is how one signs in', body: z.strictObject({ token: z.string().min(20).max(100) }), response: identitySchema },
+  'POST /auth/links': {
+    summary: 'Make a one-time sign-in link',
+    permission: 'access.manage',
+    body: z.strictObject({ role: z.enum(['admin', 'operator']).default('admin') }).default({ role: 'admin' }),
+    response: z.object({ url: z.string(), expiresAt: timeSchema, fingerprint: z.string().describe('SHA-256 of the certificate') }),
+    status: 201,
+  },
+  'GET /auth/session': { summary: 'Who I am', permission: 'self.manage', response: identitySchema },
+  'POST /auth/logout': { summary: 'End my session', permission: 'self.manage' },
+  'GET /auth/sessions': { summary: 'List sessions', permission: 'access.manage', response: pageOf(sessionSchema) },
+  'DELETE /auth/sessions/{id}': { summary: 'End a session', permission: 'access.manage', params: idParam('session id'), object: { type: 'session', param: 'id' } },
+});
