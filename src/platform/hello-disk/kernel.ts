@@ -1,0 +1,111 @@
+/** The guests' kernel and the drivers that they load, taken from the distribution's kernel package and kept in the cache. */
+
+import { copyFile, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { zstdDecompressSync } from 'node:zlib';
+import { AppError } from '#kernel/errors.ts';
+import { runChecked } from '../process.ts';
+import { cached, kernelPackages, type PackageSource, signalOf, unpackPackages } from './packages.ts';
+
+export interface GuestKernel {
+  /** Compressed kernel image, as a boot loader or `qemu -kernel` takes it. */
+  readonly image: string;
+  /** Kernel release, as `6.1.0-56-cloud-amd64`. */
+  readonly release: string;
+  /** Driver files, uncompressed, each after those it depends on. */
+  readonly modules: readonly string[];
+}
+
+/** What the hello guest loads; a driver that its kernel has built in is left out. */
+const WANTED_MODULES = [
+  'virtio_pci',
+  'virtio_blk',
+  'virtio_console',
+  'virtio_net',
+  'virtio_balloon',
+  'virtio_rng',
+  'ext4',
+  'evdev',
+  'button',
+];
+
+/** @throws unavailable when the package cannot be had or lacks a driver */
+export async function guestKernel(source: PackageSource): Promise<GuestKernel> {
+  const entry = await cached(source, 'kernel-', async (folder, scratch) => {
+    const root = join(scratch, 'packages');
+    await unpackPackages(source, await kernelPackages(source), root);
+    const release = (await readdir(join(root, 'boot')))
+      .find((name) => name.startsWith('vmlinuz-'))
+      ?.slice('vmlinuz-'.length);
+    if (release === undefined) throw new AppError('unavailable', { detail: 'The kernel package holds no kernel' });
+    await copyFile(join(root, 'boot', `vmlinuz-${release}`), join(folder, 'vmlinuz'));
+    const order: string[] = [];
+    for (const file of await moduleClosure(await modulesFolder(root, release), source)) {
+      const name = basename(file);
+      await copyFile(file, join(folder, name));
+      order.push(name);
+    }
+    await writeFile(join(folder, 'order'), order.map((name) => `${name}\n`).join(''));
+    return { suffix: release };
+  });
+  const order = (await readFile(join(entry, 'order'), 'utf8')).split('\n').filter(Boolean);
+  return {
+    image: join(entry, 'vmlinuz'),
+    release: basename(entry).slice('kernel-'.length),
+    modules: order.map((name) => join(entry, name)),
+  };
+}
+
+/** Older packages keep modules in /lib, newer ones in /usr/lib. */
+async function modulesFolder(root: string, release: string): Promise<string> {
+  const places = await readdir(root);
+  return join(root, places.includes('lib') ? 'lib' : 'usr/lib', 'modules', release);
+}
+
+async function moduleClosure(folder: string, source: PackageSource): Promise<string[]> {
+  const files = new Map<string, string>();
+  for (const path of await readdir(join(folder, 'kernel'), { recursive: true })) {
+    if (/\.ko(\.xz|\.zst)?$/.test(path)) files.set(moduleName(path), join(folder, 'kernel', path));
+  }
+  const builtin = new Set((await readFile(join(folder, 'modules.builtin'), 'utf8')).split('\n').map(moduleName));
+  const ordered = new Map<string, string>();
+  const add = async (name: string): Promise<void> => {
+    if (ordered.has(name) || builtin.has(name)) return;
+    const packed = files.get(name);
+    if (packed === undefined)
+      throw new AppError('unavailable', { detail: `The kernel package lacks the driver ${name}` });
+    const file = await unpackModule(packed, source);
+    for (const needed of await moduleDependencies(file)) await add(needed);
+    ordered.set(name, file);
+  };
+  for (const name of WANTED_MODULES) await add(name);
+  return [...ordered.values()];
+}
+
+/** `kernel/drivers/char/hw_random/virtio-rng.ko.xz` is the module `virtio_rng`. */
+function moduleName(path: string): string {
+  return basename(path)
+    .replace(/\.ko(\.xz|\.zst)?$/, '')
+    .replaceAll('-', '_');
+}
+
+async function unpackModule(file: string, source: PackageSource): Promise<string> {
+  if (file.endsWith('.ko')) return file;
+  if (file.endsWith('.xz')) {
+    await runChecked(['xz', '--decompress', file], { timeoutMs: 30_000, ...signalOf(source) });
+    return file.slice(0, -'.xz'.length);
+  }
+  const target = file.slice(0, -'.zst'.length);
+  await writeFile(`${target}.part`, zstdDecompressSync(await readFile(file)));
+  await rename(`${target}.part`, target);
+  return target;
+}
+
+/** Reads `depends=a,b` out of the module's .modinfo section, which is a list of strings ending with NUL. */
+async function moduleDependencies(file: string): Promise<string[]> {
+  const match = /\0depends=([a-zA-Z0-9_,-]*)\0/.exec((await readFile(file)).toString('latin1'));
+  return (match?.[1] ?? '')
+    .split(',')
+    .filter(Boolean)
+    .map((name) => name.replaceAll('-', '_'));
+}
