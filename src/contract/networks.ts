@@ -1,7 +1,13 @@
 /** Networks and storage pools that libvirt knows. */
 
+import { defineErrors } from '#kernel/errors.ts';
 import { z } from 'zod';
 import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
+
+export const networkErrors = defineErrors({
+  no_free_subnet: { status: 409, title: 'No subnet is free for the NAT network', hint: 'All usual private ranges are in use on this host. Define a libvirt network `default` yourself, or give the NIC a bridge.' },
+  network_not_started: { status: 503, title: 'The network does not start', hint: 'Another program may use its bridge, its subnet or its DHCP port (dnsmasq must be installed); the log has the reason.' },
+});
 
 export const networkSchema = z.object({
   id: z.string().describe('UUID; for a bridge of the host its name'),

@@ -1,5 +1,6 @@
 /** Operations: long work with an id, steps and a result. */
 
+import { defineErrors } from '#kernel/errors.ts';
 import { z } from 'zod';
 import { timeSchema } from './common.ts';
 import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
@@ -9,6 +10,13 @@ export type OperationState = z.infer<typeof operationStateSchema>;
 
 /** States that do not change any more. `attention` is not among them: it waits for a person. */
 export const FINAL_STATES: readonly OperationState[] = ['done', 'failed', 'cancelled'];
+
+export const operationErrors = defineErrors({
+  idempotency_key_reused: { status: 409, title: 'This idempotency key was used for another request', hint: 'Use a new key for a new request; repeat the same body to repeat the old one.' },
+  operation_over: { status: 409, title: 'The operation is over', hint: 'Nothing is left to cancel; `hv op show` tells how it ended.' },
+  interrupted: { status: 503, title: 'The operation was interrupted', hint: 'Start it again; what it had begun was undone.' },
+  no_longer_allowed: { status: 403, title: 'The one who started it may no longer do this', hint: 'Ask an administrator to start it.' },
+});
 
 export const operationSchema = z.object({
   id: z.string(),

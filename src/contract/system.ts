@@ -1,10 +1,22 @@
 /** The host, preflight, status, sign-in and audit. */
 
+import { defineErrors } from '#kernel/errors.ts';
 import { z } from 'zod';
 import { checkStatusSchema, timeSchema } from './common.ts';
 import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
 import { operationSchema } from './operations.ts';
 import { PERMISSIONS } from './permissions.ts';
+
+export const accessErrors = defineErrors({
+  not_signed_in: { status: 401, title: 'You are not signed in', hint: 'Get a one-time link on the machine with `./hv system link` and open it.' },
+  forbidden: { status: 403, title: 'You may not do this', hint: 'Ask an administrator of this machine.' },
+  link_refused: { status: 401, title: 'This sign-in link does not work (any more)', hint: 'Each link works once, for 5 minutes. Get a new one on the machine with `./hv system link`.' },
+  cross_site: { status: 403, title: 'The request came from another site', hint: 'Use the dashboard at its own address.' },
+  wrong_host: { status: 421, title: 'This machine does not answer under that name', hint: 'Use the address that `./hv status` prints, or add the name to `publicNames` in the configuration.' },
+  bad_request: { status: 400, title: 'The request is malformed', hint: 'Send one well-formed HTTP request.' },
+  unsupported_media_type: { status: 415, title: 'The body has the wrong content type', hint: 'Send JSON as `application/json`.' },
+  too_many_requests: { status: 429, title: 'Too many attempts', hint: 'Wait a minute and try again.' },
+});
 
 export const checkSchema = z.object({
   id: z.string().describe('stable, as kvm.proof'),

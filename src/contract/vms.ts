@@ -1,10 +1,21 @@
 /** Virtual machines: their facts, creation, power, edits, consoles and trash. */
 
+import { defineErrors } from '#kernel/errors.ts';
 import { GIB, KIB, MIB, TIB } from '#kernel/units.ts';
 import { z } from 'zod';
 import { effectSchema, macSchema, nameSchema, textSchema, timeSchema, uuidSchema } from './common.ts';
 import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
 import { operationSchema } from './operations.ts';
+
+export const vmErrors = defineErrors({
+  guest_did_not_shut_down: { status: 409, title: 'The guest did not shut down in time', hint: 'Give it more time and ask again, or cut its power with `hv vm stop` (unsaved data in the guest is lost).' },
+  vm_protected: { status: 409, title: 'The VM is protected', hint: 'Take the protection away first: `hv vm edit NAME --unprotect`.' },
+  ambiguous_name: { status: 409, title: 'Several objects have this name', hint: 'Use the id instead; the list shows it.' },
+  firmware_missing: { status: 503, title: 'The UEFI firmware is not installed', hint: 'Install the package `ovmf` on the host, or choose BIOS.' },
+  tpm_missing: { status: 503, title: 'The TPM emulator is not installed', hint: 'Install the packages `swtpm` and `swtpm-tools` on the host, or create the VM without a TPM.' },
+  no_hypervisor: { status: 503, title: 'This host cannot run VMs', hint: 'QEMU is missing or does not start; `hv preflight` says what to do.' },
+  files_missing: { status: 409, title: 'Files that this needs are gone', hint: 'Someone moved or deleted them outside of this program; put them back, or purge the item.' },
+});
 
 export const vmStateSchema = z.enum(['running', 'idle', 'paused', 'shutting_down', 'off', 'crashed', 'suspended', 'unknown']);
 export type VmState = z.infer<typeof vmStateSchema>;
@@ -216,7 +227,7 @@ export const vmRoutes = defineRoutes({
   'GET /vms/{id}/xml': { summary: 'The libvirt definition, without secrets', permission: 'vm.read', ...onVm, raw: 'bytes' },
   'PATCH /vms/{id}': { summary: 'Edit a VM (If-Match honoured)', permission: 'vm.configure', ...onVm, body: vmEditSchema, response: operationSchema, status: 202 },
   'POST /vms/{id}/plan': { summary: 'Show what an edit would do and when it takes hold', permission: 'vm.configure', ...onVm, body: vmEditSchema, response: vmPlanSchema },
-  'DELETE /vms/{id}': { summary: 'Move a VM to the trash', permission: 'vm.delete', ...onVm, response: operationSchema, status: 202 },
+  'DELETE /vms/{id}': { summary: 'Move a VM to the trash', permission: 'vm.delete', ...onVm, query: z.object({ stop: z.stringbool().optional().describe('cut its power first; without it a running VM is refused') }), response: operationSchema, status: 202 },
   'POST /vms/{id}/start': power('Start'),
   'POST /vms/{id}/shutdown': {
     ...power('Ask the guest to shut down: agent first, then ACPI'),

@@ -1,0 +1,17 @@
+/** All features. A new one is a folder and a line here. */
+
+import { access } from '#features/access/index.ts';
+import { audit } from '#features/audit/index.ts';
+import { consoles } from '#features/consoles/index.ts';
+import { health } from '#features/health/index.ts';
+import { hosts } from '#features/hosts/index.ts';
+import { images } from '#features/images/index.ts';
+import { inventory } from '#features/inventory/index.ts';
+import { networks } from '#features/networks/index.ts';
+import { operations } from '#features/operations/index.ts';
+import { storage } from '#features/storage/index.ts';
+import { system } from '#features/system/index.ts';
+import { vms } from '#features/vms/index.ts';
+import type { Feature } from '#platform/feature.ts';
+
+export const features: readonly Feature[] = [access, audit, operations, inventory, health, hosts, storage, networks, images, vms, consoles, system];

@@ -1,0 +1,108 @@
+/** Server-sent events: one ring of recent messages, serialised once and shared by all clients; a client that does not read is cut. */
+
+import type { ApiEventName, ApiEvents } from '#contract/events.ts';
+import { RESET_EVENT } from '#contract/events.ts';
+import type { AccessApi } from '#features/access/index.ts';
+import type { EventBus } from '#kernel/event-bus.ts';
+import type { Identity, MetricFamily } from '#platform/feature.ts';
+import { PassThrough, type Readable } from 'node:stream';
+
+const KEPT_MESSAGES = 2000;
+const MAX_BUFFERED_BYTES = 1024 * 1024;
+const HEARTBEAT_MS = 15_000;
+
+interface Message {
+  readonly id: number;
+  readonly name: ApiEventName;
+  readonly text: string;
+}
+
+interface Client {
+  readonly identity: Identity;
+  readonly stream: PassThrough;
+}
+
+export interface EventStream {
+  /** A stream that begins after `lastEventId` when that is still kept, else with a `reset`. */
+  open(identity: Identity, lastEventId: string | null, signal: AbortSignal): Readable;
+  metrics(): readonly MetricFamily[];
+  close(): void;
+}
+
+/** @param epoch distinguishes this life of the daemon, so that ids of an earlier one ask for a reset
+ *  @param onWatchers told how many clients there are, whenever that changes */
+export function createEventStream(events: EventBus<ApiEvents>, access: AccessApi, epoch: string, onWatchers: (count: number) => void): EventStream {
+  const ring: Message[] = [];
+  const clients = new Set<Client>();
+  let lastId = 0;
+  let cut = 0;
+
+  const maySee = (identity: Identity, name: ApiEventName): boolean => name !== 'audit.recorded' || access.decide(identity, 'audit.read');
+
+  const drop = (client: Client) => {
+    if (!clients.delete(client)) return;
+    client.stream.end();
+    onWatchers(clients.size);
+  };
+
+  const push = (client: Client, text: string) => {
+    if (client.stream.writableLength > MAX_BUFFERED_BYTES) {
+      cut += 1;
+      clients.delete(client);
+      client.stream.destroy();
+      onWatchers(clients.size);
+      return;
+    }
+    client.stream.write(text);
+  };
+
+  const stopListening = events.onAny((name, payload) => {
+    lastId += 1;
+    const message = { id: lastId, name, text: `id: ${epoch}-${lastId}\nevent: ${name}\ndata: ${JSON.stringify(payload)}\n\n` };
+    ring.push(message);
+    if (ring.length > KEPT_MESSAGES) ring.shift();
+    for (const client of [...clients]) if (maySee(client.identity, name)) push(client, message.text);
+  });
+
+  const stopSessions = access.onSessionEnded((sessionId) => {
+    for (const client of [...clients]) if (client.identity.sessionId === sessionId) drop(client);
+  });
+
+  const heartbeat = setInterval(() => {
+    for (const client of [...clients]) push(client, ': alive\n\n');
+  }, HEARTBEAT_MS);
+
+  return {
+    open(identity, lastEventId, signal) {
+      const stream = new PassThrough({ highWaterMark: 64 * 1024 });
+      const client = { identity, stream };
+      stream.on('error', () => drop(client));
+      stream.on('close', () => drop(client));
+      signal.addEventListener('abort', () => drop(client), { once: true });
+      stream.write('retry: 2000\n\n');
+      if (lastEventId !== null) {
+        const [from, number] = lastEventId.split('-');
+        const after = Number(number);
+        const oldest = ring[0]?.id ?? lastId + 1;
+        if (from === epoch && Number.isSafeInteger(after) && after >= oldest - 1) {
+          for (const message of ring) if (message.id > after && maySee(identity, message.name)) stream.write(message.text);
+        } else {
+          stream.write(`id: ${epoch}-${lastId}\nevent: ${RESET_EVENT}\ndata: {}\n\n`);
+        }
+      }
+      clients.add(client);
+      onWatchers(clients.size);
+      return stream;
+    },
+    metrics: () => [
+      { name: 'hyper_event_clients', type: 'gauge', help: 'Clients of the event stream.', samples: [{ value: clients.size }] },
+      { name: 'hyper_event_clients_cut_total', type: 'counter', help: 'Event clients cut because they did not read.', samples: [{ value: cut }] },
+    ],
+    close() {
+      clearInterval(heartbeat);
+      stopListening();
+      stopSessions();
+      for (const client of [...clients]) drop(client);
+    },
+  };
+}

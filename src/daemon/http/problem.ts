@@ -1,0 +1,75 @@
+/** Errors as `application/problem+json`: what is wrong, where, and the mend. Nothing of the inside goes out. */
+
+import type { Problem } from '#contract/common.ts';
+import { AppError, type FieldProblem } from '#kernel/errors.ts';
+import { nearestName } from '#kernel/names.ts';
+import type { z } from 'zod';
+
+/** Longest part of a refused value that is shown back. */
+const MAX_SHOWN = 60;
+
+export function problemOf(error: AppError, requestId: string): Problem {
+  return {
+    type: `urn:hyper-nixos:error:${error.code}`,
+    title: error.title,
+    status: error.status,
+    code: error.code,
+    detail: error.message,
+    hint: error.hint,
+    ...(error.fields.length > 0 ? { fields: [...error.fields] } : {}),
+    ...(Object.keys(error.params).length > 0 ? { params: { ...error.params } } : {}),
+    requestId,
+  };
+}
+
+/** Errors of Node and fastify that arise before a handler runs, as ours. */
+export function fromServer(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const status = error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : 500;
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new AppError('too_large', { detail: 'The body is larger than this route takes.', cause: error });
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE' || code === 'FST_ERR_CTP_EMPTY_TYPE') return new AppError('unsupported_media_type', { cause: error });
+  if (status >= 400 && status < 500) return new AppError('bad_request', { detail: 'The request could not be read: it is not valid JSON or not valid HTTP.', cause: error });
+  return new AppError('internal_error', { cause: error });
+}
+
+/** Zod's findings as field problems with a mend each.
+ *  @param where `body`, `query` or `params`; the body's fields are named without a prefix */
+export function invalidInput(where: 'body' | 'query' | 'params', issues: readonly z.core.$ZodIssue[]): AppError {
+  const fields = issues.slice(0, 20).flatMap((issue) => fieldsOf(where, issue));
+  const first = fields[0];
+  return new AppError('invalid_input', {
+    detail: first ? `${first.path || 'The body'}: ${first.problem}` : 'The request does not fit.',
+    ...(first ? { hint: first.mend } : {}),
+    fields,
+  });
+}
+
+function fieldsOf(where: string, issue: z.core.$ZodIssue): FieldProblem[] {
+  const prefix = where === 'body' ? '' : `${where}.`;
+  const path = `${prefix}${issue.path.map(String).join('.')}`.replace(/\.$/, '');
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.slice(0, 10).map((key) => ({ path: path ? `${path}.${key.slice(0, MAX_SHOWN)}` : key.slice(0, MAX_SHOWN), problem: 'There is no such field.', mend: 'Leave it out; the OpenAPI document lists the fields.' }));
+  }
+  return [{ path, problem: sentence(issue.message), mend: mendOf(issue) }];
+}
+
+const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
+
+function mendOf(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'too_small':
+      return `Give at least ${String(issue.minimum)}.`;
+    case 'too_big':
+      return `Give at most ${String(issue.maximum)}.`;
+    case 'invalid_value': {
+      const allowed = issue.values.map(String);
+      const near = typeof issue.input === 'string' ? nearestName(issue.input, allowed) : null;
+      return near ? `Did you mean "${near}"? Possible: ${allowed.join(', ')}.` : `Use one of: ${allowed.join(', ')}.`;
+    }
+    case 'invalid_type':
+      return `Give a value of type ${issue.expected}.`;
+    default:
+      return sentence(issue.message);
+  }
+}

@@ -1,0 +1,197 @@
+/** Binds the routes to fastify: one instance per door, the same routes behind each. */
+
+import type { Route } from './pipeline.ts';
+import type { BytesReply, Identity, JsonReply } from '#platform/feature.ts';
+import { AppError } from '#kernel/errors.ts';
+import { newId } from '#kernel/ids.ts';
+import type { Logger } from '#kernel/logger.ts';
+import fastifyStatic from '@fastify/static';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { IncomingMessage, ServerOptions } from 'node:http';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import { Readable, type Duplex } from 'node:stream';
+import { SECURITY_HEADERS } from './guard.ts';
+import type { Door } from './listener.ts';
+import { fromServer, problemOf } from './problem.ts';
+import { acceptWebSockets } from './websocket.ts';
+
+const DEFAULT_BODY_BYTES = 256 * 1024;
+const HEADERS_TIMEOUT_MS = 3000;
+const REQUEST_TIMEOUT_MS = 300_000;
+const MAX_CONNECTIONS_PER_ADDRESS = 1000;
+
+export interface ServerParts {
+  readonly door: Door;
+  readonly routes: readonly Route[];
+  readonly log: Logger;
+  readonly tls: { readonly certificate: string; readonly key: string } | null;
+  /** Folder of the built dashboard; null on local sockets. */
+  readonly webFolder: string | null;
+  /** Text of `/metrics`. */
+  readonly metrics: () => string;
+  /** Problems that keep the daemon from being ready; empty = ready. */
+  readonly notReady: () => readonly string[];
+}
+
+function headersOf(request: IncomingMessage): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, Array.isArray(value) ? value[0] : value]));
+}
+
+function sendProblem(reply: FastifyReply, error: AppError, requestId: string): FastifyReply {
+  if (error.status === 401) reply.header('www-authenticate', 'Session realm="Hyper-NixOS"');
+  return reply.status(error.status).header('cache-control', 'no-store').type('application/problem+json').send(JSON.stringify(problemOf(error, requestId)));
+}
+
+const isBytesReply = (answer: unknown): answer is BytesReply => typeof answer === 'object' && answer !== null && 'contentType' in answer && 'bytes' in answer;
+const isJsonReply = (answer: unknown): answer is JsonReply<unknown> => typeof answer === 'object' && answer !== null && 'json' in answer;
+
+function rawServer(tls: ServerParts['tls'], handler: (request: IncomingMessage, reply: never) => void) {
+  const options: ServerOptions = { maxHeaderSize: 16_384, headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: 30_000, connectionsCheckingInterval: 1000, insecureHTTPParser: false };
+  const listener = handler as (request: IncomingMessage, reply: unknown) => void;
+  return tls ? createHttpsServer({ ...options, cert: tls.certificate, key: tls.key, minVersion: 'TLSv1.3', handshakeTimeout: 5000 }, listener) : createHttpServer(options, listener);
+}
+
+/** Makes the server of one door; the caller listens and closes. */
+export async function createServer(parts: ServerParts): Promise<FastifyInstance> {
+  const { door, routes, log } = parts;
+  const connections = new Map<string, number>();
+  const app = fastify({
+    bodyLimit: DEFAULT_BODY_BYTES,
+    genReqId: () => newId('req'),
+    disableRequestLogging: true,
+    routerOptions: { maxParamLength: 300, caseSensitive: true },
+    return503OnClosing: true,
+    forceCloseConnections: true,
+    serverFactory: (handler) => {
+      const server = rawServer(parts.tls, handler);
+      server.on('connection', (socket: Duplex & { remoteAddress?: string }) => {
+        const address = socket.remoteAddress;
+        if (!address) return;
+        const count = (connections.get(address) ?? 0) + 1;
+        connections.set(address, count);
+        socket.on('close', () => {
+          const left = (connections.get(address) ?? 1) - 1;
+          if (left > 0) connections.set(address, left);
+          else connections.delete(address);
+        });
+        if (count > MAX_CONNECTIONS_PER_ADDRESS) socket.destroy();
+      });
+      return server;
+    },
+  });
+
+  // Text bodies would let a form of another site through; JSON and upload bytes are all we take.
+  app.removeContentTypeParser('text/plain');
+  app.addContentTypeParser('application/offset+octet-stream', (_request, payload, done) => done(null, payload));
+
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+    if (door.name === 'network') reply.headers(SECURITY_HEADERS);
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const fields = { requestId: request.id, method: request.method, route: request.routeOptions.url ?? null, status: reply.statusCode, ms: Math.round(reply.elapsedTime), door: door.name };
+    if (reply.statusCode >= 500) log.warn(fields, 'request');
+    else log.debug(fields, 'request');
+  });
+  app.setErrorHandler((error, request, reply) => {
+    const problem = fromServer(error);
+    if (problem.status >= 500) log.error({ requestId: request.id, err: problem.cause ?? problem }, problem.message);
+    return sendProblem(reply, problem, request.id);
+  });
+  app.setNotFoundHandler((request, reply) => sendProblem(reply, new AppError('not_found', { detail: 'There is no such path.', hint: 'See /api/v1/openapi.json.' }), request.id));
+
+  for (const route of routes.filter(({ definition }) => definition.raw !== 'websocket')) {
+    const [method = 'GET', path = ''] = route.key.split(' ');
+    app.route({
+      method: method as 'GET',
+      url: `/api/v1${path.replace(/\{(\w+)\}/g, ':$1')}`,
+      bodyLimit: route.definition.raw === 'upload' ? Number.MAX_SAFE_INTEGER : (route.definition.maxBodyBytes ?? DEFAULT_BODY_BYTES),
+      // Who asks is settled before a byte of the body is read, so strangers cannot make us buffer anything.
+      onRequest: async (request) => {
+        const identity = door.identify(request.raw, route.isChange);
+        if (!identity && route.definition.permission) await route.run(rawRequestOf(request, null, new AbortController().signal));
+        request.asker = identity;
+      },
+      handler: async (request, reply) => answer(route, request, reply),
+    });
+  }
+
+  const rawRequestOf = (request: FastifyRequest, identity: FastifyRequest['asker'], signal: AbortSignal) => ({
+    params: request.params,
+    query: request.query,
+    body: bodyOf(request),
+    identity,
+    address: door.name === 'network' ? (request.raw.socket.remoteAddress ?? null) : null,
+    requestId: request.id,
+    url: request.url,
+    headers: headersOf(request.raw),
+    signal,
+    stream: request.body instanceof Readable ? request.body : null,
+  });
+
+  const answer = async (route: Route, request: FastifyRequest, reply: FastifyReply) => {
+    const gone = new AbortController();
+    reply.raw.on('close', () => gone.abort());
+    const result = await route.run(rawRequestOf(request, request.asker, gone.signal));
+    if (isBytesReply(result)) {
+      reply.type(result.contentType).header('cache-control', 'no-store').headers(result.headers ?? {});
+      return reply.send(typeof result.bytes === 'string' || result.bytes instanceof Readable ? result.bytes : Buffer.from(result.bytes));
+    }
+    const { json, headers } = isJsonReply(result) ? result : { json: result, headers: undefined };
+    for (const [name, value] of Object.entries(headers ?? {})) reply.header(name, value);
+    reply.header('cache-control', 'no-store');
+    if (json === undefined) return reply.status(route.definition.status ?? 204).send();
+    return reply
+      .status(route.definition.status ?? 200)
+      .type('application/json')
+      .send(typeof json === 'string' ? json : JSON.stringify(json));
+  };
+
+  app.get('/healthz', async (_request, reply) => reply.type('text/plain').send('ok\n'));
+  app.get('/readyz', async (_request, reply) => {
+    const problems = parts.notReady();
+    return reply
+      .status(problems.length === 0 ? 200 : 503)
+      .type('text/plain')
+      .send(problems.length === 0 ? 'ready\n' : `not ready: ${door.name === 'network' ? 'starting' : problems.join('; ')}\n`);
+  });
+  app.get('/metrics', async (request, reply) => {
+    const identity = door.identify(request.raw, false);
+    if (!identity) throw new AppError('not_signed_in');
+    return reply.type('text/plain; version=0.0.4').send(parts.metrics());
+  });
+
+  if (parts.webFolder !== null) {
+    await app.register(fastifyStatic, {
+      root: parts.webFolder,
+      index: false,
+      wildcard: true,
+      setHeaders: (reply, path) => {
+        reply.header('cache-control', path.includes('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache');
+      },
+    });
+    // Every page of the dashboard is the same document; its own router reads the path.
+    app.setNotFoundHandler((request, reply) => {
+      const wantsPage = request.method === 'GET' && !request.url.startsWith('/api/') && !/\.\w{1,8}(\?|$)/.test(request.url);
+      if (!wantsPage) return sendProblem(reply, new AppError('not_found', { detail: 'There is no such path.', hint: 'See /api/v1/openapi.json.' }), request.id);
+      return reply.header('cache-control', 'no-cache').sendFile('index.html');
+    });
+    app.addHook('onRequest', async (request) => {
+      // Also pages and static files answer only under our own names.
+      if (!request.url.startsWith('/api/')) door.identify(request.raw, false);
+    });
+  }
+
+  acceptWebSockets({ server: app.server, door, log, routes: routes.filter(({ definition }) => definition.raw === 'websocket') });
+  return app;
+}
+
+/** The JSON body; the bytes of an upload are handed over as a stream instead. */
+const bodyOf = (request: FastifyRequest): unknown => (request.body instanceof Readable ? undefined : request.body);
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    asker: Identity | null;
+  }
+}

@@ -1,0 +1,73 @@
+/** What a kind of operation is: validated input, idempotent steps, compensation. Slices write these; the runner drives them. */
+
+import type { Permission } from '#contract/permissions.ts';
+import type { Logger } from '#kernel/logger.ts';
+import type { z } from 'zod';
+
+export interface StepProgress {
+  readonly doneBytes?: number;
+  readonly totalBytes?: number;
+  /** 0 to 1, where bytes are not the measure. */
+  readonly ratio?: number;
+  readonly note?: string;
+}
+
+/** What a step may use. */
+export interface StepContext {
+  /** Names of everything a step makes derive from it, so "is it there already?" is always answerable. */
+  readonly operationId: string;
+  readonly actor: string;
+  /** Aborted when the operation is cancelled, past its deadline, or the daemon stops. A step that cannot be undone half-way ignores it. */
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+  /** Told often; sent to clients four times a second at most. */
+  progress(progress: StepProgress): void;
+  /** Durable before it resolves; survives `kill -9`. Values are JSON. */
+  remember(key: string, value: unknown): Promise<void>;
+  /** What an earlier step, or an earlier life of this one, remembered. Undefined when nothing. */
+  recall(key: string): unknown;
+}
+
+/** One step. Each may run again after a crash, so `act` must bear finding its own work half or wholly done. */
+export interface Step {
+  /** kebab-case, unique in the operation; part of kill points. */
+  readonly name: string;
+  /** For people, as `Make the disks`. */
+  readonly title: string;
+  /** Asks the world, never the database, whether the step is done already; `act` is skipped when it answers true. */
+  check?(context: StepContext): Promise<boolean>;
+  act(context: StepContext): Promise<void>;
+  /** Undoes `act`, wholly or half done, touching only what carries this operation's id. */
+  compensate?(context: StepContext): Promise<void>;
+  /** Whether `act` ends by itself when the signal is aborted; else cancelling waits for its end. */
+  readonly isCancellable?: boolean;
+  /** Default 120_000; null = none (progress is shown instead). */
+  readonly timeoutMs?: number | null;
+}
+
+export interface OperationObject {
+  readonly type: string;
+  readonly id: string;
+  readonly name: string;
+}
+
+export interface OperationDefinition<Input> {
+  /** `noun.verb`, as `vm.create`. */
+  readonly kind: string;
+  /** Checked again when the operation is resumed after a restart. */
+  readonly permission: Permission;
+  /** Parses what was journalled; secrets do not belong in it. */
+  readonly input: z.ZodType<Input>;
+  title(input: Input): string;
+  object(input: Input): OperationObject | null;
+  /** Only one open operation may hold a key, as `vm:<uuid>` or `vm-name:web1`; a second start answers 409 `busy`. */
+  locks(input: Input): readonly string[];
+  steps(input: Input): readonly Step[];
+  /** Result shown to the user when done; JSON. */
+  result?(input: Input, context: StepContext): Promise<unknown>;
+}
+
+/** Declares a kind of operation; exists for the types. */
+export function defineOperation<Input>(definition: OperationDefinition<Input>): OperationDefinition<Input> {
+  return definition;
+}

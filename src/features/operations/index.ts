@@ -1,0 +1,42 @@
+/** Operations: the journal that makes every change either done or undone, and said so.
+ *  Tables: operation, op_step, op_lock, idempotency. Events out: operation.changed. Permissions: operation.read, operation.cancel.
+ *  Other slices define kinds (`defineOperation`) and start them through this slice's interface. Guide: docs/guides/operations.md */
+
+import { audit } from '#features/audit/index.ts';
+import { access } from '#features/access/index.ts';
+import { defineFeature } from '#platform/feature.ts';
+import { operationErrors } from '#contract/operations.ts';
+import { operationMigrations } from './migrations.ts';
+import { createOperationRoutes } from './routes.ts';
+import { createRunner, type OperationsApi } from './runner.ts';
+import { createOperationStore } from './store.ts';
+
+export { defineOperation, type OperationDefinition, type Step, type StepContext } from './definition.ts';
+export type { OperationsApi } from './runner.ts';
+
+export const operations = defineFeature<OperationsApi>({
+  name: 'operations',
+  needs: ['audit', 'access'],
+  migrations: operationMigrations,
+  errors: operationErrors,
+  setup(context) {
+    const store = createOperationStore(context.db);
+    const runner = createRunner({
+      store,
+      db: context.db,
+      audit: context.use(audit),
+      decide: context.use(access).decide,
+      events: context.events,
+      clock: context.clock,
+      log: context.log.child({ feature: 'operations' }),
+      killPoint: context.config.killPoint,
+    });
+    return {
+      api: runner.api,
+      handlers: createOperationRoutes(store, runner.api),
+      metrics: runner.metrics,
+      start: runner.start,
+      stop: runner.stop,
+    };
+  },
+});

@@ -1,0 +1,26 @@
+/** The journal's tables. */
+
+import type { Migration } from '#platform/db/database.ts';
+
+export const operationMigrations: readonly Migration[] = [
+  {
+    id: '001-journal',
+    statements: [
+      `CREATE TABLE operation(
+         id TEXT PRIMARY KEY, kind TEXT NOT NULL, title TEXT NOT NULL, actor TEXT NOT NULL, role TEXT NOT NULL, via TEXT NOT NULL,
+         object_type TEXT, object_id TEXT, object_name TEXT, input TEXT NOT NULL, memory TEXT NOT NULL DEFAULT '{}',
+         state TEXT NOT NULL CHECK(state IN ('pending','running','compensating','done','failed','cancelled','attention')),
+         step INTEGER NOT NULL DEFAULT 0, attempt INTEGER NOT NULL DEFAULT 0, cancel_asked INTEGER NOT NULL DEFAULT 0,
+         error TEXT, result TEXT, action TEXT NOT NULL, request_id TEXT, created_at TEXT NOT NULL, finished_at TEXT) STRICT`,
+      'CREATE INDEX operation_by_state ON operation(state)',
+      'CREATE INDEX operation_by_object ON operation(object_id)',
+      `CREATE TABLE op_step(
+         op_id TEXT NOT NULL REFERENCES operation(id) ON DELETE CASCADE, n INTEGER NOT NULL, name TEXT NOT NULL, title TEXT NOT NULL,
+         state TEXT NOT NULL CHECK(state IN ('pending','running','done','skipped','failed','undone')), PRIMARY KEY(op_id, n)) STRICT`,
+      'CREATE TABLE op_lock(key TEXT PRIMARY KEY, op_id TEXT NOT NULL REFERENCES operation(id) ON DELETE CASCADE) STRICT',
+      `CREATE TABLE idempotency(
+         actor TEXT NOT NULL, key TEXT NOT NULL, request_hash TEXT NOT NULL, op_id TEXT NOT NULL, expires_at TEXT NOT NULL,
+         PRIMARY KEY(actor, key)) STRICT`,
+    ],
+  },
+];

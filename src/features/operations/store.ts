@@ -1,0 +1,162 @@
+/** SQL of the journal, and the view of an operation that users see. */
+
+import { FINAL_STATES, type Operation, type OperationState } from '#contract/operations.ts';
+import type { RoleName } from '#contract/permissions.ts';
+import type { Database, Transaction } from '#platform/db/database.ts';
+import type { Identity } from '#platform/feature.ts';
+
+export type StepState = Operation['steps'][number]['state'];
+
+export interface OperationRow {
+  id: string;
+  kind: string;
+  title: string;
+  actor: string;
+  role: RoleName;
+  via: Identity['via'];
+  object_type: string | null;
+  object_id: string | null;
+  object_name: string | null;
+  input: string;
+  memory: string;
+  state: OperationState;
+  step: number;
+  attempt: number;
+  cancel_asked: number;
+  error: string | null;
+  result: string | null;
+  action: string;
+  request_id: string | null;
+  created_at: string;
+  finished_at: string | null;
+}
+
+interface StepRow {
+  op_id: string;
+  n: number;
+  name: string;
+  title: string;
+  state: StepState;
+}
+
+export interface OperationTables {
+  operation: OperationRow;
+  op_step: StepRow;
+  op_lock: { key: string; op_id: string };
+  idempotency: { actor: string; key: string; request_hash: string; op_id: string; expires_at: string };
+}
+
+const OPEN: readonly OperationState[] = ['pending', 'running', 'compensating'];
+/** Finished operations are kept this long. */
+const KEPT_DAYS = 90;
+
+/** A row with its steps as users see it; `live` adds what only the running process knows. */
+export function viewOf(row: OperationRow, steps: readonly Pick<StepRow, 'name' | 'title' | 'state'>[], live?: { progress: Operation['progress'] }): Operation {
+  return {
+    id: row.id,
+    kind: row.kind,
+    title: row.title,
+    state: row.state,
+    actor: row.actor,
+    objectType: row.object_type,
+    objectId: row.object_id,
+    objectName: row.object_name,
+    steps: steps.map(({ name, title, state }) => ({ name, title, state })),
+    progress: live?.progress ?? null,
+    canCancel: (row.state === 'pending' || row.state === 'running') && row.cancel_asked === 0,
+    error: row.error === null ? null : JSON.parse(row.error),
+    result: row.result === null ? null : JSON.parse(row.result),
+    createdAt: row.created_at,
+    finishedAt: row.finished_at,
+    requestId: row.request_id,
+  };
+}
+
+export interface OperationQuery {
+  readonly limit: number;
+  readonly cursor?: string | undefined;
+  readonly state?: OperationState | undefined;
+  readonly open?: boolean | undefined;
+  readonly objectId?: string | undefined;
+  readonly kind?: string | undefined;
+}
+
+export type OperationStore = ReturnType<typeof createOperationStore>;
+
+export function createOperationStore(db: Database) {
+  const tables = () => db.tables<OperationTables>();
+  const stepsOf = (ids: readonly string[]) => (ids.length === 0 ? Promise.resolve([]) : tables().selectFrom('op_step').selectAll().where('op_id', 'in', ids).orderBy('n').execute());
+
+  const views = async (rows: readonly OperationRow[]): Promise<Operation[]> => {
+    const steps = await stepsOf(rows.map((row) => row.id));
+    return rows.map((row) => viewOf(row, steps.filter((step) => step.op_id === row.id)));
+  };
+
+  return {
+    async insert(tx: Transaction, row: OperationRow, steps: readonly { name: string; title: string }[], locks: readonly string[]): Promise<void> {
+      const at = tx.tables<OperationTables>();
+      await at.insertInto('operation').values(row).execute();
+      if (steps.length > 0) {
+        await at
+          .insertInto('op_step')
+          .values(steps.map((step, n) => ({ op_id: row.id, n, name: step.name, title: step.title, state: 'pending' as const })))
+          .execute();
+      }
+      for (const key of locks) await at.insertInto('op_lock').values({ key, op_id: row.id }).execute();
+    },
+    lockHolder: (tx: Transaction, keys: readonly string[]) =>
+      keys.length === 0
+        ? Promise.resolve(undefined)
+        : tx
+            .tables<OperationTables>()
+            .selectFrom('op_lock')
+            .innerJoin('operation', 'operation.id', 'op_lock.op_id')
+            .select(['operation.id', 'operation.title', 'op_lock.key'])
+            .where('op_lock.key', 'in', keys)
+            .executeTakeFirst(),
+    idempotent: (tx: Transaction, actor: string, key: string) => tx.tables<OperationTables>().selectFrom('idempotency').selectAll().where('actor', '=', actor).where('key', '=', key).executeTakeFirst(),
+    rememberKey: (tx: Transaction, entry: OperationTables['idempotency']) => tx.tables<OperationTables>().insertInto('idempotency').values(entry).execute(),
+    update: (tx: Transaction | Database, id: string, values: Partial<OperationRow>) => tx.tables<OperationTables>().updateTable('operation').set(values).where('id', '=', id).execute(),
+    setStep: (tx: Transaction | Database, id: string, n: number, state: StepState) =>
+      tx.tables<OperationTables>().updateTable('op_step').set({ state }).where('op_id', '=', id).where('n', '=', n).execute(),
+    releaseLocks: (tx: Transaction, id: string) => tx.tables<OperationTables>().deleteFrom('op_lock').where('op_id', '=', id).execute(),
+    row: (id: string) => tables().selectFrom('operation').selectAll().where('id', '=', id).executeTakeFirst(),
+    async get(id: string): Promise<Operation | null> {
+      const row = await tables().selectFrom('operation').selectAll().where('id', '=', id).executeTakeFirst();
+      return row ? ((await views([row]))[0] ?? null) : null;
+    },
+    unfinished: () => tables().selectFrom('operation').selectAll().where('state', 'in', OPEN).orderBy('created_at').execute(),
+    async countAttention(): Promise<number> {
+      const { total } = await tables()
+        .selectFrom('operation')
+        .select((eb) => eb.fn.countAll<number>().as('total'))
+        .where('state', '=', 'attention')
+        .executeTakeFirstOrThrow();
+      return total;
+    },
+    async list(query: OperationQuery): Promise<{ items: Operation[]; next: string | null; total: number }> {
+      let filtered = tables().selectFrom('operation');
+      if (query.state) filtered = filtered.where('state', '=', query.state);
+      if (query.open) filtered = filtered.where('state', 'not in', FINAL_STATES);
+      if (query.objectId) filtered = filtered.where('object_id', '=', query.objectId);
+      if (query.kind) filtered = filtered.where('kind', '=', query.kind);
+      const { total } = await filtered.select((eb) => eb.fn.countAll<number>().as('total')).executeTakeFirstOrThrow();
+      const page = query.cursor ? filtered.where('id', '<', query.cursor) : filtered;
+      const rows = await page
+        .selectAll()
+        .orderBy('id', 'desc')
+        .limit(query.limit + 1)
+        .execute();
+      const items = rows.slice(0, query.limit);
+      return { items: await views(items), next: rows.length > query.limit ? (items.at(-1)?.id ?? null) : null, total };
+    },
+    /** Removes what nobody needs any more: old finished operations and spent idempotency keys. */
+    async prune(now: Date): Promise<void> {
+      const limit = new Date(now.getTime() - KEPT_DAYS * 86_400_000).toISOString();
+      await db.transaction(async (tx) => {
+        await tx.tables<OperationTables>().deleteFrom('operation').where('state', 'in', FINAL_STATES).where('finished_at', '<', limit).execute();
+        await tx.tables<OperationTables>().deleteFrom('idempotency').where('expires_at', '<', now.toISOString()).execute();
+      });
+    },
+  };
+}

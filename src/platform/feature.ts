@@ -1,0 +1,141 @@
+/** The shape of a feature: one vertical slice, set up once by the composition root.
+ *  Setting up does nothing observable; work begins in `start` and ends in `stop`. */
+
+import type { Answer, Api, ApiKey, ParsedBody, ParsedParams, ParsedQuery } from '#contract/api.ts';
+import type { ApiEvents } from '#contract/events.ts';
+import type { Permission, RoleName } from '#contract/permissions.ts';
+import type { Clock } from '#kernel/clock.ts';
+import type { ErrorCatalogue } from '#kernel/errors.ts';
+import type { EventBus } from '#kernel/event-bus.ts';
+import type { Logger } from '#kernel/logger.ts';
+import type { LibvirtHost } from '#libvirt/index.ts';
+import type { Readable } from 'node:stream';
+import type { Config } from './config.ts';
+import type { Database, Migration } from './db/database.ts';
+
+/** Who asks. */
+export interface Identity {
+  readonly user: string;
+  readonly role: RoleName;
+  readonly via: 'admin_socket' | 'operator_socket' | 'session' | 'system';
+  /** Set when the identity came by a session cookie. */
+  readonly sessionId: string | null;
+  /** Remote address, or null on a local socket. */
+  readonly address: string | null;
+}
+
+/** A validated request. */
+export interface ApiRequest<Key extends ApiKey> {
+  readonly params: ParsedParams<Key>;
+  readonly query: ParsedQuery<Key>;
+  readonly body: ParsedBody<Key>;
+  readonly identity: Identity;
+  readonly requestId: string;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  readonly idempotencyKey: string | null;
+  /** SHA-256 of method, path and body; tells a repeated request from another one under the same idempotency key. */
+  readonly requestHash: string;
+  /** Aborted when the client goes away. */
+  readonly signal: AbortSignal;
+  /** The unread body of an `upload` route. */
+  readonly stream: Readable | null;
+}
+
+/** Answer of a `bytes` route. */
+export interface BytesReply {
+  readonly contentType: string;
+  readonly bytes: Uint8Array | string | Readable;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Answer of a JSON route that also sets headers, as a cookie or an ETag. */
+export interface JsonReply<Value> {
+  readonly json: Value;
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
+}
+
+/** An accepted WebSocket, as messages. */
+export interface Socket {
+  /** Binary messages from the client. */
+  onMessage(listener: (data: Uint8Array) => void): void;
+  onClose(listener: () => void): void;
+  send(data: Uint8Array): void;
+  /** Bytes not yet taken by the network; stop reading the source above a bound. */
+  bufferedBytes(): number;
+  close(code: number, reason: string): void;
+}
+
+type RawOf<Key extends ApiKey> = Api[Key] extends { readonly raw: infer Raw } ? Raw : 'json';
+
+type HandlerResult<Key extends ApiKey> =
+  RawOf<Key> extends 'bytes'
+    ? BytesReply
+    : RawOf<Key> extends 'websocket'
+      ? (socket: Socket) => void
+      : RawOf<Key> extends 'stream'
+        ? BytesReply
+        : Answer<Key> | JsonReply<Answer<Key>>;
+
+export type Handler<Key extends ApiKey> = (request: ApiRequest<Key>) => Promise<HandlerResult<Key>> | HandlerResult<Key>;
+
+/** The routes that one feature answers. Together the features must answer every route of the contract. */
+export type Handlers = { readonly [Key in ApiKey]?: Handler<Key> };
+
+/** Finds the object a permission is asked for; returns null when there is none. Never waits for libvirt. */
+export type ObjectResolver = (id: string) => { readonly id: string; readonly name: string } | null;
+
+/** A line of `/metrics`. */
+export interface MetricFamily {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge';
+  readonly help: string;
+  readonly samples: readonly { readonly labels?: Readonly<Record<string, string>>; readonly value: number }[];
+}
+
+/** Where browsers reach this machine, and the SHA-256 fingerprint of the certificate they see there. */
+export type PublicAddress = () => { readonly origin: string; readonly fingerprint: string };
+
+/** What every feature gets. */
+export interface FeatureContext {
+  readonly config: Config;
+  readonly db: Database;
+  readonly libvirt: LibvirtHost;
+  readonly clock: Clock;
+  readonly events: EventBus<ApiEvents>;
+  readonly log: Logger;
+  readonly address: PublicAddress;
+  /** When the daemon began. */
+  readonly startedAt: Date;
+  /** The programmatic interface of another feature; it must be named in `needs`. */
+  use<FeatureApi>(feature: Feature<FeatureApi>): FeatureApi;
+}
+
+/** What a feature gives to the composition root. */
+export interface FeatureParts<FeatureApi> {
+  readonly api: FeatureApi;
+  readonly handlers?: Handlers;
+  readonly resolvers?: Readonly<Record<string, ObjectResolver>>;
+  readonly metrics?: () => readonly MetricFamily[];
+  /** Begins work. Must return soon; long work goes on in the background and ends with the signal. */
+  readonly start?: (signal: AbortSignal) => Promise<void>;
+  /** Ends within 10 s and frees every listener, timer, stream and lease. */
+  readonly stop?: () => Promise<void>;
+}
+
+export interface Feature<FeatureApi = unknown> {
+  readonly name: string;
+  readonly migrations?: readonly Migration[];
+  readonly errors?: ErrorCatalogue;
+  /** Features that must be set up and started before; a cycle or an unknown name stops start-up. */
+  readonly needs?: readonly string[];
+  setup(context: FeatureContext): FeatureParts<FeatureApi>;
+}
+
+/** Declares a feature; exists for the types. */
+export function defineFeature<FeatureApi>(feature: Feature<FeatureApi>): Feature<FeatureApi> {
+  return feature;
+}
+
+/** The one question of policy: may `who` do `permission`? */
+export type Decide = (who: Identity, permission: Permission) => boolean;
