@@ -1,0 +1,95 @@
+# Installs what is missing: distribution packages and our own libraries. Says what it does; quick when nothing is missing.
+# shellcheck shell=sh disable=SC2154 # node comes from common.sh
+
+packages_for_up='libvirt-daemon-system qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools bubblewrap dnsmasq-base iproute2
+  iptables nftables dmidecode xorriso syslinux syslinux-common mtools dosfstools fdisk e2fsprogs busybox-static xz-utils util-linux'
+packages_for_tests="$packages_for_up libvirt-clients python3-libvirt chromium ipxe-qemu"
+
+nixos_lines='virtualisation.libvirtd = { enable = true; qemu.swtpm.enable = true; qemu.ovmf.enable = true; };
+    environment.systemPackages = with pkgs; [ nodejs_24 qemu bubblewrap xorriso syslinux mtools dosfstools e2fsprogs busybox ];'
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    "$@"
+  elif have sudo; then
+    sudo "$@"
+  else
+    fail 'this needs root, and sudo is not installed' "Run as root: $*"
+  fi
+}
+
+# install_packages up|test
+install_packages() {
+  if [ -e /etc/NIXOS ]; then
+    missing=
+    for program in libvirtd qemu-img bwrap node; do have "$program" || missing="$missing $program"; done
+    [ -z "$missing" ] || fail "missing here:$missing. Put this into /etc/nixos/configuration.nix and run nixos-rebuild switch:" "$nixos_lines"
+  elif have apt-get && have dpkg-query; then
+    if [ "$1" = test ]; then wanted=$packages_for_tests; else wanted=$packages_for_up; fi
+    install_deb "$wanted"
+  else
+    missing=
+    for program in libvirtd qemu-system-x86_64 qemu-img bwrap; do have "$program" || missing="$missing $program"; done
+    [ -z "$missing" ] || fail "missing here:$missing. This system is neither Debian, Ubuntu nor NixOS: install them with its package manager" \
+      'Needed: libvirt with its QEMU driver, qemu-system-x86_64, qemu-img, OVMF, swtpm, bubblewrap, dnsmasq.'
+  fi
+}
+
+# Word splitting of the package list is meant.
+# shellcheck disable=SC2086
+install_deb() {
+  installed=" $(dpkg-query -W -f '${db:Status-Status}:${Package} ' $1 2>/dev/null || true)"
+  missing=
+  for package in $1; do
+    case "$installed" in *" installed:$package "*) ;; *) missing="$missing $package" ;; esac
+  done
+  [ -n "$missing" ] || return 0
+  say "installing distribution packages:$missing"
+  mkdir -p "$HV_HOME/.cache"
+  log=$HV_HOME/.cache/apt.log
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q >"$log" 2>&1 || say "apt-get update had problems (see $log); going on with the lists that are there"
+  if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing >>"$log" 2>&1; then
+    tail -n 15 "$log" >&2
+    fail 'the packages could not be installed' "Run yourself: apt-get update && apt-get install --no-install-recommends$missing"
+  fi
+}
+
+# Node and the libraries, from package-lock.json. A copy of the lock file is the sign that they are complete.
+install_libraries() {
+  stamp=$HV_HOME/node_modules/.hv-installed
+  cmp -s "$HV_HOME/package-lock.json" "$stamp" && return
+  if ! have npm; then
+    have apt-get || fail 'npm is missing; it is needed once, to fetch Node 24 and the libraries' 'Install Node.js with npm, any version from 18 on.'
+    install_deb npm
+  fi
+  mkdir -p "$HV_HOME/.cache"
+  (
+    ! have flock || flock 9
+    # Somebody else may have done it while we waited.
+    cmp -s "$HV_HOME/package-lock.json" "$stamp" && exit 0
+    say 'installing Node 24 and the libraries (npm ci, about 20 s)'
+    log=$HV_HOME/.cache/npm.log
+    if ! (cd "$HV_HOME" && npm ci --ignore-scripts --include=dev --no-audit --no-fund --loglevel=error) >"$log" 2>&1; then
+      tail -n 15 "$log" >&2
+      fail 'the libraries could not be installed' "Run yourself: cd $HV_HOME && npm ci --ignore-scripts"
+    fi
+    cp "$HV_HOME/package-lock.json" "$stamp"
+  ) 9>"$HV_HOME/.cache/install.lock"
+}
+
+# The dashboard, when a source is newer than the bundle.
+build_dashboard() {
+  bundle=$HV_HOME/src/web/dist/index.html
+  if [ -e "$bundle" ]; then
+    newer=$(find "$HV_HOME/src/web" "$HV_HOME/src/contract" "$HV_HOME/src/kernel" "$HV_HOME/package-lock.json" -path "$HV_HOME/src/web/dist" -prune -o -type f -newer "$bundle" -print -quit)
+    [ -n "$newer" ] || return 0
+  fi
+  say 'building the dashboard'
+  find_node
+  log=$HV_HOME/.cache/build.log
+  mkdir -p "$HV_HOME/.cache"
+  if ! (cd "$HV_HOME" && "$node" node_modules/vite/bin/vite.js build --config src/web/vite.config.ts) >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    fail 'the dashboard could not be built' "The whole output is in $log"
+  fi
+}

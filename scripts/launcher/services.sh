@@ -1,0 +1,135 @@
+# Starts and stops libvirt (where nothing else does) and hyperd.
+# shellcheck shell=sh disable=SC2154 # variables come from hv and common.sh
+
+# A trial with folders of one's own runs as oneself; everything else needs root, and asks sudo for it.
+become_root() {
+  [ "$(id -u)" -ne 0 ] || return 0
+  [ -z "${HV_STATE_DIR:-}" ] || [ -z "${HV_RUNTIME_DIR:-}" ] || return 0
+  action=$1
+  if [ "$action" = up ]; then
+    set -- "$HV_HOME/hv" up
+    [ "$detach" = no ] || set -- "$@" --detach
+    [ "$demo" = yes ] || set -- "$@" --no-demo
+    [ "$json" = no ] || set -- "$@" --json
+  else
+    set -- "$HV_HOME/hv" "$action"
+  fi
+  have sudo || fail "hv $action needs root, and sudo is not installed" "Run as root: $*"
+  say "hyperd runs as root: going on with sudo"
+  for name in HV_CONFIG HV_STATE_DIR HV_RUNTIME_DIR HV_LISTEN HV_LIBVIRT_URI; do
+    eval "value=\${$name:-}"
+    [ -z "$value" ] || set -- "$name=$value" "$@"
+  done
+  exec sudo -- env "$@"
+}
+
+# True when somebody accepts connections on the socket.
+answers() {
+  [ -S "$1" ] && "$node" -e 'const s = require("node:net").connect(process.argv[1]); s.on("connect", () => process.exit(0)); s.on("error", () => process.exit(1)); setTimeout(() => process.exit(1), 5000)' "$1"
+}
+
+# Two launchers at once start everything once. What they start must not inherit the lock.
+lock_starting() {
+  mkdir -p "$pid_dir"
+  exec 8>"$pid_dir/lock"
+  ! have flock || flock 8
+}
+
+unlock_starting() { exec 8>&-; }
+
+start_libvirt() {
+  find_node
+  [ "${HV_LIBVIRT_URI:-qemu:///system}" = qemu:///system ] || return 0
+  if answers /run/libvirt/libvirt-sock || answers /run/libvirt/virtqemud-sock; then return 0; fi
+  if [ -d /run/systemd/system ] && have systemctl; then
+    for unit in virtlogd.socket libvirtd.socket virtqemud.socket virtnetworkd.socket virtstoraged.socket; do
+      systemctl cat "$unit" >/dev/null 2>&1 || continue
+      say "starting $unit"
+      systemctl start "$unit" || fail "$unit does not start" "Look at: systemctl status $unit"
+    done
+    return 0
+  fi
+  start_daemon virtlogd /run/libvirt/virtlogd-sock
+  start_daemon libvirtd /run/libvirt/libvirt-sock
+}
+
+# start_daemon PROGRAM SOCKET
+start_daemon() {
+  ! answers "$2" || return 0
+  say "starting $1 (nothing else on this machine does)"
+  rm -f "$pid_dir/$1.pid"
+  PATH=$PATH:/usr/sbin:/sbin "$1" --daemon --pid-file "$pid_dir/$1.pid" 8>&- || fail "$1 does not start" "Run it in the foreground to see why: $1 --verbose"
+  tries=100
+  until answers "$2"; do
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] || fail "$1 started but does not answer on $2" "Run it in the foreground to see why: $1 --verbose"
+    sleep 0.1
+  done
+}
+
+start_hyperd() {
+  log=$state_dir/hyperd.log
+  log_start=0
+  if is_running "$pid_dir/hyperd.pid" src/daemon/main.ts || answers "$runtime_dir/admin.sock"; then
+    started=no
+    return
+  fi
+  started=yes
+  mkdir -p "$state_dir"
+  if [ -n "$(find "$log" -size +10240k 2>/dev/null)" ]; then mv "$log" "$log.1"; fi
+  [ ! -e "$log" ] || log_start=$(wc -c <"$log")
+  # A session of its own: Ctrl-C in this terminal reaches the launcher, which stops hyperd in order.
+  (umask 077 && exec setsid "$node" --disable-warning=ExperimentalWarning "$HV_HOME/src/daemon/main.ts" </dev/null >>"$log" 2>&1 8>&-) &
+  echo $! >"$pid_dir/hyperd.pid"
+}
+
+# announce DETACH DEMO JSON: waits until hyperd is ready, makes the demonstration guest, prints addresses and a sign-in link.
+# In the foreground it stays, shows warnings from the log, and Ctrl-C stops what was started.
+announce() {
+  detach=$1
+  pid=0
+  [ "$started" = no ] || read -r pid <"$pid_dir/hyperd.pid"
+  set -- "$HV_HOME/src/cli/up.ts" --log "$log" --log-start "$log_start" --pid "$pid" --demo "$2" --json "$3"
+  code=0
+  if [ "$detach" = yes ] || [ "$started" = no ]; then
+    "$node" "$@" || code=$?
+    # A daemon that never became ready must not be left behind by a launcher that says it failed.
+    [ "$code" -ne 1 ] || [ "$started" = no ] || ! stop_process hyperd src/daemon/main.ts || true
+    exit "$code"
+  fi
+  "$node" "$@" --stay yes &
+  follower=$!
+  trap 'trap "" INT TERM HUP; kill "$follower" 2>/dev/null; stop_all; exit 130' INT TERM HUP
+  wait "$follower" || code=$?
+  stop_all
+  exit "$code"
+}
+
+# stop_process NAME TEXT-IN-COMMAND-LINE: only what our pid file names, and only if it is still that program.
+stop_process() {
+  if ! is_running "$pid_dir/$1.pid" "$2"; then
+    rm -f "$pid_dir/$1.pid"
+    return 1
+  fi
+  say "stopping $1"
+  kill -TERM "$pid" 2>/dev/null || fail "$1 (process $pid) cannot be stopped by this user" 'Run it with sudo.'
+  tries=300
+  while is_running "$pid_dir/$1.pid" "$2"; do
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] || fail "$1 (process $pid) does not stop within 30 s" "It may be waiting for an operation: hv op list. To force it: kill -9 $pid"
+    sleep 0.1
+  done
+  rm -f "$pid_dir/$1.pid"
+}
+
+stop_all() {
+  stopped=no
+  ! stop_process hyperd src/daemon/main.ts || stopped=yes
+  ! stop_process libvirtd libvirtd || stopped=yes
+  ! stop_process virtlogd virtlogd || stopped=yes
+  if [ "$stopped" = no ]; then
+    say 'nothing to stop: hv up started nothing that still runs'
+  else
+    say 'stopped. Guests keep running; hv up finds them again.'
+  fi
+}

@@ -1,0 +1,20 @@
+/** What one suite comes to. */
+
+export interface NotRun {
+  readonly what: string;
+  readonly why: string;
+}
+
+export interface SuiteResult {
+  readonly name: string;
+  readonly passed: number;
+  readonly failed: number;
+  /** Tests that said `skip`, and files that could not run here. */
+  readonly skipped: number;
+  readonly durationMs: number;
+  /** Lines that tests print as `# count: …`: how many of how many cases ran. */
+  readonly counts: readonly string[];
+  readonly notRun: readonly NotRun[];
+  /** Names of what failed. */
+  readonly failures: readonly string[];
+}

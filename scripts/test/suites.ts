@@ -1,0 +1,106 @@
+/** The suites of tests, each run file by file in processes of their own by Node's test runner. */
+
+import { glob } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+import { run as runProgram } from '#platform/process.ts';
+import type { NotRun, SuiteResult } from './results.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+/** Whole life of one file. */
+const FILE_TIMEOUT_MS = 20 * 60_000;
+
+interface Suite {
+  readonly name: 'unit' | 'integration' | 'e2e' | 'fault' | 'hostile';
+  readonly pattern: string;
+  /** Files at once: guests are emulated and browsers are heavy, so those suites go one by one. */
+  readonly concurrency: number;
+  /** Programs without which the suite cannot run; any of a group will do. */
+  readonly programs: readonly (readonly string[])[];
+}
+
+export type SuiteName = Suite['name'];
+
+const LIBVIRT = [['libvirtd'], ['qemu-system-x86_64'], ['unshare']] as const;
+
+export const SUITES: readonly Suite[] = [
+  { name: 'unit', pattern: 'src/**/*.test.ts', concurrency: 2, programs: [] },
+  { name: 'integration', pattern: 'test/integration/**/*.test.ts', concurrency: 1, programs: LIBVIRT },
+  {
+    name: 'e2e',
+    pattern: 'test/e2e/**/*.test.ts',
+    concurrency: 1,
+    programs: [...LIBVIRT, ['chromium', 'google-chrome', 'chromium-browser']],
+  },
+  { name: 'fault', pattern: 'test/fault/**/*.test.ts', concurrency: 1, programs: LIBVIRT },
+  { name: 'hostile', pattern: 'test/hostile/**/*.test.ts', concurrency: 1, programs: LIBVIRT },
+];
+
+/** @param filters only files whose path holds one of these texts; all when empty */
+export async function runSuite(name: SuiteName, filters: readonly string[]): Promise<SuiteResult> {
+  const startedMs = performance.now();
+  const suite = SUITES.find((candidate) => candidate.name === name);
+  if (!suite) throw new TypeError(`no suite ${name}`);
+  const files = await filesOf(suite, filters);
+  const obstacle = files.length === 0 ? 'there are no such files' : await missingProgram(suite);
+  const empty = { name, passed: 0, failed: 0, skipped: 0, counts: [], notRun: [], failures: [] };
+  if (obstacle !== null) {
+    process.stdout.write(`﹣ ${name} # ${obstacle}\n`);
+    const what = files.length === 0 ? suite.pattern : `${files.length} files`;
+    return { ...empty, skipped: Math.max(1, files.length), durationMs: 0, notRun: [{ what, why: obstacle }] };
+  }
+  return { ...empty, ...(await execute(suite, files)), durationMs: performance.now() - startedMs };
+}
+
+async function execute(suite: Suite, files: readonly string[]) {
+  const counts: string[] = [];
+  const notRun: NotRun[] = [];
+  const failures: string[] = [];
+  let [passed, failed, skipped] = [0, 0, 0];
+
+  const stream = run({ files, concurrency: suite.concurrency, timeout: FILE_TIMEOUT_MS });
+  const place = (file: string | undefined) => (file === undefined ? '' : `${relative(ROOT, file)}: `);
+  const count = (text: string) => {
+    for (const match of text.matchAll(/^#? ?count: (.+)$/gm)) counts.push(match[1] ?? '');
+  };
+  stream.on('test:stdout', ({ message }) => count(message));
+  stream.on('test:diagnostic', ({ message }) => count(message));
+  stream.on('test:pass', ({ name, file, skip, todo, details }) => {
+    if (details.type === 'suite') return;
+    if (skip === undefined && todo === undefined) {
+      passed += 1;
+      return;
+    }
+    skipped += 1;
+    const reason = skip ?? todo;
+    notRun.push({ what: `${place(file)}${name}`, why: typeof reason === 'string' ? reason : 'no reason given' });
+  });
+  stream.on('test:fail', ({ name, file, details }) => {
+    // A suite fails because a test in it did, which was counted; unless its own hook failed.
+    if (details.type === 'suite' && details.error.cause === undefined) return;
+    if (details.type === 'suite' && /subtests? failed/.test(String(details.error.message))) return;
+    failed += 1;
+    failures.push(`${place(file)}${name}`);
+  });
+  for await (const chunk of stream.compose(new spec())) process.stdout.write(String(chunk));
+  return { passed, failed, skipped, counts, notRun, failures };
+}
+
+async function filesOf({ pattern }: Suite, filters: readonly string[]): Promise<string[]> {
+  const files: string[] = [];
+  for await (const file of glob(pattern, { cwd: ROOT })) {
+    if (filters.length === 0 || filters.some((filter) => file.includes(filter))) files.push(join(ROOT, file));
+  }
+  return files.sort();
+}
+
+async function missingProgram({ programs }: Suite): Promise<string | null> {
+  for (const group of programs) {
+    const found = await Promise.all(
+      group.map((program) => runProgram(['sh', '-c', 'command -v -- "$1"', 'sh', program], { timeoutMs: 10_000 })),
+    );
+    if (found.every(({ code }) => code !== 0)) return `${group.join(' or ')} is not installed`;
+  }
+  return null;
+}
