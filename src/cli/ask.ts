@@ -1,0 +1,47 @@
+/** Asking before something is lost: the name on a terminal, `--yes --name NAME` without one. */
+
+import { createInterface } from 'node:readline/promises';
+import type { CommandContext } from './context.ts';
+import { EXIT } from './exit-codes.ts';
+import { Failure, usageFailure } from './failure.ts';
+import { safeText } from './text.ts';
+import { flag, textOption } from './values.ts';
+
+/** Options of every command that takes something away. */
+export const CONFIRM_OPTIONS = {
+  yes: flag('do not ask; needs --name'),
+  name: textOption('NAME', 'the name of what is taken away, to go with --yes'),
+} as const;
+
+export interface Confirmation {
+  /** What happens, as `"web1" goes to the trash`. */
+  readonly what: string;
+  /** What has to be typed. */
+  readonly name: string;
+  readonly options: { readonly yes: boolean; readonly name: string | undefined };
+}
+
+/** Returns when it is confirmed.
+ *  @throws Failure exit 2 without a terminal and without `--yes --name`, exit 1 when the typed name differs */
+export async function confirmByName({ output }: CommandContext, { what, name, options }: Confirmation): Promise<void> {
+  if (options.name !== undefined && options.name !== name)
+    throw usageFailure(`--name "${options.name}" is not the name "${name}"`, `Give --name ${name} if that is the one.`);
+  if (options.yes && options.name !== undefined) return;
+  if (!output.isInteractive)
+    throw usageFailure(`${what}: it has to be confirmed`, `Without a terminal, add --yes --name ${name}.`);
+  output.message(safeText(what));
+  const typed = await ask(`Type ${safeText(name)} to go on: `);
+  if (typed !== name && typed !== safeText(name))
+    throw new Failure('nothing was changed: the name was not given', { exit: EXIT.failed, code: 'not_confirmed' });
+}
+
+/** One line from the terminal; Ctrl-C and the end of input give an empty one. */
+async function ask(question: string): Promise<string> {
+  const prompt = createInterface({ input: process.stdin, output: process.stderr });
+  const closed = new Promise<string>((resolve) => prompt.once('close', () => resolve('')));
+  try {
+    return (await Promise.race([prompt.question(question), closed])).trim();
+  } finally {
+    prompt.close();
+  }
+}

@@ -1,0 +1,46 @@
+/** Every noun of the command line: one line each. A noun's file is loaded only when it is used. */
+
+import type { Command } from './command.ts';
+
+interface NounFile {
+  readonly commands: readonly Command[];
+}
+
+export interface Noun {
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<NounFile>;
+}
+
+export const NOUNS: readonly Noun[] = [
+  { name: 'status', summary: 'what runs here, at a glance', load: () => import('./status.ts') },
+  { name: 'vm', summary: 'virtual machines: create, power, edit, consoles', load: () => import('./vm.ts') },
+  { name: 'image', summary: 'ISOs and cloud images', load: () => import('./image.ts') },
+  { name: 'network', summary: 'networks and bridges', load: () => import('./network.ts') },
+  { name: 'pool', summary: 'storage pools', load: () => import('./pool.ts') },
+  { name: 'trash', summary: 'deleted VMs that can be restored', load: () => import('./trash.ts') },
+  { name: 'op', summary: 'operations: long work and its progress', load: () => import('./op.ts') },
+  { name: 'audit', summary: 'who did what', load: () => import('./audit.ts') },
+  {
+    name: 'preflight',
+    summary: 'check this machine: KVM, libvirt, QEMU, memory, disks',
+    load: () => import('./preflight.ts'),
+  },
+  { name: 'host', summary: 'hosts and their load', load: () => import('./host.ts') },
+  { name: 'session', summary: 'who is signed in', load: () => import('./session.ts') },
+  { name: 'system', summary: 'sign-in links and the demo guest', load: () => import('./system.ts') },
+  { name: 'completion', summary: 'completion for bash, zsh and fish', load: () => import('./completion.ts') },
+];
+
+/** Words after `hv` that the launcher itself answers. */
+export const LAUNCHER_WORDS: readonly (readonly [name: string, summary: string])[] = [
+  ['up', 'install what is missing and start everything'],
+  ['down', 'stop what `hv up` started'],
+  ['test', 'run the tests'],
+];
+
+/** The commands of all nouns, for help, completion and the reference. */
+export async function loadAll(): Promise<readonly Command[]> {
+  const files = await Promise.all(NOUNS.map((noun) => noun.load()));
+  return files.flatMap(({ commands }) => commands);
+}

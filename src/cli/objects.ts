@@ -1,0 +1,93 @@
+/** Finding objects: whole lists over all pages, and "did you mean" for names that nobody has. */
+
+import type { Completion } from './command.ts';
+import type { CommandContext } from './context.ts';
+import { EXIT } from './exit-codes.ts';
+import { Failure } from './failure.ts';
+import { didYouMean } from './parse.ts';
+import { toFailure } from './problems.ts';
+
+interface Page<Item> {
+  readonly items: readonly Item[];
+  readonly next: string | null;
+}
+
+/** All items of a paged list. `fetchPage` gets the query for the page: nothing for the first. */
+export async function collect<Item>(
+  fetchPage: (query: { readonly cursor?: string }) => Promise<Page<Item>>,
+): Promise<Item[]> {
+  const items: Item[] = [];
+  let page = await fetchPage({});
+  items.push(...page.items);
+  while (page.next !== null) {
+    page = await fetchPage({ cursor: page.next });
+    items.push(...page.items);
+  }
+  return items;
+}
+
+type Kind = Exclude<Completion, 'file' | null>;
+
+const LABELS: Readonly<Record<Kind, { readonly one: string; readonly list: string }>> = {
+  vm: { one: 'VM', list: 'hv vm list' },
+  image: { one: 'image', list: 'hv image list' },
+  network: { one: 'network', list: 'hv network list' },
+  pool: { one: 'storage pool', list: 'hv pool list' },
+  operation: { one: 'operation', list: 'hv op list' },
+  trash: { one: 'VM in the trash', list: 'hv trash list' },
+  catalogue: { one: 'catalogue entry', list: 'hv image catalogue list' },
+  host: { one: 'host', list: 'hv host list' },
+  session: { one: 'session', list: 'hv session list' },
+};
+
+/** Names by which an object of a kind can be called. */
+export async function namesOf({ api }: CommandContext, kind: Kind): Promise<string[]> {
+  switch (kind) {
+    case 'vm':
+      return (await collect((query) => api('GET /vms', { query }))).map(({ name }) => name);
+    case 'image':
+      return (await collect((query) => api('GET /images', { query }))).map(({ name }) => name);
+    case 'network':
+      return (await collect((query) => api('GET /networks', { query }))).map(({ name }) => name);
+    case 'pool':
+      return (await collect((query) => api('GET /pools', { query }))).map(({ name }) => name);
+    case 'operation':
+      return (await api('GET /operations', { query: { limit: 100 } })).items.map(({ id }) => id);
+    case 'trash':
+      return (await collect((query) => api('GET /trash', { query }))).map(({ name }) => name);
+    case 'catalogue':
+      return (await api('GET /images/catalogue', {})).items.map(({ id }) => id);
+    case 'host':
+      return (await api('GET /hosts')).items.map(({ name }) => name);
+    case 'session':
+      return (await api('GET /auth/sessions')).items.map(({ id }) => id);
+  }
+}
+
+/** Runs a call about the named object; when there is none, the failure names the nearest one. */
+export async function about<Answer>(
+  context: CommandContext,
+  kind: Kind,
+  name: string,
+  call: (id: string) => Promise<Answer>,
+): Promise<Answer> {
+  try {
+    return await call(name);
+  } catch (error) {
+    const failure = toFailure(error);
+    if (failure.exit !== EXIT.notFound) throw failure;
+    throw await missing(context, kind, name, failure);
+  }
+}
+
+async function missing(context: CommandContext, kind: Kind, name: string, failure: Failure): Promise<Failure> {
+  const { one, list } = LABELS[kind];
+  // The list is only for the hint: when it cannot be had, the refusal itself still tells what is wrong.
+  const names = await namesOf(context, kind).catch(() => []);
+  return new Failure(`no ${one} "${name}"${didYouMean(name, names)}`, {
+    exit: EXIT.notFound,
+    code: failure.code,
+    hint: names.length === 0 ? `There is none at all; \`${list}\` lists them.` : `\`${list}\` lists them.`,
+    ...(failure.problem ? { problem: failure.problem } : {}),
+  });
+}

@@ -1,0 +1,53 @@
+/** `hv session`: who is signed in, and ending it. */
+
+import type { Session } from '#contract/system.ts';
+import { command, defineCommands } from './command.ts';
+import { EXIT } from './exit-codes.ts';
+import { about } from './objects.ts';
+import { type Column, printTable } from './table.ts';
+import { safeText } from './text.ts';
+import { ageText } from './time.ts';
+import { one } from './values.ts';
+
+const COLUMNS: readonly Column<Session>[] = [
+  { title: 'ID', value: (session) => safeText(session.id) },
+  { title: 'USER', value: (session) => safeText(session.user), flexibleTo: 6 },
+  { title: 'ROLE', value: (session) => session.role },
+  { title: 'SEEN', value: (session) => ageText(session.lastSeenAt) },
+  { title: 'ENDS', value: (session) => ageText(session.expiresAt), isOptional: true },
+  { title: 'FROM', value: (session) => safeText(session.address), flexibleTo: 9, isOptional: true },
+  { title: 'BROWSER', value: (session) => safeText(session.userAgent), flexibleTo: 12, isOptional: true },
+];
+
+export const commands = defineCommands([
+  command({
+    path: ['session', 'list'],
+    summary: 'List browser sessions',
+    examples: ['session list'],
+    run: async ({ api, output }) => {
+      const { items } = await api('GET /auth/sessions');
+      if (output.isJson) output.json(items);
+      else
+        printTable(
+          output,
+          COLUMNS,
+          items,
+          'Nobody is signed in with a browser. `hv system link` makes a sign-in link.',
+        );
+      return EXIT.done;
+    },
+  }),
+  command({
+    path: ['session', 'revoke'],
+    summary: 'End a session',
+    positionals: { id: one('ID', 'session id', { completes: 'session' }) },
+    examples: ['session revoke ses-01h2…'],
+    run: async (context, { args }) => {
+      const { api, output } = context;
+      await about(context, 'session', args.id, (id) => api('DELETE /auth/sessions/{id}', { params: { id } }));
+      if (output.isJson) output.json({ id: args.id, state: 'ended' });
+      else output.message(`${output.paintMessage('green', '●')} session ${safeText(args.id)} is ended`);
+      return EXIT.done;
+    },
+  }),
+]);

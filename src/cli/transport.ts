@@ -1,0 +1,140 @@
+/** HTTP to hyperd over its local sockets: the admin socket, else the operator socket. */
+
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { type ApiClient, createApiClient, type WireRequest, type WireResponse } from '#contract/client.ts';
+import { hasErrno } from '#kernel/errors.ts';
+import { EXIT } from './exit-codes.ts';
+import { Failure } from './failure.ts';
+
+/** Longest silence of the daemon within a call: the longest wait that a route offers is 30 s. */
+const SILENCE_MS = 60_000;
+
+export interface RawRequest {
+  readonly method: string;
+  /** With query, beginning with `/api/v1/`. */
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string | number>>;
+  readonly body?: string | Uint8Array | null;
+  readonly signal?: AbortSignal | null;
+}
+
+export interface RawResponse {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: Buffer;
+}
+
+export interface Transport {
+  /** One exchange. @throws Failure exit 6 (nobody answers) or 3 (the socket is not for this user) */
+  send(request: RawRequest): Promise<RawResponse>;
+  /** The socket that answers, for WebSockets. Throws as `send`. */
+  findSocket(): Promise<string>;
+}
+
+/** Folder of the sockets. */
+export function runtimeDir(env: NodeJS.ProcessEnv): string {
+  return env['HV_RUNTIME_DIR'] || '/run/hyper-nixos';
+}
+
+export function createTransport(env: NodeJS.ProcessEnv = process.env): Transport {
+  const dir = runtimeDir(env);
+  const sockets = [join(dir, 'admin.sock'), join(dir, 'operator.sock')];
+  let chosen: string | null = null;
+
+  const send = async (raw: RawRequest): Promise<RawResponse> => {
+    if (chosen !== null) return exchange(chosen, raw).catch((error: unknown) => Promise.reject(explain(error, dir)));
+    const refusals: unknown[] = [];
+    for (const socket of sockets) {
+      try {
+        const response = await exchange(socket, raw);
+        chosen = socket;
+        return response;
+      } catch (error) {
+        if (!hasErrno(error, 'ENOENT', 'EACCES', 'ECONNREFUSED')) throw explain(error, dir);
+        refusals.push(error);
+      }
+    }
+    throw explain(refusals.find((error) => hasErrno(error, 'EACCES')) ?? refusals[0], dir);
+  };
+
+  return {
+    send,
+    findSocket: async () => {
+      if (chosen === null) await send({ method: 'GET', path: '/api/v1/auth/session' });
+      return chosen ?? sockets[0] ?? '';
+    },
+  };
+}
+
+/** The typed client on a transport. */
+export function createClient(transport: Transport): ApiClient {
+  return createApiClient(async (wire: WireRequest): Promise<WireResponse> => {
+    const { status, body } = await transport.send(wire);
+    return { status, body: body.toString('utf8') };
+  });
+}
+
+function exchange(socketPath: string, raw: RawRequest): Promise<RawResponse> {
+  return new Promise((resolve, reject) => {
+    const body = raw.body ?? null;
+    const length = body === null ? {} : { 'content-length': Buffer.byteLength(body) };
+    const call = request(
+      {
+        socketPath,
+        method: raw.method,
+        path: raw.path,
+        headers: { host: 'localhost', ...raw.headers, ...length },
+        ...(raw.signal ? { signal: raw.signal } : {}),
+      },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('error', reject);
+        response.on('end', () =>
+          resolve({
+            status: response.statusCode ?? 500,
+            contentType: response.headers['content-type'] ?? '',
+            body: Buffer.concat(chunks),
+          }),
+        );
+      },
+    );
+    call.setTimeout(SILENCE_MS, () =>
+      call.destroy(
+        new Failure(`hyperd accepted the call but was silent for ${SILENCE_MS / 1000} s`, {
+          exit: EXIT.unreachable,
+          code: 'unreachable',
+          hint: 'Look at its log; `hv up` starts it again when it has ended.',
+        }),
+      ),
+    );
+    call.on('error', reject);
+    call.end(body ?? undefined);
+  });
+}
+
+function explain(error: unknown, dir: string): unknown {
+  if (hasErrno(error, 'EACCES', 'EPERM')) {
+    return new Failure(`your user may not use hyperd's sockets in ${dir}`, {
+      exit: EXIT.denied,
+      code: 'denied',
+      hint: 'Run it with sudo, or join the group hyper-admin or hyper-operator.',
+    });
+  }
+  if (hasErrno(error, 'ENOENT', 'ECONNREFUSED')) {
+    return new Failure(`hyperd is not running: nobody listens in ${dir}`, {
+      exit: EXIT.unreachable,
+      code: 'unreachable',
+      hint: 'Start it with `hv up`; if it runs elsewhere, set HV_RUNTIME_DIR to its runtime folder.',
+    });
+  }
+  if (hasErrno(error, 'ECONNRESET', 'EPIPE')) {
+    return new Failure('hyperd ended the connection before it answered', {
+      exit: EXIT.unreachable,
+      code: 'unreachable',
+      hint: 'It may be restarting: try again in a moment. `hv op list` shows what was begun.',
+    });
+  }
+  return error;
+}

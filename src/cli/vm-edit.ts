@@ -1,0 +1,205 @@
+/** Changing VMs: edit, rename, protect, delete. */
+
+import type { VmEdit } from '#contract/vms.ts';
+import { CONFIRM_OPTIONS, confirmByName } from './ask.ts';
+import { command } from './command.ts';
+import type { CommandContext } from './context.ts';
+import type { ExitCode } from './exit-codes.ts';
+import { usageFailure } from './failure.ts';
+import { finish } from './follow.ts';
+import { about } from './objects.ts';
+import { showPlan } from './plan.ts';
+import { safeText } from './text.ts';
+import { countOption, flag, one, sizeOption, textOption } from './values.ts';
+import { vmName } from './vm-show.ts';
+
+const EDIT_OPTIONS = {
+  vcpus: countOption('N', 'virtual CPUs'),
+  memory: sizeOption('memory, as 4GiB'),
+  title: textOption('TEXT', 'one line; an empty text removes it'),
+  description: textOption('TEXT', 'several lines; an empty text removes it'),
+  autostart: flag('start it when the host starts'),
+  'no-autostart': flag('do not start it when the host starts'),
+  protect: flag('refuse to delete it'),
+  'no-protect': flag('allow deleting it'),
+  'boot-order': textOption('LIST', 'disk targets and MACs in the order they are tried, as vda,52:54:00:12:34:56'),
+  'insert-iso': textOption('IMAGE', 'put an ISO in the drive', { completes: 'image' }),
+  'eject-iso': flag('empty the drive'),
+  drive: textOption('TARGET', 'which drive, where there are several', { defaultText: 'the only one' }),
+} as const;
+
+interface EditChoices {
+  readonly vcpus: number | undefined;
+  readonly memory: number | undefined;
+  readonly title: string | undefined;
+  readonly description: string | undefined;
+  readonly autostart: boolean;
+  readonly 'no-autostart': boolean;
+  readonly protect: boolean;
+  readonly 'no-protect': boolean;
+  readonly 'boot-order': string | undefined;
+  readonly 'insert-iso': string | undefined;
+  readonly 'eject-iso': boolean;
+  readonly drive: string | undefined;
+}
+
+function either(
+  choices: EditChoices,
+  yes: 'autostart' | 'protect',
+  no: 'no-autostart' | 'no-protect',
+): boolean | undefined {
+  if (choices[yes] && choices[no])
+    throw usageFailure(`--${yes} and --${no} contradict each other`, 'Give one of them.');
+  return choices[yes] || choices[no] ? choices[yes] : undefined;
+}
+
+async function editOf(context: CommandContext, name: string, choices: EditChoices): Promise<VmEdit> {
+  const autostart = either(choices, 'autostart', 'no-autostart');
+  const isProtected = either(choices, 'protect', 'no-protect');
+  const cdrom = await driveChange(context, name, choices);
+  const edit: VmEdit = {
+    ...(choices.vcpus === undefined ? {} : { vcpus: choices.vcpus }),
+    ...(choices.memory === undefined ? {} : { memoryBytes: choices.memory }),
+    ...(choices.title === undefined ? {} : { title: choices.title || null }),
+    ...(choices.description === undefined ? {} : { description: choices.description || null }),
+    ...(autostart === undefined ? {} : { autostart }),
+    ...(isProtected === undefined ? {} : { isProtected }),
+    ...(choices['boot-order'] === undefined
+      ? {}
+      : {
+          bootOrder: choices['boot-order']
+            .split(',')
+            .map((entry) => entry.trim())
+            .filter(Boolean),
+        }),
+    ...(cdrom === undefined ? {} : { cdrom }),
+  };
+  if (Object.keys(edit).length === 0)
+    throw usageFailure('there is nothing to change', 'Name a field, as --memory 4GiB. See `hv vm edit --help`.');
+  return edit;
+}
+
+async function driveChange(context: CommandContext, name: string, choices: EditChoices): Promise<VmEdit['cdrom']> {
+  const iso = choices['insert-iso'];
+  if (iso === undefined && !choices['eject-iso']) {
+    if (choices.drive !== undefined)
+      throw usageFailure('--drive alone changes nothing', 'Add --insert-iso IMAGE or --eject-iso.');
+    return undefined;
+  }
+  if (iso !== undefined && choices['eject-iso'])
+    throw usageFailure('--insert-iso and --eject-iso contradict each other', 'Give one of them.');
+  const target = choices.drive ?? (await onlyDrive(context, name));
+  const imageId =
+    iso === undefined
+      ? null
+      : (await about(context, 'image', iso, (id) => context.api('GET /images/{id}', { params: { id } }))).id;
+  return { target, imageId };
+}
+
+async function onlyDrive(context: CommandContext, name: string): Promise<string> {
+  const vm = await about(context, 'vm', name, (id) => context.api('GET /vms/{id}', { params: { id } }));
+  const drives = vm.disks.filter(({ device }) => device === 'cdrom').map(({ target }) => target);
+  const [only] = drives;
+  if (only !== undefined && drives.length === 1) return only;
+  throw usageFailure(
+    drives.length === 0
+      ? `"${vm.name}" has no drive for ISOs`
+      : `"${vm.name}" has several drives: ${drives.join(', ')}`,
+    drives.length === 0 ? 'A drive is made when the VM is created with --iso.' : 'Name one with --drive.',
+  );
+}
+
+async function change(context: CommandContext, name: string, body: VmEdit, isPlan: boolean): Promise<ExitCode> {
+  if (isPlan)
+    return showPlan(
+      context,
+      await about(context, 'vm', name, (id) => context.api('POST /vms/{id}/plan', { params: { id }, body })),
+    );
+  return finish(
+    context,
+    await about(context, 'vm', name, (id) => context.api('PATCH /vms/{id}', { params: { id }, body })),
+  );
+}
+
+async function remove(
+  context: CommandContext,
+  name: string,
+  options: { readonly yes: boolean; readonly name: string | undefined },
+): Promise<ExitCode> {
+  const vm = await about(context, 'vm', name, (id) => context.api('GET /vms/{id}', { params: { id } }));
+  const running =
+    vm.state === 'off' || vm.state === 'crashed' ? '' : ` It is ${vm.state.replaceAll('_', ' ')}: its power is cut.`;
+  await confirmByName(context, {
+    what: `"${vm.name}" and its disks go to the trash, from where they can be restored.${running}`,
+    name: vm.name,
+    options,
+  });
+  const operation = await context.api('DELETE /vms/{id}', { params: { id: vm.id } });
+  return finish(
+    context,
+    operation,
+    () => `${safeText(vm.name)} is in the trash. \`hv trash restore ${safeText(vm.name)}\` brings it back.`,
+  );
+}
+
+export const editCommands = [
+  command({
+    path: ['vm', 'edit'],
+    summary: 'Change a VM',
+    details: 'Changes that a running VM cannot take wait for its next boot; --dry-run tells which.',
+    positionals: { name: vmName },
+    options: { ...EDIT_OPTIONS, 'dry-run': flag('print what would change and when it takes hold') },
+    isLong: true,
+    examples: [
+      'vm edit web1 --memory 4GiB --vcpus 4',
+      'vm edit web1 --memory 8GiB --dry-run',
+      'vm edit web1 --eject-iso',
+    ],
+    run: async (context, { args, options }) =>
+      change(context, args.name, await editOf(context, args.name, options), options['dry-run']),
+  }),
+  command({
+    path: ['vm', 'plan'],
+    summary: 'Show what an edit would change and when it takes hold',
+    positionals: { name: vmName },
+    options: EDIT_OPTIONS,
+    examples: ['vm plan web1 --vcpus 4'],
+    run: async (context, { args, options }) =>
+      change(context, args.name, await editOf(context, args.name, options), true),
+  }),
+  command({
+    path: ['vm', 'rename'],
+    summary: 'Give a VM another name',
+    positionals: { name: vmName, to: one('NEWNAME', 'lower-case letters, digits and dashes, at most 63') },
+    isLong: true,
+    examples: ['vm rename web1 web-old'],
+    run: (context, { args }) => change(context, args.name, { name: args.to }, false),
+  }),
+  command({
+    path: ['vm', 'protect'],
+    summary: 'Refuse to delete a VM',
+    positionals: { name: vmName },
+    isLong: true,
+    examples: ['vm protect db1'],
+    run: (context, { args }) => change(context, args.name, { isProtected: true }, false),
+  }),
+  command({
+    path: ['vm', 'unprotect'],
+    summary: 'Allow deleting a VM again',
+    positionals: { name: vmName },
+    isLong: true,
+    examples: ['vm unprotect db1'],
+    run: (context, { args }) => change(context, args.name, { isProtected: false }, false),
+  }),
+  command({
+    path: ['vm', 'delete'],
+    summary: 'Move a VM with its disks to the trash',
+    details:
+      'It can be restored until the trash is emptied. On a terminal its name is asked for; elsewhere --yes --name NAME is needed.',
+    positionals: { name: vmName },
+    options: CONFIRM_OPTIONS,
+    isLong: true,
+    examples: ['vm delete web1', 'vm delete web1 --yes --name web1'],
+    run: (context, { args, options }) => remove(context, args.name, options),
+  }),
+];
