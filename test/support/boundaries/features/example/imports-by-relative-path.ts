@@ -1,0 +1,1 @@
+import '../../vms/store.ts';

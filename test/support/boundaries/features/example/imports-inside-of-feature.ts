@@ -1,0 +1,1 @@
+import '#features/vms/store.ts';

@@ -1,0 +1,1 @@
+import '#libvirt/rpc.ts';
