@@ -1,0 +1,105 @@
+/** Can guests get onto a network? */
+
+import { AppError } from '#kernel/errors.ts';
+import { type CheckContext, type CheckDefinition, type Finding, ok, unknown, warn } from '../check.ts';
+import { NAT_NETWORK } from './names.ts';
+
+/** The newest libvirt that needs iptables; later ones use nft by themselves. Source: libvirt's news of 10.4.0. */
+const NFT_SINCE = [10, 4] as const;
+
+async function nat(context: CheckContext): Promise<Finding> {
+  const { machine, libvirt } = context;
+  if (libvirt.connection().state !== 'connected')
+    return unknown('libvirt does not answer, so its networks are not known.', 'See `libvirt.connection`.');
+  const problem = await packetFilterProblem(context);
+  if (problem !== null) return problem;
+  const network = libvirt.networks().find(({ name }) => name === NAT_NETWORK);
+  const forwards = (await machine.readText('/proc/sys/net/ipv4/ip_forward'))?.trim() === '1';
+  if (network === undefined)
+    return ok(`There is no network "${NAT_NETWORK}" yet; it is made when the first VM needs it.`);
+  if (network.state !== 'active') return ok(`The network "${NAT_NETWORK}" is off; it is started when a VM needs it.`);
+  const where = network.addresses.map(({ address, prefix }) => `${address}/${prefix}`).join(', ') || 'no address';
+  if (network.kind === 'nat' && !forwards) {
+    return warn(
+      `The network "${NAT_NETWORK}" is on (${where}), but this machine forwards no packets: guests reach only the machine itself.`,
+      'Switch it on: `sysctl -w net.ipv4.ip_forward=1`, and for good in /etc/sysctl.d/.',
+    );
+  }
+  return ok(`The network "${NAT_NETWORK}" is on: ${where}.`);
+}
+
+/** libvirt's NAT needs a packet filter that really takes rules. */
+async function packetFilterProblem({ machine, libvirt, signal }: CheckContext): Promise<Finding | null> {
+  const [major = 0, minor = 0] = (await libvirt.version()).split('.').map(Number);
+  const usesNft = major > NFT_SINCE[0] || (major === NFT_SINCE[0] && minor >= NFT_SINCE[1]);
+  const filters = usesNft
+    ? [
+        ['nft', 'list', 'tables'],
+        ['iptables', '-w', '2', '-t', 'nat', '-S'],
+      ]
+    : [['iptables', '-w', '2', '-t', 'nat', '-S']];
+  let complaint = '';
+  for (const argv of filters) {
+    try {
+      const { code, stderr } = await machine.run(argv, { timeoutMs: 5_000, signal });
+      if (code === 0) return null;
+      complaint ||= stderr.split('\n')[0]?.slice(0, 200) ?? '';
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'program_missing') throw error;
+    }
+  }
+  if (complaint === '')
+    return warn(
+      `${usesNft ? 'Neither nft nor iptables' : 'iptables'} is installed: the NAT network cannot start.`,
+      `Install it: \`apt-get install ${usesNft ? 'nftables' : 'iptables'}\`.`,
+    );
+  return warn(
+    `The packet filter refuses: ${complaint}. The NAT network may not start.`,
+    'Load the kernel modules: `modprobe iptable_nat nf_nat`, or use a kernel that has them.',
+  );
+}
+
+async function bridges({ machine }: CheckContext): Promise<Finding> {
+  const names: string[] = [];
+  const idle: string[] = [];
+  for (const name of (await machine.list('/sys/class/net')) ?? []) {
+    if ((await machine.facts(`/sys/class/net/${name}/bridge`)) === null) continue;
+    names.push(name);
+    // virbr0 and its like belong to libvirt's networks, which add and take their ports themselves.
+    const ports = (await machine.list(`/sys/class/net/${name}/brif`)) ?? [];
+    if (ports.length === 0 && !name.startsWith('virbr')) idle.push(name);
+  }
+  if (names.length === 0)
+    return ok(
+      'The machine has no bridge: VMs use the NAT network. A bridge would put them into the network of the machine itself.',
+    );
+  const filtersBridges = (await machine.readText('/proc/sys/net/bridge/bridge-nf-call-iptables'))?.trim() === '1';
+  if (idle.length > 0)
+    return warn(
+      `Bridges: ${names.join(', ')}. No network card is in ${idle.join(', ')}, so VMs there reach only each other and this machine.`,
+      `Add a card: \`ip link set CARD master ${idle[0]}\`, and for good in the network configuration. If that is wanted, nothing needs doing.`,
+    );
+  if (filtersBridges && names.some((name) => !name.startsWith('virbr'))) {
+    return warn(
+      `Bridges: ${names.join(', ')}. The packet filter of this machine also sees what passes through them, and may drop packets of VMs.`,
+      'Unless something (as Docker) needs it: `sysctl -w net.bridge.bridge-nf-call-iptables=0`.',
+    );
+  }
+  return ok(`Bridges: ${names.join(', ')}.`);
+}
+
+export const networkChecks: readonly CheckDefinition[] = [
+  {
+    id: 'network.nat',
+    title: 'NAT network',
+    meaning:
+      'Whether the network `default`, that VMs use unless told otherwise, is on or can be started: packet filter, forwarding.',
+    run: nat,
+  },
+  {
+    id: 'network.bridges',
+    title: 'Bridges',
+    meaning: 'Which bridges VMs can be attached to, and whether something stands in their way.',
+    run: bridges,
+  },
+];
