@@ -1,0 +1,90 @@
+/** Statistics and jobs of domains. Asked in batches, because decoding a thousand VMs at once would block the event loop. */
+
+import type { StatValues, TypedParam } from '../codec.ts';
+import { P } from '../table.ts';
+import { type Caller, type CallOptions, flagsOf } from './caller.ts';
+import { type DomainRef, domainOf, domainRef } from './domain.ts';
+
+const GROUPS = {
+  state: 1,
+  cpu: 2,
+  balloon: 4,
+  vcpu: 8,
+  interface: 16,
+  block: 32,
+  perf: 64,
+  iothread: 128,
+  memory: 256,
+  dirtyrate: 512,
+  vm: 1024,
+} as const;
+
+export type StatGroup = keyof typeof GROUPS;
+
+/** `values` by libvirt's names, as `balloon.current`. A missing value is unknown, never 0. */
+export interface DomainStats {
+  readonly domain: DomainRef;
+  readonly values: StatValues;
+}
+
+export interface StatsOptions extends CallOptions {
+  readonly backingChain?: boolean;
+  /** Domains per call, default 64. Only with a list of UUIDs. */
+  readonly batchSize?: number;
+}
+
+export interface JobInfo {
+  readonly type: 'none' | 'bounded' | 'unbounded' | 'completed' | 'failed' | 'cancelled';
+  readonly params: readonly TypedParam[];
+}
+
+const JOB_TYPES = ['none', 'bounded', 'unbounded', 'completed', 'failed', 'cancelled'] as const;
+// Bits of the getter's flags: without NOWAIT one busy VM makes all others wait.
+const NOWAIT = 0x20000000;
+const BACKING_CHAIN = 0x40000000;
+
+export function createStatsApi({ call, callForStats }: Caller) {
+  async function ask(
+    doms: readonly { name: string; uuid: string; id: number }[],
+    groups: readonly StatGroup[],
+    options: StatsOptions,
+  ): Promise<DomainStats[]> {
+    const flags = flagsOf(NOWAIT, options.backingChain && BACKING_CHAIN);
+    const stats = flagsOf(...groups.map((group) => GROUPS[group]));
+    const { retStats } = await callForStats(P.connectGetAllDomainStats, { doms, stats, flags }, options);
+    return retStats.map(({ dom, values }) => ({ domain: domainRef(dom), values }));
+  }
+
+  return {
+    /** Cheap groups: state, interface, memory, perf. The others cost some milliseconds in each QEMU.
+     *  @param which 'all', or UUIDs; a domain that vanished is left out
+     *  @param options.deadlineMs per batch, default 5,000 */
+    async stats(
+      which: 'all' | readonly string[],
+      groups: readonly StatGroup[],
+      options: StatsOptions = {},
+    ): Promise<DomainStats[]> {
+      if (which === 'all') return ask([], groups, options);
+      const batchSize = Math.max(1, options.batchSize ?? 64);
+      const all: DomainStats[] = [];
+      for (let at = 0; at < which.length; at += batchSize) {
+        const batch = await ask(which.slice(at, at + batchSize).map(domainOf), groups, options);
+        for (const stats of batch) all.push(stats);
+      }
+      return all;
+    },
+    /** Progress of the job that runs (`completed`: of the last one). */
+    async job(uuid: string, options: CallOptions & { readonly completed?: boolean } = {}): Promise<JobInfo> {
+      const { type, params } = await call(
+        P.domainGetJobStats,
+        { dom: domainOf(uuid), flags: flagsOf(options.completed && 1, options.completed && 2) },
+        options,
+      );
+      return { type: JOB_TYPES[type] ?? 'none', params };
+    },
+    /** Ends a running save, migration or backup. */
+    async abortJob(uuid: string, options?: CallOptions): Promise<void> {
+      await call(P.domainAbortJob, { dom: domainOf(uuid) }, options);
+    },
+  };
+}

@@ -1,0 +1,24 @@
+/** The libvirt client: the only import for other layers. Start with `createLibvirtHost`; see README.md. */
+
+export type { GuestFilesystem, GuestInterface } from './api/agent.ts';
+export type { BlockJobInfo } from './api/backup.ts';
+export type { DomainInfo, DomainRef, DomainState, Screenshot } from './api/domain.ts';
+export type { LibvirtEvent } from './api/events.ts';
+export type { MigrateOptions } from './api/migrate.ts';
+export type { DhcpLease, NetworkRef } from './api/network.ts';
+export type { NodeInfo } from './api/node.ts';
+export type { SecretRef } from './api/secret.ts';
+export type { DomainStats, JobInfo, StatGroup } from './api/stats.ts';
+export type { PoolInfo, PoolRef, VolumeInfo, VolumeRef } from './api/storage.ts';
+export type { StatValues, TypedParam } from './codec.ts';
+export type { CallOptions } from './connection.ts';
+export { isNotFound, LibvirtError, type LibvirtFailure, libvirtErrors } from './errors.ts';
+export {
+  createLibvirtHost,
+  type LibvirtHost,
+  type LibvirtHostOptions,
+  type LibvirtHostState,
+  type LibvirtIdentity,
+} from './host.ts';
+export { type Hole, isHole, LibvirtStream } from './stream.ts';
+export { parseLibvirtUri } from './uri.ts';

@@ -1,0 +1,173 @@
+/** One libvirt stream as a Node Duplex: console, screenshot, upload, download. Holes of sparse streams are items of their own.
+ *  Reading it slowly stops its whole connection, so each stream has a connection to itself (`host.ts`). */
+
+import { Duplex, type DuplexOptions } from 'node:stream';
+import { MAX_STREAM_DATA_BYTES } from './frame.ts';
+import type { StreamDirection } from './table.ts';
+
+/** A run of zeros in a sparse stream. It is part of the data: who ignores it gets a shifted file. */
+export interface Hole {
+  readonly holeBytes: number;
+}
+
+export function isHole(item: unknown): item is Hole {
+  return typeof item === 'object' && item !== null && 'holeBytes' in item;
+}
+
+/** What a stream needs of its connection. */
+export interface StreamLink {
+  /** Calls back when the bytes are accepted and more may come. */
+  sendData(parts: readonly Uint8Array[], accepted: (error?: Error | null) => void): void;
+  sendHole(lengthBytes: number, accepted: (error?: Error | null) => void): void;
+  sendFinish(): void;
+  sendAbort(): void;
+  pauseReading(): void;
+  resumeReading(): void;
+  /** The stream is over; its serial means nothing any more. */
+  release(): void;
+}
+
+/** Not sparse: chunks are Buffers. Sparse: chunks are Buffers and Holes, both ways.
+ *  'finish' comes only after the host confirmed the upload; 'end' after it confirmed the download. `destroy()` aborts. */
+export class LibvirtStream extends Duplex {
+  readonly #link: StreamLink;
+  #phase: 'open' | 'finishing' | 'over' = 'open';
+  #onConfirmed: ((error?: Error) => void) | null = null;
+  #onReleased: (() => void) | null = null;
+
+  constructor(link: StreamLink, direction: StreamDirection, isSparse: boolean) {
+    super(duplexOptions(direction, isSparse));
+    this.#link = link;
+  }
+
+  override _read(): void {
+    this.#link.resumeReading();
+  }
+
+  override _write(chunk: Uint8Array | Hole, _encoding: string, done: (error?: Error | null) => void): void {
+    if (isHole(chunk)) this.#link.sendHole(chunk.holeBytes, done);
+    else this.#sendChunk(chunk, done);
+  }
+
+  /** Small chunks share a frame; each frame costs the host a wake-up. */
+  override _writev(items: { chunk: Uint8Array | Hole }[], done: (error?: Error | null) => void): void {
+    let index = 0;
+    const next = (error?: Error | null): void => {
+      const item = items[index];
+      if (error || item === undefined) {
+        done(error);
+        return;
+      }
+      if (isHole(item.chunk)) {
+        index += 1;
+        this.#link.sendHole(item.chunk.holeBytes, next);
+        return;
+      }
+      const parts: Uint8Array[] = [];
+      let size = 0;
+      for (let following = items[index]; following && !isHole(following.chunk); following = items[index]) {
+        if (size > 0 && size + following.chunk.length > MAX_STREAM_DATA_BYTES) break;
+        parts.push(following.chunk);
+        size += following.chunk.length;
+        index += 1;
+      }
+      const [only] = parts;
+      if (parts.length === 1 && only) this.#sendChunk(only, next);
+      else this.#link.sendData(parts, next);
+    };
+    next();
+  }
+
+  #sendChunk(chunk: Uint8Array, done: (error?: Error | null) => void): void {
+    let at = 0;
+    const next = (error?: Error | null): void => {
+      if (error || at >= chunk.length) {
+        done(error);
+        return;
+      }
+      const part = chunk.subarray(at, at + MAX_STREAM_DATA_BYTES);
+      at += part.length;
+      this.#link.sendData([part], next);
+    };
+    next();
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    if (this.#phase === 'over') {
+      done();
+      return;
+    }
+    this.#onConfirmed = done;
+    this.#finish();
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    const confirmed = this.#onConfirmed;
+    this.#onConfirmed = null;
+    confirmed?.(error ?? new Error('the stream was destroyed'));
+    if (this.#phase === 'over') {
+      done(error);
+      return;
+    }
+    this.#onReleased = () => done(error);
+    this.#link.resumeReading();
+    this.#link.sendAbort();
+  }
+
+  #finish(): void {
+    if (this.#phase !== 'open') return;
+    this.#phase = 'finishing';
+    this.#link.resumeReading();
+    this.#link.sendFinish();
+  }
+
+  /** For the connection: data came. */
+  receive(item: Buffer | Hole): void {
+    if (this.destroyed || this.#phase === 'over') return;
+    if (!this.push(item)) this.#link.pauseReading();
+  }
+
+  /** For the connection: an empty frame or a reply came: the host's end of data, or its confirmation of our end or abort. */
+  receiveEnd(): void {
+    if (this.#phase === 'open' && !this.destroyed) this.#finish();
+    else this.#over();
+  }
+
+  /** For the connection: the host failed the stream, or the connection is lost. */
+  receiveError(error: Error): void {
+    if (this.#phase === 'over') return;
+    this.#phase = 'over';
+    this.#link.release();
+    if (this.#onReleased) this.#onReleased();
+    else this.destroy(error);
+  }
+
+  #over(): void {
+    if (this.#phase === 'over') return;
+    this.#phase = 'over';
+    this.#link.release();
+    if (this.#onReleased) {
+      this.#onReleased();
+      return;
+    }
+    const confirmed = this.#onConfirmed;
+    this.#onConfirmed = null;
+    if (this.readable || !this.readableEnded) this.push(null);
+    confirmed?.();
+  }
+}
+
+function duplexOptions(
+  direction: StreamDirection,
+  isSparse: boolean,
+): DuplexOptions & { readable: boolean; writable: boolean } {
+  const mark = 4 * MAX_STREAM_DATA_BYTES;
+  return {
+    readable: direction !== 'write',
+    writable: direction !== 'read',
+    allowHalfOpen: false,
+    ...(isSparse
+      ? { readableObjectMode: true, writableObjectMode: true }
+      : { readableHighWaterMark: mark, writableHighWaterMark: mark }),
+  };
+}
