@@ -8,7 +8,15 @@ import { operationRoutes } from './operations.ts';
 import { authRoutes, systemRoutes } from './system.ts';
 import { vmRoutes } from './vms.ts';
 
-export const api = { ...systemRoutes, ...authRoutes, ...operationRoutes, ...vmRoutes, ...imageRoutes, ...networkRoutes, ...poolRoutes };
+export const api = {
+  ...systemRoutes,
+  ...authRoutes,
+  ...operationRoutes,
+  ...vmRoutes,
+  ...imageRoutes,
+  ...networkRoutes,
+  ...poolRoutes,
+};
 
 export type Api = typeof api;
 export type ApiKey = keyof Api;

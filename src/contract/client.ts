@@ -54,7 +54,9 @@ export class ApiProblem extends Error {
 export function pathOf(key: ApiKey, params: object | undefined, query: object | undefined): string {
   const values = new Map<string, unknown>(Object.entries(params ?? {}));
   const template = key.slice(key.indexOf(' ') + 1);
-  const path = template.replace(/\{(\w+)\}/g, (_match, name: string) => encodeURIComponent(String(values.get(name) ?? '')));
+  const path = template.replace(/\{(\w+)\}/g, (_match, name: string) =>
+    encodeURIComponent(String(values.get(name) ?? '')),
+  );
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query ?? {})) if (value !== undefined) search.set(name, String(value));
   const text = search.toString();
@@ -96,7 +98,9 @@ function parseProblem(response: WireResponse): Problem {
   };
   try {
     const parsed: unknown = JSON.parse(response.body);
-    return typeof parsed === 'object' && parsed !== null && 'code' in parsed ? { ...fallback, ...(parsed as Partial<Problem>) } : fallback;
+    return typeof parsed === 'object' && parsed !== null && 'code' in parsed
+      ? { ...fallback, ...(parsed as Partial<Problem>) }
+      : fallback;
   } catch {
     // Not JSON: a proxy or a broken connection answered; the status is all that is known.
     return fallback;

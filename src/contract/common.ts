@@ -1,7 +1,7 @@
 /** Schemas that several slices share: names, sizes, problems, effects. */
 
-import { NAME_PATTERN, NAME_RULE, RESERVED_NAME_PATTERN } from '#kernel/names.ts';
 import { z } from 'zod';
+import { NAME_PATTERN, NAME_RULE, RESERVED_NAME_PATTERN } from '#kernel/names.ts';
 
 /** A name that a user gives. */
 export const nameSchema = z
@@ -17,12 +17,17 @@ export const textSchema = (maxLength: number) =>
     // biome-ignore lint/suspicious/noControlCharactersInRegex: refusing control characters is the purpose
     .regex(/^[^\u0000-\u0008\u000b-\u001f\u007f\ud800-\udfff\ufffe\uffff]*$/u, 'control characters are not allowed');
 
-export const uuidSchema = z.string().regex(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/, 'use a UUID in lower case');
+export const uuidSchema = z
+  .string()
+  .regex(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/, 'use a UUID in lower case');
 
 export const macSchema = z
   .string()
   .regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/, 'use six lower-case pairs, as 52:54:00:12:34:56')
-  .refine((mac) => (Number.parseInt(mac.slice(0, 2), 16) & 1) === 0, 'a group (multicast) address cannot be given to a NIC');
+  .refine(
+    (mac) => (Number.parseInt(mac.slice(0, 2), 16) & 1) === 0,
+    'a group (multicast) address cannot be given to a NIC',
+  );
 
 export const timeSchema = z.iso.datetime().describe('ISO 8601, UTC');
 

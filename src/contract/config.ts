@@ -1,7 +1,7 @@
 /** The configuration file, `/etc/hyper-nixos/config.json`. Unknown keys are an error that names the nearest known one. */
 
-import { GIB } from '#kernel/units.ts';
 import { z } from 'zod';
+import { GIB } from '#kernel/units.ts';
 
 export const configSchema = z.strictObject({
   listen: z
@@ -9,13 +9,25 @@ export const configSchema = z.strictObject({
     .regex(/^(\[[0-9a-f:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, 'use ADDRESS:PORT')
     .default('127.0.0.1:8080')
     .describe('address and port of the dashboard and API (HTTPS)'),
-  publicNames: z.array(z.string().regex(/^[A-Za-z0-9.:[\]-]{1,253}$/)).default([]).describe('further host names and addresses under which browsers reach this machine; they go into the certificate and the Host check'),
+  publicNames: z
+    .array(z.string().regex(/^[A-Za-z0-9.:[\]-]{1,253}$/))
+    .default([])
+    .describe(
+      'further host names and addresses under which browsers reach this machine; they go into the certificate and the Host check',
+    ),
   libvirtUri: z.string().max(500).default('qemu:///system'),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
   images: z
     .strictObject({
-      allowPrivateHosts: z.array(z.string().max(253)).default([]).describe('hosts on private or loopback addresses that downloads may reach, as host or host:port'),
-      maxBytes: z.int().min(1).default(64 * GIB).describe('largest image file'),
+      allowPrivateHosts: z
+        .array(z.string().max(253))
+        .default([])
+        .describe('hosts on private or loopback addresses that downloads may reach, as host or host:port'),
+      maxBytes: z
+        .int()
+        .min(1)
+        .default(64 * GIB)
+        .describe('largest image file'),
     })
     .prefault({}),
   trash: z.strictObject({ days: z.int().min(1).max(365).default(7) }).prefault({}),

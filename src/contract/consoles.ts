@@ -8,11 +8,6 @@ export const consoleErrors = defineErrors({
     title: 'The console ticket is not valid',
     hint: 'Ask for a new ticket (POST /vms/{id}/tickets); each opens one console within 30 seconds.',
   },
-  console_denied: {
-    status: 403,
-    title: 'You may watch this console, not use it',
-    hint: 'Ask for a ticket with mode "view", or ask an administrator.',
-  },
   no_screen: {
     status: 409,
     title: 'The VM has no screen that can be shown',

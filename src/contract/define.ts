@@ -33,7 +33,10 @@ interface RouteBase {
 
 /** An operation of the API. Exactly one of `permission` and `public` (with the reason) is given. */
 export type RouteDefinition = RouteBase &
-  ({ readonly permission: Permission; readonly public?: never } | { readonly public: string; readonly permission?: never });
+  (
+    | { readonly permission: Permission; readonly public?: never }
+    | { readonly public: string; readonly permission?: never }
+  );
 
 export type RouteTable = Readonly<Record<RouteKey, RouteDefinition>>;
 

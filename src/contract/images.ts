@@ -1,7 +1,7 @@
 /** The image library: ISOs, cloud images, kernels. */
 
-import { TIB } from '#kernel/units.ts';
 import { z } from 'zod';
+import { TIB } from '#kernel/units.ts';
 import { nameSchema, timeSchema } from './common.ts';
 import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
 import { operationSchema } from './operations.ts';
@@ -20,7 +20,9 @@ export const imageSchema = z.object({
   sha256: z.string(),
   source: z.string().describe('upload, import, built, or the URL it came from'),
   catalogueId: z.string().nullable(),
-  verified: z.enum(['signature', 'checksum', 'given_checksum', 'none']).describe('what the content was checked against'),
+  verified: z
+    .enum(['signature', 'checksum', 'given_checksum', 'none'])
+    .describe('what the content was checked against'),
   label: z.string().nullable().describe('volume label of an ISO'),
   usedBy: z.array(z.object({ vmId: z.string(), name: z.string() })),
   defaultUser: z.string().nullable().describe('cloud-init user of a cloud image'),
@@ -41,7 +43,12 @@ export const catalogueEntrySchema = z.object({
   verification: z.enum(['signature', 'checksum', 'none']).describe('the strongest check that this entry allows'),
   lastChecked: timeSchema.nullable(),
   lastResult: z.string().nullable().describe('what the last online check found; null = never checked'),
-  suggested: z.object({ vcpus: z.int(), memoryBytes: z.number(), diskBytes: z.number(), firmware: z.enum(['uefi', 'bios']) }),
+  suggested: z.object({
+    vcpus: z.int(),
+    memoryBytes: z.number(),
+    diskBytes: z.number(),
+    firmware: z.enum(['uefi', 'bios']),
+  }),
   defaultUser: z.string().nullable(),
 });
 export type CatalogueEntry = z.infer<typeof catalogueEntrySchema>;
@@ -62,9 +69,27 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'use 64 lower-case hexadecimal
 const sha512 = z.string().regex(/^[0-9a-f]{128}$/, 'use 128 lower-case hexadecimal digits');
 
 export const imageRoutes = defineRoutes({
-  'GET /images': { summary: 'List images', permission: 'image.read', query: z.object({ ...pageQuery, q: z.string().max(200).optional(), kind: imageKindSchema.optional() }), response: pageOf(imageSchema) },
-  'GET /images/{id}': { summary: 'Show an image', permission: 'image.read', params: idParam('id or name'), object: { type: 'image', param: 'id' }, response: imageSchema },
-  'DELETE /images/{id}': { summary: 'Delete an image that no VM uses', permission: 'image.delete', params: idParam('id or name'), object: { type: 'image', param: 'id' }, response: operationSchema, status: 202 },
+  'GET /images': {
+    summary: 'List images',
+    permission: 'image.read',
+    query: z.object({ ...pageQuery, q: z.string().max(200).optional(), kind: imageKindSchema.optional() }),
+    response: pageOf(imageSchema),
+  },
+  'GET /images/{id}': {
+    summary: 'Show an image',
+    permission: 'image.read',
+    params: idParam('id or name'),
+    object: { type: 'image', param: 'id' },
+    response: imageSchema,
+  },
+  'DELETE /images/{id}': {
+    summary: 'Delete an image that no VM uses',
+    permission: 'image.delete',
+    params: idParam('id or name'),
+    object: { type: 'image', param: 'id' },
+    response: operationSchema,
+    status: 202,
+  },
   'POST /images/download': {
     summary: 'Download an image by URL',
     permission: 'image.upload',
@@ -74,7 +99,11 @@ export const imageRoutes = defineRoutes({
       kind: imageKindSchema.optional().describe('found out unless given'),
       sha256: sha256.optional(),
       sha512: sha512.optional(),
-      checksumUrl: z.url({ protocol: /^https?$/ }).max(2048).optional().describe('SHA256SUMS, CHECKSUM or similar beside the image'),
+      checksumUrl: z
+        .url({ protocol: /^https?$/ })
+        .max(2048)
+        .optional()
+        .describe('SHA256SUMS, CHECKSUM or similar beside the image'),
     }),
     response: operationSchema,
     status: 202,
@@ -82,22 +111,75 @@ export const imageRoutes = defineRoutes({
   'POST /images/import': {
     summary: 'Copy a file of the host into the library',
     permission: 'host.configure',
-    body: z.strictObject({ path: z.string().min(2).max(4096).startsWith('/', 'use an absolute path'), name: nameSchema.optional(), kind: imageKindSchema.optional(), sha256: sha256.optional() }),
+    body: z.strictObject({
+      path: z.string().min(2).max(4096).startsWith('/', 'use an absolute path'),
+      name: nameSchema.optional(),
+      kind: imageKindSchema.optional(),
+      sha256: sha256.optional(),
+    }),
     response: operationSchema,
     status: 202,
   },
-  'GET /images/catalogue': { summary: 'Well-known systems', permission: 'image.read', query: z.object({ q: z.string().max(200).optional() }), response: pageOf(catalogueEntrySchema) },
-  'POST /images/catalogue/check': { summary: 'Check online that each entry and its checksum are still there', permission: 'image.upload', body: z.strictObject({ ids: z.array(z.string().max(100)).max(200).optional() }).default({}), response: operationSchema, status: 202 },
-  'POST /images/catalogue/{id}/download': { summary: 'Download a well-known system', permission: 'image.upload', params: idParam('catalogue id'), body: z.strictObject({ name: nameSchema.optional() }).default({}), response: operationSchema, status: 202 },
+  'GET /images/catalogue': {
+    summary: 'Well-known systems',
+    permission: 'image.read',
+    query: z.object({ q: z.string().max(200).optional() }),
+    response: pageOf(catalogueEntrySchema),
+  },
+  'POST /images/catalogue/check': {
+    summary: 'Check online that each entry and its checksum are still there',
+    permission: 'image.upload',
+    body: z.strictObject({ ids: z.array(z.string().max(100)).max(200).optional() }).default({}),
+    response: operationSchema,
+    status: 202,
+  },
+  'POST /images/catalogue/{id}/download': {
+    summary: 'Download a well-known system',
+    permission: 'image.upload',
+    params: idParam('catalogue id'),
+    body: z.strictObject({ name: nameSchema.optional() }).default({}),
+    response: operationSchema,
+    status: 202,
+  },
   'POST /images/uploads': {
     summary: 'Begin a resumable upload',
     permission: 'image.upload',
-    body: z.strictObject({ name: nameSchema, kind: imageKindSchema.optional(), sizeBytes: z.int().min(1).max(64 * TIB), sha256: sha256.optional() }),
+    body: z.strictObject({
+      name: nameSchema,
+      kind: imageKindSchema.optional(),
+      sizeBytes: z
+        .int()
+        .min(1)
+        .max(64 * TIB),
+      sha256: sha256.optional(),
+    }),
     response: uploadSchema,
     status: 201,
   },
-  'GET /images/uploads': { summary: 'List unfinished uploads', permission: 'image.upload', response: pageOf(uploadSchema) },
-  'GET /images/uploads/{id}': { summary: 'How far an upload is', permission: 'image.upload', params: idParam('upload id'), object: { type: 'upload', param: 'id' }, response: uploadSchema },
-  'PATCH /images/uploads/{id}': { summary: 'Send bytes from header Upload-Offset on (application/offset+octet-stream)', permission: 'image.upload', params: idParam('upload id'), object: { type: 'upload', param: 'id' }, raw: 'upload', response: uploadSchema },
-  'DELETE /images/uploads/{id}': { summary: 'Give an upload up', permission: 'image.upload', params: idParam('upload id'), object: { type: 'upload', param: 'id' } },
+  'GET /images/uploads': {
+    summary: 'List unfinished uploads',
+    permission: 'image.upload',
+    response: pageOf(uploadSchema),
+  },
+  'GET /images/uploads/{id}': {
+    summary: 'How far an upload is',
+    permission: 'image.upload',
+    params: idParam('upload id'),
+    object: { type: 'upload', param: 'id' },
+    response: uploadSchema,
+  },
+  'PATCH /images/uploads/{id}': {
+    summary: 'Send bytes from header Upload-Offset on (application/offset+octet-stream)',
+    permission: 'image.upload',
+    params: idParam('upload id'),
+    object: { type: 'upload', param: 'id' },
+    raw: 'upload',
+    response: uploadSchema,
+  },
+  'DELETE /images/uploads/{id}': {
+    summary: 'Give an upload up',
+    permission: 'image.upload',
+    params: idParam('upload id'),
+    object: { type: 'upload', param: 'id' },
+  },
 });

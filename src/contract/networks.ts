@@ -1,24 +1,41 @@
 /** Networks and storage pools that libvirt knows. */
 
-import { defineErrors } from '#kernel/errors.ts';
 import { z } from 'zod';
+import { defineErrors } from '#kernel/errors.ts';
 import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
 
 export const networkErrors = defineErrors({
-  no_free_subnet: { status: 409, title: 'No subnet is free for the NAT network', hint: 'All usual private ranges are in use on this host. Define a libvirt network `default` yourself, or give the NIC a bridge.' },
-  network_not_started: { status: 503, title: 'The network does not start', hint: 'Another program may use its bridge, its subnet or its DHCP port (dnsmasq must be installed); the log has the reason.' },
+  no_free_subnet: {
+    status: 409,
+    title: 'No subnet is free for the NAT network',
+    hint: 'All usual private ranges are in use on this host. Define a libvirt network `default` yourself, or give the NIC a bridge.',
+  },
+  network_not_started: {
+    status: 503,
+    title: 'The network does not start',
+    hint: 'Another program may use its bridge, its subnet or its DHCP port (dnsmasq must be installed); the log has the reason.',
+  },
 });
 
 export const networkSchema = z.object({
   id: z.string().describe('UUID; for a bridge of the host its name'),
   name: z.string(),
   state: z.enum(['active', 'inactive', 'unknown']),
-  kind: z.enum(['nat', 'route', 'isolated', 'open', 'bridge', 'other', 'host_bridge']).describe('host_bridge = a bridge of the host that NICs can attach to'),
+  kind: z
+    .enum(['nat', 'route', 'isolated', 'open', 'bridge', 'other', 'host_bridge'])
+    .describe('host_bridge = a bridge of the host that NICs can attach to'),
   bridge: z.string().nullable(),
   addresses: z.array(z.object({ address: z.string(), prefix: z.int(), dhcp: z.boolean() })),
   autostart: z.boolean(),
   managed: z.boolean(),
-  leases: z.array(z.object({ mac: z.string(), address: z.string(), hostname: z.string().nullable(), expiresAt: z.string().nullable() })),
+  leases: z.array(
+    z.object({
+      mac: z.string(),
+      address: z.string(),
+      hostname: z.string().nullable(),
+      expiresAt: z.string().nullable(),
+    }),
+  ),
   usedBy: z.array(z.object({ vmId: z.string(), name: z.string() })),
 });
 export type Network = z.infer<typeof networkSchema>;
@@ -35,16 +52,46 @@ export const poolSchema = z.object({
   autostart: z.boolean(),
   managed: z.boolean(),
   isDefault: z.boolean().describe('new disks go here unless told otherwise'),
-  volumes: z.array(z.object({ name: z.string(), sizeBytes: z.number(), allocatedBytes: z.number(), format: z.string().nullable(), usedBy: z.object({ vmId: z.string(), name: z.string() }).nullable() })),
+  volumes: z.array(
+    z.object({
+      name: z.string(),
+      sizeBytes: z.number(),
+      allocatedBytes: z.number(),
+      format: z.string().nullable(),
+      usedBy: z.object({ vmId: z.string(), name: z.string() }).nullable(),
+    }),
+  ),
 });
 export type Pool = z.infer<typeof poolSchema>;
 
 export const networkRoutes = defineRoutes({
-  'GET /networks': { summary: 'List networks and bridges', permission: 'network.read', query: z.object(pageQuery), response: pageOf(networkSchema) },
-  'GET /networks/{id}': { summary: 'Show a network with its leases', permission: 'network.read', params: idParam('UUID or name'), object: { type: 'network', param: 'id' }, response: networkSchema },
+  'GET /networks': {
+    summary: 'List networks and bridges',
+    permission: 'network.read',
+    query: z.object(pageQuery),
+    response: pageOf(networkSchema),
+  },
+  'GET /networks/{id}': {
+    summary: 'Show a network with its leases',
+    permission: 'network.read',
+    params: idParam('UUID or name'),
+    object: { type: 'network', param: 'id' },
+    response: networkSchema,
+  },
 });
 
 export const poolRoutes = defineRoutes({
-  'GET /pools': { summary: 'List storage pools', permission: 'storage.read', query: z.object(pageQuery), response: pageOf(poolSchema) },
-  'GET /pools/{id}': { summary: 'Show a storage pool with its volumes', permission: 'storage.read', params: idParam('UUID or name'), object: { type: 'pool', param: 'id' }, response: poolSchema },
+  'GET /pools': {
+    summary: 'List storage pools',
+    permission: 'storage.read',
+    query: z.object(pageQuery),
+    response: pageOf(poolSchema),
+  },
+  'GET /pools/{id}': {
+    summary: 'Show a storage pool with its volumes',
+    permission: 'storage.read',
+    params: idParam('UUID or name'),
+    object: { type: 'pool', param: 'id' },
+    response: poolSchema,
+  },
 });

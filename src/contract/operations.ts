@@ -1,21 +1,45 @@
 /** Operations: long work with an id, steps and a result. */
 
-import { defineErrors } from '#kernel/errors.ts';
 import { z } from 'zod';
+import { defineErrors } from '#kernel/errors.ts';
 import { timeSchema } from './common.ts';
 import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
 
-export const operationStateSchema = z.enum(['pending', 'running', 'compensating', 'done', 'failed', 'cancelled', 'attention']);
+export const operationStateSchema = z.enum([
+  'pending',
+  'running',
+  'compensating',
+  'done',
+  'failed',
+  'cancelled',
+  'attention',
+]);
 export type OperationState = z.infer<typeof operationStateSchema>;
 
 /** States that do not change any more. `attention` is not among them: it waits for a person. */
 export const FINAL_STATES: readonly OperationState[] = ['done', 'failed', 'cancelled'];
 
 export const operationErrors = defineErrors({
-  idempotency_key_reused: { status: 409, title: 'This idempotency key was used for another request', hint: 'Use a new key for a new request; repeat the same body to repeat the old one.' },
-  operation_over: { status: 409, title: 'The operation is over', hint: 'Nothing is left to cancel; `hv op show` tells how it ended.' },
-  interrupted: { status: 503, title: 'The operation was interrupted', hint: 'Start it again; what it had begun was undone.' },
-  no_longer_allowed: { status: 403, title: 'The one who started it may no longer do this', hint: 'Ask an administrator to start it.' },
+  idempotency_key_reused: {
+    status: 409,
+    title: 'This idempotency key was used for another request',
+    hint: 'Use a new key for a new request; repeat the same body to repeat the old one.',
+  },
+  operation_over: {
+    status: 409,
+    title: 'The operation is over',
+    hint: 'Nothing is left to cancel; `hv op show` tells how it ended.',
+  },
+  interrupted: {
+    status: 503,
+    title: 'The operation was interrupted',
+    hint: 'Start it again; what it had begun was undone.',
+  },
+  no_longer_allowed: {
+    status: 403,
+    title: 'The one who started it may no longer do this',
+    hint: 'Ask an administrator to start it.',
+  },
 });
 
 export const operationSchema = z.object({
@@ -27,9 +51,21 @@ export const operationSchema = z.object({
   objectType: z.string().nullable(),
   objectId: z.string().nullable(),
   objectName: z.string().nullable(),
-  steps: z.array(z.object({ name: z.string(), title: z.string(), state: z.enum(['pending', 'running', 'done', 'skipped', 'failed', 'undone']) })),
+  steps: z.array(
+    z.object({
+      name: z.string(),
+      title: z.string(),
+      state: z.enum(['pending', 'running', 'done', 'skipped', 'failed', 'undone']),
+    }),
+  ),
   progress: z
-    .object({ ratio: z.number().min(0).max(1).nullable(), doneBytes: z.number().nullable(), totalBytes: z.number().nullable(), bytesPerSecond: z.number().nullable(), note: z.string().nullable() })
+    .object({
+      ratio: z.number().min(0).max(1).nullable(),
+      doneBytes: z.number().nullable(),
+      totalBytes: z.number().nullable(),
+      bytesPerSecond: z.number().nullable(),
+      note: z.string().nullable(),
+    })
     .nullable()
     .describe('of the running step; ratio is null when the total is not known'),
   canCancel: z.boolean(),
@@ -59,7 +95,15 @@ export const operationRoutes = defineRoutes({
     permission: 'operation.read',
     object: { type: 'operation', param: 'id' },
     params: idParam('operation id'),
-    query: z.object({ waitSeconds: z.coerce.number().int().min(0).max(30).optional().describe('answer when it is finished, or after so long') }),
+    query: z.object({
+      waitSeconds: z.coerce
+        .number()
+        .int()
+        .min(0)
+        .max(30)
+        .optional()
+        .describe('answer when it is finished, or after so long'),
+    }),
     response: operationSchema,
   },
   'POST /operations/{id}/cancel': {

@@ -1,20 +1,40 @@
 /** The host, preflight, status, sign-in and audit. */
 
-import { defineErrors } from '#kernel/errors.ts';
 import { z } from 'zod';
+import { defineErrors } from '#kernel/errors.ts';
 import { checkStatusSchema, timeSchema } from './common.ts';
 import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
 import { operationSchema } from './operations.ts';
 import { PERMISSIONS } from './permissions.ts';
 
 export const accessErrors = defineErrors({
-  not_signed_in: { status: 401, title: 'You are not signed in', hint: 'Get a one-time link on the machine with `./hv system link` and open it.' },
+  not_signed_in: {
+    status: 401,
+    title: 'You are not signed in',
+    hint: 'Get a one-time link on the machine with `./hv system link` and open it.',
+  },
   forbidden: { status: 403, title: 'You may not do this', hint: 'Ask an administrator of this machine.' },
-  link_refused: { status: 401, title: 'This sign-in link does not work (any more)', hint: 'Each link works once, for 5 minutes. Get a new one on the machine with `./hv system link`.' },
-  cross_site: { status: 403, title: 'The request came from another site', hint: 'Use the dashboard at its own address.' },
-  wrong_host: { status: 421, title: 'This machine does not answer under that name', hint: 'Use the address that `./hv status` prints, or add the name to `publicNames` in the configuration.' },
+  link_refused: {
+    status: 401,
+    title: 'This sign-in link does not work (any more)',
+    hint: 'Each link works once, for 5 minutes. Get a new one on the machine with `./hv system link`.',
+  },
+  cross_site: {
+    status: 403,
+    title: 'The request came from another site',
+    hint: 'Use the dashboard at its own address.',
+  },
+  wrong_host: {
+    status: 421,
+    title: 'This machine does not answer under that name',
+    hint: 'Use the address that `./hv status` prints, or add the name to `publicNames` in the configuration.',
+  },
   bad_request: { status: 400, title: 'The request is malformed', hint: 'Send one well-formed HTTP request.' },
-  unsupported_media_type: { status: 415, title: 'The body has the wrong content type', hint: 'Send JSON as `application/json`.' },
+  unsupported_media_type: {
+    status: 415,
+    title: 'The body has the wrong content type',
+    hint: 'Send JSON as `application/json`.',
+  },
   too_many_requests: { status: 429, title: 'Too many attempts', hint: 'Wait a minute and try again.' },
 });
 
@@ -54,8 +74,16 @@ export const hostSchema = z.object({
       cpuRatio: z.number().nullable(),
       memoryUsedBytes: z.number().nullable(),
       load1: z.number().nullable(),
-      history: z.object({ stepSeconds: z.number(), cpuRatio: z.array(z.number().nullable()), memoryRatio: z.array(z.number().nullable()) }).describe('the last 10 minutes, oldest first; null = not measured'),
-      filesystems: z.array(z.object({ mount: z.string(), purpose: z.string(), sizeBytes: z.number(), usedBytes: z.number() })),
+      history: z
+        .object({
+          stepSeconds: z.number(),
+          cpuRatio: z.array(z.number().nullable()),
+          memoryRatio: z.array(z.number().nullable()),
+        })
+        .describe('the last 10 minutes, oldest first; null = not measured'),
+      filesystems: z.array(
+        z.object({ mount: z.string(), purpose: z.string(), sizeBytes: z.number(), usedBytes: z.number() }),
+      ),
     })
     .nullable(),
 });
@@ -72,7 +100,19 @@ export const problemItemSchema = z.object({
 
 export const overviewSchema = z.object({
   host: hostSchema,
-  vms: z.object({ total: z.int(), byState: z.record(z.string(), z.int()), running: z.array(z.object({ id: z.string(), name: z.string(), startedAt: timeSchema.nullable(), cpuRatio: z.number().nullable(), memoryBytes: z.number() })) }),
+  vms: z.object({
+    total: z.int(),
+    byState: z.record(z.string(), z.int()),
+    running: z.array(
+      z.object({
+        id: z.string(),
+        name: z.string(),
+        startedAt: timeSchema.nullable(),
+        cpuRatio: z.number().nullable(),
+        memoryBytes: z.number(),
+      }),
+    ),
+  }),
   operations: z.array(operationSchema).describe('the newest twenty'),
   problems: z.array(problemItemSchema),
   checkedAt: timeSchema.nullable().describe('of the last preflight; null = nothing was checked yet'),
@@ -137,33 +177,77 @@ export type AuditRecord = z.infer<typeof auditRecordSchema>;
 
 export const systemRoutes = defineRoutes({
   'GET /system/status': { summary: 'What runs here', permission: 'host.read', response: statusSchema },
-  'GET /system/overview': { summary: 'All that the first page needs', permission: 'host.read', response: overviewSchema },
-  'POST /system/demo': { summary: 'Make and boot the hello guest on an empty machine', permission: 'vm.create', response: operationSchema.nullable() },
+  'GET /system/overview': {
+    summary: 'All that the first page needs',
+    permission: 'host.read',
+    response: overviewSchema,
+  },
+  'POST /system/demo': {
+    summary: 'Make and boot the hello guest on an empty machine',
+    permission: 'vm.create',
+    response: operationSchema.nullable(),
+  },
   'GET /hosts': { summary: 'List hosts', permission: 'host.read', response: pageOf(hostSchema) },
-  'GET /hosts/{id}': { summary: 'Show a host', permission: 'host.read', params: idParam('id or name'), object: { type: 'host', param: 'id' }, response: hostSchema },
+  'GET /hosts/{id}': {
+    summary: 'Show a host',
+    permission: 'host.read',
+    params: idParam('id or name'),
+    object: { type: 'host', param: 'id' },
+    response: hostSchema,
+  },
   'GET /preflight': { summary: 'The last preflight', permission: 'host.read', response: preflightSchema.nullable() },
-  'POST /preflight': { summary: 'Check the machine now', permission: 'host.configure', response: operationSchema, status: 202 },
+  'POST /preflight': {
+    summary: 'Check the machine now',
+    permission: 'host.configure',
+    response: operationSchema,
+    status: 202,
+  },
   'GET /audit': {
     summary: 'Who did what, newest first',
     permission: 'audit.read',
-    query: z.object({ ...pageQuery, actor: z.string().max(200).optional(), action: z.string().max(200).optional(), objectId: z.string().max(256).optional(), outcome: z.enum(['done', 'failed', 'cancelled', 'denied', 'invalid']).optional(), since: z.iso.datetime().optional() }),
+    query: z.object({
+      ...pageQuery,
+      actor: z.string().max(200).optional(),
+      action: z.string().max(200).optional(),
+      objectId: z.string().max(256).optional(),
+      outcome: z.enum(['done', 'failed', 'cancelled', 'denied', 'invalid']).optional(),
+      since: z.iso.datetime().optional(),
+    }),
     response: pageOf(auditRecordSchema),
   },
   'GET /events': { summary: 'Server-sent events; resumes by Last-Event-ID', permission: 'host.read', raw: 'stream' },
-  'GET /openapi.json': { summary: 'This API as OpenAPI 3.1', public: 'describes the interface, holds no data', response: z.record(z.string(), z.unknown()) },
+  'GET /openapi.json': {
+    summary: 'This API as OpenAPI 3.1',
+    public: 'describes the interface, holds no data',
+    response: z.record(z.string(), z.unknown()),
+  },
 });
 
 export const authRoutes = defineRoutes({
-  'POST /auth/link': { summary: 'Spend a one-time link and get a session cookie', public: 'this is how one signs in', body: z.strictObject({ token: z.string().min(20).max(100) }), response: identitySchema },
+  'POST /auth/link': {
+    summary: 'Spend a one-time link and get a session cookie',
+    public: 'this is how one signs in',
+    body: z.strictObject({ token: z.string().min(20).max(100) }),
+    response: identitySchema,
+  },
   'POST /auth/links': {
     summary: 'Make a one-time sign-in link',
     permission: 'access.manage',
     body: z.strictObject({ role: z.enum(['admin', 'operator']).default('admin') }).default({ role: 'admin' }),
-    response: z.object({ url: z.string(), expiresAt: timeSchema, fingerprint: z.string().describe('SHA-256 of the certificate') }),
+    response: z.object({
+      url: z.string(),
+      expiresAt: timeSchema,
+      fingerprint: z.string().describe('SHA-256 of the certificate'),
+    }),
     status: 201,
   },
   'GET /auth/session': { summary: 'Who I am', permission: 'self.manage', response: identitySchema },
   'POST /auth/logout': { summary: 'End my session', permission: 'self.manage' },
   'GET /auth/sessions': { summary: 'List sessions', permission: 'access.manage', response: pageOf(sessionSchema) },
-  'DELETE /auth/sessions/{id}': { summary: 'End a session', permission: 'access.manage', params: idParam('session id'), object: { type: 'session', param: 'id' } },
+  'DELETE /auth/sessions/{id}': {
+    summary: 'End a session',
+    permission: 'access.manage',
+    params: idParam('session id'),
+    object: { type: 'session', param: 'id' },
+  },
 });

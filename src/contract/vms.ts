@@ -1,23 +1,60 @@
 /** Virtual machines: their facts, creation, power, edits, consoles and trash. */
 
+import { z } from 'zod';
 import { defineErrors } from '#kernel/errors.ts';
 import { GIB, KIB, MIB, TIB } from '#kernel/units.ts';
-import { z } from 'zod';
 import { effectSchema, macSchema, nameSchema, textSchema, timeSchema, uuidSchema } from './common.ts';
 import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
 import { operationSchema } from './operations.ts';
 
 export const vmErrors = defineErrors({
-  guest_did_not_shut_down: { status: 409, title: 'The guest did not shut down in time', hint: 'Give it more time and ask again, or cut its power with `hv vm stop` (unsaved data in the guest is lost).' },
-  vm_protected: { status: 409, title: 'The VM is protected', hint: 'Take the protection away first: `hv vm edit NAME --unprotect`.' },
-  ambiguous_name: { status: 409, title: 'Several objects have this name', hint: 'Use the id instead; the list shows it.' },
-  firmware_missing: { status: 503, title: 'The UEFI firmware is not installed', hint: 'Install the package `ovmf` on the host, or choose BIOS.' },
-  tpm_missing: { status: 503, title: 'The TPM emulator is not installed', hint: 'Install the packages `swtpm` and `swtpm-tools` on the host, or create the VM without a TPM.' },
-  no_hypervisor: { status: 503, title: 'This host cannot run VMs', hint: 'QEMU is missing or does not start; `hv preflight` says what to do.' },
-  files_missing: { status: 409, title: 'Files that this needs are gone', hint: 'Someone moved or deleted them outside of this program; put them back, or purge the item.' },
+  guest_did_not_shut_down: {
+    status: 409,
+    title: 'The guest did not shut down in time',
+    hint: 'Give it more time and ask again, or cut its power with `hv vm stop` (unsaved data in the guest is lost).',
+  },
+  vm_protected: {
+    status: 409,
+    title: 'The VM is protected',
+    hint: 'Take the protection away first: `hv vm edit NAME --unprotect`.',
+  },
+  ambiguous_name: {
+    status: 409,
+    title: 'Several objects have this name',
+    hint: 'Use the id instead; the list shows it.',
+  },
+  firmware_missing: {
+    status: 503,
+    title: 'The UEFI firmware is not installed',
+    hint: 'Install the package `ovmf` on the host, or choose BIOS.',
+  },
+  tpm_missing: {
+    status: 503,
+    title: 'The TPM emulator is not installed',
+    hint: 'Install the packages `swtpm` and `swtpm-tools` on the host, or create the VM without a TPM.',
+  },
+  no_hypervisor: {
+    status: 503,
+    title: 'This host cannot run VMs',
+    hint: 'QEMU is missing or does not start; `hv preflight` says what to do.',
+  },
+  files_missing: {
+    status: 409,
+    title: 'Files that this needs are gone',
+    hint: 'Someone moved or deleted them outside of this program; put them back, or purge the item.',
+  },
 });
 
-export const vmStateSchema = z.enum(['running', 'idle', 'paused', 'shutting_down', 'off', 'crashed', 'suspended', 'unknown']);
+export const vmStateSchema = z.enum([
+  'running',
+  'idle',
+  'paused',
+  'shutting_down',
+  'off',
+  'crashed',
+  'suspended',
+  'unknown',
+]);
 export type VmState = z.infer<typeof vmStateSchema>;
 
 export const diskSchema = z.object({
@@ -25,7 +62,10 @@ export const diskSchema = z.object({
   device: z.enum(['disk', 'cdrom', 'floppy', 'lun']),
   bus: z.string().nullable(),
   format: z.string().nullable(),
-  source: z.string().nullable().describe('file name in the pool, image name, or path for foreign VMs; null = empty drive'),
+  source: z
+    .string()
+    .nullable()
+    .describe('file name in the pool, image name, or path for foreign VMs; null = empty drive'),
   imageId: z.string().nullable(),
   sizeBytes: z.number().nullable().describe('virtual size'),
   allocatedBytes: z.number().nullable(),
@@ -95,7 +135,10 @@ export type Vm = z.infer<typeof vmSchema>;
 const sshKeySchema = z
   .string()
   .max(16_384)
-  .regex(/^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]+={0,2}( [^\r\n\u0000-\u001f]*)?$/, 'use one public key line: type, base64, comment; no options');
+  .regex(
+    /^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]+={0,2}( [^\p{Cc}]*)?$/u,
+    'use one public key line: type, base64, comment; no options',
+  );
 
 export const cloudInitSchema = z.strictObject({
   hostname: nameSchema.optional().describe('the VM name unless given'),
@@ -105,22 +148,40 @@ export const cloudInitSchema = z.strictObject({
     .optional(),
   sshKeys: z.array(sshKeySchema).max(50).default([]),
   password: z.string().min(8).max(128).optional().describe('hashed before it is stored in the seed; never shown again'),
-  packages: z.array(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.+:~_-]{0,99}$/, 'use a package name')).max(100).default([]),
-  userData: z.string().max(64 * KIB).optional().describe('whole user-data document (#cloud-config …); replaces the fields above'),
-  networkData: z.string().max(64 * KIB).optional().describe('network-config document, version 1 or 2'),
+  packages: z
+    .array(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.+:~_-]{0,99}$/, 'use a package name'))
+    .max(100)
+    .default([]),
+  userData: z
+    .string()
+    .max(64 * KIB)
+    .optional()
+    .describe('whole user-data document (#cloud-config …); replaces the fields above'),
+  networkData: z
+    .string()
+    .max(64 * KIB)
+    .optional()
+    .describe('network-config document, version 1 or 2'),
 });
 
 const sizeSchema = (min: number, max: number) => z.int().min(min).max(max);
 
 const diskSpecSchema = z.strictObject({
-  sizeBytes: sizeSchema(MIB, 64 * TIB).optional().describe('needed for an empty disk; with an image at least its virtual size'),
+  sizeBytes: sizeSchema(MIB, 64 * TIB)
+    .optional()
+    .describe('needed for an empty disk; with an image at least its virtual size'),
   imageId: z.string().max(100).optional().describe('cloud image or disk image that it is a full copy of'),
   format: z.enum(['qcow2', 'raw']).default('qcow2'),
   pool: nameSchema.optional(),
 });
 
 const nicSpecSchema = z.strictObject({
-  network: z.string().min(1).max(128).optional().describe('libvirt network; the NAT network `default` unless bridge is given'),
+  network: z
+    .string()
+    .min(1)
+    .max(128)
+    .optional()
+    .describe('libvirt network; the NAT network `default` unless bridge is given'),
   bridge: z
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$/, 'use the name of a bridge of the host')
@@ -141,7 +202,11 @@ export const vmCreateSchema = z.strictObject({
   graphics: z.boolean().default(true).describe('VNC on a local socket; false = headless with serial only'),
   isoId: z.string().max(100).optional().describe('ISO in the drive, booted first'),
   kernel: z
-    .strictObject({ kernelImageId: z.string().max(100), initrdImageId: z.string().max(100).optional(), commandLine: textSchema(2048).default('') })
+    .strictObject({
+      kernelImageId: z.string().max(100),
+      initrdImageId: z.string().max(100).optional(),
+      commandLine: textSchema(2048).default(''),
+    })
     .optional()
     .describe('boot this kernel directly; images of kind kernel and initrd'),
   disks: z.array(diskSpecSchema).max(24).default([]),
@@ -164,7 +229,11 @@ export const vmEditSchema = z.strictObject({
   memoryBytes: sizeSchema(16 * MIB, 16 * TIB).optional(),
   autostart: z.boolean().optional(),
   isProtected: z.boolean().optional(),
-  bootOrder: z.array(z.string().max(64)).max(64).optional().describe('disk targets and NIC MACs; those not named are not tried'),
+  bootOrder: z
+    .array(z.string().max(64))
+    .max(64)
+    .optional()
+    .describe('disk targets and NIC MACs; those not named are not tried'),
   cdrom: z
     .strictObject({ target: z.string().regex(/^[a-z]{2,3}[a-z0-9]{0,3}$/), imageId: z.string().max(100).nullable() })
     .optional()
@@ -185,7 +254,12 @@ export const vmPlanSchema = z.object({
   steps: z.array(z.object({ name: z.string(), title: z.string() })),
   warnings: z.array(z.string()),
   accel: z.enum(['kvm', 'tcg']),
-  needs: z.object({ memoryBytes: z.number(), diskBytes: z.number(), freeMemoryBytes: z.number().nullable(), freeDiskBytes: z.number().nullable() }),
+  needs: z.object({
+    memoryBytes: z.number(),
+    diskBytes: z.number(),
+    freeMemoryBytes: z.number().nullable(),
+    freeDiskBytes: z.number().nullable(),
+  }),
 });
 export type VmPlan = z.infer<typeof vmPlanSchema>;
 
@@ -202,12 +276,17 @@ export const trashItemSchema = z.object({
 });
 export type TrashItem = z.infer<typeof trashItemSchema>;
 
-export const consoleTicketSchema = z.object({ ticket: z.string(), path: z.string().describe('WebSocket path with the ticket'), expiresAt: timeSchema });
+export const consoleTicketSchema = z.object({
+  ticket: z.string(),
+  path: z.string().describe('WebSocket path with the ticket'),
+  expiresAt: timeSchema,
+});
 
 const vmId = idParam('UUID, or the name where it is unique');
 const onVm = { params: vmId, object: { type: 'vm', param: 'id' } } as const;
 
-const power = (summary: string) => ({ summary, permission: 'vm.power', ...onVm, response: operationSchema, status: 202 }) as const;
+const power = (summary: string) =>
+  ({ summary, permission: 'vm.power', ...onVm, response: operationSchema, status: 202 }) as const;
 
 export const vmRoutes = defineRoutes({
   'GET /vms': {
@@ -221,13 +300,51 @@ export const vmRoutes = defineRoutes({
     }),
     response: pageOf(vmSchema),
   },
-  'POST /vms': { summary: 'Create a VM', permission: 'vm.create', body: vmCreateSchema, response: operationSchema, status: 202 },
-  'POST /vms/plan': { summary: 'Show what a create would do', permission: 'vm.create', body: vmCreateSchema, response: vmPlanSchema },
+  'POST /vms': {
+    summary: 'Create a VM',
+    permission: 'vm.create',
+    body: vmCreateSchema,
+    response: operationSchema,
+    status: 202,
+  },
+  'POST /vms/plan': {
+    summary: 'Show what a create would do',
+    permission: 'vm.create',
+    body: vmCreateSchema,
+    response: vmPlanSchema,
+  },
   'GET /vms/{id}': { summary: 'Show a VM', permission: 'vm.read', ...onVm, response: vmSchema },
-  'GET /vms/{id}/xml': { summary: 'The libvirt definition, without secrets', permission: 'vm.read', ...onVm, raw: 'bytes' },
-  'PATCH /vms/{id}': { summary: 'Edit a VM (If-Match honoured)', permission: 'vm.configure', ...onVm, body: vmEditSchema, response: operationSchema, status: 202 },
-  'POST /vms/{id}/plan': { summary: 'Show what an edit would do and when it takes hold', permission: 'vm.configure', ...onVm, body: vmEditSchema, response: vmPlanSchema },
-  'DELETE /vms/{id}': { summary: 'Move a VM to the trash', permission: 'vm.delete', ...onVm, query: z.object({ stop: z.stringbool().optional().describe('cut its power first; without it a running VM is refused') }), response: operationSchema, status: 202 },
+  'GET /vms/{id}/xml': {
+    summary: 'The libvirt definition, without secrets',
+    permission: 'vm.read',
+    ...onVm,
+    raw: 'bytes',
+  },
+  'PATCH /vms/{id}': {
+    summary: 'Edit a VM (If-Match honoured)',
+    permission: 'vm.configure',
+    ...onVm,
+    body: vmEditSchema,
+    response: operationSchema,
+    status: 202,
+  },
+  'POST /vms/{id}/plan': {
+    summary: 'Show what an edit would do and when it takes hold',
+    permission: 'vm.configure',
+    ...onVm,
+    body: vmEditSchema,
+    response: vmPlanSchema,
+  },
+  'DELETE /vms/{id}': {
+    summary: 'Move a VM to the trash',
+    permission: 'vm.delete',
+    ...onVm,
+    query: z.object({
+      stop: z.stringbool().optional().describe('cut its power first; without it a running VM is refused'),
+    }),
+    response: operationSchema,
+    status: 202,
+  },
   'POST /vms/{id}/start': power('Start'),
   'POST /vms/{id}/shutdown': {
     ...power('Ask the guest to shut down: agent first, then ACPI'),
@@ -238,25 +355,76 @@ export const vmRoutes = defineRoutes({
   'POST /vms/{id}/reset': power('Press the reset button (unsaved data in the guest is lost)'),
   'POST /vms/{id}/pause': power('Freeze the vCPUs'),
   'POST /vms/{id}/resume': power('Let the vCPUs run again'),
-  'GET /vms/{id}/screenshot': { summary: 'Picture of the screen as PNG, at most 5 s old', permission: 'vm.screen', ...onVm, query: z.object({ width: z.coerce.number().int().min(32).max(4096).optional() }), raw: 'bytes' },
-  'GET /vms/{id}/serial/log': { summary: 'The last 256 KiB that the guest wrote to its serial console', permission: 'vm.screen', ...onVm, raw: 'bytes' },
+  'GET /vms/{id}/screenshot': {
+    summary: 'Picture of the screen as PNG, at most 5 s old',
+    permission: 'vm.screen',
+    ...onVm,
+    query: z.object({ width: z.coerce.number().int().min(32).max(4096).optional() }),
+    raw: 'bytes',
+  },
+  'GET /vms/{id}/serial/log': {
+    summary: 'The last 256 KiB that the guest wrote to its serial console',
+    permission: 'vm.screen',
+    ...onVm,
+    raw: 'bytes',
+  },
   'POST /vms/{id}/keys': {
     summary: 'Press a key combination on the guest keyboard',
     permission: 'vm.console',
     ...onVm,
-    body: z.strictObject({ keys: z.array(z.string().regex(/^[a-z0-9_]{1,20}$/)).min(1).max(8).describe('as ctrl, alt, delete; pressed together') }),
+    body: z.strictObject({
+      keys: z
+        .array(z.string().regex(/^[a-z0-9_]{1,20}$/))
+        .min(1)
+        .max(8)
+        .describe('as ctrl, alt, delete; pressed together'),
+    }),
   },
   'POST /vms/{id}/tickets': {
     summary: 'A ticket that opens one console WebSocket within 30 s',
     permission: 'vm.screen',
     ...onVm,
-    body: z.strictObject({ kind: z.enum(['vnc', 'serial']), mode: z.enum(['control', 'view']).default('control').describe('control needs vm.console') }),
+    body: z.strictObject({
+      kind: z.enum(['vnc', 'serial']),
+      mode: z.enum(['control', 'view']).default('control').describe('control needs vm.console'),
+    }),
     response: consoleTicketSchema,
     status: 201,
   },
-  'GET /vms/{id}/console': { summary: 'VNC (RFB) over WebSocket', permission: 'vm.screen', ...onVm, query: z.object({ ticket: z.string().max(100) }), raw: 'websocket' },
-  'GET /vms/{id}/serial': { summary: 'Serial console over WebSocket', permission: 'vm.screen', ...onVm, query: z.object({ ticket: z.string().max(100) }), raw: 'websocket' },
-  'GET /trash': { summary: 'List deleted VMs that can be restored', permission: 'vm.read', query: z.object(pageQuery), response: pageOf(trashItemSchema) },
-  'POST /trash/{id}/restore': { summary: 'Bring a deleted VM back', permission: 'vm.delete', params: idParam('trash id, or VM name'), object: { type: 'trash', param: 'id' }, response: operationSchema, status: 202 },
-  'DELETE /trash/{id}': { summary: 'Delete a VM in the trash for good', permission: 'vm.delete', params: idParam('trash id, or VM name'), object: { type: 'trash', param: 'id' }, response: operationSchema, status: 202 },
+  'GET /vms/{id}/console': {
+    summary: 'VNC (RFB) over WebSocket',
+    permission: 'vm.screen',
+    ...onVm,
+    query: z.object({ ticket: z.string().max(100) }),
+    raw: 'websocket',
+  },
+  'GET /vms/{id}/serial': {
+    summary: 'Serial console over WebSocket',
+    permission: 'vm.screen',
+    ...onVm,
+    query: z.object({ ticket: z.string().max(100) }),
+    raw: 'websocket',
+  },
+  'GET /trash': {
+    summary: 'List deleted VMs that can be restored',
+    permission: 'vm.read',
+    query: z.object(pageQuery),
+    response: pageOf(trashItemSchema),
+  },
+  'POST /trash/{id}/restore': {
+    summary: 'Bring a deleted VM back',
+    permission: 'vm.delete',
+    params: idParam('trash id, or VM name'),
+    object: { type: 'trash', param: 'id' },
+    response: operationSchema,
+    status: 202,
+  },
+  'DELETE /trash/{id}': {
+    summary: 'Delete a VM in the trash for good',
+    permission: 'vm.delete',
+    params: idParam('trash id, or VM name'),
+    object: { type: 'trash', param: 'id' },
+    response: operationSchema,
+    status: 202,
+  },
 });

@@ -1,11 +1,17 @@
 /** Puts the features together: order by needs, migrations, set-up, start and stop. A mistake in a declaration stops start-up. */
 
-import { PERMISSIONS } from '#contract/permissions.ts';
 import { allRoutes } from '#contract/api.ts';
-import { registerErrors } from '#kernel/errors.ts';
-import { messageOf } from '#kernel/errors.ts';
+import { PERMISSIONS } from '#contract/permissions.ts';
+import { messageOf, registerErrors } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
-import type { Feature, FeatureContext, FeatureParts, Handlers, MetricFamily, ObjectResolver } from '#platform/feature.ts';
+import type {
+  Feature,
+  FeatureContext,
+  FeatureParts,
+  Handlers,
+  MetricFamily,
+  ObjectResolver,
+} from '#platform/feature.ts';
 
 const STOP_LIMIT_MS = 10_000;
 
@@ -29,7 +35,8 @@ export function inStartOrder(features: readonly Feature[]): Feature[] {
   const order: Feature[] = [];
   const visit = (feature: Feature, path: readonly string[]) => {
     if (order.includes(feature)) return;
-    if (path.includes(feature.name)) throw new Error(`features need each other in a circle: ${[...path, feature.name].join(' → ')}`);
+    if (path.includes(feature.name))
+      throw new Error(`features need each other in a circle: ${[...path, feature.name].join(' → ')}`);
     for (const name of feature.needs ?? []) {
       const needed = byName.get(name);
       if (!needed) throw new Error(`feature "${feature.name}" needs "${name}", which does not exist`);
@@ -42,9 +49,14 @@ export function inStartOrder(features: readonly Feature[]): Feature[] {
 }
 
 /** @param shared everything of the context but `use` */
-export function compose(features: readonly Feature[], shared: Omit<FeatureContext, 'use' | 'log'>, log: Logger): Composition {
+export function compose(
+  features: readonly Feature[],
+  shared: Omit<FeatureContext, 'use' | 'log'>,
+  log: Logger,
+): Composition {
   for (const [key, route] of allRoutes()) {
-    if (route.permission && !PERMISSIONS.includes(route.permission)) throw new Error(`route "${key}" names the unknown permission "${route.permission}"`);
+    if (route.permission && !PERMISSIONS.includes(route.permission))
+      throw new Error(`route "${key}" names the unknown permission "${route.permission}"`);
   }
   const order = inStartOrder(features);
   const ready = new Map<Feature, FeatureParts<unknown>>();
@@ -52,7 +64,8 @@ export function compose(features: readonly Feature[], shared: Omit<FeatureContex
   const resolvers: Record<string, ObjectResolver> = {};
 
   const use = <FeatureApi>(feature: Feature<FeatureApi>, by: Feature | null): FeatureApi => {
-    if (by && !by.needs?.includes(feature.name)) throw new Error(`feature "${by.name}" uses "${feature.name}" without naming it in needs`);
+    if (by && !by.needs?.includes(feature.name))
+      throw new Error(`feature "${by.name}" uses "${feature.name}" without naming it in needs`);
     const parts = ready.get(feature);
     if (!parts) throw new Error(`feature "${feature.name}" is not set up`);
     // The feature object itself is the key, so what comes out is what its own setup put in.
@@ -62,7 +75,11 @@ export function compose(features: readonly Feature[], shared: Omit<FeatureContex
   for (const feature of order) {
     if (feature.errors) registerErrors(feature.errors);
     if (feature.migrations) shared.db.migrate(feature.name, feature.migrations);
-    const parts = feature.setup({ ...shared, log: log.child({ feature: feature.name }), use: (needed) => use(needed, feature) });
+    const parts = feature.setup({
+      ...shared,
+      log: log.child({ feature: feature.name }),
+      use: (needed) => use(needed, feature),
+    });
     ready.set(feature, parts);
     for (const [key, handler] of Object.entries(parts.handlers ?? {})) {
       if (key in handlers) throw new Error(`two features answer "${key}"`);
@@ -87,7 +104,9 @@ export function compose(features: readonly Feature[], shared: Omit<FeatureContex
     },
     async stop() {
       for (const feature of [...order].reverse()) {
-        const stopped = Promise.resolve(ready.get(feature)?.stop?.()).catch((error: unknown) => log.error({ feature: feature.name, err: error }, `stopping failed: ${messageOf(error)}`));
+        const stopped = Promise.resolve(ready.get(feature)?.stop?.()).catch((error: unknown) =>
+          log.error({ feature: feature.name, err: error }, `stopping failed: ${messageOf(error)}`),
+        );
         let timer: NodeJS.Timeout | undefined;
         const late = new Promise<void>((resolve) => {
           timer = setTimeout(() => {

@@ -1,12 +1,19 @@
 /** The composition root: opens the state, wires libvirt, features and the three doors, and takes them down again. */
 
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { FastifyInstance } from 'fastify';
+import type { ApiEvents } from '#contract/events.ts';
 import { access } from '#features/access/index.ts';
 import { audit } from '#features/audit/index.ts';
 import { inventory } from '#features/inventory/index.ts';
-import type { ApiEvents } from '#contract/events.ts';
 import { systemClock } from '#kernel/clock.ts';
-import { createEventBus } from '#kernel/event-bus.ts';
 import { hasErrno, messageOf } from '#kernel/errors.ts';
+import { createEventBus } from '#kernel/event-bus.ts';
 import type { Logger } from '#kernel/logger.ts';
 import { createLibvirtHost } from '#libvirt/index.ts';
 import type { Config } from '#platform/config.ts';
@@ -16,13 +23,6 @@ import { lockStateFolder } from '#platform/instance-lock.ts';
 import { createServiceNotifier } from '#platform/systemd.ts';
 import { ensureServerCertificate } from '#platform/tls/authority.ts';
 import { VERSION } from '#platform/version.ts';
-import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import type { FastifyInstance } from 'fastify';
 import { apiDocument } from './api-document.ts';
 import { compose } from './compose.ts';
 import { features } from './features.ts';
@@ -47,7 +47,8 @@ async function makeFolders(config: Config): Promise<void> {
     await mkdir(folder, { recursive: true, mode: 0o711 });
     await chmod(folder, 0o711);
   }
-  for (const folder of [config.state.scratch, config.state.trash, config.state.quarantine]) await mkdir(folder, { recursive: true, mode: 0o711 });
+  for (const folder of [config.state.scratch, config.state.trash, config.state.quarantine])
+    await mkdir(folder, { recursive: true, mode: 0o711 });
   await mkdir(config.runtimeDir, { recursive: true, mode: 0o755 });
 }
 
@@ -66,9 +67,21 @@ async function listenOnNetwork(app: FastifyInstance, listen: { host: string; por
   try {
     await app.listen(listen);
   } catch (error) {
-    if (hasErrno(error, 'EADDRINUSE')) throw new Error(`Port ${listen.port} on ${listen.host} is taken by another program. Choose another: ./hv up --listen ${listen.host}:${listen.port + 1}`, { cause: error });
-    if (hasErrno(error, 'EADDRNOTAVAIL')) throw new Error(`This machine has no address ${listen.host}. Choose one of its own: ./hv up --listen 127.0.0.1:${listen.port}`, { cause: error });
-    if (hasErrno(error, 'EACCES')) throw new Error(`Port ${listen.port} needs more rights. Choose one from 1024 on: ./hv up --listen ${listen.host}:8080`, { cause: error });
+    if (hasErrno(error, 'EADDRINUSE'))
+      throw new Error(
+        `Port ${listen.port} on ${listen.host} is taken by another program. Choose another: ./hv up --listen ${listen.host}:${listen.port + 1}`,
+        { cause: error },
+      );
+    if (hasErrno(error, 'EADDRNOTAVAIL'))
+      throw new Error(
+        `This machine has no address ${listen.host}. Choose one of its own: ./hv up --listen 127.0.0.1:${listen.port}`,
+        { cause: error },
+      );
+    if (hasErrno(error, 'EACCES'))
+      throw new Error(
+        `Port ${listen.port} needs more rights. Choose one from 1024 on: ./hv up --listen ${listen.host}:8080`,
+        { cause: error },
+      );
     throw error;
   }
   const address = app.server.address();
@@ -76,7 +89,15 @@ async function listenOnNetwork(app: FastifyInstance, listen: { host: string; por
 }
 
 /** Brings everything up; resolves when the doors are open. @throws Error with a message for the terminal */
-export async function startDaemon({ config, log, env }: { config: Config; log: Logger; env: Readonly<Record<string, string | undefined>> }): Promise<Daemon> {
+export async function startDaemon({
+  config,
+  log,
+  env,
+}: {
+  config: Config;
+  log: Logger;
+  env: Readonly<Record<string, string | undefined>>;
+}): Promise<Daemon> {
   const startedAt = new Date();
   const notifier = createServiceNotifier(env);
   await makeFolders(config);
@@ -85,27 +106,56 @@ export async function startDaemon({ config, log, env }: { config: Config; log: L
   const listen = parseListen(config.listen);
   const names = certificateNames(listen, config.publicNames);
   const tls = await ensureServerCertificate(config.state.ca, names, hostname(), startedAt);
-  const events = createEventBus<ApiEvents>((error, name) => log.error({ err: error, event: name }, `a listener failed: ${messageOf(error)}`));
-  const libvirt = createLibvirtHost({ uri: config.libvirtUri, clock: systemClock, log: log.child({ part: 'libvirt' }) });
+  const events = createEventBus<ApiEvents>((error, name) =>
+    log.error({ err: error, event: name }, `a listener failed: ${messageOf(error)}`),
+  );
+  const libvirt = createLibvirtHost({
+    uri: config.libvirtUri,
+    clock: systemClock,
+    log: log.child({ part: 'libvirt' }),
+  });
   let port = listen.port;
   const address = () => ({ origin: publicOrigin(listen, port, config.publicNames), fingerprint: tls.fingerprint });
 
   const composition = compose(features, { config, db, libvirt, clock: systemClock, events, address, startedAt }, log);
   const accessApi = composition.use(access);
   const inventoryApi = composition.use(inventory);
-  const stream = createEventStream(events, accessApi, randomBytes(4).toString('hex'), (count) => inventoryApi.setWatchers(count));
+  const stream = createEventStream(events, accessApi, randomBytes(4).toString('hex'), (count) =>
+    inventoryApi.setWatchers(count),
+  );
   const ownHandlers: Handlers = {
     ...apiDocument(VERSION),
-    'GET /events': ({ identity, headers, signal }) => ({ contentType: 'text/event-stream', bytes: stream.open(identity, headers['last-event-id'] ?? null, signal) }),
+    'GET /events': ({ identity, headers, signal }) => ({
+      contentType: 'text/event-stream',
+      bytes: stream.open(identity, headers['last-event-id'] ?? null, signal),
+    }),
   };
-  const routes = createRoutes({ ...composition.handlers, ...ownHandlers }, composition.resolvers, accessApi, composition.use(audit));
+  const routes = createRoutes(
+    { ...composition.handlers, ...ownHandlers },
+    composition.resolvers,
+    accessApi,
+    composition.use(audit),
+    systemClock,
+  );
 
   let isStarted = false;
-  const notReady = () => [...(isStarted ? [] : ['starting']), ...(libvirt.state.status === 'connected' ? [] : ['libvirt is not connected'])];
-  const metrics = () => renderMetrics([...processMetrics(VERSION, startedAt), ...stream.metrics(), ...composition.metrics()]);
+  const notReady = () => [
+    ...(isStarted ? [] : ['starting']),
+    ...(libvirt.state.status === 'connected' ? [] : ['libvirt is not connected']),
+  ];
+  const metrics = () =>
+    renderMetrics([...processMetrics(VERSION, startedAt), ...stream.metrics(), ...composition.metrics()]);
   const allowed = new Set<string>();
   const serve = (door: Door, isNetwork: boolean) =>
-    createServer({ door, routes, log: log.child({ part: 'http' }), tls: isNetwork ? tls : null, webFolder: isNetwork && existsSync(WEB_FOLDER) ? WEB_FOLDER : null, metrics, notReady });
+    createServer({
+      door,
+      routes,
+      log: log.child({ part: 'http' }),
+      tls: isNetwork ? tls : null,
+      webFolder: isNetwork && existsSync(WEB_FOLDER) ? WEB_FOLDER : null,
+      metrics,
+      notReady,
+    });
 
   const servers: FastifyInstance[] = [];
   const lifetime = new AbortController();
@@ -119,27 +169,40 @@ export async function startDaemon({ config, log, env }: { config: Config; log: L
     await composition.stop();
     await libvirt.stop();
     await db.close();
-    for (const name of ['admin.sock', 'operator.sock', 'hyperd.pid']) await rm(join(config.runtimeDir, name), { force: true });
+    for (const name of ['admin.sock', 'operator.sock', 'hyperd.pid'])
+      await rm(join(config.runtimeDir, name), { force: true });
     unlock();
     log.info({}, 'stopped');
   };
 
   try {
-    const [network, admin, operator] = await Promise.all([serve(networkDoor(accessApi, allowed), true), serve(localDoor('admin'), false), serve(localDoor('operator'), false)]);
+    const [network, admin, operator] = await Promise.all([
+      serve(networkDoor(accessApi, allowed), true),
+      serve(localDoor('admin'), false),
+      serve(localDoor('operator'), false),
+    ]);
     servers.push(network, admin, operator);
     port = await listenOnNetwork(network, listen);
     for (const host of allowedHosts(names, port, config.publicNames)) allowed.add(host);
     await listenOnSocket(admin, join(config.runtimeDir, 'admin.sock'));
     await listenOnSocket(operator, join(config.runtimeDir, 'operator.sock'));
     await writeFile(join(config.runtimeDir, 'hyperd.pid'), `${process.pid}\n`);
-    libvirt.start(lifetime.signal);
+    // Whether libvirt answers or not, the doors open: the dashboard tells what is wrong.
+    await libvirt.start(lifetime.signal);
     await composition.start(lifetime.signal);
     isStarted = true;
   } catch (error) {
     await stop();
     throw error;
   }
-  if (notifier.watchdogMs !== null) beat = setInterval(() => void notifier.alive().catch((error: unknown) => log.warn({ err: error }, 'systemd could not be told that we live')), notifier.watchdogMs);
+  if (notifier.watchdogMs !== null)
+    beat = setInterval(
+      () =>
+        void notifier
+          .alive()
+          .catch((error: unknown) => log.warn({ err: error }, 'systemd could not be told that we live')),
+      notifier.watchdogMs,
+    );
   await notifier.ready();
   log.info({ address: address().origin, pid: process.pid, version: VERSION, libvirt: config.libvirtUri }, 'ready');
   return { stop };

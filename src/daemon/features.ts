@@ -14,4 +14,17 @@ import { system } from '#features/system/index.ts';
 import { vms } from '#features/vms/index.ts';
 import type { Feature } from '#platform/feature.ts';
 
-export const features: readonly Feature[] = [access, audit, operations, inventory, health, hosts, storage, networks, images, vms, consoles, system];
+export const features: readonly Feature[] = [
+  access,
+  audit,
+  operations,
+  inventory,
+  health,
+  hosts,
+  storage,
+  networks,
+  images,
+  vms,
+  consoles,
+  system,
+];

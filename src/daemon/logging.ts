@@ -1,7 +1,7 @@
 /** The logger of the daemon: pino, one JSON object per line on standard output, secrets removed. */
 
-import type { Logger } from '#kernel/logger.ts';
 import pino, { type Logger as PinoLogger } from 'pino';
+import type { Logger } from '#kernel/logger.ts';
 
 const SECRET_FIELDS = ['token', 'secret', 'password', 'cookie', 'authorization', 'ticket', 'userData', 'privateKey'];
 

@@ -2,8 +2,8 @@
 
 import { messageOf } from '#kernel/errors.ts';
 import { ConfigError, loadConfig } from '#platform/config.ts';
-import { createLogger } from './logging.ts';
 import { startDaemon } from './daemon.ts';
+import { createLogger } from './logging.ts';
 
 const STOP_LIMIT_MS = 25_000;
 
@@ -41,6 +41,7 @@ async function main(): Promise<void> {
 main().catch((error: unknown) => {
   const text = error instanceof ConfigError || error instanceof Error ? error.message : String(error);
   process.stderr.write(`hyperd: ${text}\n`);
-  if (!(error instanceof ConfigError) && error instanceof Error && process.env['HV_DEBUG']) process.stderr.write(`${error.stack ?? ''}\n`);
+  if (!(error instanceof ConfigError) && error instanceof Error && process.env['HV_DEBUG'])
+    process.stderr.write(`${error.stack ?? ''}\n`);
   process.exit(1);
 });

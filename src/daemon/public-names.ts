@@ -1,7 +1,7 @@
 /** Under which names and addresses this machine may be reached; for the certificate and the Host check. */
 
-import { hostname, networkInterfaces } from 'node:os';
 import { isIP } from 'node:net';
+import { hostname, networkInterfaces } from 'node:os';
 
 export interface ListenAddress {
   /** Without brackets. */
@@ -18,11 +18,17 @@ const isAny = (host: string): boolean => host === '0.0.0.0' || host === '::';
 
 /** Names for the certificate: what is configured, and on "all addresses" each of this machine's. */
 export function certificateNames(listen: ListenAddress, publicNames: readonly string[]): string[] {
-  const names = new Set(['localhost', '127.0.0.1', '::1', ...publicNames.map((name) => name.replace(/^\[|\]$/g, '').replace(/:\d+$/, '') || name)]);
+  const names = new Set([
+    'localhost',
+    '127.0.0.1',
+    '::1',
+    ...publicNames.map((name) => name.replace(/^\[|\]$/g, '').replace(/:\d+$/, '') || name),
+  ]);
   const own = hostname().toLowerCase();
   if (/^[a-z0-9.-]{1,253}$/.test(own)) names.add(own);
   if (isAny(listen.host)) {
-    for (const addresses of Object.values(networkInterfaces())) for (const { address, scopeid } of addresses ?? []) if (!scopeid) names.add(address);
+    for (const addresses of Object.values(networkInterfaces()))
+      for (const { address, scopeid } of addresses ?? []) if (!scopeid) names.add(address);
   } else {
     names.add(listen.host);
   }
@@ -43,12 +49,14 @@ export function allowedHosts(names: readonly string[], port: number, publicNames
 /** The address that people are told. */
 export function publicOrigin(listen: ListenAddress, port: number, publicNames: readonly string[]): string {
   const configured = publicNames[0];
-  if (configured) return `https://${configured.includes(':') && !configured.startsWith('[') && isIP(configured) !== 6 ? configured : `${isIP(configured) === 6 ? `[${configured}]` : configured}:${port}`}`;
+  if (configured)
+    return `https://${configured.includes(':') && !configured.startsWith('[') && isIP(configured) !== 6 ? configured : `${isIP(configured) === 6 ? `[${configured}]` : configured}:${port}`}`;
   const host = isAny(listen.host) ? outsideAddress() : listen.host;
   return `https://${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
 }
 
 function outsideAddress(): string {
-  for (const addresses of Object.values(networkInterfaces())) for (const { address, internal, family } of addresses ?? []) if (!internal && family === 'IPv4') return address;
+  for (const addresses of Object.values(networkInterfaces()))
+    for (const { address, internal, family } of addresses ?? []) if (!internal && family === 'IPv4') return address;
   return 'localhost';
 }

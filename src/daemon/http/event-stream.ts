@@ -1,11 +1,11 @@
 /** Server-sent events: one ring of recent messages, serialised once and shared by all clients; a client that does not read is cut. */
 
+import { PassThrough, type Readable } from 'node:stream';
 import type { ApiEventName, ApiEvents } from '#contract/events.ts';
 import { RESET_EVENT } from '#contract/events.ts';
 import type { AccessApi } from '#features/access/index.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
 import type { Identity, MetricFamily } from '#platform/feature.ts';
-import { PassThrough, type Readable } from 'node:stream';
 
 const KEPT_MESSAGES = 2000;
 const MAX_BUFFERED_BYTES = 1024 * 1024;
@@ -31,13 +31,19 @@ export interface EventStream {
 
 /** @param epoch distinguishes this life of the daemon, so that ids of an earlier one ask for a reset
  *  @param onWatchers told how many clients there are, whenever that changes */
-export function createEventStream(events: EventBus<ApiEvents>, access: AccessApi, epoch: string, onWatchers: (count: number) => void): EventStream {
+export function createEventStream(
+  events: EventBus<ApiEvents>,
+  access: AccessApi,
+  epoch: string,
+  onWatchers: (count: number) => void,
+): EventStream {
   const ring: Message[] = [];
   const clients = new Set<Client>();
   let lastId = 0;
   let cut = 0;
 
-  const maySee = (identity: Identity, name: ApiEventName): boolean => name !== 'audit.recorded' || access.decide(identity, 'audit.read');
+  const maySee = (identity: Identity, name: ApiEventName): boolean =>
+    name !== 'audit.recorded' || access.decide(identity, 'audit.read');
 
   const drop = (client: Client) => {
     if (!clients.delete(client)) return;
@@ -58,7 +64,11 @@ export function createEventStream(events: EventBus<ApiEvents>, access: AccessApi
 
   const stopListening = events.onAny((name, payload) => {
     lastId += 1;
-    const message = { id: lastId, name, text: `id: ${epoch}-${lastId}\nevent: ${name}\ndata: ${JSON.stringify(payload)}\n\n` };
+    const message = {
+      id: lastId,
+      name,
+      text: `id: ${epoch}-${lastId}\nevent: ${name}\ndata: ${JSON.stringify(payload)}\n\n`,
+    };
     ring.push(message);
     if (ring.length > KEPT_MESSAGES) ring.shift();
     for (const client of [...clients]) if (maySee(client.identity, name)) push(client, message.text);
@@ -85,7 +95,8 @@ export function createEventStream(events: EventBus<ApiEvents>, access: AccessApi
         const after = Number(number);
         const oldest = ring[0]?.id ?? lastId + 1;
         if (from === epoch && Number.isSafeInteger(after) && after >= oldest - 1) {
-          for (const message of ring) if (message.id > after && maySee(identity, message.name)) stream.write(message.text);
+          for (const message of ring)
+            if (message.id > after && maySee(identity, message.name)) stream.write(message.text);
         } else {
           stream.write(`id: ${epoch}-${lastId}\nevent: ${RESET_EVENT}\ndata: {}\n\n`);
         }
@@ -95,8 +106,18 @@ export function createEventStream(events: EventBus<ApiEvents>, access: AccessApi
       return stream;
     },
     metrics: () => [
-      { name: 'hyper_event_clients', type: 'gauge', help: 'Clients of the event stream.', samples: [{ value: clients.size }] },
-      { name: 'hyper_event_clients_cut_total', type: 'counter', help: 'Event clients cut because they did not read.', samples: [{ value: cut }] },
+      {
+        name: 'hyper_event_clients',
+        type: 'gauge',
+        help: 'Clients of the event stream.',
+        samples: [{ value: clients.size }],
+      },
+      {
+        name: 'hyper_event_clients_cut_total',
+        type: 'counter',
+        help: 'Event clients cut because they did not read.',
+        samples: [{ value: cut }],
+      },
     ],
     close() {
       clearInterval(heartbeat);

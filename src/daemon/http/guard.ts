@@ -1,10 +1,19 @@
 /** Checks that come before anything else: malformed and doubled headers, the host name, the origin, the session cookie. */
 
+import type { IncomingMessage } from 'node:http';
 import { SESSION_COOKIE } from '#features/access/index.ts';
 import { AppError } from '#kernel/errors.ts';
-import type { IncomingMessage } from 'node:http';
 
-const SINGLE_HEADERS = ['host', 'content-length', 'cookie', 'authorization', 'origin', 'transfer-encoding', 'content-type', 'idempotency-key'];
+const SINGLE_HEADERS = [
+  'host',
+  'content-length',
+  'cookie',
+  'authorization',
+  'origin',
+  'transfer-encoding',
+  'content-type',
+  'idempotency-key',
+];
 
 /** Two of a header that must be one are how requests get smuggled past a check. @throws bad_request */
 export function refuseDoubledHeaders(request: IncomingMessage): void {
@@ -12,7 +21,11 @@ export function refuseDoubledHeaders(request: IncomingMessage): void {
   for (let index = 0; index < request.rawHeaders.length; index += 2) {
     const name = request.rawHeaders[index]?.toLowerCase() ?? '';
     if (!SINGLE_HEADERS.includes(name)) continue;
-    if (seen.has(name)) throw new AppError('bad_request', { detail: `The header ${name} is there twice.`, hint: 'Send each header once.' });
+    if (seen.has(name))
+      throw new AppError('bad_request', {
+        detail: `The header ${name} is there twice.`,
+        hint: 'Send each header once.',
+      });
     seen.add(name);
   }
 }
@@ -21,7 +34,8 @@ export function refuseDoubledHeaders(request: IncomingMessage): void {
 export function checkHost(request: IncomingMessage, allowed: ReadonlySet<string>): string {
   const { host } = request.headers;
   if (!host) throw new AppError('bad_request', { detail: 'The Host header is missing.' });
-  if (!request.url?.startsWith('/')) throw new AppError('bad_request', { detail: 'The request target must begin with a slash.' });
+  if (!request.url?.startsWith('/'))
+    throw new AppError('bad_request', { detail: 'The request target must begin with a slash.' });
   if (!allowed.has(host.toLowerCase())) throw new AppError('wrong_host');
   return host.toLowerCase();
 }
@@ -43,7 +57,11 @@ export function sessionSecret(request: IncomingMessage): string | null {
     .map((part) => part.trim())
     .filter((part) => part.startsWith(`${SESSION_COOKIE}=`))
     .map((part) => part.slice(SESSION_COOKIE.length + 1));
-  if (values.length > 1) throw new AppError('bad_request', { detail: 'The session cookie is there twice.', hint: 'Remove the cookies of this site and sign in again.' });
+  if (values.length > 1)
+    throw new AppError('bad_request', {
+      detail: 'The session cookie is there twice.',
+      hint: 'Remove the cookies of this site and sign in again.',
+    });
   return values[0] || null;
 }
 

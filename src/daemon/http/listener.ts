@@ -1,9 +1,9 @@
 /** The three doors: HTTPS on the network, where nobody is trusted, and two local sockets, whose file rights say who one is. */
 
+import type { IncomingMessage } from 'node:http';
 import type { AccessApi } from '#features/access/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { Identity } from '#platform/feature.ts';
-import type { IncomingMessage } from 'node:http';
 import { checkHost, checkOrigin, refuseDoubledHeaders, sessionSecret } from './guard.ts';
 
 export interface Door {
@@ -13,7 +13,13 @@ export interface Door {
 }
 
 export function localDoor(name: 'admin' | 'operator'): Door {
-  const identity: Identity = { user: name === 'admin' ? 'root' : 'operator', role: name, via: `${name}_socket`, sessionId: null, address: null };
+  const identity: Identity = {
+    user: name === 'admin' ? 'root' : 'operator',
+    role: name,
+    via: `${name}_socket`,
+    sessionId: null,
+    address: null,
+  };
   return {
     name,
     identify(request) {

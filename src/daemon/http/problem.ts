@@ -1,9 +1,9 @@
 /** Errors as `application/problem+json`: what is wrong, where, and the mend. Nothing of the inside goes out. */
 
+import type { z } from 'zod';
 import type { Problem } from '#contract/common.ts';
 import { AppError, type FieldProblem } from '#kernel/errors.ts';
 import { nearestName } from '#kernel/names.ts';
-import type { z } from 'zod';
 
 /** Longest part of a refused value that is shown back. */
 const MAX_SHOWN = 60;
@@ -26,10 +26,17 @@ export function problemOf(error: AppError, requestId: string): Problem {
 export function fromServer(error: unknown): AppError {
   if (error instanceof AppError) return error;
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const status = error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : 500;
-  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new AppError('too_large', { detail: 'The body is larger than this route takes.', cause: error });
-  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE' || code === 'FST_ERR_CTP_EMPTY_TYPE') return new AppError('unsupported_media_type', { cause: error });
-  if (status >= 400 && status < 500) return new AppError('bad_request', { detail: 'The request could not be read: it is not valid JSON or not valid HTTP.', cause: error });
+  const status =
+    error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : 500;
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
+    return new AppError('too_large', { detail: 'The body is larger than this route takes.', cause: error });
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE' || code === 'FST_ERR_CTP_EMPTY_TYPE')
+    return new AppError('unsupported_media_type', { cause: error });
+  if (status >= 400 && status < 500)
+    return new AppError('bad_request', {
+      detail: 'The request could not be read: it is not valid JSON or not valid HTTP.',
+      cause: error,
+    });
   return new AppError('internal_error', { cause: error });
 }
 
@@ -49,12 +56,17 @@ function fieldsOf(where: string, issue: z.core.$ZodIssue): FieldProblem[] {
   const prefix = where === 'body' ? '' : `${where}.`;
   const path = `${prefix}${issue.path.map(String).join('.')}`.replace(/\.$/, '');
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.slice(0, 10).map((key) => ({ path: path ? `${path}.${key.slice(0, MAX_SHOWN)}` : key.slice(0, MAX_SHOWN), problem: 'There is no such field.', mend: 'Leave it out; the OpenAPI document lists the fields.' }));
+    return issue.keys.slice(0, 10).map((key) => ({
+      path: path ? `${path}.${key.slice(0, MAX_SHOWN)}` : key.slice(0, MAX_SHOWN),
+      problem: 'There is no such field.',
+      mend: 'Leave it out; the OpenAPI document lists the fields.',
+    }));
   }
   return [{ path, problem: sentence(issue.message), mend: mendOf(issue) }];
 }
 
-const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
+const sentence = (text: string): string =>
+  `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
 
 function mendOf(issue: z.core.$ZodIssue): string {
   switch (issue.code) {

@@ -1,18 +1,18 @@
 /** Binds the routes to fastify: one instance per door, the same routes behind each. */
 
-import type { Route } from './pipeline.ts';
-import type { BytesReply, Identity, JsonReply } from '#platform/feature.ts';
-import { AppError } from '#kernel/errors.ts';
-import { newId } from '#kernel/ids.ts';
-import type { Logger } from '#kernel/logger.ts';
-import fastifyStatic from '@fastify/static';
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { IncomingMessage, ServerOptions } from 'node:http';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import { Readable, type Duplex } from 'node:stream';
+import { type Duplex, Readable } from 'node:stream';
+import fastifyStatic from '@fastify/static';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { AppError } from '#kernel/errors.ts';
+import { newId } from '#kernel/ids.ts';
+import type { Logger } from '#kernel/logger.ts';
+import type { BytesReply, Identity, JsonReply } from '#platform/feature.ts';
 import { SECURITY_HEADERS } from './guard.ts';
 import type { Door } from './listener.ts';
+import type { Route } from './pipeline.ts';
 import { fromServer, problemOf } from './problem.ts';
 import { acceptWebSockets } from './websocket.ts';
 
@@ -35,21 +35,41 @@ export interface ServerParts {
 }
 
 function headersOf(request: IncomingMessage): Record<string, string | undefined> {
-  return Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, Array.isArray(value) ? value[0] : value]));
+  return Object.fromEntries(
+    Object.entries(request.headers).map(([name, value]) => [name, Array.isArray(value) ? value[0] : value]),
+  );
 }
 
 function sendProblem(reply: FastifyReply, error: AppError, requestId: string): FastifyReply {
   if (error.status === 401) reply.header('www-authenticate', 'Session realm="Hyper-NixOS"');
-  return reply.status(error.status).header('cache-control', 'no-store').type('application/problem+json').send(JSON.stringify(problemOf(error, requestId)));
+  return reply
+    .status(error.status)
+    .header('cache-control', 'no-store')
+    .type('application/problem+json')
+    .send(JSON.stringify(problemOf(error, requestId)));
 }
 
-const isBytesReply = (answer: unknown): answer is BytesReply => typeof answer === 'object' && answer !== null && 'contentType' in answer && 'bytes' in answer;
-const isJsonReply = (answer: unknown): answer is JsonReply<unknown> => typeof answer === 'object' && answer !== null && 'json' in answer;
+const isBytesReply = (answer: unknown): answer is BytesReply =>
+  typeof answer === 'object' && answer !== null && 'contentType' in answer && 'bytes' in answer;
+const isJsonReply = (answer: unknown): answer is JsonReply<unknown> =>
+  typeof answer === 'object' && answer !== null && 'json' in answer;
 
 function rawServer(tls: ServerParts['tls'], handler: (request: IncomingMessage, reply: never) => void) {
-  const options: ServerOptions = { maxHeaderSize: 16_384, headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: 30_000, connectionsCheckingInterval: 1000, insecureHTTPParser: false };
+  const options: ServerOptions = {
+    maxHeaderSize: 16_384,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: 30_000,
+    connectionsCheckingInterval: 1000,
+    insecureHTTPParser: false,
+  };
   const listener = handler as (request: IncomingMessage, reply: unknown) => void;
-  return tls ? createHttpsServer({ ...options, cert: tls.certificate, key: tls.key, minVersion: 'TLSv1.3', handshakeTimeout: 5000 }, listener) : createHttpServer(options, listener);
+  return tls
+    ? createHttpsServer(
+        { ...options, cert: tls.certificate, key: tls.key, minVersion: 'TLSv1.3', handshakeTimeout: 5000 },
+        listener,
+      )
+    : createHttpServer(options, listener);
 }
 
 /** Makes the server of one door; the caller listens and closes. */
@@ -90,7 +110,14 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     if (door.name === 'network') reply.headers(SECURITY_HEADERS);
   });
   app.addHook('onResponse', async (request, reply) => {
-    const fields = { requestId: request.id, method: request.method, route: request.routeOptions.url ?? null, status: reply.statusCode, ms: Math.round(reply.elapsedTime), door: door.name };
+    const fields = {
+      requestId: request.id,
+      method: request.method,
+      route: request.routeOptions.url ?? null,
+      status: reply.statusCode,
+      ms: Math.round(reply.elapsedTime),
+      door: door.name,
+    };
     if (reply.statusCode >= 500) log.warn(fields, 'request');
     else log.debug(fields, 'request');
   });
@@ -99,30 +126,44 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     if (problem.status >= 500) log.error({ requestId: request.id, err: problem.cause ?? problem }, problem.message);
     return sendProblem(reply, problem, request.id);
   });
-  app.setNotFoundHandler((request, reply) => sendProblem(reply, new AppError('not_found', { detail: 'There is no such path.', hint: 'See /api/v1/openapi.json.' }), request.id));
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(
+      reply,
+      new AppError('not_found', { detail: 'There is no such path.', hint: 'See /api/v1/openapi.json.' }),
+      request.id,
+    ),
+  );
+
+  const addressOf = (request: IncomingMessage): string | null =>
+    door.name === 'network' ? (request.socket.remoteAddress ?? 'unknown') : null;
 
   for (const route of routes.filter(({ definition }) => definition.raw !== 'websocket')) {
     const [method = 'GET', path = ''] = route.key.split(' ');
     app.route({
       method: method as 'GET',
       url: `/api/v1${path.replace(/\{(\w+)\}/g, ':$1')}`,
-      bodyLimit: route.definition.raw === 'upload' ? Number.MAX_SAFE_INTEGER : (route.definition.maxBodyBytes ?? DEFAULT_BODY_BYTES),
+      bodyLimit:
+        route.definition.raw === 'upload'
+          ? Number.MAX_SAFE_INTEGER
+          : (route.definition.maxBodyBytes ?? DEFAULT_BODY_BYTES),
       // Who asks is settled before a byte of the body is read, so strangers cannot make us buffer anything.
       onRequest: async (request) => {
-        const identity = door.identify(request.raw, route.isChange);
-        if (!identity && route.definition.permission) await route.run(rawRequestOf(request, null, new AbortController().signal));
-        request.asker = identity;
+        request.asker = await route.enter({
+          identify: () => door.identify(request.raw, route.isChange),
+          address: addressOf(request.raw),
+          requestId: request.id,
+        });
       },
       handler: async (request, reply) => answer(route, request, reply),
     });
   }
 
-  const rawRequestOf = (request: FastifyRequest, identity: FastifyRequest['asker'], signal: AbortSignal) => ({
+  const rawRequestOf = (request: FastifyRequest, signal: AbortSignal) => ({
     params: request.params,
     query: request.query,
     body: bodyOf(request),
-    identity,
-    address: door.name === 'network' ? (request.raw.socket.remoteAddress ?? null) : null,
+    identity: request.asker,
+    address: addressOf(request.raw),
     requestId: request.id,
     url: request.url,
     headers: headersOf(request.raw),
@@ -133,10 +174,16 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   const answer = async (route: Route, request: FastifyRequest, reply: FastifyReply) => {
     const gone = new AbortController();
     reply.raw.on('close', () => gone.abort());
-    const result = await route.run(rawRequestOf(request, request.asker, gone.signal));
+    const result = await route.run(rawRequestOf(request, gone.signal));
     if (isBytesReply(result)) {
-      reply.type(result.contentType).header('cache-control', 'no-store').headers(result.headers ?? {});
-      return reply.send(typeof result.bytes === 'string' || result.bytes instanceof Readable ? result.bytes : Buffer.from(result.bytes));
+      reply
+        .status(result.status ?? 200)
+        .type(result.contentType)
+        .header('cache-control', 'no-store')
+        .headers(result.headers ?? {});
+      return reply.send(
+        typeof result.bytes === 'string' || result.bytes instanceof Readable ? result.bytes : Buffer.from(result.bytes),
+      );
     }
     const { json, headers } = isJsonReply(result) ? result : { json: result, headers: undefined };
     for (const [name, value] of Object.entries(headers ?? {})) reply.header(name, value);
@@ -154,7 +201,11 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     return reply
       .status(problems.length === 0 ? 200 : 503)
       .type('text/plain')
-      .send(problems.length === 0 ? 'ready\n' : `not ready: ${door.name === 'network' ? 'starting' : problems.join('; ')}\n`);
+      .send(
+        problems.length === 0
+          ? 'ready\n'
+          : `not ready: ${door.name === 'network' ? 'starting' : problems.join('; ')}\n`,
+      );
   });
   app.get('/metrics', async (request, reply) => {
     const identity = door.identify(request.raw, false);
@@ -173,8 +224,14 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     });
     // Every page of the dashboard is the same document; its own router reads the path.
     app.setNotFoundHandler((request, reply) => {
-      const wantsPage = request.method === 'GET' && !request.url.startsWith('/api/') && !/\.\w{1,8}(\?|$)/.test(request.url);
-      if (!wantsPage) return sendProblem(reply, new AppError('not_found', { detail: 'There is no such path.', hint: 'See /api/v1/openapi.json.' }), request.id);
+      const wantsPage =
+        request.method === 'GET' && !request.url.startsWith('/api/') && !/\.\w{1,8}(\?|$)/.test(request.url);
+      if (!wantsPage)
+        return sendProblem(
+          reply,
+          new AppError('not_found', { detail: 'There is no such path.', hint: 'See /api/v1/openapi.json.' }),
+          request.id,
+        );
       return reply.header('cache-control', 'no-cache').sendFile('index.html');
     });
     app.addHook('onRequest', async (request) => {
@@ -183,7 +240,12 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     });
   }
 
-  acceptWebSockets({ server: app.server, door, log, routes: routes.filter(({ definition }) => definition.raw === 'websocket') });
+  acceptWebSockets({
+    server: app.server,
+    door,
+    log,
+    routes: routes.filter(({ definition }) => definition.raw === 'websocket'),
+  });
   return app;
 }
 

@@ -1,13 +1,13 @@
 /** WebSocket upgrades: checked like any request before the connection is accepted. */
 
-import { AppError, toAppError } from '#kernel/errors.ts';
-import { newId } from '#kernel/ids.ts';
-import type { Logger } from '#kernel/logger.ts';
-import type { Socket } from '#platform/feature.ts';
 import type { IncomingMessage, Server } from 'node:http';
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type RawData, WebSocket, WebSocketServer } from 'ws';
+import { AppError, toAppError } from '#kernel/errors.ts';
+import { newId } from '#kernel/ids.ts';
+import type { Logger } from '#kernel/logger.ts';
+import type { Socket } from '#platform/feature.ts';
 import type { Door } from './listener.ts';
 import type { Route } from './pipeline.ts';
 import { problemOf } from './problem.ts';
@@ -29,10 +29,13 @@ function matcherOf(route: Route): RegExp {
 
 function refuse(stream: Duplex, error: AppError, requestId: string): void {
   const body = JSON.stringify(problemOf(error, requestId));
-  stream.end(`HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? 'Error'}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`);
+  stream.end(
+    `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? 'Error'}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
 }
 
-const bytesOf = (data: RawData): Uint8Array => (Array.isArray(data) ? Buffer.concat(data) : data instanceof ArrayBuffer ? new Uint8Array(data) : data);
+const bytesOf = (data: RawData): Uint8Array =>
+  Array.isArray(data) ? Buffer.concat(data) : data instanceof ArrayBuffer ? new Uint8Array(data) : data;
 
 function socketOf(ws: WebSocket): Socket {
   let isAlive = true;
@@ -60,24 +63,37 @@ function socketOf(ws: WebSocket): Socket {
 }
 
 export function acceptWebSockets({ server, door, log, routes }: Parts): void {
-  const acceptor = new WebSocketServer({ noServer: true, maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false, handleProtocols: (offered) => (offered.has('binary') ? 'binary' : false) });
+  const acceptor = new WebSocketServer({
+    noServer: true,
+    maxPayload: MAX_MESSAGE_BYTES,
+    perMessageDeflate: false,
+    handleProtocols: (offered) => (offered.has('binary') ? 'binary' : false),
+  });
   const matchers = routes.map((route) => ({ route, pattern: matcherOf(route) }));
 
   const handle = async (request: IncomingMessage, stream: Duplex, head: Buffer, requestId: string) => {
     const url = new URL(request.url ?? '/', 'https://local.invalid');
-    const found = matchers.map(({ route, pattern }) => ({ route, match: pattern.exec(url.pathname) })).find(({ match }) => match !== null);
+    const found = matchers
+      .map(({ route, pattern }) => ({ route, match: pattern.exec(url.pathname) }))
+      .find(({ match }) => match !== null);
     if (!found?.match) throw new AppError('not_found', { detail: 'There is no such WebSocket.' });
     const gone = new AbortController();
     stream.once('close', () => gone.abort());
+    const address = door.name === 'network' ? (request.socket.remoteAddress ?? 'unknown') : null;
+    const identity = await found.route.enter({ identify: () => door.identify(request, true), address, requestId });
     const accept = await found.route.run({
-      params: Object.fromEntries(Object.entries(found.match.groups ?? {}).map(([name, value]) => [name, decodeURIComponent(value)])),
+      params: Object.fromEntries(
+        Object.entries(found.match.groups ?? {}).map(([name, value]) => [name, decodeURIComponent(value)]),
+      ),
       query: Object.fromEntries(url.searchParams),
       body: undefined,
-      identity: door.identify(request, true),
-      address: door.name === 'network' ? (request.socket.remoteAddress ?? null) : null,
+      identity,
+      address,
       requestId,
       url: url.pathname,
-      headers: Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, Array.isArray(value) ? value[0] : value])),
+      headers: Object.fromEntries(
+        Object.entries(request.headers).map(([name, value]) => [name, Array.isArray(value) ? value[0] : value]),
+      ),
       signal: gone.signal,
       stream: null,
     });

@@ -7,9 +7,9 @@ import { decide } from './policy.ts';
 import { createAccessRoutes } from './routes.ts';
 import { type AccessApi, accessMigrations, createSessions } from './sessions.ts';
 
-export type { AccessApi } from './sessions.ts';
-export { SESSION_COOKIE } from './routes.ts';
 export { permissionsOf } from './policy.ts';
+export { SESSION_COOKIE } from './routes.ts';
+export type { AccessApi } from './sessions.ts';
 
 export const access = defineFeature<AccessApi>({
   name: 'access',

@@ -8,7 +8,8 @@ import type { Sessions } from './sessions.ts';
 /** `__Host-` makes browsers refuse the cookie without Secure, with a Domain or with another Path. */
 export const SESSION_COOKIE = '__Host-hyper-session';
 
-const cookie = (value: string, maxAgeSeconds: number): string => `${SESSION_COOKIE}=${value}; Path=/; Max-Age=${maxAgeSeconds}; Secure; HttpOnly; SameSite=Strict`;
+const cookie = (value: string, maxAgeSeconds: number): string =>
+  `${SESSION_COOKIE}=${value}; Path=/; Max-Age=${maxAgeSeconds}; Secure; HttpOnly; SameSite=Strict`;
 
 export function createAccessRoutes(sessions: Sessions, address: PublicAddress, operatorSeesScreens: boolean): Handlers {
   const view = (who: Identity): IdentityView => ({
@@ -21,7 +22,14 @@ export function createAccessRoutes(sessions: Sessions, address: PublicAddress, o
 
   return {
     'POST /auth/link': async ({ body, identity, headers }) => {
-      const { secret, identity: signedIn, expiresAt } = await sessions.redeem(body.token, { address: identity.address ?? 'local', userAgent: headers['user-agent'] ?? '' });
+      const {
+        secret,
+        identity: signedIn,
+        expiresAt,
+      } = await sessions.redeem(body.token, {
+        address: identity.address ?? 'local',
+        userAgent: headers['user-agent'] ?? '',
+      });
       const maxAge = Math.floor((Date.parse(expiresAt) - Date.now()) / 1000);
       return { json: view(signedIn), headers: { 'set-cookie': cookie(secret, maxAge) } };
     },

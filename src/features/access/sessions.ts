@@ -1,5 +1,6 @@
 /** One-time links and sessions. Secrets are 256 random bits; only their SHA-256 is stored, so a copy of the database opens nothing. */
 
+import { createHash } from 'node:crypto';
 import type { RoleName } from '#contract/permissions.ts';
 import type { Session } from '#contract/system.ts';
 import type { Clock } from '#kernel/clock.ts';
@@ -7,7 +8,6 @@ import { AppError } from '#kernel/errors.ts';
 import { newId, newSecret } from '#kernel/ids.ts';
 import type { Database, Migration } from '#platform/db/database.ts';
 import type { Decide, Identity } from '#platform/feature.ts';
-import { createHash } from 'node:crypto';
 
 const LINK_MINUTES = 5;
 const IDLE_MS = 2 * 3_600_000;
@@ -50,7 +50,10 @@ export interface Sessions {
   /** A link's secret, valid for 5 minutes and one use. */
   createLink(role: RoleName): Promise<{ token: string; expiresAt: string }>;
   /** Spends a link. Of any number of parallel tries exactly one succeeds. @throws link_refused */
-  redeem(token: string, from: { address: string; userAgent: string }): Promise<{ secret: string; identity: Identity; expiresAt: string }>;
+  redeem(
+    token: string,
+    from: { address: string; userAgent: string },
+  ): Promise<{ secret: string; identity: Identity; expiresAt: string }>;
   /** The identity behind a session secret, or null when it is unknown, idle for too long, expired or revoked. */
   authenticate(secret: string, address: string): Identity | null;
   list(currentId: string | null): Session[];
@@ -78,7 +81,9 @@ export function createSessions({ db, clock }: { db: Database; clock: Clock }): S
   const isOver = (row: { seenMs: number; startedMs: number; expires_at: string }): boolean => {
     const nowMs = clock.monotonicMs();
     // Age by the monotonic clock, so that moving the wall clock neither ends sessions early nor keeps them alive; the wall clock is the second fence.
-    return nowMs - row.seenMs > IDLE_MS || nowMs - row.startedMs > ABSOLUTE_MS || row.expires_at <= clock.now().toISOString();
+    return (
+      nowMs - row.seenMs > IDLE_MS || nowMs - row.startedMs > ABSOLUTE_MS || row.expires_at <= clock.now().toISOString()
+    );
   };
 
   const forget = async (row: SessionRow): Promise<void> => {
@@ -87,7 +92,13 @@ export function createSessions({ db, clock }: { db: Database; clock: Clock }): S
     await tables().deleteFrom('session').where('id', '=', row.id).execute();
   };
 
-  const identityOf = (row: SessionRow, address: string): Identity => ({ user: row.user, role: row.role, via: 'session', sessionId: row.id, address });
+  const identityOf = (row: SessionRow, address: string): Identity => ({
+    user: row.user,
+    role: row.role,
+    via: 'session',
+    sessionId: row.id,
+    address,
+  });
 
   const sweep = async () => {
     for (const row of [...byHash.values()]) if (isOver(row)) await forget(row);
@@ -98,8 +109,16 @@ export function createSessions({ db, clock }: { db: Database; clock: Clock }): S
       const token = newSecret();
       const expiresAt = new Date(clock.now().getTime() + LINK_MINUTES * 60_000).toISOString();
       await db.transaction(async (tx) => {
-        await tx.tables<AccessTables>().deleteFrom('sign_in_link').where('expires_at', '<', clock.now().toISOString()).execute();
-        await tx.tables<AccessTables>().insertInto('sign_in_link').values({ hash: hashOf(token), role, expires_at: expiresAt, used: 0 }).execute();
+        await tx
+          .tables<AccessTables>()
+          .deleteFrom('sign_in_link')
+          .where('expires_at', '<', clock.now().toISOString())
+          .execute();
+        await tx
+          .tables<AccessTables>()
+          .insertInto('sign_in_link')
+          .values({ hash: hashOf(token), role, expires_at: expiresAt, used: 0 })
+          .execute();
       });
       return { token, expiresAt };
     },
@@ -145,7 +164,12 @@ export function createSessions({ db, clock }: { db: Database; clock: Clock }): S
         row.seenWrittenMs = row.seenMs;
         row.last_seen_at = clock.now().toISOString();
         // Only the list shows it, so a write that fails costs nothing; the next one comes in a minute.
-        void tables().updateTable('session').set({ last_seen_at: row.last_seen_at }).where('id', '=', row.id).execute().catch(() => undefined);
+        void tables()
+          .updateTable('session')
+          .set({ last_seen_at: row.last_seen_at })
+          .where('id', '=', row.id)
+          .execute()
+          .catch(() => undefined);
       }
       return identityOf(row, address);
     },
@@ -185,7 +209,12 @@ export function createSessions({ db, clock }: { db: Database; clock: Clock }): S
       const now = clock.now().getTime();
       for (const row of await tables().selectFrom('session').selectAll().execute()) {
         const nowMs = clock.monotonicMs();
-        byHash.set(row.secret_hash, { ...row, seenMs: nowMs - Math.max(0, now - Date.parse(row.last_seen_at)), seenWrittenMs: nowMs, startedMs: nowMs - Math.max(0, now - Date.parse(row.created_at)) });
+        byHash.set(row.secret_hash, {
+          ...row,
+          seenMs: nowMs - Math.max(0, now - Date.parse(row.last_seen_at)),
+          seenWrittenMs: nowMs,
+          startedMs: nowMs - Math.max(0, now - Date.parse(row.created_at)),
+        });
       }
       await sweep();
       sweeper = setInterval(() => void sweep(), SWEEP_MS);

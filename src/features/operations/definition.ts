@@ -1,8 +1,8 @@
 /** What a kind of operation is: validated input, idempotent steps, compensation. Slices write these; the runner drives them. */
 
+import type { z } from 'zod';
 import type { Permission } from '#contract/permissions.ts';
 import type { Logger } from '#kernel/logger.ts';
-import type { z } from 'zod';
 
 export interface StepProgress {
   readonly doneBytes?: number;

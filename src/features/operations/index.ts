@@ -2,10 +2,10 @@
  *  Tables: operation, op_step, op_lock, idempotency. Events out: operation.changed. Permissions: operation.read, operation.cancel.
  *  Other slices define kinds (`defineOperation`) and start them through this slice's interface. Guide: docs/guides/operations.md */
 
-import { audit } from '#features/audit/index.ts';
-import { access } from '#features/access/index.ts';
-import { defineFeature } from '#platform/feature.ts';
 import { operationErrors } from '#contract/operations.ts';
+import { access } from '#features/access/index.ts';
+import { audit } from '#features/audit/index.ts';
+import { defineFeature } from '#platform/feature.ts';
 import { operationMigrations } from './migrations.ts';
 import { createOperationRoutes } from './routes.ts';
 import { createRunner, type OperationsApi } from './runner.ts';

@@ -37,12 +37,14 @@ export function createProgress(clock: Clock): ProgressMeter {
       const first = samples[0];
       const last = samples.at(-1);
       const spanMs = first && last ? last.atMs - first.atMs : 0;
-      const byteRatio = latest.totalBytes && latest.doneBytes !== undefined ? Math.min(1, latest.doneBytes / latest.totalBytes) : null;
+      const byteRatio =
+        latest.totalBytes && latest.doneBytes !== undefined ? Math.min(1, latest.doneBytes / latest.totalBytes) : null;
       return {
         ratio: latest.ratio ?? byteRatio,
         doneBytes: latest.doneBytes ?? null,
         totalBytes: latest.totalBytes ?? null,
-        bytesPerSecond: first && last && spanMs >= 500 ? Math.round(((last.bytes - first.bytes) * 1000) / spanMs) : null,
+        bytesPerSecond:
+          first && last && spanMs >= 500 ? Math.round(((last.bytes - first.bytes) * 1000) / spanMs) : null,
         note: latest.note ?? null,
       };
     },

@@ -9,7 +9,9 @@ export function createOperationRoutes(store: OperationStore, api: OperationsApi)
   return {
     'GET /operations': async ({ query }) => {
       const page = await store.list(query);
-      const items = await Promise.all(page.items.map(async (item) => (item.finishedAt ? item : ((await api.get(item.id)) ?? item))));
+      const items = await Promise.all(
+        page.items.map(async (item) => (item.finishedAt ? item : ((await api.get(item.id)) ?? item))),
+      );
       return { ...page, items };
     },
     'GET /operations/{id}': async ({ params, query }) => {

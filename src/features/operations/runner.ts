@@ -1,9 +1,9 @@
 /** Starts operations, drives their steps, resumes them after a crash and undoes them when they fail.
  *  An accepted operation ends as done, failed or cancelled; only one that cannot be undone waits in `attention` for a person. */
 
-import type { AuditApi } from '#features/audit/index.ts';
-import type { Operation } from '#contract/operations.ts';
 import type { ApiEvents } from '#contract/events.ts';
+import type { Operation } from '#contract/operations.ts';
+import type { AuditApi } from '#features/audit/index.ts';
 import { withDeadline } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError, messageOf, toAppError } from '#kernel/errors.ts';
@@ -101,7 +101,12 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
   let attention = 0;
   let isStopping = false;
 
-  const view = (op: Live): Operation => viewOf(op.row, op.steps.map((step, n) => ({ name: step.name, title: step.title, state: op.stepStates[n] ?? 'pending' })), { progress: op.meter.current() });
+  const view = (op: Live): Operation =>
+    viewOf(
+      op.row,
+      op.steps.map((step, n) => ({ name: step.name, title: step.title, state: op.stepStates[n] ?? 'pending' })),
+      { progress: op.meter.current() },
+    );
   const announce = (op: Live) => events.emit('operation.changed', view(op));
 
   /** The fault tests kill the daemon here; inert without the variable. */
@@ -154,7 +159,10 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
       await step.act(context);
       return true;
     };
-    const acted = timeoutMs === null ? await work(outer ?? new AbortController().signal) : await withDeadline(step.title, timeoutMs, work, outer);
+    const acted =
+      timeoutMs === null
+        ? await work(outer ?? new AbortController().signal)
+        : await withDeadline(step.title, timeoutMs, work, outer);
     killHere(op, step, 'after');
     await mark(op, n, acted ? 'done' : 'skipped');
     killHere(op, step, 'recorded');
@@ -176,7 +184,10 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
           const problem = toAppError(error);
           op.row.attempt += 1;
           if (problem.status !== 503 || op.row.attempt >= MAX_ATTEMPTS) throw error;
-          log.warn({ operation: op.row.id, step: step.name, attempt: op.row.attempt, err: error }, 'step failed for now; trying again');
+          log.warn(
+            { operation: op.row.id, step: step.name, attempt: op.row.attempt, err: error },
+            'step failed for now; trying again',
+          );
           await clock.sleep(RETRY_DELAYS_MS[op.row.attempt - 1] ?? 8000, op.controller.signal);
         }
       }
@@ -191,7 +202,9 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
         if (isStopping) throw new Stopping();
         try {
           const compensate = step.compensate;
-          await withDeadline(`Undo: ${step.title}`, DEFAULT_STEP_TIMEOUT_MS, (signal) => compensate.call(step, contextOf(op, signal)));
+          await withDeadline(`Undo: ${step.title}`, DEFAULT_STEP_TIMEOUT_MS, (signal) =>
+            compensate.call(step, contextOf(op, signal)),
+          );
           break;
         } catch (error) {
           log.error({ operation: op.row.id, step: step.name, attempt, err: error }, 'undoing a step failed');
@@ -210,7 +223,9 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
     const values: Partial<OperationRow> = {
       state,
       finished_at: clock.now().toISOString(),
-      error: error ? JSON.stringify({ code: error.code, title: error.title, detail: error.message, hint: error.hint }) : null,
+      error: error
+        ? JSON.stringify({ code: error.code, title: error.title, detail: error.message, hint: error.hint })
+        : null,
       result: result === undefined ? null : JSON.stringify(result),
     };
     await db.transaction(async (tx) => {
@@ -242,7 +257,10 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
         const failedStep = op.stepStates.indexOf('running');
         if (failedStep >= 0) op.stepStates[failedStep] = 'failed';
         if (failedStep >= 0) await store.setStep(db, op.row.id, failedStep, 'failed');
-        await setState(op, { state: 'compensating', error: JSON.stringify({ code: reason.code, title: reason.title, detail: reason.message, hint: reason.hint }) });
+        await setState(op, {
+          state: 'compensating',
+          error: JSON.stringify({ code: reason.code, title: reason.title, detail: reason.message, hint: reason.hint }),
+        });
       }
       await backward(op);
       await finish(op, reason.code === 'cancelled' ? 'cancelled' : 'failed', reason, undefined);
@@ -264,8 +282,12 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
 
   const storedReason = (row: OperationRow): AppError => {
     const stored: unknown = row.error === null ? null : JSON.parse(row.error);
-    const code = typeof stored === 'object' && stored !== null && 'code' in stored ? String(stored.code) : 'interrupted';
-    const detail = typeof stored === 'object' && stored !== null && 'detail' in stored ? String(stored.detail) : 'It was interrupted.';
+    const code =
+      typeof stored === 'object' && stored !== null && 'code' in stored ? String(stored.code) : 'interrupted';
+    const detail =
+      typeof stored === 'object' && stored !== null && 'detail' in stored
+        ? String(stored.detail)
+        : 'It was interrupted.';
     try {
       return new AppError(code, { detail });
     } catch {
@@ -288,7 +310,11 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
     } catch (error) {
       if (error instanceof Stopping || isStopping) return;
       const problem = toAppError(error);
-      if (problem.code !== 'cancelled') log.warn({ operation: op.row.id, kind: op.row.kind, err: problem.cause ?? problem, code: problem.code }, `operation failed: ${problem.message}`);
+      if (problem.code !== 'cancelled')
+        log.warn(
+          { operation: op.row.id, kind: op.row.kind, err: problem.cause ?? problem, code: problem.code },
+          `operation failed: ${problem.message}`,
+        );
       await undo(op, problem);
     }
   };
@@ -296,7 +322,9 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
   const launch = (op: Live) => {
     live.set(op.row.id, op);
     op.finished = drive(op)
-      .catch((error: unknown) => log.error({ operation: op.row.id, err: error }, `the journal could not be written: ${messageOf(error)}`))
+      .catch((error: unknown) =>
+        log.error({ operation: op.row.id, err: error }, `the journal could not be written: ${messageOf(error)}`),
+      )
       .finally(() => {
         live.delete(op.row.id);
         announce(op);
@@ -311,7 +339,12 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
     timer.abort();
   };
 
-  const liveOf = (row: OperationRow, definition: OperationDefinition<unknown>, input: unknown, states: Live['stepStates'] | null): Live => {
+  const liveOf = (
+    row: OperationRow,
+    definition: OperationDefinition<unknown>,
+    input: unknown,
+    states: Live['stepStates'] | null,
+  ): Live => {
     const steps = definition.steps(input);
     return {
       row,
@@ -366,7 +399,8 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
         created_at: now.toISOString(),
         finished_at: null,
       };
-      if (isStopping) throw new AppError('unavailable', { detail: 'The daemon is stopping.', hint: 'Try again when it runs.' });
+      if (isStopping)
+        throw new AppError('unavailable', { detail: 'The daemon is stopping.', hint: 'Try again when it runs.' });
       const op = liveOf(row, kinds.get(definition.kind) ?? (definition as OperationDefinition<unknown>), input, null);
       const repeatedId = await db.transaction(async (tx) => {
         const actor = request.identity.user;
@@ -389,14 +423,27 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
         await store.insert(tx, row, op.steps, locks);
         if (request.idempotencyKey !== null) {
           const expires = new Date(now.getTime() + IDEMPOTENCY_HOURS * 3_600_000).toISOString();
-          await store.rememberKey(tx, { actor, key: request.idempotencyKey, request_hash: request.requestHash, op_id: row.id, expires_at: expires });
+          await store.rememberKey(tx, {
+            actor,
+            key: request.idempotencyKey,
+            request_hash: request.requestHash,
+            op_id: row.id,
+            expires_at: expires,
+          });
         }
-        await audit.write(tx, { ...auditBase(row), address: request.identity.address, phase: 'intent', outcome: null, code: null });
+        await audit.write(tx, {
+          ...auditBase(row),
+          address: request.identity.address,
+          phase: 'intent',
+          outcome: null,
+          code: null,
+        });
         return null;
       });
       if (repeatedId !== null) {
         const known = await current(repeatedId);
-        if (!known) throw new AppError('not_found', { detail: 'The operation that this key started is no longer kept.' });
+        if (!known)
+          throw new AppError('not_found', { detail: 'The operation that this key started is no longer kept.' });
         return known;
       }
       const answer = view(op);
@@ -454,7 +501,10 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
     const stored = await store.get(row.id);
     const input = definition?.input.safeParse(JSON.parse(row.input));
     if (!definition || !input?.success) {
-      log.error({ operation: row.id, kind: row.kind }, 'an unfinished operation of an unknown kind was found; it needs a person');
+      log.error(
+        { operation: row.id, kind: row.kind },
+        'an unfinished operation of an unknown kind was found; it needs a person',
+      );
       await store.update(db, row.id, { state: 'attention' });
       return;
     }
@@ -472,13 +522,26 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
   return {
     api,
     metrics: () => [
-      { name: 'hyper_operations_open', type: 'gauge', help: 'Operations that are not finished.', samples: [{ value: live.size }] },
-      { name: 'hyper_operations_attention', type: 'gauge', help: 'Operations that wait for a person.', samples: [{ value: attention }] },
+      {
+        name: 'hyper_operations_open',
+        type: 'gauge',
+        help: 'Operations that are not finished.',
+        samples: [{ value: live.size }],
+      },
+      {
+        name: 'hyper_operations_attention',
+        type: 'gauge',
+        help: 'Operations that wait for a person.',
+        samples: [{ value: attention }],
+      },
       {
         name: 'hyper_operations_ended_total',
         type: 'counter',
         help: 'Operations that ended since the start, by kind and state.',
-        samples: [...ended].map(([key, value]) => ({ labels: { kind: key.split(' ')[0] ?? '', state: key.split(' ')[1] ?? '' }, value })),
+        samples: [...ended].map(([key, value]) => ({
+          labels: { kind: key.split(' ')[0] ?? '', state: key.split(' ')[1] ?? '' },
+          value,
+        })),
       },
     ],
     async start() {

@@ -51,7 +51,11 @@ const OPEN: readonly OperationState[] = ['pending', 'running', 'compensating'];
 const KEPT_DAYS = 90;
 
 /** A row with its steps as users see it; `live` adds what only the running process knows. */
-export function viewOf(row: OperationRow, steps: readonly Pick<StepRow, 'name' | 'title' | 'state'>[], live?: { progress: Operation['progress'] }): Operation {
+export function viewOf(
+  row: OperationRow,
+  steps: readonly Pick<StepRow, 'name' | 'title' | 'state'>[],
+  live?: { progress: Operation['progress'] },
+): Operation {
   return {
     id: row.id,
     kind: row.kind,
@@ -85,21 +89,42 @@ export type OperationStore = ReturnType<typeof createOperationStore>;
 
 export function createOperationStore(db: Database) {
   const tables = () => db.tables<OperationTables>();
-  const stepsOf = (ids: readonly string[]) => (ids.length === 0 ? Promise.resolve([]) : tables().selectFrom('op_step').selectAll().where('op_id', 'in', ids).orderBy('n').execute());
+  const stepsOf = (ids: readonly string[]) =>
+    ids.length === 0
+      ? Promise.resolve([])
+      : tables().selectFrom('op_step').selectAll().where('op_id', 'in', ids).orderBy('n').execute();
 
   const views = async (rows: readonly OperationRow[]): Promise<Operation[]> => {
     const steps = await stepsOf(rows.map((row) => row.id));
-    return rows.map((row) => viewOf(row, steps.filter((step) => step.op_id === row.id)));
+    return rows.map((row) =>
+      viewOf(
+        row,
+        steps.filter((step) => step.op_id === row.id),
+      ),
+    );
   };
 
   return {
-    async insert(tx: Transaction, row: OperationRow, steps: readonly { name: string; title: string }[], locks: readonly string[]): Promise<void> {
+    async insert(
+      tx: Transaction,
+      row: OperationRow,
+      steps: readonly { name: string; title: string }[],
+      locks: readonly string[],
+    ): Promise<void> {
       const at = tx.tables<OperationTables>();
       await at.insertInto('operation').values(row).execute();
       if (steps.length > 0) {
         await at
           .insertInto('op_step')
-          .values(steps.map((step, n) => ({ op_id: row.id, n, name: step.name, title: step.title, state: 'pending' as const })))
+          .values(
+            steps.map((step, n) => ({
+              op_id: row.id,
+              n,
+              name: step.name,
+              title: step.title,
+              state: 'pending' as const,
+            })),
+          )
           .execute();
       }
       for (const key of locks) await at.insertInto('op_lock').values({ key, op_id: row.id }).execute();
@@ -114,18 +139,35 @@ export function createOperationStore(db: Database) {
             .select(['operation.id', 'operation.title', 'op_lock.key'])
             .where('op_lock.key', 'in', keys)
             .executeTakeFirst(),
-    idempotent: (tx: Transaction, actor: string, key: string) => tx.tables<OperationTables>().selectFrom('idempotency').selectAll().where('actor', '=', actor).where('key', '=', key).executeTakeFirst(),
-    rememberKey: (tx: Transaction, entry: OperationTables['idempotency']) => tx.tables<OperationTables>().insertInto('idempotency').values(entry).execute(),
-    update: (tx: Transaction | Database, id: string, values: Partial<OperationRow>) => tx.tables<OperationTables>().updateTable('operation').set(values).where('id', '=', id).execute(),
+    idempotent: (tx: Transaction, actor: string, key: string) =>
+      tx
+        .tables<OperationTables>()
+        .selectFrom('idempotency')
+        .selectAll()
+        .where('actor', '=', actor)
+        .where('key', '=', key)
+        .executeTakeFirst(),
+    rememberKey: (tx: Transaction, entry: OperationTables['idempotency']) =>
+      tx.tables<OperationTables>().insertInto('idempotency').values(entry).execute(),
+    update: (tx: Transaction | Database, id: string, values: Partial<OperationRow>) =>
+      tx.tables<OperationTables>().updateTable('operation').set(values).where('id', '=', id).execute(),
     setStep: (tx: Transaction | Database, id: string, n: number, state: StepState) =>
-      tx.tables<OperationTables>().updateTable('op_step').set({ state }).where('op_id', '=', id).where('n', '=', n).execute(),
-    releaseLocks: (tx: Transaction, id: string) => tx.tables<OperationTables>().deleteFrom('op_lock').where('op_id', '=', id).execute(),
+      tx
+        .tables<OperationTables>()
+        .updateTable('op_step')
+        .set({ state })
+        .where('op_id', '=', id)
+        .where('n', '=', n)
+        .execute(),
+    releaseLocks: (tx: Transaction, id: string) =>
+      tx.tables<OperationTables>().deleteFrom('op_lock').where('op_id', '=', id).execute(),
     row: (id: string) => tables().selectFrom('operation').selectAll().where('id', '=', id).executeTakeFirst(),
     async get(id: string): Promise<Operation | null> {
       const row = await tables().selectFrom('operation').selectAll().where('id', '=', id).executeTakeFirst();
       return row ? ((await views([row]))[0] ?? null) : null;
     },
-    unfinished: () => tables().selectFrom('operation').selectAll().where('state', 'in', OPEN).orderBy('created_at').execute(),
+    unfinished: () =>
+      tables().selectFrom('operation').selectAll().where('state', 'in', OPEN).orderBy('created_at').execute(),
     async countAttention(): Promise<number> {
       const { total } = await tables()
         .selectFrom('operation')
@@ -154,8 +196,17 @@ export function createOperationStore(db: Database) {
     async prune(now: Date): Promise<void> {
       const limit = new Date(now.getTime() - KEPT_DAYS * 86_400_000).toISOString();
       await db.transaction(async (tx) => {
-        await tx.tables<OperationTables>().deleteFrom('operation').where('state', 'in', FINAL_STATES).where('finished_at', '<', limit).execute();
-        await tx.tables<OperationTables>().deleteFrom('idempotency').where('expires_at', '<', now.toISOString()).execute();
+        await tx
+          .tables<OperationTables>()
+          .deleteFrom('operation')
+          .where('state', 'in', FINAL_STATES)
+          .where('finished_at', '<', limit)
+          .execute();
+        await tx
+          .tables<OperationTables>()
+          .deleteFrom('idempotency')
+          .where('expires_at', '<', now.toISOString())
+          .execute();
       });
     },
   };

@@ -1,0 +1,17 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { TestClock } from '#kernel/clock.ts';
+import { createAllowance } from './flood.ts';
+
+test('an address has its allowance again after the window, and others are not touched', async () => {
+  const clock = new TestClock();
+  const allowance = createAllowance(clock, 3, 60_000);
+  assert.deepEqual(
+    [1, 2, 3, 4, 5].map(() => allowance.take('a')),
+    [true, true, true, false, false],
+  );
+  assert.equal(allowance.take('b'), true);
+  assert.equal(allowance.refused, 2);
+  await clock.advance(60_001);
+  assert.equal(allowance.take('a'), true);
+});

@@ -1,0 +1,312 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { z } from 'zod';
+import type { ApiEvents } from '#contract/events.ts';
+import { type Operation, operationErrors } from '#contract/operations.ts';
+import { systemClock } from '#kernel/clock.ts';
+import { AppError, registerErrors } from '#kernel/errors.ts';
+import { createEventBus } from '#kernel/event-bus.ts';
+import { silentLogger } from '#kernel/logger.ts';
+import { openDatabase } from '#platform/db/database.ts';
+import type { Identity } from '#platform/feature.ts';
+import { auditMigrations, createAuditStore } from '../audit/store.ts';
+import { defineOperation, type Step } from './definition.ts';
+import { operationMigrations } from './migrations.ts';
+import { createRunner, type StartRequest } from './runner.ts';
+import { createOperationStore } from './store.ts';
+
+registerErrors(operationErrors);
+
+const admin: Identity = { user: 'ada', role: 'admin', via: 'admin_socket', sessionId: null, address: null };
+const request = (key: string | null = null, hash = 'h'): StartRequest => ({
+  identity: admin,
+  requestId: 'req-1',
+  idempotencyKey: key,
+  requestHash: hash,
+  action: 'POST /things',
+});
+
+interface World {
+  readonly made: Set<string>;
+  readonly log: string[];
+}
+
+/** A daemon's worth of journal over a file; `restart` is what happens after a crash. */
+async function withJournal(
+  steps: (world: World) => readonly Step[],
+  work: (journal: {
+    world: World;
+    start: (name?: string, request?: StartRequest) => Promise<Operation>;
+    end: (id: string) => Promise<Operation>;
+    api: ReturnType<typeof createRunner>['api'];
+    audit: ReturnType<typeof createAuditStore>;
+    restart: (allow?: boolean) => Promise<void>;
+    stop: () => Promise<void>;
+  }) => Promise<void>,
+): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), 'hv-journal-'));
+  const world: World = { made: new Set(), log: [] };
+  const db = openDatabase(join(dir, 'state.db'));
+  db.migrate('operations', operationMigrations);
+  db.migrate('audit', auditMigrations);
+  const events = createEventBus<ApiEvents>((error) => {
+    throw error;
+  });
+  const audit = createAuditStore({ db, clock: systemClock, events });
+  const boot = (allow: boolean) => {
+    const runner = createRunner({
+      store: createOperationStore(db),
+      db,
+      audit,
+      decide: () => allow,
+      events,
+      clock: systemClock,
+      log: silentLogger,
+      killPoint: null,
+    });
+    const kind = runner.api.register(
+      defineOperation({
+        kind: 'thing.make',
+        permission: 'vm.create',
+        input: z.object({ name: z.string() }),
+        title: ({ name }) => `Make ${name}`,
+        object: ({ name }) => ({ type: 'thing', id: name, name }),
+        locks: ({ name }) => [`thing:${name}`],
+        steps: () => steps(world),
+        result: async ({ name }) => ({ name }),
+      }),
+    );
+    return { runner, kind };
+  };
+  let current = boot(true);
+  await current.runner.start(new AbortController().signal);
+  try {
+    await work({
+      world,
+      start: (name = 'one', how = request()) => current.runner.api.start(current.kind, { name }, how),
+      end: (id) => current.runner.api.waitFor(id, 20_000),
+      get api() {
+        return current.runner.api;
+      },
+      audit,
+      restart: async (allow = true) => {
+        current = boot(allow);
+        await current.runner.start(new AbortController().signal);
+      },
+      stop: () => current.runner.stop(),
+    });
+  } finally {
+    await current.runner.stop();
+    await db.close();
+    await rm(dir, { recursive: true });
+  }
+}
+
+const makes = (world: World, name: string, more: Partial<Step> = {}): Step => ({
+  name,
+  title: `Make ${name}`,
+  check: async () => world.made.has(name),
+  act: async () => {
+    world.log.push(`make ${name}`);
+    world.made.add(name);
+  },
+  compensate: async () => {
+    world.log.push(`undo ${name}`);
+    world.made.delete(name);
+  },
+  ...more,
+});
+
+const fails = (world: World, name: string, error: Error): Step => ({
+  ...makes(world, name),
+  act: async () => {
+    world.log.push(`fail ${name}`);
+    throw error;
+  },
+});
+
+test('an operation runs its steps in order and ends with its result', () =>
+  withJournal(
+    (world) => [makes(world, 'a'), makes(world, 'b')],
+    async ({ world, start, end }) => {
+      const accepted = await start();
+      assert.equal(accepted.state, 'pending');
+      const ended = await end(accepted.id);
+      assert.equal(ended.state, 'done');
+      assert.deepEqual(ended.result, { name: 'one' });
+      assert.deepEqual(world.log, ['make a', 'make b']);
+      assert.deepEqual(
+        ended.steps.map((step) => step.state),
+        ['done', 'done'],
+      );
+    },
+  ));
+
+test('a step that the world shows as done is not done again', () =>
+  withJournal(
+    (world) => [makes(world, 'a'), makes(world, 'b')],
+    async ({ world, start, end }) => {
+      world.made.add('a');
+      const ended = await end((await start()).id);
+      assert.deepEqual(world.log, ['make b']);
+      assert.equal(ended.steps[0]?.state, 'skipped');
+    },
+  ));
+
+test('a failing step undoes everything before it, itself included, backwards', () =>
+  withJournal(
+    (world) => [makes(world, 'a'), makes(world, 'b'), fails(world, 'c', new AppError('no_space')), makes(world, 'd')],
+    async ({ world, start, end, audit }) => {
+      const ended = await end((await start()).id);
+      assert.equal(ended.state, 'failed');
+      assert.equal(ended.error?.code, 'no_space');
+      assert.deepEqual(world.log, ['make a', 'make b', 'fail c', 'undo c', 'undo b', 'undo a']);
+      assert.equal(world.made.size, 0);
+      const records = await audit.list({ limit: 10 });
+      assert.deepEqual(
+        records.items.map((record) => [record.phase, record.outcome, record.code]),
+        [
+          ['outcome', 'failed', 'no_space'],
+          ['intent', null, null],
+        ],
+      );
+    },
+  ));
+
+test('a part that does not answer for a moment is tried again', () => {
+  let failures = 2;
+  return withJournal(
+    (world) => [
+      makes(world, 'a', {
+        act: async () => {
+          failures -= 1;
+          if (failures >= 0) throw new AppError('unavailable');
+          world.made.add('a');
+        },
+      }),
+    ],
+    async ({ start, end }) => {
+      assert.equal((await end((await start()).id)).state, 'done');
+    },
+  );
+});
+
+test('two operations on one object: the second is refused and told which one works on it', () => {
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  return withJournal(
+    (world) => [makes(world, 'a', { act: () => held })],
+    async ({ start, end }) => {
+      const first = await start();
+      await assert.rejects(
+        start(),
+        (error: unknown) =>
+          error instanceof AppError && error.code === 'busy' && error.params['operationId'] === first.id,
+      );
+      release();
+      await end(first.id);
+      assert.equal((await end((await start()).id)).state, 'done');
+    },
+  );
+});
+
+test('of fifty equal starts at once exactly one is accepted', () =>
+  withJournal(
+    (world) => [makes(world, 'a', { act: () => systemClock.sleep(200) })],
+    async ({ start }) => {
+      const answers = await Promise.allSettled(Array.from({ length: 50 }, () => start()));
+      assert.equal(answers.filter((answer) => answer.status === 'fulfilled').length, 1);
+    },
+  ));
+
+test('a repeated idempotency key answers the same operation; with another body it is refused', () =>
+  withJournal(
+    (world) => [makes(world, 'a')],
+    async ({ start, end, world }) => {
+      const first = await start('one', request('k', 'h1'));
+      await end(first.id);
+      const again = await start('one', request('k', 'h1'));
+      assert.equal(again.id, first.id);
+      assert.deepEqual(world.log, ['make a']);
+      await assert.rejects(
+        start('one', request('k', 'h2')),
+        (error: unknown) => error instanceof AppError && error.code === 'idempotency_key_reused',
+      );
+    },
+  ));
+
+test('cancelling undoes what was done and says cancelled', () =>
+  withJournal(
+    (world) => [
+      makes(world, 'a'),
+      makes(world, 'b', { isCancellable: true, act: ({ signal }) => systemClock.sleep(60_000, signal) }),
+    ],
+    async ({ start, end, api, world }) => {
+      const accepted = await start();
+      await systemClock.sleep(100);
+      await api.cancel(accepted.id);
+      const ended = await end(accepted.id);
+      assert.equal(ended.state, 'cancelled');
+      assert.equal(world.made.size, 0);
+      await assert.rejects(
+        api.cancel(accepted.id),
+        (error: unknown) => error instanceof AppError && error.code === 'operation_over',
+      );
+    },
+  ));
+
+test('an operation that a stop interrupted goes on after the restart, from its step, with what it remembered', () => {
+  let isBlocked = true;
+  return withJournal(
+    (world) => [
+      makes(world, 'a', {
+        act: async (context) => {
+          world.log.push('make a');
+          world.made.add('a');
+          await context.remember('uuid', 'u-1');
+        },
+      }),
+      makes(world, 'b', {
+        isCancellable: true,
+        act: async (context) => {
+          if (isBlocked) await systemClock.sleep(60_000, context.signal);
+          world.log.push(`make b with ${String(context.recall('uuid'))}`);
+          world.made.add('b');
+        },
+      }),
+    ],
+    async ({ start, end, stop, restart, world }) => {
+      const accepted = await start();
+      await systemClock.sleep(100);
+      await stop();
+      isBlocked = false;
+      await restart();
+      assert.equal((await end(accepted.id)).state, 'done');
+      assert.deepEqual(world.log, ['make a', 'make b with u-1']);
+    },
+  );
+});
+
+test('an interrupted operation whose actor lost the right is undone', () => {
+  return withJournal(
+    (world) => [
+      makes(world, 'a'),
+      makes(world, 'b', { isCancellable: true, act: ({ signal }) => systemClock.sleep(60_000, signal) }),
+    ],
+    async ({ start, end, stop, restart, world }) => {
+      const accepted = await start();
+      await systemClock.sleep(100);
+      await stop();
+      await restart(false);
+      const ended = await end(accepted.id);
+      assert.equal(ended.state, 'failed');
+      assert.equal(ended.error?.code, 'no_longer_allowed');
+      assert.equal(world.made.size, 0);
+    },
+  );
+});
