@@ -1,6 +1,7 @@
 /** The interactive serial console: this terminal joined to the guest's serial port over a WebSocket on the local socket. */
 
 import { WebSocket } from 'ws';
+import { CONSOLE_CLOSE } from '#contract/consoles.ts';
 import type { CommandContext } from './context.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { Failure } from './failure.ts';
@@ -91,14 +92,15 @@ function join(socket: WebSocket, isReadOnly: boolean): Promise<Ending | null> {
         stdout.write(Buffer.isBuffer(data) ? data : Buffer.concat(Array.isArray(data) ? data : [Buffer.from(data)]));
     });
     socket.on('error', (error) => leave({ isClean: false, text: error.message }));
-    socket.on('close', (code, why) =>
-      leave({
-        isClean: code === 1000 || code === 1001,
-        text: safeText(why.toString('utf8')) || (code === 1000 || code === 1001 ? '' : `code ${code}`),
-      }),
-    );
+    socket.on('close', (code, why) => leave(endingOf(code, safeText(why.toString('utf8')))));
     stdin.setRawMode(true);
     stdin.resume();
     stdin.on('data', onInput);
   });
+}
+
+function endingOf(code: number, why: string): Ending {
+  const isClean = code === 1000 || code === 1001 || code === CONSOLE_CLOSE.guestStopped;
+  if (code === CONSOLE_CLOSE.guestStopped) return { isClean, text: why || 'the guest stopped' };
+  return { isClean, text: why || (isClean ? '' : `code ${code}`) };
 }
