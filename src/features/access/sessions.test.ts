@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { accessErrors } from '#contract/system.ts';
+import { TestClock } from '#kernel/clock.ts';
+import { AppError, registerErrors } from '#kernel/errors.ts';
+import { openDatabase } from '#platform/db/database.ts';
+import { accessMigrations, createSessions, type Sessions } from './sessions.ts';
+
+registerErrors(accessErrors);
+const from = { address: '192.0.2.1', userAgent: 'test' };
+const HOUR = 3_600_000;
+
+async function withSessions(
+  work: (sessions: Sessions, clock: TestClock, file: string, again: () => Promise<Sessions>) => Promise<void>,
+): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), 'hv-sessions-'));
+  const file = join(dir, 'state.db');
+  const db = openDatabase(file);
+  db.migrate('access', accessMigrations);
+  const clock = new TestClock();
+  const made: Sessions[] = [];
+  const create = async () => {
+    const sessions = createSessions({ db, clock });
+    made.push(sessions);
+    await sessions.load(new AbortController().signal);
+    return sessions;
+  };
+  try {
+    await work(await create(), clock, file, create);
+  } finally {
+    for (const sessions of made) await sessions.stop();
+    await db.close();
+    await rm(dir, { recursive: true });
+  }
+}
+
+const isRefused = (error: unknown): boolean => error instanceof AppError && error.code === 'link_refused';
+
+test('of a thousand parallel tries of one link exactly one signs in', () =>
+  withSessions(async (sessions) => {
+    const { token } = await sessions.createLink('admin');
+    const tries = await Promise.allSettled(Array.from({ length: 1000 }, () => sessions.redeem(token, from)));
+    assert.equal(tries.filter((one) => one.status === 'fulfilled').length, 1);
+    assert.equal(sessions.list(null).length, 1);
+  }));
+
+test('a link is refused after five minutes, and an invented one always', () =>
+  withSessions(async (sessions, clock) => {
+    const { token } = await sessions.createLink('admin');
+    await clock.advance(5 * 60_000 + 1);
+    await assert.rejects(sessions.redeem(token, from), isRefused);
+    await assert.rejects(sessions.redeem('x'.repeat(43), from), isRefused);
+  }));
+
+test('a session holds across a restart, with the role of its link', () =>
+  withSessions(async (sessions, _clock, _file, again) => {
+    const { token } = await sessions.createLink('operator');
+    const { secret } = await sessions.redeem(token, from);
+    const after = await again();
+    assert.equal(after.authenticate(secret, '192.0.2.1')?.role, 'operator');
+    assert.equal(after.authenticate(`${secret.slice(0, -1)}x`, '192.0.2.1'), null);
+  }));
+
+test('a session ends when idle for two hours, or after twelve whatever happens', () =>
+  withSessions(async (sessions, clock) => {
+    const idle = await sessions.redeem((await sessions.createLink('admin')).token, from);
+    const busy = await sessions.redeem((await sessions.createLink('admin')).token, from);
+    for (let hours = 0; hours < 11; hours += 1) {
+      await clock.advance(HOUR);
+      assert.ok(sessions.authenticate(busy.secret, 'a'), `after ${hours + 1} h`);
+    }
+    assert.equal(sessions.authenticate(idle.secret, 'a'), null);
+    await clock.advance(HOUR + 1);
+    assert.equal(sessions.authenticate(busy.secret, 'a'), null);
+  }));
+
+test('moving the wall clock back gives nobody a longer session', () =>
+  withSessions(async (sessions, clock) => {
+    const { secret } = await sessions.redeem((await sessions.createLink('admin')).token, from);
+    clock.jumpWall(-24 * HOUR);
+    await clock.advance(2 * HOUR + 1);
+    assert.equal(sessions.authenticate(secret, 'a'), null);
+  }));
+
+test('ending a session tells the listeners and refuses the secret', () =>
+  withSessions(async (sessions) => {
+    const { secret, identity } = await sessions.redeem((await sessions.createLink('admin')).token, from);
+    const heard: string[] = [];
+    sessions.onSessionEnded((id) => heard.push(id));
+    await sessions.end(identity.sessionId ?? '');
+    assert.deepEqual(heard, [identity.sessionId]);
+    assert.equal(sessions.authenticate(secret, 'a'), null);
+  }));
+
+test('no live secret is in the database file', () =>
+  withSessions(async (sessions, _clock, file) => {
+    const link = await sessions.createLink('admin');
+    const { secret } = await sessions.redeem(link.token, from);
+    const bytes = Buffer.concat([await readFile(file), await readFile(`${file}-wal`)]).toString('latin1');
+    assert.ok(!bytes.includes(secret));
+    assert.ok(!bytes.includes(link.token));
+  }));
