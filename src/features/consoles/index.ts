@@ -1,0 +1,101 @@
+/** Consoles: screens (VNC) and serial consoles in the browser, screenshots, key presses.
+ *  Tables: none; tickets live in memory. Events in: vm.changed, vm.removed, ended sessions. Permissions: vm.screen, vm.console.
+ *  Guide: docs/guides/consoles.md */
+
+import { dirname, join } from 'node:path';
+import { consoleErrors } from '#contract/consoles.ts';
+import { access } from '#features/access/index.ts';
+import { type InventoryApi, inventory } from '#features/inventory/index.ts';
+import { AppError } from '#kernel/errors.ts';
+import type { LibvirtHost } from '#libvirt/index.ts';
+import type { Config } from '#platform/config.ts';
+import { defineFeature } from '#platform/feature.ts';
+import { KEY_HOLD_MS } from './keys.ts';
+import { createOpenConsoles } from './open-consoles.ts';
+import type { ConsoleHost, ConsoleVms } from './ports.ts';
+import { createConsoleRoutes } from './routes.ts';
+import { createScreenshots } from './screenshots.ts';
+import { createSerialHubs } from './serial-hubs.ts';
+import { createTickets } from './tickets.ts';
+
+const ACTIVE_STATES: readonly string[] = ['running', 'idle', 'paused', 'shutting_down', 'suspended'];
+
+function consoleVms(known: InventoryApi): ConsoleVms {
+  return {
+    get(idOrName) {
+      const vm = known.vm(idOrName);
+      if (!vm) throw new AppError('not_found', { detail: `There is no VM "${idOrName.slice(0, 80)}".` });
+      const vncSocket = known.facts(vm.id)?.vncSocketPath ?? null;
+      return {
+        id: vm.id,
+        name: vm.name,
+        // A guest goes on while libvirt is away, and so does its screen.
+        isActive: ACTIVE_STATES.includes(vm.state) || (vm.state === 'unknown' && (vncSocket ?? vm.startedAt) !== null),
+        hasScreen: vm.hasVnc,
+        hasSerial: vm.hasSerial,
+        vncSocket,
+      };
+    },
+  };
+}
+
+function consoleHost(libvirt: LibvirtHost): ConsoleHost {
+  return {
+    openSerial: (vmId, signal) => libvirt.domains.openConsole(vmId, { signal }),
+    screenshot: async (vmId) => (await libvirt.domains.screenshot(vmId)).bytes,
+    sendKeys: (vmId, codes) => libvirt.domains.sendKey(vmId, codes, { holdMs: KEY_HOLD_MS }),
+  };
+}
+
+/** Only logs that we asked libvirt for are read: another definition may name any file. */
+function serialLogs(known: InventoryApi, config: Config): (vmId: string) => string | null {
+  const folder = join(config.state.root, 'serial');
+  return (vmId) => {
+    const path = known.facts(vmId)?.serialLogPath ?? null;
+    return path !== null && dirname(path) === folder ? path : null;
+  };
+}
+
+export const consoles = defineFeature<Record<string, never>>({
+  name: 'consoles',
+  needs: ['access', 'inventory'],
+  errors: consoleErrors,
+  setup(context) {
+    const { config, clock, events, libvirt } = context;
+    const log = context.log.child({ feature: 'consoles' });
+    const { decide, onSessionEnded } = context.use(access);
+    const known = context.use(inventory);
+    const vms = consoleVms(known);
+    const host = consoleHost(libvirt);
+    const tickets = createTickets({ clock });
+    const screenshots = createScreenshots({ capture: host.screenshot, clock });
+    const hubs = createSerialHubs({ vms, host, logPath: serialLogs(known, config), clock, log });
+    const open = createOpenConsoles();
+    const endings: (() => void)[] = [];
+    return {
+      api: {},
+      handlers: createConsoleRoutes({ vms, host, decide, tickets, screenshots, hubs, open, log }),
+      metrics: () => [
+        { name: 'hyper_consoles_open', type: 'gauge', help: 'Consoles open now', samples: [{ value: open.count }] },
+      ],
+      async start() {
+        endings.push(
+          onSessionEnded((sessionId) => {
+            tickets.dropSession(sessionId);
+            open.endSession(sessionId);
+          }),
+          events.on('vm.changed', (vm) => hubs.wake(vm.id)),
+          events.on('vm.removed', ({ id }) => {
+            screenshots.drop(id);
+            hubs.drop(id);
+          }),
+        );
+      },
+      async stop() {
+        for (const end of endings.splice(0)) end();
+        open.endAll(1001, 'The daemon stops.');
+        hubs.close(1001, 'The daemon stops.');
+      },
+    };
+  },
+});
