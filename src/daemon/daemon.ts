@@ -120,8 +120,8 @@ export async function startDaemon({
   const composition = compose(features, { config, db, libvirt, clock: systemClock, events, address, startedAt }, log);
   const accessApi = composition.use(access);
   const inventoryApi = composition.use(inventory);
-  const stream = createEventStream(events, accessApi, randomBytes(4).toString('hex'), (count) =>
-    inventoryApi.setWatchers(count),
+  const stream = createEventStream(events, accessApi, randomBytes(4).toString('hex'), (change) =>
+    inventoryApi.watchers(change),
   );
   const ownHandlers: Handlers = {
     ...apiDocument(VERSION),

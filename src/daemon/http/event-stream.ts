@@ -30,12 +30,12 @@ export interface EventStream {
 }
 
 /** @param epoch distinguishes this life of the daemon, so that ids of an earlier one ask for a reset
- *  @param onWatchers told how many clients there are, whenever that changes */
+ *  @param onWatcher told of each client that comes (+1) and goes (-1) */
 export function createEventStream(
   events: EventBus<ApiEvents>,
   access: AccessApi,
   epoch: string,
-  onWatchers: (count: number) => void,
+  onWatcher: (change: 1 | -1) => void,
 ): EventStream {
   const ring: Message[] = [];
   const clients = new Set<Client>();
@@ -48,7 +48,7 @@ export function createEventStream(
   const drop = (client: Client) => {
     if (!clients.delete(client)) return;
     client.stream.end();
-    onWatchers(clients.size);
+    onWatcher(-1);
   };
 
   const push = (client: Client, text: string) => {
@@ -56,7 +56,7 @@ export function createEventStream(
       cut += 1;
       clients.delete(client);
       client.stream.destroy();
-      onWatchers(clients.size);
+      onWatcher(-1);
       return;
     }
     client.stream.write(text);
@@ -102,7 +102,7 @@ export function createEventStream(
         }
       }
       clients.add(client);
-      onWatchers(clients.size);
+      onWatcher(1);
       return stream;
     },
     metrics: () => [
