@@ -1,0 +1,115 @@
+/** Chooses what fills the window: sign-in, waiting, or the frame with the page of the address. */
+
+import type { Problem } from '#contract/common.ts';
+import { computed, effect, signal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+import { Frame } from './components/frame/frame.tsx';
+import { EmptyState, Skeleton } from './components/page.tsx';
+import { ProblemBox } from './components/problem-box.tsx';
+import { SignInPage } from './pages/sign-in/sign-in-page.tsx';
+import { navigationPages, routes, type Page, type PageComponent } from './routes.ts';
+import { can, loadSession, problemOf, session } from './state/api.ts';
+import { followEvents } from './state/live.ts';
+import { currentPath, matchPath, navigate } from './state/router.ts';
+import { startShortcuts } from './state/shortcuts.ts';
+import { text } from './text.ts';
+
+const SIGN_IN_PATH = '/sign-in';
+
+interface Match {
+  readonly page: Page;
+  readonly params: Readonly<Record<string, string>>;
+}
+
+const match = computed<Match | null>(() => {
+  for (const page of routes) {
+    const params = matchPath(page.path, currentPath.value);
+    if (params) return { page, params };
+  }
+  return null;
+});
+
+const loaded = signal<ReadonlyMap<string, PageComponent>>(new Map());
+const loadProblem = signal<Problem | null>(null);
+
+async function loadPage(page: Page): Promise<void> {
+  if (loaded.peek().has(page.path)) return;
+  try {
+    const component = await page.load();
+    loaded.value = new Map(loaded.peek()).set(page.path, component);
+    loadProblem.value = null;
+  } catch (error) {
+    // After an update of the daemon the old files are gone; a reload brings the new ones.
+    loadProblem.value = { ...problemOf(error), ...text.errors.page };
+  }
+}
+
+effect(() => {
+  if (match.value && session.value.kind === 'signed_in') void loadPage(match.value.page);
+});
+
+const startProblem = signal<Problem | null>(null);
+
+async function start(): Promise<void> {
+  startProblem.value = null;
+  try {
+    await loadSession();
+  } catch (error) {
+    if (session.peek().kind === 'unknown') startProblem.value = problemOf(error);
+  }
+}
+
+export function App() {
+  useEffect(() => {
+    // A sign-in link is looked at first: it may belong to somebody else than the session that is still open.
+    if (currentPath.peek() !== SIGN_IN_PATH || window.location.hash.length < 2) void start();
+    else session.value = { kind: 'signed_out' };
+  }, []);
+  if (session.value.kind === 'signed_out') return <SignInPage />;
+  if (session.value.kind === 'unknown') return startProblem.value ? <div class="alone"><ProblemBox problem={startProblem.value} onRetry={() => void start()} /></div> : <div class="alone"><Skeleton lines={3} /></div>;
+  return <SignedIn />;
+}
+
+function SignedIn() {
+  useEffect(() => {
+    const stop = new AbortController();
+    void followEvents(stop.signal);
+    if (currentPath.peek() === SIGN_IN_PATH) navigate('/', { replace: true });
+    const letters = new Map(navigationPages.flatMap((page) => (page.letter ? [[page.letter, page.path] as const] : [])));
+    const stopKeys = startShortcuts(letters, navigate);
+    // The other pages come while nothing else is to do, so that each opens at once.
+    const idle = window.setTimeout(() => {
+      for (const page of navigationPages) void page.load().catch(() => null);
+    }, 3000);
+    return () => {
+      stop.abort();
+      stopKeys();
+      window.clearTimeout(idle);
+    };
+  }, []);
+  const found = match.value;
+  if (found?.page.isBare) return <Outlet found={found} />;
+  return (
+    <Frame>
+      <Outlet found={found} />
+    </Frame>
+  );
+}
+
+function Outlet({ found }: { readonly found: Match | null }) {
+  if (!found)
+    return (
+      <EmptyState icon="search" title={text.errors.noPage.title} action={<a href="/">{text.errors.noPage.home}</a>}>
+        {text.errors.noPage.detail}
+      </EmptyState>
+    );
+  if (found.page.permission && !can(found.page.permission))
+    return (
+      <EmptyState icon="lock" title={text.errors.noPermission.title}>
+        {text.errors.noPermission.detail(found.page.permission)}
+      </EmptyState>
+    );
+  const Component = loaded.value.get(found.page.path);
+  if (Component) return <Component params={found.params} />;
+  return loadProblem.value ? <ProblemBox problem={loadProblem.value} onRetry={() => window.location.reload()} /> : <Skeleton />;
+}

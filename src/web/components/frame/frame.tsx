@@ -1,0 +1,65 @@
+/** What surrounds every page: navigation, search, what runs now, and the word when the daemon is not heard. */
+
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+import { live } from '../../state/live.ts';
+import { now } from '../../state/clock.ts';
+import { currentPath } from '../../state/router.ts';
+import { isTrayOpen } from '../../state/operations.ts';
+import { isHelpOpen, isSearchOpen } from '../../state/shortcuts.ts';
+import { text } from '../../text.ts';
+import { roughly } from '../figures.tsx';
+import { Glyph } from '../state-mark.tsx';
+import { Toasts } from '../toasts.tsx';
+import { Help } from './help.tsx';
+import { BottomBar, SideBar } from './navigation.tsx';
+import { Search } from './search.tsx';
+import { TopBar } from './top-bar.tsx';
+import { Tray } from './tray.tsx';
+
+export function Frame({ children }: { readonly children: ComponentChildren }) {
+  const main = useRef<HTMLElement>(null);
+  const path = currentPath.value;
+  useEffect(() => {
+    main.current?.scrollTo(0, 0);
+  }, [path]);
+  const isLost = live.value.kind === 'lost';
+  return (
+    <div class={`frame ${isLost ? 'is-stale' : ''}`}>
+      <a
+        class="skip"
+        href="#main"
+        onClick={(event) => {
+          event.preventDefault();
+          main.current?.focus();
+        }}
+      >
+        {text.frame.skip}
+      </a>
+      <SideBar />
+      <div class="frame-right">
+        <TopBar />
+        <ConnectionBanner />
+        <main id="main" ref={main} tabIndex={-1} data-scroller>
+          <div class="content">{children}</div>
+        </main>
+      </div>
+      <BottomBar />
+      {isTrayOpen.value && <Tray />}
+      {isSearchOpen.value && <Search onClose={() => (isSearchOpen.value = false)} />}
+      {isHelpOpen.value && <Help onClose={() => (isHelpOpen.value = false)} />}
+      <Toasts />
+    </div>
+  );
+}
+
+function ConnectionBanner() {
+  const state = live.value;
+  if (state.kind !== 'lost') return null;
+  return (
+    <p class="banner" role="alert">
+      <Glyph tone="warn" shape="triangle" />
+      <span>{text.frame.lost(roughly(Math.max(1000, now.value - state.since)))}</span>
+    </p>
+  );
+}

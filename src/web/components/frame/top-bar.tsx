@@ -1,0 +1,72 @@
+/** Search, what needs a person, what runs, theme and the user. */
+
+import { useEffect } from 'preact/hooks';
+import { api, session } from '../../state/api.ts';
+import { isTrayOpen, openOperations, operations, operationsNeedingAttention, showProblem } from '../../state/operations.ts';
+import { overview } from '../../state/overview.ts';
+import { navigate } from '../../state/router.ts';
+import { isHelpOpen, isSearchOpen } from '../../state/shortcuts.ts';
+import { isDark, theme, THEMES } from '../../state/theme.ts';
+import { text } from '../../text.ts';
+import { IconButton } from '../button.tsx';
+import { Icon, Logo } from '../icon.tsx';
+import { Menu } from '../menu.tsx';
+import { Glyph } from '../state-mark.tsx';
+
+export function TopBar() {
+  useEffect(() => {
+    operations.ensure();
+    overview.ensure();
+  }, []);
+  const problems = overview.data.value?.problems.length ?? 0;
+  const open = openOperations.value.length;
+  const waiting = operationsNeedingAttention.value.length;
+  const identity = session.value.kind === 'signed_in' ? session.value.identity : null;
+  return (
+    <header class="top">
+      <a class="top-brand" href="/" aria-label={text.frame.home}>
+        <Logo />
+      </a>
+      <button type="button" class="search-button" aria-label={text.search.open} onClick={() => (isSearchOpen.value = true)}>
+        <Icon name="search" />
+        <span>{text.search.placeholder}</span>
+        <kbd>/</kbd>
+      </button>
+      <div class="top-right">
+        {problems > 0 && (
+          <a class="top-chip tone-warn" href="/" title={text.frame.problems(problems)}>
+            <Glyph tone="warn" shape="triangle" />
+            {problems}
+            <span class="visually-hidden">{text.frame.problems(problems)}</span>
+          </a>
+        )}
+        <button type="button" class={`top-chip ${open > 0 ? 'is-working' : ''}`} aria-expanded={isTrayOpen.value} aria-label={text.frame.operations(open, waiting)} title={text.frame.operations(open, waiting)} onClick={() => (isTrayOpen.value = !isTrayOpen.value)}>
+          <Icon name="operations" />
+          {open > 0 && open}
+          {waiting > 0 && <Glyph tone="warn" shape="triangle" />}
+        </button>
+        <IconButton icon="help" class="wide-only" label={text.help.open} onClick={() => (isHelpOpen.value = true)} />
+        <Menu label={text.frame.theme(text.themes[theme.value])} trigger={<Icon name={theme.value === 'system' ? 'system' : isDark.value ? 'moon' : 'sun'} />} entries={THEMES.map((value) => ({ label: text.themes[value], icon: value === 'system' ? 'system' : value === 'dark' ? 'moon' : 'sun', run: () => (theme.value = value) }))} />
+        {identity && (
+          <Menu
+            label={text.frame.account(identity.user, text.roles[identity.role])}
+            trigger={<Icon name="user" />}
+            entries={[
+              { label: text.frame.settings(identity.user), icon: 'settings', run: () => navigate('/settings') },
+              { label: text.frame.signOut, icon: 'power', startsGroup: true, run: () => void signOut() },
+            ]}
+          />
+        )}
+      </div>
+    </header>
+  );
+}
+
+async function signOut(): Promise<void> {
+  try {
+    await api('POST /auth/logout');
+    session.value = { kind: 'signed_out' };
+  } catch (error) {
+    showProblem(error);
+  }
+}

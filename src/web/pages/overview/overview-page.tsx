@@ -1,0 +1,229 @@
+/** Four questions in order: is anything wrong, how is the host, what runs, what happened lately. */
+
+import type { Host, Overview } from '#contract/system.ts';
+import { api, can } from '../../state/api.ts';
+import { follow, isOpen } from '../../state/operations.ts';
+import { overview } from '../../state/overview.ts';
+import { text } from '../../text.ts';
+import { Button, ButtonLink } from '../../components/button.tsx';
+import { bytesText, Meter, percentText, Since, Sparkline, TimeAgo } from '../../components/figures.tsx';
+import { OperationProgress } from '../../components/operation-item.tsx';
+import { Card, EmptyState, Loaded, PageHead } from '../../components/page.tsx';
+import { ActiveMark, Badge, Glyph, OperationMark, vmTone } from '../../components/state-mark.tsx';
+
+const words = text.overview;
+
+export function OverviewPage() {
+  return (
+    <>
+      <PageHead title={text.pages.overview}>{can('vm.create') && <ButtonLink icon="plus" href="/vms/new">{text.vms.create}</ButtonLink>}</PageHead>
+      <Loaded resource={overview} lines={8}>
+        {(data) => (
+          <div class="overview">
+            <Posture data={data} />
+            {data.problems.length > 0 && <Problems data={data} />}
+            <HostCard host={data.host} />
+            <VmsCard data={data} />
+            <OperationsCard data={data} />
+          </div>
+        )}
+      </Loaded>
+    </>
+  );
+}
+
+function Posture({ data }: { readonly data: Overview }) {
+  const failures = data.problems.filter((problem) => problem.severity === 'fail').length;
+  const warnings = data.problems.length - failures;
+  const [tone, shape] = failures > 0 ? (['bad', 'square'] as const) : warnings > 0 ? (['warn', 'triangle'] as const) : data.checkedAt === null ? (['unknown', 'question'] as const) : (['good', 'dot'] as const);
+  return (
+    <p class={`posture tone-${tone}`}>
+      <Glyph tone={tone} shape={shape} />
+      <strong>{data.checkedAt === null && data.problems.length === 0 ? words.unchecked : words.posture(failures, warnings)}</strong>
+      <span class="muted">
+        {data.checkedAt === null ? (
+          <a href="/hosts">{words.checkNow}</a>
+        ) : (
+          <>
+            {words.checked} <TimeAgo iso={data.checkedAt} />
+          </>
+        )}
+      </span>
+    </p>
+  );
+}
+
+function Problems({ data }: { readonly data: Overview }) {
+  return (
+    <Card title={words.attention} class="wide attention">
+      <ul class="problem-list">
+        {data.problems.map((problem) => (
+          <li key={problem.id}>
+            <Glyph tone={problem.severity === 'fail' ? 'bad' : 'warn'} shape={problem.severity === 'fail' ? 'square' : 'triangle'} />
+            <div>
+              <p>
+                <strong>{problem.title}</strong> <span class="visually-hidden">{words.severity[problem.severity]}</span>
+              </p>
+              <p class="muted">{problem.detail}</p>
+              {problem.hint && <p class="small">{problem.hint}</p>}
+            </div>
+            {problem.link && <a href={problem.link}>{words.look}</a>}
+          </li>
+        ))}
+      </ul>
+    </Card>
+  );
+}
+
+function HostCard({ host }: { readonly host: Host }) {
+  const { usage } = host;
+  const memoryRatio = usage && usage.memoryUsedBytes !== null ? usage.memoryUsedBytes / host.memoryBytes : null;
+  return (
+    <Card
+      title={<a href="/hosts">{host.name}</a>}
+      aside={
+        <>
+          {host.accel === 'tcg' && <Badge tone="warn" title={text.badges.tcgHint}>{text.badges.tcg}</Badge>}
+          <ActiveMark state={host.state} />
+        </>
+      }
+    >
+      {usage ? (
+        <div class="gauges">
+          <div class="gauge">
+            <span class="gauge-name">{words.cpu}</span>
+            <Sparkline label={words.cpuHistory} values={usage.history.cpuRatio} max={1} series={1} />
+            <span class="gauge-value">{percentText(usage.cpuRatio)}</span>
+          </div>
+          <div class="gauge">
+            <span class="gauge-name">{words.memory}</span>
+            <Sparkline label={words.memoryHistory} values={usage.history.memoryRatio} max={1} series={2} hasArea />
+            <span class="gauge-value">{percentText(memoryRatio)}</span>
+          </div>
+          {usage.filesystems.map((fs) => (
+            <div class="gauge" key={fs.mount} title={fs.mount}>
+              <span class="gauge-name">{fs.purpose}</span>
+              <Meter ratio={fs.sizeBytes > 0 ? fs.usedBytes / fs.sizeBytes : null} label={fs.purpose} warnAt={0.85} value={words.free(bytesText(fs.sizeBytes - fs.usedBytes))} />
+            </div>
+          ))}
+          <p class="muted small">{words.hostNote(host.cpus, bytesText(host.memoryBytes), usage.load1)}</p>
+        </div>
+      ) : (
+        <p class="muted">{words.noUsage}</p>
+      )}
+    </Card>
+  );
+}
+
+const MOST_DOTS = 160;
+const MOST_RUNNING = 6;
+const ON_STATES = ['running', 'idle'];
+
+function VmsCard({ data }: { readonly data: Overview }) {
+  const { vms } = data;
+  if (vms.total === 0)
+    return (
+      <Card title={text.pages.vms}>
+        <EmptyState
+          icon="vm"
+          title={text.vms.emptyTitle}
+          action={
+            can('vm.create') && (
+              <>
+                <ButtonLink kind="primary" icon="plus" href="/vms/new">
+                  {text.vms.createFirst}
+                </ButtonLink>
+                <Button onClick={() => void startDemo()}>{text.vms.demo}</Button>
+              </>
+            )
+          }
+        >
+          {text.vms.emptyNote}
+        </EmptyState>
+      </Card>
+    );
+  const states = Object.entries(vms.byState).filter(([, count]) => count > 0);
+  const others = states.filter(([state]) => !ON_STATES.includes(state)).flatMap(([state, count]) => Array.from({ length: count }, () => state));
+  const busiest = vms.running.toSorted((a, b) => (b.cpuRatio ?? -1) - (a.cpuRatio ?? -1)).slice(0, MOST_RUNNING);
+  return (
+    <Card title={<a href="/vms">{text.pages.vms}</a>} aside={<span class="muted">{words.total(vms.total)}</span>}>
+      <p class="state-counts">
+        {states.map(([state, count]) => (
+          <a key={state} href={`/vms?state=${state}`}>
+            <StateGlyph state={state} /> {count} {stateWord(state)}
+          </a>
+        ))}
+      </p>
+      <p class="dots" aria-hidden="true">
+        {vms.running.slice(0, MOST_DOTS).map((vm) => (
+          <a key={vm.id} href={`/vms/${vm.id}`} tabIndex={-1} title={vm.name}>
+            <Glyph tone="good" shape="dot" />
+          </a>
+        ))}
+        {others.slice(0, Math.max(0, MOST_DOTS - vms.running.length)).map((state, index) => (
+          <a key={`${state}${index}`} href={`/vms?state=${state}`} tabIndex={-1} title={stateWord(state)}>
+            <StateGlyph state={state} />
+          </a>
+        ))}
+      </p>
+      {busiest.length > 0 && (
+        <ul class="busiest">
+          {busiest.map((vm) => (
+            <li key={vm.id}>
+              <a href={`/vms/${vm.id}`}>{vm.name}</a>
+              <Meter ratio={vm.cpuRatio} label={words.cpuOf(vm.name)} />
+              <span class="muted mono small">{bytesText(vm.memoryBytes)}</span>
+              <span class="muted small up">{vm.startedAt ? <Since iso={vm.startedAt} /> : text.unknownValue}</span>
+            </li>
+          ))}
+        </ul>
+      )}
+    </Card>
+  );
+}
+
+async function startDemo(): Promise<void> {
+  const operation = await api('POST /system/demo');
+  if (operation) await follow(Promise.resolve(operation));
+}
+
+function isVmState(state: string): state is keyof typeof text.vmStates {
+  return state in text.vmStates;
+}
+
+function stateWord(state: string): string {
+  return isVmState(state) ? text.vmStates[state] : state;
+}
+
+function StateGlyph({ state }: { readonly state: string }) {
+  const [tone, shape] = isVmState(state) ? vmTone(state) : (['unknown', 'question'] as const);
+  return <Glyph tone={tone} shape={shape} />;
+}
+
+const SHOWN_OPERATIONS = 8;
+
+function OperationsCard({ data }: { readonly data: Overview }) {
+  return (
+    <Card title={<a href="/operations">{words.lately}</a>} class="wide">
+      {data.operations.length === 0 ? (
+        <p class="muted">{text.operations.none}</p>
+      ) : (
+        <ul class="lately">
+          {data.operations.slice(0, SHOWN_OPERATIONS).map((operation) => (
+            <li key={operation.id}>
+              <span class="muted when">
+                <TimeAgo iso={operation.finishedAt ?? operation.createdAt} />
+              </span>
+              <a class="what" href={`/operations/${encodeURIComponent(operation.id)}`}>
+                {operation.title}
+              </a>
+              <span class="muted who">{operation.actor}</span>
+              <OperationMark state={operation.state} />
+              {isOpen(operation) && <OperationProgress operation={operation} />}
+            </li>
+          ))}
+        </ul>
+      )}
+    </Card>
+  );
+}

@@ -1,0 +1,102 @@
+/** Sign-in by one-time link. The link carries its token behind the `#`, which browsers never send;
+ *  only the button spends it, so a mail scanner or a link preview that opens the address spends nothing. */
+
+import type { Problem } from '#contract/common.ts';
+import { useSignal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+import { Button } from '../../components/button.tsx';
+import { CopyButton } from '../../components/copy-button.tsx';
+import { Field } from '../../components/form.tsx';
+import { Logo } from '../../components/icon.tsx';
+import { ProblemBox } from '../../components/problem-box.tsx';
+import { api, problemOf, session } from '../../state/api.ts';
+import { currentPath, navigate } from '../../state/router.ts';
+import { text } from '../../text.ts';
+
+const words = text.signIn;
+
+/** Takes a pasted link or a bare token. */
+function tokenOf(pasted: string): string {
+  const trimmed = pasted.trim();
+  return trimmed.slice(trimmed.lastIndexOf('#') + 1);
+}
+
+export function SignInPage() {
+  const token = useSignal(tokenOf(window.location.hash));
+  const pasted = useSignal('');
+  const isBusy = useSignal(false);
+  const problem = useSignal<Problem | null>(null);
+  useEffect(() => {
+    document.title = `${words.title} · Hyper-NixOS`;
+    // The token leaves the address bar, and with it the history, at once.
+    if (window.location.hash.length > 1) window.history.replaceState(null, '', window.location.pathname);
+    const onHash = () => {
+      if (window.location.hash.length > 1) {
+        token.value = tokenOf(window.location.hash);
+        window.history.replaceState(null, '', window.location.pathname);
+      }
+    };
+    window.addEventListener('hashchange', onHash);
+    return () => window.removeEventListener('hashchange', onHash);
+  }, [token]);
+
+  const signIn = async (value: string) => {
+    isBusy.value = true;
+    problem.value = null;
+    try {
+      const identity = await api('POST /auth/link', { body: { token: value } });
+      if (currentPath.peek() === '/sign-in') navigate('/', { replace: true });
+      session.value = { kind: 'signed_in', identity };
+    } catch (error) {
+      problem.value = problemOf(error);
+      token.value = '';
+    } finally {
+      isBusy.value = false;
+    }
+  };
+
+  return (
+    <main class="sign-in">
+      <div class="sign-in-card">
+        <p class="sign-in-brand">
+          <Logo size={34} />
+          <span>{text.product}</span>
+        </p>
+        {token.value ? (
+          <form
+            onSubmit={(event) => {
+              event.preventDefault();
+              void signIn(token.value);
+            }}
+          >
+            <h1>{words.ready}</h1>
+            <p class="muted">{words.readyNote(window.location.host)}</p>
+            <Button type="submit" kind="primary" class="large" isBusy={isBusy.value}>
+              {words.button}
+            </Button>
+          </form>
+        ) : (
+          <form
+            onSubmit={(event) => {
+              event.preventDefault();
+              if (pasted.value.trim()) void signIn(tokenOf(pasted.value));
+            }}
+          >
+            <h1>{words.title}</h1>
+            {problem.value && <ProblemBox problem={problem.value} isCompact />}
+            <p class="muted">{words.how}</p>
+            <p class="command">
+              <code>{words.command}</code>
+              <CopyButton value={words.command} />
+            </p>
+            <p class="muted small">{words.commandNote}</p>
+            <Field label={words.paste}>{(field) => <input {...field} class="mono" autocomplete="off" spellcheck={false} value={pasted.value} onInput={(event) => (pasted.value = event.currentTarget.value)} />}</Field>
+            <Button type="submit" kind="primary" class="large" isBusy={isBusy.value} disabled={pasted.value.trim() === ''}>
+              {words.button}
+            </Button>
+          </form>
+        )}
+      </div>
+    </main>
+  );
+}

@@ -1,0 +1,84 @@
+/** Operations: everything that runs or ran lately, and what this browser started so that its end is told. */
+
+import type { Operation } from '#contract/operations.ts';
+import { computed, signal } from '@preact/signals';
+import { text } from '../text.ts';
+import { api, problemOf } from './api.ts';
+import { createCollection } from './collection.ts';
+import { onEvent } from './live.ts';
+import { showToast } from './toasts.ts';
+
+export const operations = createCollection(async () => (await api('GET /operations', { query: { limit: 200 } })).items, 'operation.changed', null);
+
+/** Newest first. */
+export const operationList = computed(() => [...(operations.data.value?.values() ?? [])].sort((a, b) => b.createdAt.localeCompare(a.createdAt)));
+
+export const openOperations = computed(() => operationList.value.filter(isOpen));
+
+/** Operations that stopped half-way and wait for a person. */
+export const operationsNeedingAttention = computed(() => operationList.value.filter((operation) => operation.state === 'attention'));
+
+export const isTrayOpen = signal(false);
+
+/** It still works on something. */
+export function isOpen(operation: Pick<Operation, 'state'>): boolean {
+  return operation.state === 'pending' || operation.state === 'running' || operation.state === 'compensating';
+}
+
+type Ending = (operation: Operation) => void;
+const mine = new Map<string, Ending>();
+
+onEvent('operation.changed', (operation) => {
+  if (isOpen(operation)) return;
+  const ending = mine.get(operation.id);
+  mine.delete(operation.id);
+  ending?.(operation);
+});
+
+/** Follows an operation that this browser asked for: it appears in the tray at once and its end is told by a toast.
+ *  A refused call shows a toast and gives null; pass `onRefused` to show it elsewhere, in a form for example. */
+export async function follow(
+  call: Promise<Operation>,
+  options: { readonly onDone?: Ending; readonly onRefused?: (error: unknown) => void; readonly isQuiet?: boolean } = {},
+): Promise<Operation | null> {
+  let operation: Operation;
+  try {
+    operation = await call;
+  } catch (error) {
+    if (options.onRefused) options.onRefused(error);
+    else showProblem(error);
+    return null;
+  }
+  const ending: Ending = (ended) => {
+    if (ended.state === 'done') {
+      if (options.onDone) options.onDone(ended);
+      else if (!options.isQuiet) showToast({ kind: 'good', title: text.toasts.done(ended.title), ...linkTo(ended) });
+    } else {
+      showEnd(ended);
+    }
+  };
+  // A quick operation can be over before its answer arrived here.
+  const known = operations.data.peek()?.get(operation.id);
+  const newest = known && !isOpen(known) ? known : operation;
+  operations.put(newest);
+  if (isOpen(newest)) mine.set(newest.id, ending);
+  else ending(newest);
+  return newest;
+}
+
+/** Tells about any failure of a call. */
+export function showProblem(error: unknown): void {
+  const problem = problemOf(error);
+  showToast({ kind: 'bad', title: problem.title, detail: problem.detail, problem });
+}
+
+function showEnd(operation: Operation): void {
+  const link = { href: `/operations/${operation.id}`, label: text.toasts.details };
+  if (operation.state === 'cancelled') showToast({ kind: 'info', title: text.toasts.cancelled(operation.title), link });
+  else showToast({ kind: 'bad', title: text.toasts.failed(operation.title), ...(operation.error ? { detail: operation.error.detail } : {}), link });
+}
+
+function linkTo(operation: Operation): { link?: { href: string; label: string } } {
+  if (operation.objectType !== 'vm' || operation.objectId === null || operation.kind === 'vm.delete') return {};
+  return { link: { href: `/vms/${operation.objectId}`, label: text.toasts.show(operation.objectName ?? '') } };
+}
