@@ -113,8 +113,8 @@ export async function qemuVersionLine(machine: Machine): Promise<string | null> 
 }
 
 export interface AccelService {
-  /** What VMs may use now; `tcg` until something better is proven. Never waits. */
-  accel(): Accel;
+  /** What VMs may use; `unknown` before the first proof. Never waits. */
+  accel(): Accel | 'unknown';
   /** What VMs may use, waiting for a proof that is under way; `tcg` when it is late. */
   accelProven(): Promise<Accel>;
   /** The proof in use, or null before the first. */
@@ -131,11 +131,13 @@ export interface AccelServiceOptions {
   readonly cache: { read(): Promise<AccelProof | null>; write(proof: AccelProof): Promise<void> };
   readonly clock: Clock;
   readonly log: Logger;
+  /** Ends a probe that nobody else's signal ends. */
+  readonly lifetime: AbortSignal;
   readonly waitMs?: { readonly kvm: number; readonly tcg: number };
 }
 
 export function createAccelService(options: AccelServiceOptions): AccelService {
-  const { machine, cache, clock, log } = options;
+  const { machine, cache, clock, log, lifetime } = options;
   let current: AccelProof | null = null;
   let running: Promise<AccelProof> | null = null;
 
@@ -157,38 +159,41 @@ export function createAccelService(options: AccelServiceOptions): AccelService {
     return proof;
   };
 
+  /** One probe at a time: two would slow each other down and spoil both answers. */
+  const proveOnce = async (isForced: boolean, signal: AbortSignal): Promise<AccelProof> => {
+    while (running !== null) {
+      const other = running;
+      // The failure belongs to the caller who started that probe.
+      const proof = await other.catch(() => null);
+      if (proof !== null && !isForced) return proof;
+      if (running === other) running = null;
+    }
+    const mine = prove(isForced, signal);
+    running = mine;
+    try {
+      return await mine;
+    } finally {
+      if (running === mine) running = null;
+    }
+  };
+
   return {
-    accel: () => (current === null ? 'tcg' : accelOf(current)),
+    accel: () => (current === null ? 'unknown' : accelOf(current)),
     proof: () => current,
     async accelProven() {
-      if (current !== null || running === null) return current === null ? 'tcg' : accelOf(current);
+      if (current !== null) return accelOf(current);
       const late = new AbortController();
       const fallback = clock.sleep(PROOF_DEADLINE_MS, late.signal).then(
         () => 'tcg' as const,
         () => 'tcg' as const,
       );
       // A failed probe proves nothing, and TCG needs no proof.
-      const proven = running.then(accelOf, () => 'tcg' as const);
+      const proven = proveOnce(false, lifetime).then(accelOf, () => 'tcg' as const);
       const accel = await Promise.race([proven, fallback]);
       late.abort();
       return accel;
     },
-    async prove(isForced, signal) {
-      // One probe at a time: two would slow each other down and spoil both answers.
-      while (running !== null) {
-        const other = running;
-        const proof = await other.catch(() => null);
-        if (proof !== null && !isForced) return proof;
-        if (running === other) running = null;
-      }
-      const mine = prove(isForced, signal);
-      running = mine;
-      try {
-        return await mine;
-      } finally {
-        if (running === mine) running = null;
-      }
-    },
+    prove: proveOnce,
   };
 }
 

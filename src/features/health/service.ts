@@ -66,7 +66,8 @@ export function createPreflightService({
     const known = accel.proof();
     const preflight: Preflight = {
       status: worstStatus(results),
-      accel: known === null ? accel.accel() : accelOf(known),
+      // Nothing proven: emulation is what VMs get meanwhile.
+      accel: known === null ? 'tcg' : accelOf(known),
       checkedAt: clock.now().toISOString(),
       checks: results,
     };

@@ -1,0 +1,98 @@
+/** Health: the preflight, and the proof which accelerator VMs may use here.
+ *  Tables: health_memory. Events out: preflight.changed. Permissions: host.read, host.configure.
+ *  A new check is one entry in a group of `checks/`. Guide: docs/guides/preflight.md */
+
+import { join } from 'node:path';
+import type { Preflight } from '#contract/system.ts';
+import { type InventoryApi, inventory } from '#features/inventory/index.ts';
+import { operations } from '#features/operations/index.ts';
+import { messageOf } from '#kernel/errors.ts';
+import type { LibvirtHost } from '#libvirt/index.ts';
+import { defineFeature } from '#platform/feature.ts';
+import { buildMicroGuest } from '#platform/hello-disk/index.ts';
+import { type Accel, createAccelService } from './accel.ts';
+import { preflightChecks } from './checks/index.ts';
+import { type LibvirtFacts, qemuUserOf } from './libvirt-facts.ts';
+import { thisMachine } from './machine.ts';
+import { preflightOperation } from './operation.ts';
+import { createPreflightService } from './service.ts';
+import { createHealthStore, healthMigrations } from './store.ts';
+
+export type { Accel } from './accel.ts';
+
+export interface HealthApi {
+  /** What VMs may use; `unknown` until the first proof. Never waits. */
+  accel(): Accel | 'unknown';
+  /** Waits for the first proof after a start (about 15 s where it is not kept, four minutes at most); `tcg` when it does not come. */
+  accelProven(): Promise<Accel>;
+  /** The last preflight, or null before the first. */
+  last(): Preflight | null;
+  /** Checks the machine now; the accelerator is probed anew when `isForced`. */
+  run(options?: { readonly isForced?: boolean; readonly signal?: AbortSignal }): Promise<Preflight>;
+}
+
+export const health = defineFeature<HealthApi>({
+  name: 'health',
+  needs: ['operations', 'inventory'],
+  migrations: healthMigrations,
+  setup(context) {
+    const { config, db, clock, events, libvirt, log } = context;
+    const journal = context.use(operations);
+    const store = createHealthStore(db, clock);
+    const cacheDir = join(config.state.scratch, 'guest-parts');
+    const stopping = new AbortController();
+    const accel = createAccelService({
+      machine: thisMachine,
+      buildGuest: (signal) => buildMicroGuest({ cacheDir, signal }),
+      cache: { read: store.readProof, write: store.writeProof },
+      clock,
+      log,
+      lifetime: stopping.signal,
+    });
+    const service = createPreflightService({
+      checks: preflightChecks,
+      context: {
+        machine: thisMachine,
+        libvirt: libvirtFacts(libvirt, context.use(inventory)),
+        settings: { stateRoot: config.state.root, disks: config.state.disks, listen: config.listen },
+        probeDatabase: store.probe,
+      },
+      accel,
+      clock,
+      events,
+      log,
+    });
+    const run = journal.register(preflightOperation(service));
+    let running: Promise<void> = Promise.resolve();
+
+    return {
+      api: { accel: accel.accel, accelProven: accel.accelProven, last: service.last, run: service.run },
+      handlers: {
+        'GET /preflight': () => service.last(),
+        'POST /preflight': (request) => journal.start(run, {}, { ...request, action: 'POST /preflight' }),
+      },
+      async start(signal) {
+        running = service.keepFresh(AbortSignal.any([signal, stopping.signal]));
+      },
+      async stop() {
+        stopping.abort(new Error('the daemon stops'));
+        await running;
+      },
+    };
+  },
+});
+
+function libvirtFacts(libvirt: LibvirtHost, known: InventoryApi): LibvirtFacts {
+  return {
+    uri: libvirt.uri,
+    connection() {
+      const { status, since, error } = libvirt.state;
+      return { state: status, since, problem: error === null ? null : messageOf(error.cause ?? error) };
+    },
+    version: () => libvirt.node.libVersion(),
+    qemuUser: async () => qemuUserOf(await libvirt.node.capabilities()),
+    networks: () => known.networks(),
+    pools: () => known.pools(),
+    vmNames: () => known.vms().map(({ name }) => name),
+  };
+}
