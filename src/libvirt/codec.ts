@@ -126,19 +126,26 @@ function putParam(to: XdrEncoder, param: TypedParam): void {
   to.uint(PARAM_TYPES.indexOf(param.type) + 1);
   switch (param.type) {
     case 'int':
-      return to.int(param.value);
+      to.int(param.value);
+      break;
     case 'uint':
-      return to.uint(param.value);
+      to.uint(param.value);
+      break;
     case 'llong':
-      return to.hyper(BigInt(param.value));
+      to.hyper(BigInt(param.value));
+      break;
     case 'ullong':
-      return to.uhyper(BigInt(param.value));
+      to.uhyper(BigInt(param.value));
+      break;
     case 'double':
-      return to.double(param.value);
+      to.double(param.value);
+      break;
     case 'boolean':
-      return to.int(param.value ? 1 : 0);
+      to.int(param.value ? 1 : 0);
+      break;
     case 'string':
-      return to.string(param.value);
+      to.string(param.value);
+      break;
   }
 }
 

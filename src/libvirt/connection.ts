@@ -19,7 +19,7 @@ import {
 import { LibvirtStream, type StreamLink } from './stream.ts';
 import { errorPayload, P, PROGRAMS, type Procedure } from './table.ts';
 import type { Transport } from './transport/transport.ts';
-import { XdrDecoder, XdrEncoder } from './xdr.ts';
+import { XdrDecoder, XdrEncoder, XdrError } from './xdr.ts';
 
 export interface CallOptions {
   /** Time for the whole call, default 10,000 ms. After it the call fails; what libvirt began goes on. */
@@ -253,6 +253,7 @@ export class Connection {
     try {
       procedure.args.put(encoder, args);
     } catch (error) {
+      if (!(error instanceof XdrError)) throw error;
       return new LibvirtError('invalid_definition', {
         procedure: procedure.name,
         detail: `libvirt would refuse this: ${messageOf(error)}.`,
@@ -286,15 +287,19 @@ export class Connection {
     }
     switch (header.type) {
       case MESSAGE_TYPES.reply:
-        return this.#onReply(header, payload);
+        this.#onReply(header, payload);
+        break;
       case MESSAGE_TYPES.event:
-        return this.#onEvent(header, payload);
+        this.#onEvent(header, payload);
+        break;
       case MESSAGE_TYPES.stream:
-        return this.#onStreamControl(header, payload);
+        this.#onStreamControl(header, payload);
+        break;
       case MESSAGE_TYPES.streamHole:
-        return this.#onHole(header, payload);
+        this.#onHole(header, payload);
+        break;
       case MESSAGE_TYPES.replyWithFds:
-        return this.#settle(header.serial, (pending) =>
+        this.#settle(header.serial, (pending) =>
           pending.reject(
             new LibvirtError('unsupported_by_host', {
               procedure: pending.procedure.name,
@@ -302,6 +307,7 @@ export class Connection {
             }),
           ),
         );
+        break;
       default:
         this.#log.warn(
           { type: header.type, procedure: header.procedure },

@@ -22,3 +22,22 @@ export {
 } from './host.ts';
 export { type Hole, isHole, LibvirtStream } from './stream.ts';
 export { parseLibvirtUri } from './uri.ts';
+export {
+  buildDomainXml,
+  type CpuSpec,
+  type DiskSpec,
+  type DomainSpec,
+  type FirmwareSpec,
+  type NicSpec,
+} from './xml/build.ts';
+export {
+  type DiskFacts,
+  type DomainFacts,
+  type GraphicsFacts,
+  METADATA_NAMESPACE,
+  type NicFacts,
+  readDomain,
+} from './xml/domain.ts';
+export { type DomainEdits, definitionDigest, editDomain } from './xml/edit.ts';
+export { attribute, child, children, parseXml, textAt } from './xml/parse.ts';
+export { element, serialize, type XmlElement } from './xml/tree.ts';

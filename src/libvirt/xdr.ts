@@ -35,17 +35,15 @@ export class XdrEncoder {
   uint(value: number): void {
     if (!Number.isInteger(value) || value < 0 || value > 0xffffffff)
       throw new XdrError(`${value} is not an unsigned 32-bit number`);
-    this.#bytes.writeUInt32BE(value, this.#reserve4());
+    const at = this.#reserve(4); // first: it may replace the buffer
+    this.#bytes.writeUInt32BE(value, at);
   }
 
   int(value: number): void {
     if (!Number.isInteger(value) || value < -0x80000000 || value > 0x7fffffff)
       throw new XdrError(`${value} is not a signed 32-bit number`);
-    this.#bytes.writeInt32BE(value, this.#reserve4());
-  }
-
-  #reserve4(): number {
-    return this.#reserve(4);
+    const at = this.#reserve(4);
+    this.#bytes.writeInt32BE(value, at);
   }
 
   uhyper(value: bigint): void {

@@ -72,7 +72,7 @@ function accepted(socket: TLSSocket): Promise<void> {
 }
 
 function isCertificateTrouble(error: Error): boolean {
-  if (hasErrno(error, 'ECONNRESET', 'EPIPE')) return 'connecting' in error ? false : true;
+  if (hasErrno(error, 'ECONNRESET', 'EPIPE')) return !('connecting' in error);
   return 'code' in error && typeof error.code === 'string' && /CERT|ALERT|SELF_SIGNED|ISSUER|SSL|TLS/.test(error.code);
 }
 
