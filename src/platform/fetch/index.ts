@@ -92,6 +92,12 @@ export interface Fetcher {
   /** @throws AppError `url_refused`, `address_refused`, `redirect_refused`, `download_failed`, `download_stalled`, `download_too_large`;
    *  the signal's reason; what the sink throws */
   download(options: DownloadOptions): Promise<DownloadResult>;
+  /** The whole body. Errors as for `download`. */
+  fetchBytes(options: {
+    readonly url: string;
+    readonly maxBytes: number;
+    readonly signal?: AbortSignal;
+  }): Promise<Buffer>;
   /** The body as UTF-8 text. Errors as for `download`. */
   fetchText(options: {
     readonly url: string;
@@ -224,20 +230,23 @@ export function createFetcher(options: FetcherOptions): Fetcher {
     }
   };
 
+  const fetchBytes: Fetcher['fetchBytes'] = ({ url, maxBytes, signal: outer }) =>
+    short(url, outer, async (signal) => {
+      const exchange = await open(url, 'GET', {}, signal);
+      try {
+        if (exchange.status !== 200) throw statusError(exchange);
+        const chunks: Uint8Array[] = [];
+        for await (const chunk of readBody(exchange, bodyLimits(maxBytes), clock, signal)) chunks.push(chunk);
+        return Buffer.concat(chunks);
+      } finally {
+        exchange.close();
+      }
+    });
+
   return {
     download,
-    fetchText: ({ url, maxBytes, signal: outer }) =>
-      short(url, outer, async (signal) => {
-        const exchange = await open(url, 'GET', {}, signal);
-        try {
-          if (exchange.status !== 200) throw statusError(exchange);
-          const chunks: Uint8Array[] = [];
-          for await (const chunk of readBody(exchange, bodyLimits(maxBytes), clock, signal)) chunks.push(chunk);
-          return Buffer.concat(chunks).toString('utf8');
-        } finally {
-          exchange.close();
-        }
-      }),
+    fetchBytes,
+    fetchText: async (request) => (await fetchBytes(request)).toString('utf8'),
     probe: ({ url, signal: outer }) =>
       short(url, outer, async (signal) => {
         let exchange = await open(url, 'HEAD', {}, signal);
