@@ -17,7 +17,7 @@ export type { ImageFormat } from './inspection/detect.ts';
 export type { FileIdentity } from './inspection/image-file.ts';
 export { imageInspectionErrors, type RefusalReason } from './inspection/refusal.ts';
 
-export const MAX_VIRTUAL_BYTES = 64 * TIB;
+const MAX_VIRTUAL_BYTES = 64 * TIB;
 
 export interface InspectOptions {
   /** What the giver says it is; a different finding is refused. Without it the content decides, and a disk without any known

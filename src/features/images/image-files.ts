@@ -1,0 +1,163 @@
+/** Files of the library: where they lie, how they come to their final name, and whether there is room for more. */
+
+import { createHash } from 'node:crypto';
+import { constants, lstatSync } from 'node:fs';
+import { chmod, lstat, mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Image } from '#contract/images.ts';
+import { AppError, hasErrno } from '#kernel/errors.ts';
+import { formatBytes, GIB, MIB } from '#kernel/units.ts';
+import type { StateFolders } from '#platform/config.ts';
+
+/** All that an operation or an upload has before it is published. */
+const PART_SUFFIX = '.part';
+/** As in other places that fill disks: 5 % of the file system, at least 2 GiB, stay free. */
+const FLOOR_RATIO = 0.05;
+const FLOOR_BYTES = 2 * GIB;
+const READ_BYTES = MIB;
+
+export interface ImageFiles {
+  readonly folder: string;
+  /** @param owner an operation or upload id */
+  part(owner: string): string;
+  /** The name that an image's file has. */
+  nameOf(imageId: string, format: Image['format']): string;
+  pathOf(file: string): string;
+  /** Whether the file is there, plain, and of its size. */
+  isWhole(file: string, sizeBytes: number): boolean;
+  /** Where an operation puts what it takes away. */
+  quarantine(operationId: string): string;
+  prepare(): Promise<void>;
+  /** Refuses what would leave less free than the floor. @param reservedBytes promised to others already @throws AppError no_space */
+  requireSpace(neededBytes: number, reservedBytes: number): Promise<void>;
+  /** Parts whose owner is none of those given and that nothing has touched for `olderThanMs`. */
+  orphanParts(owners: ReadonlySet<string>, olderThanMs: number, now: Date): Promise<string[]>;
+}
+
+export function createImageFiles(state: StateFolders): ImageFiles {
+  const folder = state.images;
+  const pathOf = (file: string) => join(folder, file);
+  return {
+    folder,
+    part: (owner) => pathOf(`${owner}${PART_SUFFIX}`),
+    nameOf: (imageId, format) => `${imageId}.${format}`,
+    pathOf,
+    isWhole(file, sizeBytes) {
+      const stats = lstatSync(pathOf(file), { throwIfNoEntry: false });
+      return stats?.isFile() === true && stats.size === sizeBytes;
+    },
+    quarantine: (operationId) => join(state.quarantine, operationId),
+    async prepare() {
+      // QEMU's user passes through to the files, which are readable; it cannot list them.
+      await mkdir(folder, { recursive: true, mode: 0o711 });
+    },
+    async requireSpace(neededBytes, reservedBytes) {
+      const fs = await statfs(folder);
+      const freeBytes = fs.bavail * fs.bsize - reservedBytes;
+      const floorBytes = Math.max(FLOOR_BYTES, Math.round(fs.blocks * fs.bsize * FLOOR_RATIO));
+      if (freeBytes - neededBytes >= floorBytes) return;
+      throw new AppError('no_space', {
+        detail: `This needs ${formatBytes(neededBytes)} on the file system of the images: ${formatBytes(Math.max(0, freeBytes))} are free${reservedBytes > 0 ? ` besides ${formatBytes(reservedBytes)} for unfinished uploads` : ''}, and ${formatBytes(floorBytes)} must stay free.`,
+        hint: 'Delete images that no VM uses, or give up unfinished uploads.',
+        params: { neededBytes, freeBytes, floorBytes },
+      });
+    },
+    async orphanParts(owners, olderThanMs, now) {
+      const found: string[] = [];
+      for (const name of await readdir(folder)) {
+        const owner = /^((?:op|upl)-[0-9a-z]{26})[.]/.exec(name)?.[1];
+        if (owner === undefined || !name.endsWith(PART_SUFFIX) || owners.has(owner)) continue;
+        const stats = await lstat(pathOf(name));
+        if (stats.isFile() && now.getTime() - stats.mtimeMs > olderThanMs) found.push(pathOf(name));
+      }
+      return found;
+    },
+  };
+}
+
+/** Makes names in a folder survive a power cut. */
+export async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Gives a finished file its final name, read-only for everybody. Bears being repeated. */
+export async function publishFile(from: string, to: string): Promise<void> {
+  try {
+    const handle = await open(from, constants.O_RDONLY | constants.O_NOFOLLOW);
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await chmod(from, 0o444);
+    await rename(from, to);
+  } catch (error) {
+    // An earlier life of this step renamed it.
+    if (!hasErrno(error, 'ENOENT') || !(await isFile(to))) throw error;
+  }
+  await syncFolder(dirname(to));
+}
+
+export async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isFile();
+  } catch (error) {
+    if (hasErrno(error, 'ENOENT')) return false;
+    throw error;
+  }
+}
+
+/** Moves a file into a folder of the quarantine; what is not there is no failure. */
+export async function moveAway(path: string, folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  try {
+    await rename(path, join(folder, path.slice(path.lastIndexOf('/') + 1)));
+  } catch (error) {
+    if (!hasErrno(error, 'ENOENT')) throw error;
+  }
+}
+
+export async function removeFile(path: string): Promise<void> {
+  await rm(path, { force: true });
+}
+
+export interface Digests {
+  readonly sha256: string;
+  readonly sha512: string | null;
+  readonly sizeBytes: number;
+}
+
+export interface DigestOptions {
+  readonly withSha512: boolean;
+  readonly signal: AbortSignal;
+  readonly onProgress: (doneBytes: number, totalBytes: number) => void;
+}
+
+/** The checksums of a file, read without following a link. @throws the signal's reason */
+export async function digestFile(path: string, { withSha512, signal, onProgress }: DigestOptions): Promise<Digests> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    const { size } = await handle.stat();
+    const sha256 = createHash('sha256');
+    const sha512 = withSha512 ? createHash('sha512') : null;
+    const buffer = Buffer.alloc(READ_BYTES);
+    let doneBytes = 0;
+    for (;;) {
+      signal.throwIfAborted();
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length, doneBytes);
+      if (bytesRead === 0) break;
+      sha256.update(buffer.subarray(0, bytesRead));
+      sha512?.update(buffer.subarray(0, bytesRead));
+      doneBytes += bytesRead;
+      onProgress(doneBytes, size);
+    }
+    return { sha256: sha256.digest('hex'), sha512: sha512?.digest('hex') ?? null, sizeBytes: doneBytes };
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,21 @@
+/** The tables of the image library. */
+
+import type { Migration } from '#platform/db/database.ts';
+
+export const imageMigrations: readonly Migration[] = [
+  {
+    id: '001-library',
+    statements: [
+      `CREATE TABLE image(
+         id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL CHECK(kind IN ('iso','disk','kernel','initrd')),
+         format TEXT NOT NULL CHECK(format IN ('iso','qcow2','raw')), file TEXT NOT NULL UNIQUE, size_bytes INTEGER NOT NULL,
+         virtual_size_bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, source TEXT NOT NULL, catalogue_id TEXT,
+         verified TEXT NOT NULL CHECK(verified IN ('signature','checksum','given_checksum','none')), label TEXT, default_user TEXT,
+         created_at TEXT NOT NULL) STRICT`,
+      `CREATE TABLE upload(
+         id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, kind TEXT, size_bytes INTEGER NOT NULL, offset_bytes INTEGER NOT NULL,
+         sha256 TEXT, actor TEXT NOT NULL, operation_id TEXT, created_at TEXT NOT NULL, expires_at TEXT NOT NULL) STRICT`,
+      'CREATE TABLE catalogue_check(id TEXT PRIMARY KEY, checked_at TEXT NOT NULL, result TEXT NOT NULL) STRICT',
+    ],
+  },
+];

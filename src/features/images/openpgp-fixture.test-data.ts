@@ -1,0 +1,52 @@
+/** Two throw-away OpenPGP keys and a signed checksum file, made with GnuPG for these tests; the private halves are gone. */
+
+export const SIGNER = 'CE5994F930B9D304BED532BB1271276A091FC94A';
+
+export const SUMS = `SHA256 (image-1.2.iso) = aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+`;
+
+export const DETACHED = `-----BEGIN PGP SIGNATURE-----
+
+iI0EABYIADUWIQTOWZT5MLnTBL7VMrsScSdqCR/JSgUCZZIAvBccc2lnbmVyQGV4
+YW1wbGUuaW52YWxpZAAKCRAScSdqCR/JSgyvAQDKkpbAiKy1QyoS9iKtjKhwumak
+OExYgZHX5uHgygoE5gD/ZZCpSWgBKDi3zPwW4YnmNQIsDGaiRHFYwF0R1kaN+wI=
+=TwJ1
+-----END PGP SIGNATURE-----
+`;
+
+export const CLEARSIGNED = `-----BEGIN PGP SIGNED MESSAGE-----
+Hash: SHA256
+
+SHA256 (image-1.2.iso) = aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+-----BEGIN PGP SIGNATURE-----
+
+iI0EARYIADUWIQTOWZT5MLnTBL7VMrsScSdqCR/JSgUCZZIAvBccc2lnbmVyQGV4
+YW1wbGUuaW52YWxpZAAKCRAScSdqCR/JSg8hAP9P+LOce/zn7/qosq6Yt/f73/wd
+6DFtPGH3Ljk0etKiDgD/UVQ/U55s3pnMQXOQwl48SWPWyTVMmEODgXnYxvekjww=
+=17rh
+-----END PGP SIGNATURE-----
+`;
+
+export const SIGNER_KEY = `-----BEGIN PGP PUBLIC KEY BLOCK-----
+
+mDMEZZIAgBYJKwYBBAHaRw8BAQdA5xVl4LLqvn1Gijm5devZnCzNtjepQ3M7vUBK
+g6YplBO0JFRlc3Qgc2lnbmVyIDxzaWduZXJAZXhhbXBsZS5pbnZhbGlkPoiQBBMW
+CAA4FiEEzlmU+TC50wS+1TK7EnEnagkfyUoFAmWSAIACGwMFCwkIBwIGFQoJCAsC
+BBYCAwECHgECF4AACgkQEnEnagkfyUqbpQEAo71A4N+d1WvPqbSgnIzrgZwsVAvM
+cZb4SsMDSmE258YA/1LEPoXWqV6SqlnnRfJrNz8oEP3jWDlYx3i17G8DBD8G
+=dAdd
+-----END PGP PUBLIC KEY BLOCK-----
+`;
+
+export const OTHER_SIGNER = 'DBF62546F3A963F795020D19774BCA441D25AE67';
+
+export const OTHER_KEY = `-----BEGIN PGP PUBLIC KEY BLOCK-----
+
+mDMEZZIAgBYJKwYBBAHaRw8BAQdA7PUAjP/gBOgFXtIN9XkA1NkdFPkS2z0c7Xr8
+cokwEae0IlRlc3Qgb3RoZXIgPG90aGVyQGV4YW1wbGUuaW52YWxpZD6IkAQTFggA
+OBYhBNv2JUbzqWP3lQINGXdLykQdJa5nBQJlkgCAAhsDBQsJCAcCBhUKCQgLAgQW
+AgMBAh4BAheAAAoJEHdLykQdJa5nGZUBAJvG58N5M7HU7j+YvIntolyKwJqb4hCZ
+qgpxyOA+2ZfsAQDFfTF3ZX0MQLG6I+RjpBlc8EmlT0Z/NZICJ8Iup3huBg==
+=Wf1e
+-----END PGP PUBLIC KEY BLOCK-----
+`;

@@ -1,0 +1,142 @@
+/** The rows of images, uploads and catalogue checks. Images and uploads are held in memory too, because others ask for them
+ *  while they cannot wait; the database is written first. */
+
+import type { Image, ImageKind } from '#contract/images.ts';
+import type { Database } from '#platform/db/database.ts';
+
+export interface ImageRow {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: ImageKind;
+  readonly format: Image['format'];
+  /** Name of the file in the image folder. */
+  readonly file: string;
+  readonly size_bytes: number;
+  readonly virtual_size_bytes: number;
+  readonly sha256: string;
+  readonly source: string;
+  readonly catalogue_id: string | null;
+  readonly verified: Image['verified'];
+  readonly label: string | null;
+  readonly default_user: string | null;
+  readonly created_at: string;
+}
+
+export interface UploadRow {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: ImageKind | null;
+  readonly size_bytes: number;
+  /** Received and safe on disk. */
+  readonly offset_bytes: number;
+  readonly sha256: string | null;
+  readonly actor: string;
+  /** Checks and publishes it. */
+  readonly operation_id: string | null;
+  readonly created_at: string;
+  readonly expires_at: string;
+}
+
+export interface CatalogueCheckRow {
+  readonly id: string;
+  readonly checked_at: string;
+  readonly result: string;
+}
+
+interface ImageTables {
+  image: ImageRow;
+  upload: UploadRow;
+  catalogue_check: CatalogueCheckRow;
+}
+
+export interface ImageStore {
+  /** Reads what is held in memory; everything that changes rows waits for it. */
+  load(): Promise<void>;
+  /** By name. */
+  images(): readonly ImageRow[];
+  image(idOrName: string): ImageRow | null;
+  addImage(row: ImageRow): Promise<void>;
+  removeImage(id: string): Promise<void>;
+  uploads(): readonly UploadRow[];
+  upload(id: string): UploadRow | null;
+  addUpload(row: UploadRow): Promise<void>;
+  changeUpload(
+    id: string,
+    values: Partial<Pick<UploadRow, 'offset_bytes' | 'operation_id' | 'expires_at'>>,
+  ): Promise<UploadRow | null>;
+  removeUpload(id: string): Promise<void>;
+  catalogueChecks(): ReadonlyMap<string, CatalogueCheckRow>;
+  saveCatalogueCheck(row: CatalogueCheckRow): Promise<void>;
+}
+
+export function createImageStore(db: Database): ImageStore {
+  const tables = () => db.tables<ImageTables>();
+  const images = new Map<string, ImageRow>();
+  const uploads = new Map<string, UploadRow>();
+  const checks = new Map<string, CatalogueCheckRow>();
+  let loading: Promise<void> | null = null;
+
+  const read = async () => {
+    for (const row of await tables().selectFrom('image').selectAll().execute()) images.set(row.id, row);
+    for (const row of await tables().selectFrom('upload').selectAll().execute()) uploads.set(row.id, row);
+    for (const row of await tables().selectFrom('catalogue_check').selectAll().execute()) checks.set(row.id, row);
+  };
+  const load = () => {
+    loading ??= read();
+    return loading;
+  };
+
+  return {
+    load,
+    images: () => [...images.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
+    image: (idOrName) => images.get(idOrName) ?? [...images.values()].find(({ name }) => name === idOrName) ?? null,
+    async addImage(row) {
+      await load();
+      await db.transaction((tx) => tx.tables<ImageTables>().insertInto('image').values(row).execute());
+      images.set(row.id, row);
+    },
+    async removeImage(id) {
+      await load();
+      await db.transaction((tx) => tx.tables<ImageTables>().deleteFrom('image').where('id', '=', id).execute());
+      images.delete(id);
+    },
+    uploads: () => [...uploads.values()],
+    upload: (id) => uploads.get(id) ?? null,
+    async addUpload(row) {
+      await load();
+      await db.transaction((tx) => tx.tables<ImageTables>().insertInto('upload').values(row).execute());
+      uploads.set(row.id, row);
+    },
+    async changeUpload(id, values) {
+      await load();
+      await db.transaction((tx) =>
+        tx.tables<ImageTables>().updateTable('upload').set(values).where('id', '=', id).execute(),
+      );
+      const row = uploads.get(id);
+      if (!row) return null;
+      const changed = { ...row, ...values };
+      uploads.set(id, changed);
+      return changed;
+    },
+    async removeUpload(id) {
+      await load();
+      await db.transaction((tx) => tx.tables<ImageTables>().deleteFrom('upload').where('id', '=', id).execute());
+      uploads.delete(id);
+    },
+    catalogueChecks: () => checks,
+    async saveCatalogueCheck(row) {
+      await load();
+      await db.transaction((tx) =>
+        tx
+          .tables<ImageTables>()
+          .insertInto('catalogue_check')
+          .values(row)
+          .onConflict((conflict) =>
+            conflict.column('id').doUpdateSet({ checked_at: row.checked_at, result: row.result }),
+          )
+          .execute(),
+      );
+      checks.set(row.id, row);
+    },
+  };
+}
