@@ -39,5 +39,6 @@ find_node() {
 is_running() {
   [ -s "$1" ] || return 1
   read -r pid <"$1"
-  tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF -- "$2"
+  # The braces silence the shell too, which complains when the process is gone.
+  { tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -qF -- "$2"
 }

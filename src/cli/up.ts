@@ -89,8 +89,9 @@ async function explainDeath(logPath: string, logStart: number): Promise<Failure>
       hint: `Choose another address: hv up --listen 127.0.0.1:${port + 1}`,
     });
   }
-  const lastWords = lines.slice(-8).map(messageOfLine).join('\n  ');
-  return new Failure(`hyperd ended before it was ready:\n  ${lastWords || '(it said nothing)'}`, {
+  const words = lines.map(messageOfLine).map((line) => line.trim());
+  const telling = words.findLast((line) => /^hyperd: |error\b/i.test(line)) ?? words.at(-1) ?? 'it said nothing';
+  return new Failure(`hyperd ended before it was ready: ${telling.replace(/^hyperd: /, '')}`, {
     exit: EXIT.failed,
     code: 'hyperd_ended',
     hint: `Its log is ${logPath}`,
