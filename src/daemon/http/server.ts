@@ -218,6 +218,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
       root: parts.webFolder,
       index: false,
       wildcard: true,
+      preCompressed: true,
       setHeaders: (reply, path) => {
         reply.header('cache-control', path.includes('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache');
       },
