@@ -38,9 +38,17 @@ export async function confirmByName({ output }: CommandContext, { what, name, op
 /** One line from the terminal; Ctrl-C and the end of input give an empty one. */
 async function ask(question: string): Promise<string> {
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
-  const closed = new Promise<string>((resolve) => prompt.once('close', () => resolve('')));
+  let isAnswered = false;
+  const closed = new Promise<string>((resolve) =>
+    prompt.once('close', () => {
+      if (!isAnswered) process.stderr.write('\n');
+      resolve('');
+    }),
+  );
   try {
-    return (await Promise.race([prompt.question(question), closed])).trim();
+    const answer = await Promise.race([prompt.question(question), closed]);
+    isAnswered = true;
+    return answer.trim();
   } finally {
     prompt.close();
   }

@@ -1,7 +1,7 @@
 /** The command line as its users meet it: the real program against a stand-in daemon. */
 
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -89,6 +89,16 @@ describe('hv', { concurrency: 2 }, () => {
     assert.equal(code, 6);
     assert.match(stderr, /hyperd is not running/);
     assert.match(stderr, /hv up/);
+  });
+
+  test('the operator socket serves where there is no admin socket', async () => {
+    const other = await startFakeDaemon();
+    await rename(join(other.runtimeDir, 'admin.sock'), join(other.runtimeDir, 'operator.sock'));
+    other.on('GET /vms', () => pageWith([exampleVm]));
+    const { code, stdout } = await other.hv(['vm', 'list', '--json']);
+    await other.close();
+    assert.equal(code, 0);
+    assert.match(stdout, /web-1/);
   });
 
   test('statuses of refusals become the promised exit codes', async () => {
@@ -333,6 +343,7 @@ describe('hv', { concurrency: 2 }, () => {
     assert.deepEqual(await words('vm', 'start', 'w'), ['web-1']);
     assert.deepEqual(await words('vm', 'create', 'x', '--firm'), ['--firmware']);
     assert.deepEqual(await words('vm', 'create', 'x', '--firmware', ''), ['uefi', 'bios']);
+    assert.deepEqual(await words('vm', 'create', 'x', '--firmware', '=', 'u'), ['uefi']);
     assert.deepEqual(await words('image', 'cat'), ['catalogue']);
     assert.deepEqual(await words('image', 'upload', ''), [':file']);
   });

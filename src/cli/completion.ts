@@ -74,7 +74,8 @@ async function wordsFor(
 }
 
 /** What may stand for the last of `words` (which come after `hv`). */
-async function complete(context: CommandContext, words: readonly string[]): Promise<readonly string[]> {
+async function complete(context: CommandContext, typed: readonly string[]): Promise<readonly string[]> {
+  const words = withoutEquals(typed);
   const current = words.at(-1) ?? '';
   const before = words.slice(0, -1);
   const { NOUNS, LAUNCHER_WORDS } = await import('./commands.ts');
@@ -100,6 +101,12 @@ async function complete(context: CommandContext, words: readonly string[]): Prom
   if (current.startsWith('-')) return beginning(Object.keys(options).map((name) => `--${name}`));
   const spec = positionalAt(found, countPositionals(rest, options));
   return beginning(spec ? await wordsFor(context, spec.completes, spec.choices) : []);
+}
+
+/** bash makes three words of `--firmware=uefi`. */
+function withoutEquals(typed: readonly string[]): readonly string[] {
+  const words = typed.filter((word, index) => word !== '=' || index === typed.length - 1);
+  return typed.at(-1) === '=' ? [...words.slice(0, -1), ''] : words;
 }
 
 function nextWords(commands: readonly Command[], before: readonly string[]): readonly string[] {

@@ -67,6 +67,6 @@ export function markOf(state: string): Mark {
 }
 
 /** `● running`, `◐ shutting down`. */
-export function stateText(state: string): string {
-  return `${markOf(state).glyph} ${state.replaceAll('_', ' ')}`;
+export function stateText(state: string, mark: Mark = markOf(state)): string {
+  return `${mark.glyph} ${state.replaceAll('_', ' ')}`;
 }

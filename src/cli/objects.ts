@@ -83,11 +83,11 @@ export async function about<Answer>(
 async function missing(context: CommandContext, kind: Kind, name: string, failure: Failure): Promise<Failure> {
   const { one, list } = LABELS[kind];
   // The list is only for the hint: when it cannot be had, the refusal itself still tells what is wrong.
-  const names = await namesOf(context, kind).catch(() => []);
-  return new Failure(`no ${one} "${name}"${didYouMean(name, names)}`, {
+  const names = await namesOf(context, kind).catch(() => null);
+  return new Failure(`no ${one} "${name}"${didYouMean(name, names ?? [])}`, {
     exit: EXIT.notFound,
     code: failure.code,
-    hint: names.length === 0 ? `There is none at all; \`${list}\` lists them.` : `\`${list}\` lists them.`,
+    hint: names?.length === 0 ? `There is none at all; \`${list}\` lists them.` : `\`${list}\` lists them.`,
     ...(failure.problem ? { problem: failure.problem } : {}),
   });
 }

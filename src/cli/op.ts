@@ -4,7 +4,7 @@ import type { Operation } from '#contract/operations.ts';
 import { command, defineCommands } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { finish } from './follow.ts';
-import { markOf, OPERATION_MARKS, stateText } from './glyphs.ts';
+import { OPERATION_MARKS, stateText } from './glyphs.ts';
 import { about } from './objects.ts';
 import { amountOf, figuresOf } from './progress.ts';
 import { type Column, printFacts, printHeading, printTable } from './table.ts';
@@ -25,7 +25,7 @@ const COLUMNS: readonly Column<Operation>[] = [
   { title: 'ID', value: (operation) => operation.id },
   {
     title: 'STATE',
-    value: (operation) => stateText(operation.state),
+    value: (operation) => stateText(operation.state, OPERATION_MARKS[operation.state]),
     colour: (text, operation, paint) => paint(OPERATION_MARKS[operation.state].colour, text),
   },
   { title: 'WHAT', value: (operation) => safeText(operation.title), flexibleTo: 14 },
@@ -88,7 +88,13 @@ export const commands = defineCommands([
       }
       printFacts(output, [
         ['what', output.paint('bold', safeText(operation.title))],
-        ['state', output.paint(markOf(operation.state).colour, stateText(operation.state))],
+        [
+          'state',
+          output.paint(
+            OPERATION_MARKS[operation.state].colour,
+            stateText(operation.state, OPERATION_MARKS[operation.state]),
+          ),
+        ],
         ['progress', operation.progress === null ? null : figuresOf(amountOf(operation)) || null],
         [
           'error',

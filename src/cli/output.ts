@@ -1,6 +1,7 @@
 /** Where a command writes: results to stdout, everything said to people to stderr, colour only where a terminal wants it. */
 
 import type { WriteStream } from 'node:tty';
+import { textWidth, wrapText } from './text.ts';
 
 const COLOURS = { red: 31, green: 32, yellow: 33, blue: 34, cyan: 36, grey: 90, bold: 1 } as const;
 export type Colour = keyof typeof COLOURS;
@@ -37,6 +38,15 @@ function paintFor(isOn: boolean): Paint {
   return isOn ? (colour, text) => `\u001b[${COLOURS[colour]}m${text}\u001b[0m` : (_colour, text) => text;
 }
 
+/** A message broken between words for a terminal; further lines keep its indentation. */
+function wrapMessage(text: string, width: number | null): string {
+  if (width === null || textWidth(text) <= width) return text;
+  const indent = /^ */.exec(text)?.[0] ?? '';
+  return wrapText(text.trim(), Math.max(20, width - indent.length))
+    .map((line) => indent + line)
+    .join('\n');
+}
+
 /** Output on the streams of this process. */
 export function processOutput(isJson: boolean, env: NodeJS.ProcessEnv = process.env): Output {
   const { stdin, stdout, stderr } = process;
@@ -52,7 +62,7 @@ export function processOutput(isJson: boolean, env: NodeJS.ProcessEnv = process.
     line: (text) => void stdout.write(`${text}\n`),
     json: (value) => void stdout.write(`${JSON.stringify(value, null, 2)}\n`),
     bytes: (data) => void stdout.write(data),
-    message: (text) => void stderr.write(`${text}\n`),
+    message: (text) => void stderr.write(`${wrapMessage(text, stderr.isTTY === true ? stderr.columns || 80 : null)}\n`),
     raw: (text) => void stderr.write(text),
   };
 }

@@ -11,6 +11,9 @@ import { padText, safeText, textWidth, wrapText } from './text.ts';
 import { ageText } from './time.ts';
 import { flag } from './values.ts';
 
+/** `? unknown` and a gap. */
+const STATUS_WIDTH = 11;
+
 const EXITS = { ok: EXIT.done, warn: EXIT.warnings, fail: EXIT.failed, unknown: EXIT.failed } as const;
 
 /** Exit code of a preflight: nothing is good by default, so no checks at all is a failure. */
@@ -32,10 +35,10 @@ async function checkNow(context: CommandContext): Promise<void> {
 
 function print({ output }: CommandContext, preflight: Preflight): void {
   const titleWidth = Math.min(30, Math.max(...preflight.checks.map(({ title }) => textWidth(safeText(title)))));
-  const indent = 10 + titleWidth + 2;
+  const indent = STATUS_WIDTH + titleWidth + 2;
   for (const check of preflight.checks) {
     const mark = CHECK_MARKS[check.status];
-    const status = output.paint(mark.colour, padText(`${mark.glyph} ${check.status}`, 10));
+    const status = output.paint(mark.colour, padText(`${mark.glyph} ${check.status}`, STATUS_WIDTH));
     const room = output.width - indent;
     const isNarrow = room < 30;
     const texts = [safeText(check.detail), ...(check.hint === null ? [] : [`→ ${safeText(check.hint)}`])];

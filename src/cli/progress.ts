@@ -58,16 +58,20 @@ export function figuresOf(amount: Amount): string {
   return parts.join('  ');
 }
 
-/** The line for a terminal `width` columns wide; the title gives way first, then the bar. */
+/** The line for a terminal `width` columns wide, with room for the `^C` that an interrupt writes. The bar gives way first,
+ *  then the bytes, then the title. */
 export function progressLine(amount: Amount, spinner: string, elapsedMs: number, width: number): string {
-  const filled = amount.ratio === null ? 0 : Math.round(amount.ratio * BAR_WIDTH);
-  const bar = amount.ratio === null ? '' : `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} `;
+  const { ratio } = amount;
+  const filled = ratio === null ? 0 : Math.round(ratio * BAR_WIDTH);
+  const bar = ratio === null ? '' : `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} `;
   const figures = figuresOf(amount) || formatDuration(elapsedMs);
+  const share = ratio === null ? figures : `${Math.floor(ratio * 100)} %`;
   const head = `${spinner} ${amount.title}${amount.step ? ` ${amount.step}` : ''}`;
-  const withBar = width - textWidth(bar) - textWidth(figures) - 3;
-  if (withBar >= Math.min(24, textWidth(head))) return `${cutText(head, withBar)}  ${bar}${figures}`;
-  const withoutBar = width - textWidth(figures) - 3;
-  return withoutBar >= 10 ? `${cutText(head, withoutBar)}  ${figures}` : cutText(figures, width - 1);
+  const room = width - 3;
+  const wanted = Math.min(24, textWidth(head));
+  const tail = [bar + figures, figures, share].find((each) => room - textWidth(each) - 2 >= wanted) ?? share;
+  const headRoom = room - textWidth(tail) - 2;
+  return headRoom >= 4 ? `${cutText(head, headRoom)}  ${tail}` : cutText(tail, room);
 }
 
 /** Progress on stderr. Nothing keeps the process alive once `end` is called. */

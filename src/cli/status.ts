@@ -19,6 +19,12 @@ export function accelText(accel: string): string {
   return texts[accel] ?? '? not known yet: run `hv preflight`';
 }
 
+/** A SHA-256 fingerprint in two lines where it does not fit one. */
+function fingerprintLines(fingerprint: string, width: number): string {
+  const text = safeText(fingerprint);
+  return width < text.length + 16 && text.length === 95 ? `${text.slice(0, 48)}\n${text.slice(48)}` : text;
+}
+
 /** Prints the status of the daemon. */
 export async function showStatus({ api, output }: CommandContext): Promise<ExitCode> {
   const status = await api('GET /system/status');
@@ -47,7 +53,7 @@ export async function showStatus({ api, output }: CommandContext): Promise<ExitC
         : 'none open',
     ],
     ['dashboard', safeText(status.address)],
-    ['certificate', `SHA-256 ${safeText(status.certificateFingerprint)}`],
+    ['certificate', fingerprintLines(status.certificateFingerprint, output.width)],
   ]);
   return EXIT.done;
 }

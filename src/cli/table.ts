@@ -32,7 +32,8 @@ export function printTable<Row>(
   for (const line of tableLines(columns, rows, output.width, output.paint)) output.line(line);
 }
 
-/** The lines of a table at most `width` columns wide, where its fixed columns allow it. */
+/** The lines of a table at most `width` columns wide. Where even its fixed columns do not fit, each row becomes a block of
+ *  `TITLE value` lines. */
 export function tableLines<Row>(
   columns: readonly Column<Row>[],
   rows: readonly Row[],
@@ -47,13 +48,8 @@ export function tableLines<Row>(
     shown = shown.toSpliced(drop, 1);
     widths = fit(shown, width);
   }
-  const sizes =
-    widths ??
-    shown.map(({ column, cells }) =>
-      column.flexibleTo === undefined
-        ? naturalWidth(column, cells)
-        : Math.min(naturalWidth(column, cells), column.flexibleTo),
-    );
+  if (widths === null) return recordLines(columns, rows, paint);
+  const sizes = widths;
   const lineOf = (cell: (index: number) => string) =>
     shown
       .map((_each, index) => cell(index))
@@ -78,6 +74,18 @@ export function tableLines<Row>(
     }),
   );
   return [paint('grey', header), ...lines];
+}
+
+function recordLines<Row>(columns: readonly Column<Row>[], rows: readonly Row[], paint: Paint): string[] {
+  const titleWidth = Math.max(...columns.map(({ title }) => textWidth(title)));
+  return rows.flatMap((row, index) => [
+    ...(index === 0 ? [] : ['']),
+    ...columns.map((column) => {
+      const text = column.value(row);
+      const shown = column.colour && text !== '' ? column.colour(text, row, paint) : text;
+      return `${paint('grey', padText(column.title, titleWidth))}${' '.repeat(GAP)}${shown}`;
+    }),
+  ]);
 }
 
 interface Filled<Row> {

@@ -163,15 +163,6 @@ export function one(placeholder: string, summary: string, extras: PositionalExtr
   };
 }
 
-/** An argument that may be left out. */
-export function maybe(
-  placeholder: string,
-  summary: string,
-  extras: PositionalExtras = {},
-): PositionalSpec<string | undefined> {
-  return { ...positional(placeholder, summary, extras), isOptional: true, read: (texts) => texts[0] };
-}
-
 /** One or more arguments, each once. */
 export function many(
   placeholder: string,

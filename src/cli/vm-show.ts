@@ -48,8 +48,8 @@ const COLUMNS: readonly Column<Vm>[] = [
   },
   { title: 'VCPU', value: (vm) => String(vm.vcpus), align: 'right' },
   { title: 'MEMORY', value: (vm) => formatBytes(vm.memoryBytes), align: 'right' },
-  { title: 'CPU', value: (vm) => percentText(vm.usage?.cpuRatio), align: 'right', isOptional: true },
   { title: 'ADDRESS', value: addressesOf, flexibleTo: 15, isOptional: true },
+  { title: 'CPU', value: (vm) => percentText(vm.usage?.cpuRatio), align: 'right', isOptional: true },
   { title: 'UP', value: (vm) => sinceText(vm.startedAt), align: 'right', isOptional: true },
   {
     title: 'NOTES',
