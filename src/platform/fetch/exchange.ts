@@ -64,6 +64,16 @@ function headerOf(headers: Dispatcher.ResponseData['headers'], name: string): st
   return (Array.isArray(value) ? value[0] : value) ?? null;
 }
 
+/** Settles like `work`, or rejects with the signal's reason as soon as it is aborted. */
+function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+    if (signal.aborted) onAbort();
+  });
+}
+
 async function hop(url: URL, options: ExchangeOptions): Promise<Exchange> {
   const deadline = new AbortController();
   const timer = setTimeout(() => {
@@ -102,12 +112,16 @@ async function hop(url: URL, options: ExchangeOptions): Promise<Exchange> {
     client.destroy().catch(() => undefined);
   };
   try {
-    const answer = await client.request({
-      method: options.method,
-      path: `${url.pathname}${url.search}`,
-      headers: { 'user-agent': 'hyper-nixos', accept: '*/*', 'accept-encoding': 'identity', ...options.headers },
+    // While it connects, undici does not hear the signal: a lookup that never ends would hold the request for ever.
+    const answer = await orAborted(
+      client.request({
+        method: options.method,
+        path: `${url.pathname}${url.search}`,
+        headers: { 'user-agent': 'hyper-nixos', accept: '*/*', 'accept-encoding': 'identity', ...options.headers },
+        signal,
+      }),
       signal,
-    });
+    );
     clearTimeout(timer);
     // The body's failure is reported to whoever reads it; unread, it must not become an uncaught exception.
     answer.body.on('error', () => undefined);

@@ -298,6 +298,24 @@ test('silence, a trickle and a server that never answers all end with the reason
   await assert.rejects(run('/never'), refusedAs('download_stalled', /no answer/));
 });
 
+test('a name look-up that never ends, or fails, ends the transfer with the reason', async () => {
+  const url = 'http://mirror.example/';
+  const hanging = createFetcher({
+    allowPrivateHosts: [],
+    resolve: () => new Promise(() => undefined),
+    limits: { headersMs: 100 },
+  });
+  await assert.rejects(hanging.fetchText({ url, maxBytes: 100 }), refusedAs('download_stalled', /no answer/));
+  const reason = new AppError('cancelled');
+  const signal = AbortSignal.abort(reason);
+  await assert.rejects(hanging.fetchText({ url, maxBytes: 100, signal }), (error) => error === reason);
+  const unknown = createFetcher({
+    allowPrivateHosts: [],
+    resolve: () => Promise.reject(Object.assign(new Error('no such name'), { code: 'ENOTFOUND' })),
+  });
+  await assert.rejects(unknown.fetchText({ url, maxBytes: 100 }), refusedAs('download_failed', /cannot be looked up/));
+});
+
 test('time that the sink takes is not held against the server', async (t) => {
   const { base } = await serve(t, (_request, response) => {
     response.write('a');
