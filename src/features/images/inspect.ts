@@ -15,7 +15,6 @@ import { refused } from './inspection/refusal.ts';
 
 export type { ImageFormat } from './inspection/detect.ts';
 export type { FileIdentity } from './inspection/image-file.ts';
-export { imageInspectionErrors, type RefusalReason } from './inspection/refusal.ts';
 
 const MAX_VIRTUAL_BYTES = 64 * TIB;
 
