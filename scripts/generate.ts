@@ -6,6 +6,7 @@ import { cliReference } from '#cli/reference.ts';
 import { openApiDocument } from '#daemon/http/openapi.ts';
 import { configJsonSchema, configReference } from './generate/config.ts';
 import { errorReference } from './generate/errors.ts';
+import { preflightReference } from './generate/preflight.ts';
 
 const VERSION_IN_DOCUMENTS = '1';
 
@@ -15,6 +16,7 @@ const files: Readonly<Record<string, () => string>> = {
   'docs/reference/config.md': configReference,
   'docs/reference/config.schema.json': configJsonSchema,
   'docs/reference/cli.md': cliReference,
+  'docs/reference/preflight.md': preflightReference,
 };
 
 async function current(path: string): Promise<string | null> {

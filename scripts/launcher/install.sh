@@ -3,7 +3,7 @@
 
 packages_for_up='libvirt-daemon-system qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools bubblewrap dnsmasq-base iproute2
   iptables nftables dmidecode xorriso syslinux syslinux-common mtools dosfstools fdisk e2fsprogs busybox-static xz-utils util-linux'
-packages_for_tests="$packages_for_up libvirt-clients python3-libvirt chromium ipxe-qemu"
+packages_for_tests="$packages_for_up libvirt-clients python3-libvirt openssl"
 
 nixos_lines='virtualisation.libvirtd = { enable = true; qemu.swtpm.enable = true; qemu.ovmf.enable = true; };
     environment.systemPackages = with pkgs; [ nodejs_24 qemu bubblewrap xorriso syslinux mtools dosfstools e2fsprogs busybox ];'
@@ -25,8 +25,15 @@ install_packages() {
     for program in libvirtd qemu-img bwrap node; do have "$program" || missing="$missing $program"; done
     [ -z "$missing" ] || fail "missing here:$missing. Put this into /etc/nixos/configuration.nix and run nixos-rebuild switch:" "$nixos_lines"
   elif have apt-get && have dpkg-query; then
-    if [ "$1" = test ]; then wanted=$packages_for_tests; else wanted=$packages_for_up; fi
-    install_deb "$wanted"
+    if [ "$1" = up ]; then
+      install_deb "$packages_for_up"
+    elif [ "$(id -u)" -ne 0 ] && ! have sudo; then
+      say 'not root and no sudo: tests of programs that are not installed are skipped'
+    elif have google-chrome; then
+      install_deb "$packages_for_tests"
+    else
+      install_deb "$packages_for_tests chromium"
+    fi
   else
     missing=
     for program in libvirtd qemu-system-x86_64 qemu-img bwrap; do have "$program" || missing="$missing $program"; done
@@ -47,12 +54,23 @@ install_deb() {
   say "installing distribution packages:$missing"
   mkdir -p "$HV_HOME/.cache"
   log=$HV_HOME/.cache/apt.log
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q >"$log" 2>&1 || say "apt-get update had problems (see $log); going on with the lists that are there"
-  if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing >>"$log" 2>&1; then
+  apt_get update >"$log" 2>&1 || say "apt-get update had problems (see $log); going on with the lists that are there"
+  known=
+  for package in $missing; do
+    if apt-cache show --no-all-versions "$package" >/dev/null 2>&1; then
+      known="$known $package"
+    else
+      say "$package is not in the package lists of this system; what needs it will say so"
+    fi
+  done
+  [ -n "$known" ] || return 0
+  if ! apt_get install -y --no-install-recommends $known >>"$log" 2>&1; then
     tail -n 15 "$log" >&2
-    fail 'the packages could not be installed' "Run yourself: apt-get update && apt-get install --no-install-recommends$missing"
+    fail 'the packages could not be installed' "Run yourself: apt-get update && apt-get install --no-install-recommends$known"
   fi
 }
+
+apt_get() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@"; }
 
 npm_quietly() {
   (cd "$HV_HOME" && npm "$@" --ignore-scripts --include=dev --no-audit --no-fund --loglevel=error)
