@@ -25,8 +25,8 @@ export const unknown = (detail: string, hint: string): Finding => ({ status: 'un
 export interface CheckContext {
   readonly machine: Machine;
   readonly libvirt: LibvirtFacts;
-  /** Folders and address that the daemon was told to use. */
-  readonly settings: { readonly stateRoot: string; readonly disks: string; readonly listen: string };
+  /** Folders and TCP port that the daemon uses. */
+  readonly settings: { readonly stateRoot: string; readonly disks: string; port(): number };
   /** Runs the micro-guests, or takes the cached proof. */
   proof(): Promise<AccelProof>;
   /** Writes a row durably and reads it back; answers how long that took. */

@@ -177,7 +177,7 @@ export function fakeContext(
   return {
     machine: fakeMachine(parts),
     libvirt: fakeLibvirt(libvirt),
-    settings: { stateRoot: '/var/lib/hyper-nixos', disks: '/var/lib/hyper-nixos/disks', listen: '127.0.0.1:8080' },
+    settings: { stateRoot: '/var/lib/hyper-nixos', disks: '/var/lib/hyper-nixos/disks', port: () => 8080 },
     proof: async () => ({
       key: 'test',
       checkedAt: '2026-01-01T00:00:00.000Z',

@@ -19,6 +19,7 @@ import { createPreflightService } from './service.ts';
 import { createHealthStore, healthMigrations } from './store.ts';
 
 export type { Accel } from './accel.ts';
+export { preflightChecks } from './checks/index.ts';
 
 export interface HealthApi {
   /** What VMs may use; `unknown` until the first proof. Never waits. */
@@ -36,7 +37,7 @@ export const health = defineFeature<HealthApi>({
   needs: ['operations', 'inventory'],
   migrations: healthMigrations,
   setup(context) {
-    const { config, db, clock, events, libvirt, log } = context;
+    const { address, config, db, clock, events, libvirt, log } = context;
     const journal = context.use(operations);
     const store = createHealthStore(db, clock);
     const cacheDir = join(config.state.scratch, 'guest-parts');
@@ -54,7 +55,7 @@ export const health = defineFeature<HealthApi>({
       context: {
         machine: thisMachine,
         libvirt: libvirtFacts(libvirt, context.use(inventory)),
-        settings: { stateRoot: config.state.root, disks: config.state.disks, listen: config.listen },
+        settings: { stateRoot: config.state.root, disks: config.state.disks, port: () => portOf(address().origin) },
         probeDatabase: store.probe,
       },
       accel,
@@ -81,6 +82,11 @@ export const health = defineFeature<HealthApi>({
     };
   },
 });
+
+/** The port of an https address; the scheme's own where it names none. */
+function portOf(origin: string): number {
+  return Number(new URL(origin).port || 443);
+}
 
 function libvirtFacts(libvirt: LibvirtHost, known: InventoryApi): LibvirtFacts {
   return {

@@ -86,7 +86,7 @@ const TCP_LISTEN = '0A';
 
 /** Who else listens on our port. Source: proc(5), /proc/net/tcp: local address, state and inode are columns 1, 3 and 9. */
 async function port({ machine, settings }: CheckContext): Promise<Finding> {
-  const wanted = Number(settings.listen.slice(settings.listen.lastIndexOf(':') + 1));
+  const wanted = settings.port();
   const inodes: string[] = [];
   for (const table of ['/proc/net/tcp', '/proc/net/tcp6']) {
     for (const line of ((await machine.readText(table)) ?? '').split('\n').slice(1)) {
