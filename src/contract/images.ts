@@ -1,10 +1,35 @@
 /** The image library: ISOs, cloud images, kernels. */
 
 import { z } from 'zod';
+import { defineErrors } from '#kernel/errors.ts';
 import { TIB } from '#kernel/units.ts';
 import { nameSchema, timeSchema } from './common.ts';
 import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
 import { operationSchema } from './operations.ts';
+
+export const imageErrors = defineErrors({
+  image_in_use: { status: 409, title: 'The image is in use', hint: 'Eject or delete it from the named VMs first.' },
+  checksum_mismatch: {
+    status: 422,
+    title: 'The content does not have the expected checksum',
+    hint: 'Compare the checksum with the publisher; if it is right, fetch the file again, perhaps from another mirror.',
+  },
+  image_kind_mismatch: {
+    status: 422,
+    title: 'The content is not of the stated kind',
+    hint: 'Leave the kind out to have it found out, or give the right file.',
+  },
+  upload_offset: {
+    status: 409,
+    title: 'The upload is at another offset',
+    hint: 'Go on from `params.offset`.',
+  },
+  upload_stalled: {
+    status: 408,
+    title: 'The upload came too slowly',
+    hint: 'Go on from where it stopped: what arrived is kept for a day.',
+  },
+});
 
 export const imageKindSchema = z.enum(['iso', 'disk', 'kernel', 'initrd']);
 export type ImageKind = z.infer<typeof imageKindSchema>;
@@ -56,7 +81,7 @@ export type CatalogueEntry = z.infer<typeof catalogueEntrySchema>;
 export const uploadSchema = z.object({
   id: z.string(),
   name: z.string(),
-  kind: imageKindSchema,
+  kind: imageKindSchema.nullable().describe('null = found out once all bytes are here'),
   sizeBytes: z.number(),
   offset: z.number().describe('bytes received and safe'),
   state: z.enum(['receiving', 'checking']),

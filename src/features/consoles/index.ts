@@ -5,7 +5,7 @@
 import { dirname, join } from 'node:path';
 import { consoleErrors } from '#contract/consoles.ts';
 import { access } from '#features/access/index.ts';
-import { type InventoryApi, inventory } from '#features/inventory/index.ts';
+import { type InventoryApi, inventory, isOnState } from '#features/inventory/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { LibvirtHost } from '#libvirt/index.ts';
 import type { Config } from '#platform/config.ts';
@@ -18,8 +18,6 @@ import { createScreenshots } from './screenshots.ts';
 import { createSerialHubs } from './serial-hubs.ts';
 import { createTickets } from './tickets.ts';
 
-const ACTIVE_STATES: readonly string[] = ['running', 'idle', 'paused', 'shutting_down', 'suspended'];
-
 function consoleVms(known: InventoryApi): ConsoleVms {
   return {
     get(idOrName) {
@@ -30,7 +28,7 @@ function consoleVms(known: InventoryApi): ConsoleVms {
         id: vm.id,
         name: vm.name,
         // A guest goes on while libvirt is away, and so does its screen.
-        isActive: ACTIVE_STATES.includes(vm.state) || (vm.state === 'unknown' && (vncSocket ?? vm.startedAt) !== null),
+        isActive: isOnState(vm.state) || (vm.state === 'unknown' && (vncSocket ?? vm.startedAt) !== null),
         hasScreen: vm.hasVnc,
         hasSerial: vm.hasSerial,
         vncSocket,
@@ -61,8 +59,7 @@ export const consoles = defineFeature<Record<string, never>>({
   needs: ['access', 'inventory'],
   errors: consoleErrors,
   setup(context) {
-    const { config, clock, events, libvirt } = context;
-    const log = context.log.child({ feature: 'consoles' });
+    const { config, clock, events, libvirt, log } = context;
     const { decide, onSessionEnded } = context.use(access);
     const known = context.use(inventory);
     const vms = consoleVms(known);

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { constants, lstatSync } from 'node:fs';
-import { chmod, lstat, mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises';
+import { chmod, lstat, mkdir, open, readdir, rename, rm, rmdir, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Image } from '#contract/images.ts';
 import { AppError, hasErrno } from '#kernel/errors.ts';
@@ -124,6 +124,15 @@ export async function moveAway(path: string, folder: string): Promise<void> {
 
 export async function removeFile(path: string): Promise<void> {
   await rm(path, { force: true });
+}
+
+/** Removes a folder of ours that is empty by now; what is in use stays. */
+export async function removeEmptyFolder(path: string): Promise<void> {
+  try {
+    await rmdir(path);
+  } catch (error) {
+    if (!hasErrno(error, 'ENOENT', 'ENOTEMPTY')) throw error;
+  }
 }
 
 export interface Digests {

@@ -1,26 +1,29 @@
 /** The rows of images, uploads and catalogue checks. Images and uploads are held in memory too, because others ask for them
  *  while they cannot wait; the database is written first. */
 
-import type { Image, ImageKind } from '#contract/images.ts';
+import { z } from 'zod';
+import { type ImageKind, imageKindSchema } from '#contract/images.ts';
 import type { Database } from '#platform/db/database.ts';
 
-export interface ImageRow {
-  readonly id: string;
-  readonly name: string;
-  readonly kind: ImageKind;
-  readonly format: Image['format'];
-  /** Name of the file in the image folder. */
-  readonly file: string;
-  readonly size_bytes: number;
-  readonly virtual_size_bytes: number;
-  readonly sha256: string;
-  readonly source: string;
-  readonly catalogue_id: string | null;
-  readonly verified: Image['verified'];
-  readonly label: string | null;
-  readonly default_user: string | null;
-  readonly created_at: string;
-}
+export const imageRowSchema = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    kind: imageKindSchema,
+    format: z.enum(['iso', 'qcow2', 'raw']),
+    file: z.string().describe('name in the image folder'),
+    size_bytes: z.number(),
+    virtual_size_bytes: z.number(),
+    sha256: z.string(),
+    source: z.string(),
+    catalogue_id: z.string().nullable(),
+    verified: z.enum(['signature', 'checksum', 'given_checksum', 'none']),
+    label: z.string().nullable(),
+    default_user: z.string().nullable(),
+    created_at: z.string(),
+  })
+  .readonly();
+export type ImageRow = z.infer<typeof imageRowSchema>;
 
 export interface UploadRow {
   readonly id: string;

@@ -1,0 +1,183 @@
+/** Images: the library of ISOs, cloud images, kernels; downloads, uploads, imports, and the catalogue of well-known systems.
+ *  Tables: image, upload, catalogue_check. Events in: vm.changed, vm.removed. Events out: image.changed, image.removed, upload.changed,
+ *  upload.removed. Permissions: image.read, image.upload, image.delete, host.configure. Guide: docs/guides/images.md */
+
+import { type Image, imageErrors } from '#contract/images.ts';
+import { inventory } from '#features/inventory/index.ts';
+import { operations } from '#features/operations/index.ts';
+import { AppError } from '#kernel/errors.ts';
+import { newId } from '#kernel/ids.ts';
+import { defineFeature, type Identity } from '#platform/feature.ts';
+import { createFetcher } from '#platform/fetch/index.ts';
+import { addBuiltImage, type BuiltImage } from './built-image.ts';
+import { createImageFiles, removeFile } from './image-files.ts';
+import { createImageKinds } from './kinds.ts';
+import { createImageLibrary, type ImageFile, type ImageLibrary } from './library.ts';
+import { imageMigrations } from './migrations.ts';
+import { createImageRoutes, type ImageRoutesOptions } from './routes.ts';
+import { createImageStore, type ImageRow } from './store.ts';
+import { createUploads } from './uploads.ts';
+
+export type { BuiltImage } from './built-image.ts';
+export type { ImageFile } from './library.ts';
+
+export interface ImagesApi {
+  /** By id or unique name; null when there is none or its file is missing. Never waits. */
+  get(idOrName: string): ImageFile | null;
+  list(): readonly Image[];
+  /** Takes a file that the program made itself; the image of that name when it is there already. */
+  addBuilt(image: BuiltImage): Promise<Image>;
+  /** Adds users of images beside the disks and drives of defined VMs. */
+  registerUsage: ImageLibrary['registerUsage'];
+}
+
+const SWEEP_MS = 600_000;
+const ORPHAN_MS = 24 * 3_600_000;
+/** A change of many VMs at once is told once. */
+const USERS_MS = 500;
+
+/** Finishes what a crash left; the sender's right was checked when he began. */
+const asSender = (user: string): Identity => ({ user, role: 'admin', via: 'system', sessionId: null, address: null });
+
+export const images = defineFeature<ImagesApi>({
+  name: 'images',
+  needs: ['operations', 'inventory'],
+  migrations: imageMigrations,
+  errors: imageErrors,
+  setup(context) {
+    const { config, clock, events, log } = context;
+    const known = context.use(inventory);
+    const runner = context.use(operations);
+    const store = createImageStore(context.db);
+    const files = createImageFiles(config.state);
+    const library = createImageLibrary({ store, files, fileUsers: known.fileUsers, events });
+    known.describeFilesBy(library.describeFile);
+
+    const isNameTaken = (name: string) =>
+      store.images().some((row) => row.name === name) || store.uploads().some((row) => row.name === name);
+    const assertNameFree = (name: string) => {
+      if (!isNameTaken(name)) return;
+      throw new AppError('already_exists', {
+        detail: `There is an image or upload named ${name} already.`,
+        fields: [{ path: 'name', problem: 'taken', mend: 'Choose another name.' }],
+      });
+    };
+    const maxBytes = config.images.maxBytes;
+    const uploads = createUploads({ store, files, clock, events, maxBytes, assertNameFree });
+    const definitions = createImageKinds({
+      store,
+      files,
+      clock,
+      fetcher: createFetcher({ allowPrivateHosts: config.images.allowPrivateHosts, clock }),
+      maxBytes,
+      reservedBytes: uploads.reservedBytes,
+      usersOf: library.usersOf,
+      onImage: library.announce,
+      onImageGone: (id) => events.emit('image.removed', { id }),
+      endUpload: uploads.end,
+    });
+    const kinds = {
+      download: runner.register(definitions.download),
+      import: runner.register(definitions.import),
+      publish: runner.register(definitions.publish),
+      delete: runner.register(definitions.delete),
+      check: runner.register(definitions.check),
+    };
+    const publishUpload: ImageRoutesOptions['publishUpload'] = (row, request) =>
+      runner.start(
+        kinds.publish,
+        {
+          imageId: newId('img', clock.now().getTime()),
+          name: row.name,
+          kind: row.kind,
+          uploadId: row.id,
+          sha256: row.sha256,
+        },
+        { ...request, action: 'PATCH /images/uploads/{id}' },
+      );
+
+    const tidy = async () => {
+      await uploads.sweep();
+      const owners = new Set([
+        ...store.uploads().map(({ id }) => id),
+        ...(await runner.newest(1000)).filter(isOpen).map(({ id }) => id),
+      ]);
+      for (const path of await files.orphanParts(owners, ORPHAN_MS, clock.now())) {
+        log.warn({ path }, 'a part that nobody owns is removed');
+        await removeFile(path);
+      }
+    };
+    const failed = (what: string) => (error: unknown) => log.error({ err: error }, what);
+    const endings: (() => void)[] = [];
+
+    return {
+      api: {
+        get: library.get,
+        list: library.list,
+        addBuilt: (image) => addBuiltImage(image, { store, files, library, clock }),
+        registerUsage: library.registerUsage,
+      },
+      handlers: createImageRoutes({
+        store,
+        library,
+        uploads,
+        operations: runner,
+        kinds,
+        clock,
+        assertNameFree,
+        isNameTaken,
+        publishUpload,
+      }),
+      resolvers: {
+        image: (id) => nameOf(store.image(id)),
+        upload: (id) => nameOf(store.upload(id)),
+      },
+      metrics: () => [
+        {
+          name: 'hyper_images',
+          type: 'gauge',
+          help: 'Images in the library',
+          samples: [{ value: store.images().length }],
+        },
+        {
+          name: 'hyper_images_bytes',
+          type: 'gauge',
+          help: 'Bytes of the images in the library',
+          samples: [{ value: store.images().reduce((sum, row) => sum + row.size_bytes, 0) }],
+        },
+      ],
+      async start() {
+        await files.prepare();
+        await store.load();
+        for (const row of uploads.unpublished()) {
+          const facts = { identity: asSender(row.actor), requestId: null, idempotencyKey: null, requestHash: row.id };
+          await uploads
+            .publish(row, (complete) => publishUpload(complete, facts))
+            .catch(failed(`upload ${row.id} cannot be published`));
+        }
+        let usersTimer: NodeJS.Timeout | undefined;
+        const usersChanged = () => {
+          usersTimer ??= setTimeout(() => {
+            usersTimer = undefined;
+            library.announceUsers();
+          }, USERS_MS);
+        };
+        const sweeper = setInterval(() => void tidy().catch(failed('tidying the images failed')), SWEEP_MS);
+        endings.push(
+          events.on('vm.changed', usersChanged),
+          events.on('vm.removed', usersChanged),
+          () => clearTimeout(usersTimer),
+          () => clearInterval(sweeper),
+        );
+        await tidy();
+      },
+      async stop() {
+        for (const end of endings.splice(0)) end();
+      },
+    };
+  },
+});
+
+const isOpen = ({ finishedAt }: { readonly finishedAt: string | null }): boolean => finishedAt === null;
+
+const nameOf = (row: Pick<ImageRow, 'id' | 'name'> | null) => (row === null ? null : { id: row.id, name: row.name });

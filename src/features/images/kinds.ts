@@ -1,0 +1,261 @@
+/** The kinds of operation of the image library. */
+
+import { rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { imageKindSchema } from '#contract/images.ts';
+import { defineOperation, type OperationDefinition, type Step, type StepContext } from '#features/operations/index.ts';
+import { mapLimit } from '#kernel/async.ts';
+import type { Clock } from '#kernel/clock.ts';
+import { AppError } from '#kernel/errors.ts';
+import type { Fetcher } from '#platform/fetch/index.ts';
+import { catalogue, findCatalogueEntry } from './catalogue.ts';
+import { type CatalogueCheck, verifyCatalogueEntry } from './catalogue-online.ts';
+import { type ContentJob, contentSteps, digestSchema } from './content-steps.ts';
+import { copyStep, downloadStep, recallResolved, resolveStep } from './download-steps.ts';
+import { type ImageFiles, isFile, moveAway, removeEmptyFolder, removeFile, syncFolder } from './image-files.ts';
+import { type ImageRow, type ImageStore, imageRowSchema } from './store.ts';
+
+const target = { imageId: z.string(), name: z.string(), kind: imageKindSchema.nullable() };
+
+export const downloadInput = z.object({
+  ...target,
+  /** Null with a catalogue entry, whose address is found when it runs. */
+  url: z.string().nullable(),
+  digests: z.array(digestSchema),
+  checksumUrl: z.string().nullable(),
+  catalogueId: z.string().nullable(),
+});
+export const importInput = z.object({ ...target, path: z.string(), sha256: z.string().nullable() });
+export const publishInput = z.object({ ...target, uploadId: z.string(), sha256: z.string().nullable() });
+export const deleteInput = z.object({ imageId: z.string(), name: z.string() });
+export const checkInput = z.object({ ids: z.array(z.string()) });
+
+export interface ImageKindsOptions {
+  readonly store: ImageStore;
+  readonly files: ImageFiles;
+  readonly fetcher: Fetcher;
+  readonly clock: Clock;
+  readonly maxBytes: number;
+  readonly reservedBytes: () => number;
+  /** VMs that use the image, for people. */
+  readonly usersOf: (row: ImageRow) => readonly { readonly name: string }[];
+  readonly onImage: (row: ImageRow) => void;
+  readonly onImageGone: (id: string) => void;
+  /** Drops an upload's row and bytes. */
+  readonly endUpload: (id: string) => Promise<void>;
+}
+
+export interface ImageKinds {
+  readonly download: OperationDefinition<z.infer<typeof downloadInput>>;
+  readonly import: OperationDefinition<z.infer<typeof importInput>>;
+  readonly publish: OperationDefinition<z.infer<typeof publishInput>>;
+  readonly delete: OperationDefinition<z.infer<typeof deleteInput>>;
+  readonly check: OperationDefinition<z.infer<typeof checkInput>>;
+}
+
+const lockName = (name: string): string => `image-name:${name}`;
+const lockImage = (id: string): string => `image:${id}`;
+
+/** @throws AppError `image_in_use` naming the VMs */
+export function assertUnused(row: ImageRow, users: readonly { readonly name: string }[]): void {
+  if (users.length === 0) return;
+  const names = users.map(({ name }) => name);
+  throw new AppError('image_in_use', {
+    detail: `${row.name} is used by ${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}.`,
+    params: { vms: names },
+  });
+}
+
+export function createImageKinds(options: ImageKindsOptions): ImageKinds {
+  const { store, files, fetcher, clock } = options;
+  const ownPart = (context: StepContext) => files.part(context.operationId);
+  const idAndName = async (imageId: string) => ({ id: imageId, name: store.image(imageId)?.name ?? null });
+
+  return {
+    download: defineOperation({
+      kind: 'image.download',
+      permission: 'image.upload',
+      input: downloadInput,
+      title: ({ name }) => `Download ${name}`,
+      object: ({ imageId, name }) => ({ type: 'image', id: imageId, name }),
+      locks: ({ imageId, name }) => [lockImage(imageId), lockName(name)],
+      result: ({ imageId }) => idAndName(imageId),
+      steps(input) {
+        const entry = input.catalogueId === null ? null : findCatalogueEntry(input.catalogueId);
+        const job: ContentJob = {
+          ...input,
+          part: ownPart,
+          expected: (context) => recallResolved(context).digests,
+          provenance: (context) => ({
+            source: recallResolved(context).url,
+            catalogue_id: input.catalogueId,
+            verified: recallResolved(context).level,
+            default_user: entry?.defaultUser ?? null,
+          }),
+        };
+        const wanted = entry ?? { url: input.url ?? '', digests: input.digests, checksumUrl: input.checksumUrl };
+        return [resolveStep(wanted, fetcher), downloadStep(options), ...contentSteps(job, options)];
+      },
+    }),
+
+    import: defineOperation({
+      kind: 'image.import',
+      permission: 'host.configure',
+      input: importInput,
+      title: ({ name }) => `Import ${name}`,
+      object: ({ imageId, name }) => ({ type: 'image', id: imageId, name }),
+      locks: ({ imageId, name }) => [lockImage(imageId), lockName(name)],
+      result: ({ imageId }) => idAndName(imageId),
+      steps: (input) => [
+        copyStep(input.path, options),
+        ...contentSteps({ ...input, part: ownPart, ...given(input.sha256, 'import') }, options),
+      ],
+    }),
+
+    publish: defineOperation({
+      kind: 'image.publish',
+      permission: 'image.upload',
+      input: publishInput,
+      title: ({ name }) => `Check and publish ${name}`,
+      object: ({ imageId, name }) => ({ type: 'image', id: imageId, name }),
+      locks: ({ imageId, name, uploadId }) => [lockImage(imageId), lockName(name), `upload:${uploadId}`],
+      result: ({ imageId }) => idAndName(imageId),
+      steps: (input) => [
+        {
+          name: 'take',
+          title: 'Take the upload',
+          act: async () => undefined,
+          // What was refused is not kept: the sender has the original.
+          compensate: () => options.endUpload(input.uploadId),
+        },
+        ...contentSteps(
+          { ...input, part: () => files.part(input.uploadId), ...given(input.sha256, 'upload') },
+          options,
+        ),
+        { name: 'finish', title: 'Close the upload', act: () => options.endUpload(input.uploadId) },
+      ],
+    }),
+
+    delete: defineOperation({
+      kind: 'image.delete',
+      permission: 'image.delete',
+      input: deleteInput,
+      title: ({ name }) => `Delete image ${name}`,
+      object: ({ imageId, name }) => ({ type: 'image', id: imageId, name }),
+      locks: ({ imageId, name }) => [lockImage(imageId), lockName(name)],
+      steps: ({ imageId }) => deleteSteps(imageId, options),
+    }),
+
+    check: defineOperation({
+      kind: 'image.catalogue-check',
+      permission: 'image.upload',
+      input: checkInput,
+      title: () => 'Check the catalogue online',
+      object: () => null,
+      locks: () => ['image-catalogue'],
+      steps: ({ ids }) => [
+        {
+          name: 'check',
+          title: 'Ask the publishers',
+          isCancellable: true,
+          timeoutMs: null,
+          async act({ signal, progress }) {
+            const entries = catalogue.filter(({ id }) => ids.includes(id));
+            let done = 0;
+            await mapLimit(entries, 4, async (entry) => {
+              signal.throwIfAborted();
+              const found = await verifyCatalogueEntry(entry, fetcher, clock, signal);
+              await store.saveCatalogueCheck({
+                id: entry.id,
+                checked_at: found.checkedAt,
+                result: JSON.stringify(found),
+              });
+              done += 1;
+              progress({ ratio: done / entries.length, note: entry.name });
+            });
+          },
+        },
+      ],
+      result: async ({ ids }) => ({ checks: ids.map((id) => lastCheck(store, id)).filter((found) => found !== null) }),
+    }),
+  };
+}
+
+function given(sha256: string | null, source: 'import' | 'upload'): Pick<ContentJob, 'expected' | 'provenance'> {
+  return {
+    expected: () => (sha256 === null ? [] : [{ kind: 'sha256', value: sha256 }]),
+    provenance: () => ({
+      source,
+      catalogue_id: null,
+      verified: sha256 === null ? 'none' : 'given_checksum',
+      default_user: null,
+    }),
+  };
+}
+
+const checkSchema = z.object({ status: z.string(), detail: z.string(), checkedAt: z.string() });
+export type LastCheck = Pick<CatalogueCheck, 'id' | 'checkedAt' | 'detail'> & { readonly status: string };
+
+/** The last online check of a catalogue entry, or null. */
+export function lastCheck(store: ImageStore, id: string): LastCheck | null {
+  const row = store.catalogueChecks().get(id);
+  return row ? { id, ...checkSchema.parse(JSON.parse(row.result)) } : null;
+}
+
+const ROW = 'row';
+
+/** First nobody can find it any more, then the file goes: whoever looked it up before keeps his descriptor. */
+function deleteSteps(
+  imageId: string,
+  { store, files, usersOf, onImage, onImageGone }: ImageKindsOptions,
+): readonly Step[] {
+  const remembered = (context: StepContext): ImageRow | null =>
+    imageRowSchema.nullish().parse(context.recall(ROW)) ?? null;
+  return [
+    {
+      name: 'unlist',
+      title: 'Take it off the list',
+      async act(context) {
+        await store.load();
+        const row = store.image(imageId);
+        if (row === null) return;
+        assertUnused(row, usersOf(row));
+        await context.remember(ROW, row);
+        await store.removeImage(imageId);
+        onImageGone(imageId);
+      },
+      async compensate(context) {
+        await store.load();
+        const row = remembered(context);
+        if (!row || store.image(imageId) !== null) return;
+        await store.addImage(row);
+        onImage(row);
+      },
+    },
+    {
+      name: 'set-aside',
+      title: 'Set the file aside',
+      async act(context) {
+        const row = remembered(context);
+        if (row) await moveAway(files.pathOf(row.file), files.quarantine(context.operationId));
+      },
+      async compensate(context) {
+        const row = remembered(context);
+        const aside = row ? join(files.quarantine(context.operationId), row.file) : null;
+        if (!row || aside === null || !(await isFile(aside))) return;
+        await rename(aside, files.pathOf(row.file));
+        await syncFolder(files.folder);
+      },
+    },
+    {
+      name: 'remove',
+      title: 'Remove the file',
+      async act(context) {
+        const row = remembered(context);
+        if (row) await removeFile(join(files.quarantine(context.operationId), row.file));
+        await removeEmptyFolder(files.quarantine(context.operationId));
+      },
+    },
+  ];
+}

@@ -1,0 +1,126 @@
+/** The library as others see it: images with their state and users, found by id or name. Nothing here waits. */
+
+import type { ApiEvents } from '#contract/events.ts';
+import type { Image, ImageKind } from '#contract/images.ts';
+import { AppError } from '#kernel/errors.ts';
+import type { EventBus } from '#kernel/event-bus.ts';
+import type { ImageFiles } from './image-files.ts';
+import type { ImageRow, ImageStore } from './store.ts';
+
+export interface ImageUser {
+  readonly vmId: string;
+  readonly name: string;
+}
+
+/** An image that can be used now. */
+export interface ImageFile {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: ImageKind;
+  /** Stated, never guessed from the content. */
+  readonly format: Image['format'];
+  /** Absolute; read-only, in a folder that only the daemon writes. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly virtualSizeBytes: number;
+  readonly defaultUser: string | null;
+}
+
+export interface ImageLibrary {
+  /** By id or unique name; null when there is none or its file is missing. */
+  get(idOrName: string): ImageFile | null;
+  /** By name. */
+  list(): readonly Image[];
+  /** @throws AppError not_found */
+  view(idOrName: string): Image;
+  usersOf(row: ImageRow): readonly ImageUser[];
+  /** Adds a source of users beside the disks and drives of the inventory, as creates that are not done yet. */
+  registerUsage(usage: () => readonly (ImageUser & { readonly imageId: string })[]): void;
+  /** Which image a file is. */
+  describeFile(path: string): { readonly imageId: string; readonly name: string } | null;
+  /** Tells clients of a new image or of one whose users changed. */
+  announce(row: ImageRow): void;
+  /** Tells clients of all images whose users changed since they were told. */
+  announceUsers(): void;
+}
+
+export interface ImageLibraryOptions {
+  readonly store: ImageStore;
+  readonly files: ImageFiles;
+  readonly fileUsers: (path: string) => readonly ImageUser[];
+  readonly events: EventBus<ApiEvents>;
+}
+
+export function createImageLibrary({ store, files, fileUsers, events }: ImageLibraryOptions): ImageLibrary {
+  const usages: (() => readonly (ImageUser & { readonly imageId: string })[])[] = [];
+  /** Users as clients were told, by image. */
+  const told = new Map<string, string>();
+
+  const usersOf = (row: ImageRow): readonly ImageUser[] => {
+    const found = new Map<string, ImageUser>();
+    for (const { vmId, name } of fileUsers(files.pathOf(row.file))) found.set(vmId, { vmId, name });
+    for (const usage of usages) {
+      for (const { imageId, vmId, name } of usage()) if (imageId === row.id) found.set(vmId, { vmId, name });
+    }
+    return [...found.values()];
+  };
+  const viewOf = (row: ImageRow): Image => ({
+    id: row.id,
+    name: row.name,
+    kind: row.kind,
+    state: files.isWhole(row.file, row.size_bytes) ? 'ready' : 'missing',
+    format: row.format,
+    sizeBytes: row.size_bytes,
+    virtualSizeBytes: row.virtual_size_bytes,
+    sha256: row.sha256,
+    source: row.source,
+    catalogueId: row.catalogue_id,
+    verified: row.verified,
+    label: row.label,
+    usedBy: [...usersOf(row)],
+    defaultUser: row.default_user,
+    createdAt: row.created_at,
+  });
+  const announce = (row: ImageRow) => {
+    const image = viewOf(row);
+    told.set(row.id, JSON.stringify(image.usedBy));
+    events.emit('image.changed', image);
+  };
+
+  return {
+    get(idOrName) {
+      const row = store.image(idOrName);
+      if (row === null || !files.isWhole(row.file, row.size_bytes)) return null;
+      return {
+        id: row.id,
+        name: row.name,
+        kind: row.kind,
+        format: row.format,
+        path: files.pathOf(row.file),
+        sizeBytes: row.size_bytes,
+        virtualSizeBytes: row.virtual_size_bytes,
+        defaultUser: row.default_user,
+      };
+    },
+    list: () => store.images().map(viewOf),
+    view(idOrName) {
+      const row = store.image(idOrName);
+      if (row === null) throw new AppError('not_found', { detail: `There is no image "${idOrName.slice(0, 80)}".` });
+      return viewOf(row);
+    },
+    usersOf,
+    registerUsage: (usage) => void usages.push(usage),
+    describeFile(path) {
+      if (!path.startsWith(`${files.folder}/`)) return null;
+      const row = store.images().find(({ file }) => files.pathOf(file) === path);
+      return row ? { imageId: row.id, name: row.name } : null;
+    },
+    announce,
+    announceUsers() {
+      for (const row of store.images()) {
+        const users = JSON.stringify(usersOf(row));
+        if ((told.get(row.id) ?? '[]') !== users) announce(row);
+      }
+    },
+  };
+}

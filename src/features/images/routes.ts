@@ -1,0 +1,246 @@
+/** The routes of the image library: parse, ask, answer. */
+
+import type { ApiKey } from '#contract/api.ts';
+import type { CatalogueEntry as CatalogueView } from '#contract/images.ts';
+import type { Operation } from '#contract/operations.ts';
+import type { OperationsApi } from '#features/operations/index.ts';
+import type { Clock } from '#kernel/clock.ts';
+import { AppError } from '#kernel/errors.ts';
+import { newId } from '#kernel/ids.ts';
+import type { ApiRequest, Handlers } from '#platform/feature.ts';
+import { parseFetchUrl } from '#platform/fetch/index.ts';
+import {
+  type CatalogueEntry,
+  catalogue,
+  findCatalogueEntry,
+  knownUrl,
+  nearestCatalogueId,
+  searchCatalogue,
+  verificationOf,
+} from './catalogue.ts';
+import { openSource } from './download-steps.ts';
+import { fileNameOf, nameFrom } from './image-name.ts';
+import { assertUnused, type createImageKinds, lastCheck } from './kinds.ts';
+import type { ImageLibrary } from './library.ts';
+import type { ImageStore, UploadRow } from './store.ts';
+import type { Uploads } from './uploads.ts';
+
+type Kinds = ReturnType<typeof createImageKinds>;
+/** The kinds as the runner knows them. */
+export type RegisteredImageKinds = { readonly [Name in keyof Kinds]: { readonly definition: Kinds[Name] } };
+
+export interface ImageRoutesOptions {
+  readonly store: ImageStore;
+  readonly library: ImageLibrary;
+  readonly uploads: Uploads;
+  readonly operations: OperationsApi;
+  readonly kinds: RegisteredImageKinds;
+  readonly clock: Clock;
+  /** @throws AppError already_exists */
+  readonly assertNameFree: (name: string) => void;
+  readonly isNameTaken: (name: string) => boolean;
+  readonly publishUpload: (row: UploadRow, request: StartFacts) => Promise<Operation>;
+}
+
+/** What of a request an operation is started with. */
+export type StartFacts = Pick<ApiRequest<ApiKey>, 'identity' | 'idempotencyKey' | 'requestHash'> & {
+  readonly requestId: string | null;
+};
+
+/** A page of a sorted list; the cursor is the name after which it begins. */
+function pageOf<Item extends { readonly name: string }>(
+  items: readonly Item[],
+  limit: number,
+  cursor: string | undefined,
+) {
+  const begin = cursor === undefined ? 0 : items.findIndex(({ name }) => name > cursor);
+  const page = begin < 0 ? [] : items.slice(begin, begin + limit);
+  const last = page.at(-1);
+  const hasMore = begin >= 0 && begin + page.length < items.length;
+  return { items: page, next: hasMore && last ? last.name : null, total: items.length };
+}
+
+function offsetOf(headers: Readonly<Record<string, string | undefined>>): number {
+  const text = headers['upload-offset'];
+  if (text !== undefined && /^\d{1,15}$/.test(text)) return Number(text);
+  throw new AppError('invalid_input', {
+    detail: 'The header Upload-Offset is missing or not a number.',
+    fields: [
+      {
+        path: 'headers.upload-offset',
+        problem: 'not a whole number',
+        mend: 'Send the offset of the first byte, as the upload tells it.',
+      },
+    ],
+  });
+}
+
+function announcedBytes(headers: Readonly<Record<string, string | undefined>>): number | null {
+  const text = headers['content-length'];
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : null;
+}
+
+export function createImageRoutes(options: ImageRoutesOptions): Handlers {
+  const { store, library, uploads, operations, kinds, clock, assertNameFree, isNameTaken, publishUpload } = options;
+
+  const chooseName = (wanted: string | undefined, fileName: string): string => {
+    if (wanted === undefined) return nameFrom(fileName, isNameTaken);
+    assertNameFree(wanted);
+    return wanted;
+  };
+  const catalogueView = (entry: CatalogueEntry): CatalogueView => {
+    const check = lastCheck(store, entry.id);
+    return {
+      id: entry.id,
+      name: entry.name,
+      version: entry.version,
+      arch: entry.arch,
+      kind: entry.kind,
+      url: knownUrl(entry),
+      homepage: entry.homepage,
+      checksumUrl: entry.checksum.url,
+      signatureUrl: entry.signature?.url ?? null,
+      verification: verificationOf(entry),
+      lastChecked: check?.checkedAt ?? null,
+      lastResult: check?.detail ?? null,
+      suggested: {
+        vcpus: entry.suggested.vcpus,
+        memoryBytes: entry.suggested.memoryBytes,
+        diskBytes: entry.suggested.diskBytes,
+        firmware: entry.suggested.firmware,
+      },
+      defaultUser: entry.defaultUser,
+    };
+  };
+  const catalogueEntry = (id: string): CatalogueEntry => {
+    const entry = findCatalogueEntry(id);
+    if (entry) return entry;
+    const near = nearestCatalogueId(id);
+    throw new AppError('not_found', {
+      detail: `The catalogue has no "${id.slice(0, 80)}"${near ? `; did you mean "${near}"?` : ''}.`,
+      hint: '`hv image catalogue` lists all.',
+    });
+  };
+  const upload = (id: string) => {
+    const found = uploads.get(id);
+    if (!found)
+      throw new AppError('not_found', { detail: 'There is no such upload; it may have run out or been finished.' });
+    return found;
+  };
+
+  return {
+    'GET /images': ({ query }) => {
+      const wanted = query.q?.toLowerCase() ?? '';
+      const fitting = library
+        .list()
+        .filter(
+          ({ name, kind, label, source }) =>
+            (query.kind === undefined || kind === query.kind) &&
+            `${name} ${label ?? ''} ${source}`.toLowerCase().includes(wanted),
+        );
+      return pageOf(fitting, query.limit, query.cursor);
+    },
+    'GET /images/{id}': ({ params }) => library.view(params.id),
+
+    'DELETE /images/{id}': async (request) => {
+      const repeated = await operations.repeated(request);
+      if (repeated) return repeated;
+      const { id } = library.view(request.params.id);
+      const row = store.image(id);
+      if (row) assertUnused(row, library.usersOf(row));
+      return operations.start(
+        kinds.delete,
+        { imageId: id, name: row?.name ?? id },
+        { ...request, action: 'DELETE /images/{id}' },
+      );
+    },
+
+    'POST /images/download': async (request) => {
+      const repeated = await operations.repeated(request);
+      if (repeated) return repeated;
+      const { url, name, kind, sha256, sha512, checksumUrl } = request.body;
+      parseFetchUrl(url);
+      if (checksumUrl !== undefined) parseFetchUrl(checksumUrl);
+      const input = {
+        imageId: newId('img', clock.now().getTime()),
+        name: chooseName(name, fileNameOf(url)),
+        kind: kind ?? null,
+        url,
+        digests: [
+          ...(sha256 === undefined ? [] : [{ kind: 'sha256' as const, value: sha256 }]),
+          ...(sha512 === undefined ? [] : [{ kind: 'sha512' as const, value: sha512 }]),
+        ],
+        checksumUrl: checksumUrl ?? null,
+        catalogueId: null,
+      };
+      return operations.start(kinds.download, input, { ...request, action: 'POST /images/download' });
+    },
+
+    'POST /images/import': async (request) => {
+      const repeated = await operations.repeated(request);
+      if (repeated) return repeated;
+      const { path, name, kind, sha256 } = request.body;
+      await (await openSource(path)).close();
+      const input = {
+        imageId: newId('img', clock.now().getTime()),
+        name: chooseName(name, path.slice(path.lastIndexOf('/') + 1)),
+        kind: kind ?? null,
+        path,
+        sha256: sha256 ?? null,
+      };
+      return operations.start(kinds.import, input, { ...request, action: 'POST /images/import' });
+    },
+
+    'GET /images/catalogue': ({ query }) => {
+      const items = searchCatalogue(query.q ?? '').map(catalogueView);
+      return { items, next: null, total: items.length };
+    },
+    'POST /images/catalogue/check': async (request) => {
+      const repeated = await operations.repeated(request);
+      if (repeated) return repeated;
+      const ids = (request.body.ids ?? catalogue.map(({ id }) => id)).map((id) => catalogueEntry(id).id);
+      return operations.start(kinds.check, { ids }, { ...request, action: 'POST /images/catalogue/check' });
+    },
+    'POST /images/catalogue/{id}/download': async (request) => {
+      const repeated = await operations.repeated(request);
+      if (repeated) return repeated;
+      const entry = catalogueEntry(request.params.id);
+      const input = {
+        imageId: newId('img', clock.now().getTime()),
+        name: chooseName(request.body.name, entry.id),
+        kind: entry.kind,
+        url: null,
+        digests: [],
+        checksumUrl: null,
+        catalogueId: entry.id,
+      };
+      return operations.start(kinds.download, input, { ...request, action: 'POST /images/catalogue/{id}/download' });
+    },
+
+    'POST /images/uploads': ({ body, identity }) => uploads.begin(body, identity.user),
+    'GET /images/uploads': () => {
+      const items = [...uploads.list()];
+      return { items, next: null, total: items.length };
+    },
+    'GET /images/uploads/{id}': ({ params }) => upload(params.id),
+    'PATCH /images/uploads/{id}': async (request) => {
+      if (request.stream === null) {
+        throw new AppError('invalid_input', {
+          detail: 'The bytes of an upload come as application/offset+octet-stream.',
+          hint: 'Set the Content-Type header.',
+        });
+      }
+      return await uploads.append(
+        request.params.id,
+        offsetOf(request.headers),
+        announcedBytes(request.headers),
+        request.stream,
+        (row) => publishUpload(row, request),
+      );
+    },
+    'DELETE /images/uploads/{id}': async ({ params }) => {
+      await uploads.cancel(params.id);
+      return undefined;
+    },
+  };
+}

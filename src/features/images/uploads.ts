@@ -1,0 +1,279 @@
+/** Resumable uploads: bytes are appended to a part by offset, made safe before they are counted, and become an image by an
+ *  operation of their own once all are there. An upload without bytes for a day is dropped. */
+
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import type { ParsedBody } from '#contract/api.ts';
+import type { ApiEvents } from '#contract/events.ts';
+import type { Upload } from '#contract/images.ts';
+import type { Operation } from '#contract/operations.ts';
+import type { Clock } from '#kernel/clock.ts';
+import { AppError, hasErrno } from '#kernel/errors.ts';
+import type { EventBus } from '#kernel/event-bus.ts';
+import { newId } from '#kernel/ids.ts';
+import { formatBytes, formatDuration, KIB, MIB } from '#kernel/units.ts';
+import { writeAll } from './download-steps.ts';
+import { type ImageFiles, removeFile } from './image-files.ts';
+import type { ImageStore, UploadRow } from './store.ts';
+
+const LIFE_MS = 24 * 3_600_000;
+/** Received bytes are made safe and counted this often. */
+const SAVE_BYTES = 64 * MIB;
+/** Slower than this over a minute is not worth a connection. */
+const MIN_BYTES_PER_SECOND = KIB;
+const RATE_WINDOW_MS = 60_000;
+const IDLE_MS = 30_000;
+const EVENT_MS = 500;
+/** Time for a refusal to reach the sender before the rest of what he sends is cut off. */
+const ANSWER_MS = 2_000;
+
+export type UploadRequest = ParsedBody<'POST /images/uploads'>;
+
+export interface Uploads {
+  /** @throws AppError already_exists, too_large, no_space */
+  begin(request: UploadRequest, actor: string): Promise<Upload>;
+  list(): readonly Upload[];
+  get(id: string): Upload | null;
+  /** Appends what the stream brings. Bytes received before a failure are kept.
+   *  @throws AppError upload_offset, too_large, upload_stalled, busy, wrong_state, no_space */
+  append(
+    id: string,
+    offset: number,
+    announcedBytes: number | null,
+    stream: Readable,
+    publish: (row: UploadRow) => Promise<Operation>,
+  ): Promise<Upload>;
+  /** Gives it up. @throws AppError not_found, busy, wrong_state */
+  cancel(id: string): Promise<void>;
+  /** Drops row and bytes; what is gone already is no failure. */
+  end(id: string): Promise<void>;
+  /** Bytes that unfinished uploads may still bring. */
+  reservedBytes(): number;
+  /** Drops what is past its day. */
+  sweep(): Promise<void>;
+  /** All bytes are there, but nobody publishes it: a crash came between. */
+  unpublished(): readonly UploadRow[];
+  /** Begins the operation that checks and publishes a complete upload. */
+  publish(row: UploadRow, begin: (row: UploadRow) => Promise<Operation>): Promise<Upload>;
+}
+
+export interface UploadsOptions {
+  readonly store: ImageStore;
+  readonly files: ImageFiles;
+  readonly clock: Clock;
+  readonly events: EventBus<ApiEvents>;
+  readonly maxBytes: number;
+  /** @throws AppError already_exists */
+  readonly assertNameFree: (name: string) => void;
+}
+
+export function createUploads({ store, files, clock, events, maxBytes, assertNameFree }: UploadsOptions): Uploads {
+  /** Bytes on their way into an upload now, by id: one sender at a time. */
+  const receiving = new Map<string, number>();
+
+  const view = (row: UploadRow): Upload => ({
+    id: row.id,
+    name: row.name,
+    kind: row.kind,
+    sizeBytes: row.size_bytes,
+    offset: row.offset_bytes,
+    state: row.operation_id === null ? 'receiving' : 'checking',
+    operationId: row.operation_id,
+    expiresAt: row.expires_at,
+  });
+  const known = (id: string): UploadRow => {
+    const row = store.upload(id);
+    if (!row)
+      throw new AppError('not_found', { detail: 'There is no such upload; it may have run out or been finished.' });
+    return row;
+  };
+  const expiry = () => new Date(clock.now().getTime() + LIFE_MS).toISOString();
+  const change = async (id: string, values: Parameters<ImageStore['changeUpload']>[1]): Promise<UploadRow> => {
+    const row = await store.changeUpload(id, values);
+    if (!row) throw new AppError('not_found', { detail: 'The upload was given up meanwhile.' });
+    events.emit('upload.changed', view(row));
+    return row;
+  };
+  const end = async (id: string) => {
+    await store.load();
+    await removeFile(files.part(id));
+    if (!store.upload(id)) return;
+    await store.removeUpload(id);
+    events.emit('upload.removed', { id });
+  };
+  const assertIdle = (row: UploadRow) => {
+    if (row.operation_id !== null)
+      throw new AppError('wrong_state', {
+        detail: `${row.name} is complete and being checked.`,
+        hint: 'Cancel its operation instead.',
+      });
+    if (receiving.has(row.id))
+      throw new AppError('busy', {
+        detail: `Somebody is sending ${row.name} now.`,
+        hint: 'Wait for the other sender, or stop it.',
+      });
+  };
+
+  const receive = async (row: UploadRow, handle: FileHandle, stream: Readable): Promise<UploadRow> => {
+    // What a crash left behind the safe offset is written again.
+    await handle.truncate(row.offset_bytes);
+    let current = row;
+    let position = row.offset_bytes;
+    let lastEventMs = clock.monotonicMs();
+    const save = async () => {
+      await handle.datasync();
+      current = await change(row.id, { offset_bytes: position, expires_at: expiry() });
+    };
+    try {
+      for await (const chunk of paced(stream, clock)) {
+        if (position + chunk.length > row.size_bytes) {
+          throw new AppError('too_large', {
+            detail: `More bytes came than the ${row.size_bytes} announced.`,
+            params: { sizeBytes: row.size_bytes, offset: position },
+          });
+        }
+        await writeAll(handle, chunk, position);
+        position += chunk.length;
+        receiving.set(row.id, position);
+        if (position - current.offset_bytes >= SAVE_BYTES) await save();
+        else if (clock.monotonicMs() - lastEventMs > EVENT_MS) {
+          lastEventMs = clock.monotonicMs();
+          events.emit('upload.changed', { ...view(current), offset: position });
+        }
+      }
+    } finally {
+      if (position !== current.offset_bytes) await save();
+    }
+    return current;
+  };
+
+  const reservedBytes = () =>
+    store.uploads().reduce((sum, row) => sum + row.size_bytes - (receiving.get(row.id) ?? row.offset_bytes), 0);
+  const publishComplete: Uploads['publish'] = async (row, begin) => {
+    const { id } = await begin(row);
+    return view((await store.changeUpload(row.id, { operation_id: id })) ?? { ...row, operation_id: id });
+  };
+
+  return {
+    async begin(request, actor) {
+      await store.load();
+      assertNameFree(request.name);
+      if (request.sizeBytes > maxBytes) {
+        throw new AppError('too_large', {
+          detail: `An image may have ${formatBytes(maxBytes)}; this one has ${formatBytes(request.sizeBytes)}.`,
+          fields: [{ path: 'sizeBytes', problem: 'larger than allowed', mend: `Use at most ${maxBytes}.` }],
+          params: { limitBytes: maxBytes },
+        });
+      }
+      await files.requireSpace(request.sizeBytes, reservedBytes());
+      const now = clock.now();
+      const row: UploadRow = {
+        id: newId('upl', now.getTime()),
+        name: request.name,
+        kind: request.kind ?? null,
+        size_bytes: request.sizeBytes,
+        offset_bytes: 0,
+        sha256: request.sha256 ?? null,
+        actor,
+        operation_id: null,
+        created_at: now.toISOString(),
+        expires_at: expiry(),
+      };
+      await store.addUpload(row);
+      events.emit('upload.changed', view(row));
+      return view(row);
+    },
+    list: () => store.uploads().map(view),
+    get(id) {
+      const row = store.upload(id);
+      return row ? view(row) : null;
+    },
+    async append(id, offset, announcedBytes, stream, publish) {
+      const row = known(id);
+      assertIdle(row);
+      if (offset !== row.offset_bytes) {
+        throw new AppError('upload_offset', {
+          detail: `${row.offset_bytes} bytes of ${row.name} are here; the request begins at ${offset}.`,
+          params: { offset: row.offset_bytes },
+        });
+      }
+      if (announcedBytes !== null && offset + announcedBytes > row.size_bytes) {
+        throw new AppError('too_large', {
+          detail: `These bytes would go beyond the ${row.size_bytes} announced.`,
+          params: { sizeBytes: row.size_bytes, offset },
+        });
+      }
+      receiving.set(id, offset);
+      let received: UploadRow;
+      try {
+        const handle = await open(files.part(id), constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+        try {
+          received = await receive(row, handle, stream);
+        } finally {
+          await handle.close();
+        }
+      } finally {
+        receiving.delete(id);
+      }
+      return received.offset_bytes === received.size_bytes ? await publishComplete(received, publish) : view(received);
+    },
+    async cancel(id) {
+      assertIdle(known(id));
+      await end(id);
+    },
+    end,
+    reservedBytes,
+    async sweep() {
+      const now = clock.now().toISOString();
+      for (const row of store.uploads()) {
+        if (row.expires_at < now && row.operation_id === null && !receiving.has(row.id)) await end(row.id);
+      }
+    },
+    unpublished: () =>
+      store
+        .uploads()
+        .filter((row) => row.operation_id === null && row.offset_bytes === row.size_bytes && !receiving.has(row.id)),
+    publish: publishComplete,
+  };
+}
+
+/** The stream's chunks. Ends with `upload_stalled` when they come too slowly, and quietly when the client goes away. */
+async function* paced(stream: Readable, clock: Clock): AsyncGenerator<Buffer> {
+  const began = clock.monotonicMs();
+  let bytes = 0;
+  let lastMs = began;
+  let timer: NodeJS.Timeout | undefined;
+  const stalled = new Promise<never>((_resolve, reject) => {
+    timer = setInterval(() => {
+      const now = clock.monotonicMs();
+      const isSlow = now - began > RATE_WINDOW_MS && (bytes * 1000) / (now - began) < MIN_BYTES_PER_SECOND;
+      if (!isSlow && now - lastMs <= IDLE_MS) return;
+      reject(
+        new AppError('upload_stalled', {
+          detail: `Only ${formatBytes(bytes)} came in ${formatDuration(now - began)}.`,
+        }),
+      );
+    }, 1_000);
+  });
+  // It may be rejected when nobody waits for it any more.
+  stalled.catch(() => undefined);
+  // The stream is the request: were it destroyed with the iterator, no answer could be sent.
+  const chunks = stream.iterator({ destroyOnReturn: false });
+  try {
+    for (;;) {
+      const { value, done } = await Promise.race([chunks.next(), stalled]);
+      if (done) return;
+      if (!Buffer.isBuffer(value)) continue;
+      bytes += value.length;
+      lastMs = clock.monotonicMs();
+      yield value;
+    }
+  } catch (error) {
+    // What came before is kept; there is nobody left to be told.
+    if (!hasErrno(error, 'ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE')) throw error;
+  } finally {
+    clearInterval(timer);
+    if (!stream.readableEnded) setTimeout(() => stream.destroy(), ANSWER_MS).unref();
+  }
+}
