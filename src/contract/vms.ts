@@ -38,6 +38,11 @@ export const vmErrors = defineErrors({
     title: 'This host cannot run VMs',
     hint: 'QEMU is missing or does not start; `hv preflight` says what to do.',
   },
+  start_failed: {
+    status: 409,
+    title: 'The VM does not start',
+    hint: 'The log of the daemon has the reason of libvirt and QEMU; `hv preflight` shows known causes.',
+  },
   files_missing: {
     status: 409,
     title: 'Files that this needs are gone',

@@ -1,0 +1,78 @@
+/** Inventory: what the host has, kept in memory by events, so that no read waits for libvirt.
+ *  Tables: vm. Events in: operation.changed. Events out: vm.changed, vm.removed, network.changed, pool.changed.
+ *  Permissions: none of its own; the slices vms, networks and storage show it. Guide: docs/guides/inventory.md */
+
+import { FINAL_STATES } from '#contract/operations.ts';
+import { defineFeature } from '#platform/feature.ts';
+import { createBackground } from './background.ts';
+import { createInventory, type InventoryApi } from './inventory.ts';
+import { createLibvirtSource } from './libvirt-source.ts';
+import { createVmRows, inventoryMigrations } from './rows.ts';
+
+export { factsOf } from './domain-facts.ts';
+export type { DiskFacts, DomainFacts } from './facts.ts';
+export type { Definition, InventoryApi } from './inventory.ts';
+export type { VmRow } from './rows.ts';
+export { hashText, isOnState } from './view.ts';
+
+export const inventory = defineFeature<InventoryApi>({
+  name: 'inventory',
+  migrations: inventoryMigrations,
+  setup({ db, libvirt, clock, events, log }) {
+    const source = createLibvirtSource(libvirt);
+    const rows = createVmRows(db);
+    const picture = createInventory({ source, rows, events, clock, log, onOverflow: () => background.requestResync() });
+    const background = createBackground({ inventory: picture, source, clock, log });
+    const subscriptions: (() => void)[] = [];
+    let loops: Promise<void> = Promise.resolve();
+
+    return {
+      api: picture.api,
+      metrics: () => [
+        {
+          name: 'hyper_vms',
+          type: 'gauge',
+          help: 'VMs by state.',
+          samples: [...countBy(picture.api.vms().map((vm) => vm.state))].map(([state, value]) => ({
+            labels: { state },
+            value,
+          })),
+        },
+        {
+          name: 'hyper_inventory_is_current',
+          type: 'gauge',
+          help: '1 while libvirt answers and the inventory follows it.',
+          samples: [{ value: picture.api.staleSince === null ? 1 : 0 }],
+        },
+      ],
+      async start(signal) {
+        await rows.load();
+        subscriptions.push(
+          source.onEvent((event) => {
+            picture.onHostEvent(event);
+            if (event.kind === 'agent' && event.isConnected) background.agentConnected(event.uuid);
+          }),
+          source.onConnection(() => {
+            picture.connectionChanged();
+            if (source.isConnected) background.requestResync();
+          }),
+          events.on('operation.changed', (operation) => {
+            if (operation.objectType !== 'vm' || operation.objectId === null) return;
+            picture.operationChanged(operation.objectId, FINAL_STATES.includes(operation.state) ? null : operation.id);
+          }),
+        );
+        loops = background.run(signal);
+      },
+      async stop() {
+        for (const end of subscriptions.splice(0)) end();
+        await loops;
+      },
+    };
+  },
+});
+
+function countBy(values: readonly string[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return counts;
+}

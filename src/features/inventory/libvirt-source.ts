@@ -1,0 +1,246 @@
+/** The inventory's eyes on a real libvirt host. */
+
+import type { Vm } from '#contract/vms.ts';
+import { mapLimit } from '#kernel/async.ts';
+import { isNotFound, type LibvirtEvent, type LibvirtHost } from '#libvirt/index.ts';
+import { factsOf } from './domain-facts.ts';
+import type { DomainFacts } from './facts.ts';
+import { networkFacts, poolFacts, volumeFacts } from './object-facts.ts';
+import type { HostEvent, InventorySource, NetworkReading, PoolReading } from './source.ts';
+import { stateOf } from './states.ts';
+import { hashText, isOnState } from './view.ts';
+
+/** Reads of one host side by side, beside those of operations. */
+const PARALLEL_READS = 2;
+
+interface Parsed {
+  readonly liveHash: string | null;
+  readonly live: DomainFacts | null;
+  readonly inactiveXml: string;
+  readonly inactive: DomainFacts;
+}
+
+export function createLibvirtSource(libvirt: LibvirtHost): InventorySource {
+  const parsed = new Map<string, Parsed>();
+  const flags = sharedFlags(libvirt);
+
+  /** Parses only what changed: most looks find the same text. */
+  const parse = (uuid: string, liveXml: string | null, inactiveXml: string): Parsed => {
+    const known = parsed.get(uuid);
+    const liveHash = liveXml === null ? null : hashText(liveXml);
+    const live = liveXml === null ? null : known?.live && known.liveHash === liveHash ? known.live : factsOf(liveXml);
+    const inactive = known?.inactiveXml === inactiveXml ? known.inactive : factsOf(inactiveXml);
+    const fresh = {
+      liveHash,
+      live,
+      inactiveXml: known?.inactiveXml === inactiveXml ? known.inactiveXml : inactiveXml,
+      inactive,
+    };
+    parsed.set(uuid, fresh);
+    return fresh;
+  };
+
+  const readNetwork = async (
+    ref: { uuid: string; name: string },
+    active: ReadonlySet<string>,
+    autostart: ReadonlySet<string>,
+  ): Promise<NetworkReading> => {
+    const isActive = active.has(ref.uuid);
+    const facts = networkFacts(await libvirt.networks.xml(ref.uuid));
+    return {
+      id: ref.uuid,
+      name: ref.name,
+      state: isActive ? 'active' : 'inactive',
+      kind: facts.kind,
+      bridge: facts.bridge,
+      addresses: facts.addresses,
+      autostart: autostart.has(ref.uuid),
+      managed: facts.isManaged,
+      leases: isActive && facts.hasDhcp ? (await readLeases(ref.uuid)).map(({ prefix: _, ...lease }) => lease) : [],
+    };
+  };
+
+  const readLeases = async (uuid: string) => {
+    const leases = await libvirt.networks.leases(uuid);
+    return leases.flatMap((lease) =>
+      lease.mac === null
+        ? []
+        : [
+            {
+              mac: lease.mac,
+              address: lease.address,
+              prefix: lease.prefix,
+              hostname: lease.hostname,
+              expiresAt: lease.expires.toISOString(),
+            },
+          ],
+    );
+  };
+
+  const readPool = async (ref: { uuid: string; name: string }): Promise<PoolReading> => {
+    const info = await libvirt.pools.info(ref.uuid);
+    const facts = poolFacts(await libvirt.pools.xml(ref.uuid));
+    const isActive = info.state === 'running' || info.state === 'degraded';
+    const volumes = isActive ? await libvirt.volumes.list(ref.uuid) : [];
+    const seen = await mapLimit(
+      // What is still being written is nobody's volume yet.
+      volumes.filter((volume) => !volume.name.endsWith('.part')),
+      PARALLEL_READS,
+      async (volume) => {
+        try {
+          return { name: volume.name, ...volumeFacts(await libvirt.volumes.xml(volume)) };
+        } catch (error) {
+          // It was deleted between the list and the look.
+          if (isNotFound(error)) return null;
+          throw error;
+        }
+      },
+    );
+    return {
+      id: ref.uuid,
+      name: ref.name,
+      state: info.state === 'running' ? 'active' : info.state === 'inaccessible' ? 'unknown' : info.state,
+      kind: facts.kind,
+      path: facts.path,
+      capacityBytes: isActive ? info.capacityBytes : null,
+      allocatedBytes: isActive ? info.allocationBytes : null,
+      availableBytes: isActive ? info.availableBytes : null,
+      autostart: false,
+      volumes: seen.filter((volume) => volume !== null),
+    };
+  };
+
+  return {
+    get isConnected() {
+      return libvirt.state.status === 'connected';
+    },
+    onConnection: (listener) => libvirt.onStateChange(() => listener()),
+    onEvent: (listener) =>
+      libvirt.onEvent((event) => {
+        const told = hostEvent(event);
+        if (told) listener(told);
+      }),
+    async listDomains() {
+      const domains = await libvirt.domains.list();
+      const present = new Set(domains.map((domain) => domain.uuid));
+      for (const uuid of parsed.keys()) if (!present.has(uuid)) parsed.delete(uuid);
+      return domains.map((domain) => ({ uuid: domain.uuid, isOn: domain.id !== null }));
+    },
+    async readDomain(uuid) {
+      try {
+        const [seen, sets] = await Promise.all([libvirt.domains.state(uuid), flags()]);
+        const { state, reason } = stateOf(seen.state, seen.reason);
+        const inactiveXml = await libvirt.domains.xml(uuid, { inactive: true });
+        const liveXml = isOnState(state) ? await libvirt.domains.xml(uuid) : null;
+        const { live, inactive } = parse(uuid, liveXml, inactiveXml);
+        const persistent = sets.persistent.has(uuid);
+        return {
+          facts: live ?? inactive,
+          next: persistent ? inactive : null,
+          definition: inactiveXml,
+          state,
+          stateReason: reason,
+          autostart: sets.autostart.has(uuid),
+          persistent,
+        };
+      } catch (error) {
+        if (!isNotFound(error)) throw error;
+        parsed.delete(uuid);
+        return null;
+      }
+    },
+    async counters(uuids, groups) {
+      const all = await libvirt.domains.stats(
+        uuids,
+        groups === 'fast' ? ['state', 'interface'] : ['state', 'cpu', 'balloon', 'vcpu', 'interface', 'block'],
+        { batchSize: uuids.length },
+      );
+      return new Map(all.map(({ domain, values }) => [domain.uuid, values]));
+    },
+    async readNetworks() {
+      const [all, active, autostart] = await Promise.all([
+        libvirt.networks.list(),
+        libvirt.networks.list({ active: true }),
+        libvirt.networks.list({ autostart: true }),
+      ]);
+      const [activeIds, autostartIds] = [idsOf(active), idsOf(autostart)];
+      return (
+        await mapLimit(all, PARALLEL_READS, (ref) => unlessGone(readNetwork(ref, activeIds, autostartIds)))
+      ).filter((network) => network !== null);
+    },
+    async readPools() {
+      const all = await libvirt.pools.list();
+      return (await mapLimit(all, PARALLEL_READS, (ref) => unlessGone(readPool(ref)))).filter((pool) => pool !== null);
+    },
+    async readLeases(networkName) {
+      const network = await unlessGone(libvirt.networks.byName(networkName));
+      return network ? await readLeases(network.uuid) : [];
+    },
+    async readAgentAddresses(uuid) {
+      const interfaces = await libvirt.agent.addresses(uuid, 'agent');
+      return interfaces.flatMap(({ mac, addresses }) =>
+        mac === null || mac === '00:00:00:00:00:00'
+          ? []
+          : [{ mac, addresses: addresses.map(({ address, prefix }) => ({ address, prefix, from: 'agent' as const })) }],
+      );
+    },
+  };
+}
+
+interface Flags {
+  readonly autostart: ReadonlySet<string>;
+  readonly persistent: ReadonlySet<string>;
+}
+
+/** libvirt tells autostart and persistence cheapest as lists. Reads that begin in the same turn share one pair of them. */
+function sharedFlags(libvirt: LibvirtHost): () => Promise<Flags> {
+  let next: Promise<Flags> | null = null;
+  const fetch = async (): Promise<Flags> => {
+    await new Promise((resolve) => setImmediate(resolve));
+    next = null;
+    const [autostart, persistent] = await Promise.all([
+      libvirt.domains.list({ autostart: true }),
+      libvirt.domains.list({ persistent: true }),
+    ]);
+    return { autostart: idsOf(autostart), persistent: idsOf(persistent) };
+  };
+  return () => {
+    next ??= fetch();
+    return next;
+  };
+}
+
+async function unlessGone<Value>(work: Promise<Value>): Promise<Value | null> {
+  try {
+    return await work;
+  } catch (error) {
+    if (isNotFound(error)) return null;
+    throw error;
+  }
+}
+
+function idsOf(refs: readonly { readonly uuid: string }[]): ReadonlySet<string> {
+  return new Set(refs.map((ref) => ref.uuid));
+}
+
+function hostEvent(event: LibvirtEvent): HostEvent | null {
+  if (event.type === 'domain-agent') return { kind: 'agent', uuid: event.domain.uuid, isConnected: event.isConnected };
+  if ('domain' in event)
+    return {
+      kind: 'domain',
+      uuid: event.domain.uuid,
+      intent: event.type === 'domain-lifecycle' ? intentOf(event) : null,
+    };
+  if (event.type === 'network-lifecycle') return { kind: 'network', name: event.network.name };
+  if (event.type === 'pool-lifecycle' || event.type === 'pool-refreshed')
+    return { kind: 'pool', name: event.pool.name };
+  return null;
+}
+
+/** A clean start or end is somebody's wish, whoever made it; a crash is nobody's. */
+function intentOf(event: Extract<LibvirtEvent, { type: 'domain-lifecycle' }>): Vm['desired'] | null {
+  if (event.event === 'started' || event.event === 'resumed') return 'running';
+  if (event.event === 'suspended') return event.reason === 'paused' ? 'paused' : null;
+  if (event.event === 'stopped') return ['shutdown', 'destroyed', 'saved'].includes(event.reason ?? '') ? 'off' : null;
+  return null;
+}

@@ -1,0 +1,88 @@
+/** What we know of a VM beside libvirt: that we made it, what the user wants of it, whether it is protected. Kept in memory and in the
+ *  table `vm`; a row lives as long as its domain or its place in the trash. */
+
+import type { Vm } from '#contract/vms.ts';
+import type { Database, Migration, Transaction } from '#platform/db/database.ts';
+
+export interface VmRow {
+  readonly uuid: string;
+  readonly desired: Vm['desired'];
+  readonly isProtected: boolean;
+  /** Made by us; a foreign VM has a row only once the user protected it or asked for a state. */
+  readonly managed: boolean;
+  /** ISO 8601, or null for a VM that was there before us. */
+  readonly createdAt: string | null;
+  /** The operation that made it. */
+  readonly operationId: string | null;
+}
+
+interface VmTables {
+  vm: {
+    uuid: string;
+    desired: Vm['desired'];
+    is_protected: number;
+    managed: number;
+    created_at: string | null;
+    op_id: string | null;
+  };
+}
+
+export const inventoryMigrations: readonly Migration[] = [
+  {
+    id: '001-vm',
+    statements: [
+      `CREATE TABLE vm(
+         uuid TEXT PRIMARY KEY, desired TEXT NOT NULL CHECK(desired IN ('running','off','paused')),
+         is_protected INTEGER NOT NULL DEFAULT 0, managed INTEGER NOT NULL DEFAULT 0, created_at TEXT, op_id TEXT) STRICT`,
+    ],
+  },
+];
+
+export interface VmRows {
+  /** Reads the table; once, at start. */
+  load(): Promise<void>;
+  get(uuid: string): VmRow | null;
+  /** Makes or replaces the row. With a transaction it stands or falls with it; memory follows at once. */
+  put(row: VmRow, tx?: Transaction): Promise<void>;
+  remove(uuid: string, tx?: Transaction): Promise<void>;
+}
+
+export function createVmRows(db: Database): VmRows {
+  const rows = new Map<string, VmRow>();
+  const tablesOf = (tx: Transaction | undefined) => (tx ?? db).tables<VmTables>();
+
+  return {
+    async load() {
+      for (const row of await tablesOf(undefined).selectFrom('vm').selectAll().execute()) {
+        rows.set(row.uuid, {
+          uuid: row.uuid,
+          desired: row.desired,
+          isProtected: row.is_protected === 1,
+          managed: row.managed === 1,
+          createdAt: row.created_at,
+          operationId: row.op_id,
+        });
+      }
+    },
+    get: (uuid) => rows.get(uuid) ?? null,
+    async put(row, tx) {
+      const values = {
+        desired: row.desired,
+        is_protected: Number(row.isProtected),
+        managed: Number(row.managed),
+        created_at: row.createdAt,
+        op_id: row.operationId,
+      };
+      await tablesOf(tx)
+        .insertInto('vm')
+        .values({ uuid: row.uuid, ...values })
+        .onConflict((conflict) => conflict.column('uuid').doUpdateSet(values))
+        .execute();
+      rows.set(row.uuid, row);
+    },
+    async remove(uuid, tx) {
+      await tablesOf(tx).deleteFrom('vm').where('uuid', '=', uuid).execute();
+      rows.delete(uuid);
+    },
+  };
+}

@@ -1,0 +1,41 @@
+/** Networks: lists libvirt's networks and the host's bridges, and keeps the NAT network `default` there for VMs that need it.
+ *  Tables: none. Events in: none. Events out: network.changed (by the inventory). Permissions: network.read. Guide: docs/guides/networks.md */
+
+import { networkErrors } from '#contract/networks.ts';
+import { inventory } from '#features/inventory/index.ts';
+import { defineFeature } from '#platform/feature.ts';
+import { createDefaultNetwork } from './default-network.ts';
+import { hostBridges } from './host-bridges.ts';
+import { createNetworkRoutes, findNetwork } from './routes.ts';
+
+export interface NetworksApi {
+  /** Starts a network of libvirt; defines `default` first where it is missing. @throws network_not_started, no_free_subnet, not_found */
+  ensureActive(name: string, signal: AbortSignal): Promise<void>;
+  hasNetwork(name: string): boolean;
+  /** Bridges of the host that NICs can attach to. */
+  hasBridge(name: string): Promise<boolean>;
+}
+
+export const networks = defineFeature<NetworksApi>({
+  name: 'networks',
+  needs: ['inventory'],
+  errors: networkErrors,
+  setup({ libvirt, use, log }) {
+    const known = use(inventory);
+    const defaultNetwork = createDefaultNetwork({ libvirt, known, log });
+    return {
+      api: {
+        ensureActive: defaultNetwork.ensureActive,
+        hasNetwork: (name) => known.networks().some((network) => network.name === name),
+        hasBridge: async (name) => (await hostBridges()).some((bridge) => bridge.name === name),
+      },
+      handlers: createNetworkRoutes(known),
+      resolvers: { network: (id) => findNetwork(known.networks(), id) ?? bridgeLike(id) },
+    };
+  },
+});
+
+/** A bridge is found by its name when it is shown; what has the form of one may be asked for. */
+function bridgeLike(id: string): { readonly id: string; readonly name: string } | null {
+  return /^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$/.test(id) ? { id, name: id } : null;
+}

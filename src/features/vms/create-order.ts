@@ -1,0 +1,252 @@
+/** Turns a create request into an order in which nothing is left to choose: ids, addresses, paths, firmware. The order is what the journal
+ *  keeps, so that a resumed operation makes exactly the same VM. It holds no secrets: the cloud-init seed is a file beside it. */
+
+import { z } from 'zod';
+import type { VmCreate } from '#contract/vms.ts';
+import { AppError, type FieldProblem } from '#kernel/errors.ts';
+import { newMac } from '#kernel/ids.ts';
+import { formatBytes, MIB } from '#kernel/units.ts';
+import { findUefi } from './firmware.ts';
+import type { HostSpace } from './host-space.ts';
+import type { Accelerator, ImageFile, ImageLibrary } from './ports.ts';
+
+const diskOrderSchema = z.object({
+  format: z.enum(['qcow2', 'raw']),
+  sizeBytes: z.number(),
+  source: z.object({ path: z.string(), format: z.enum(['qcow2', 'raw']), bytes: z.number() }).nullable(),
+});
+
+export const createOrderSchema = z.object({
+  vmId: z.string(),
+  name: z.string(),
+  title: z.string().nullable(),
+  description: z.string().nullable(),
+  vcpus: z.number(),
+  memoryBytes: z.number(),
+  accel: z.enum(['kvm', 'tcg']),
+  uefi: z
+    .object({ codePath: z.string(), varsTemplatePath: z.string(), isSecureBoot: z.boolean() })
+    .nullable()
+    .describe('null = BIOS or kernel'),
+  hasTpm: z.boolean(),
+  hasGraphics: z.boolean(),
+  isoPath: z.string().nullable(),
+  kernel: z.object({ path: z.string(), initrdPath: z.string().nullable(), commandLine: z.string() }).nullable(),
+  disks: z.array(diskOrderSchema),
+  hasSeed: z.boolean(),
+  nics: z.array(z.object({ mac: z.string(), network: z.string().nullable(), bridge: z.string().nullable() })),
+  isAutostart: z.boolean(),
+  isProtected: z.boolean(),
+  isStarted: z.boolean(),
+});
+export type CreateOrder = z.infer<typeof createOrderSchema>;
+
+export interface CreateWorld {
+  readonly images: ImageLibrary;
+  readonly accel: Accelerator;
+  readonly space: HostSpace;
+  readonly hasTpmEmulator: boolean;
+  /** Networks and bridges that a NIC can use; `default` is always usable, it is made when needed. */
+  hasNetwork(name: string): boolean;
+  hasBridge(name: string): boolean;
+  /** The VM that has this name, MAC or UUID already, by its name. */
+  holderOfMac(mac: string): string | null;
+  isNameTaken(name: string): boolean;
+}
+
+/** The NAT network that VMs get unless told otherwise. */
+export const DEFAULT_NETWORK = 'default';
+/** The pool folder that new disks go to. */
+export const DEFAULT_POOL = 'hyper';
+const ARCH = 'x86_64';
+const MACHINE = 'q35';
+
+/** @throws AppError invalid_input with every field that does not fit; already_exists; firmware_missing; tpm_missing; no_hypervisor */
+export async function resolveCreate(spec: VmCreate, vmId: string, world: CreateWorld): Promise<CreateOrder> {
+  if (world.isNameTaken(spec.name)) throw nameTaken(spec.name);
+  const problems: FieldProblem[] = [];
+  const order = checkedOrder(spec, vmId, world, problems);
+  if (problems.length > 0) throw refusal(problems);
+  if (world.accel() === 'none') throw new AppError('no_hypervisor');
+  if (spec.tpm && !world.hasTpmEmulator) throw new AppError('tpm_missing');
+  const needsUefi = spec.firmware === 'uefi' && spec.kernel === undefined;
+  const uefi = needsUefi ? await findUefi({ arch: ARCH, machine: MACHINE, secureBoot: spec.secureBoot }) : null;
+  if (needsUefi && uefi === null)
+    throw new AppError(
+      'firmware_missing',
+      spec.secureBoot ? { detail: 'No UEFI firmware with enrolled Secure Boot keys is installed.' } : {},
+    );
+  return { ...order, uefi };
+}
+
+function checkedOrder(spec: VmCreate, vmId: string, world: CreateWorld, problems: FieldProblem[]): CreateOrder {
+  if (spec.memoryBytes > world.space.totalMemoryBytes) {
+    problems.push({
+      path: 'memoryBytes',
+      problem: `${formatBytes(spec.memoryBytes)} is more than the host has (${formatBytes(world.space.totalMemoryBytes)})`,
+      mend: 'give it less',
+    });
+  }
+  if (spec.memoryBytes % MIB !== 0)
+    problems.push({ path: 'memoryBytes', problem: 'it is no whole number of MiB', mend: 'use a multiple of 1048576' });
+  if (spec.secureBoot && spec.firmware !== 'uefi')
+    problems.push({
+      path: 'secureBoot',
+      problem: 'BIOS has no Secure Boot',
+      mend: 'choose UEFI, or switch Secure Boot off',
+    });
+  const iso = imageOf(world.images, spec.isoId, 'isoId', ['iso'], problems);
+  const kernel = imageOf(world.images, spec.kernel?.kernelImageId, 'kernel.kernelImageId', ['kernel'], problems);
+  const initrd = imageOf(world.images, spec.kernel?.initrdImageId, 'kernel.initrdImageId', ['initrd'], problems);
+  return {
+    vmId,
+    name: spec.name,
+    title: spec.title === '' ? null : (spec.title ?? null),
+    description: spec.description === '' ? null : (spec.description ?? null),
+    vcpus: spec.vcpus,
+    memoryBytes: spec.memoryBytes,
+    accel: spec.accel === 'auto' && world.accel() === 'kvm' ? 'kvm' : 'tcg',
+    uefi: null,
+    hasTpm: spec.tpm,
+    hasGraphics: spec.graphics,
+    isoPath: iso?.path ?? null,
+    kernel: kernel
+      ? { path: kernel.path, initrdPath: initrd?.path ?? null, commandLine: spec.kernel?.commandLine ?? '' }
+      : null,
+    disks: spec.disks.map((disk, n) => diskOrder(disk, `disks.${n}`, world, problems)),
+    hasSeed: spec.cloudInit !== undefined,
+    nics: nicOrders(spec, world, problems),
+    isAutostart: spec.autostart,
+    isProtected: spec.isProtected,
+    isStarted: spec.start,
+  };
+}
+
+function diskOrder(
+  disk: VmCreate['disks'][number],
+  path: string,
+  world: CreateWorld,
+  problems: FieldProblem[],
+): CreateOrder['disks'][number] {
+  if (disk.pool !== undefined && disk.pool !== DEFAULT_POOL) {
+    problems.push({
+      path: `${path}.pool`,
+      problem: `new disks cannot be made in the pool "${disk.pool}" yet`,
+      mend: `leave it out, or use "${DEFAULT_POOL}"`,
+    });
+  }
+  const image = imageOf(world.images, disk.imageId, `${path}.imageId`, ['disk'], problems);
+  if (disk.imageId === undefined && disk.sizeBytes === undefined)
+    problems.push({
+      path: `${path}.sizeBytes`,
+      problem: 'an empty disk needs a size',
+      mend: 'give the size, as 20 GiB',
+    });
+  const sizeBytes = disk.sizeBytes ?? image?.virtualSizeBytes ?? 0;
+  if (image && sizeBytes < image.virtualSizeBytes) {
+    problems.push({
+      path: `${path}.sizeBytes`,
+      problem: `${formatBytes(sizeBytes)} is less than the image needs (${formatBytes(image.virtualSizeBytes)})`,
+      mend: 'give at least as much',
+    });
+  }
+  if (sizeBytes % 512 !== 0)
+    problems.push({
+      path: `${path}.sizeBytes`,
+      problem: 'it is no whole number of sectors',
+      mend: 'use a multiple of 512',
+    });
+  const source =
+    image && image.format !== 'iso' ? { path: image.path, format: image.format, bytes: image.sizeBytes } : null;
+  return { format: disk.format, sizeBytes, source };
+}
+
+function nicOrders(spec: VmCreate, world: CreateWorld, problems: FieldProblem[]): CreateOrder['nics'] {
+  const macs = new Set<string>();
+  return spec.nics.map((nic, n) => {
+    const path = `nics.${n}`;
+    if (nic.bridge !== undefined && nic.network !== undefined)
+      problems.push({ path, problem: 'it names a network and a bridge', mend: 'give one of them' });
+    if (nic.bridge !== undefined && !world.hasBridge(nic.bridge)) {
+      problems.push({
+        path: `${path}.bridge`,
+        problem: `the host has no bridge "${nic.bridge}"`,
+        mend: 'use one that `hv network list` shows',
+      });
+    }
+    const network = nic.bridge === undefined ? (nic.network ?? DEFAULT_NETWORK) : null;
+    if (network !== null && network !== DEFAULT_NETWORK && !world.hasNetwork(network)) {
+      problems.push({
+        path: `${path}.network`,
+        problem: `there is no network "${network}"`,
+        mend: 'use one that `hv network list` shows',
+      });
+    }
+    const mac = nic.mac ?? unusedMac(world, macs);
+    const holder = nic.mac === undefined ? null : world.holderOfMac(mac);
+    if (macs.has(mac) || holder !== null) {
+      problems.push({
+        path: `${path}.mac`,
+        problem: holder === null ? 'it is given twice' : `the VM "${holder}" uses it`,
+        mend: 'leave it out to get a free one',
+      });
+    }
+    macs.add(mac);
+    return { mac, network, bridge: nic.bridge ?? null };
+  });
+}
+
+function unusedMac(world: CreateWorld, taken: ReadonlySet<string>): string {
+  for (;;) {
+    const mac = newMac();
+    if (!taken.has(mac) && world.holderOfMac(mac) === null) return mac;
+  }
+}
+
+function imageOf(
+  library: ImageLibrary,
+  id: string | undefined,
+  path: string,
+  kinds: readonly ImageFile['kind'][],
+  problems: FieldProblem[],
+): ImageFile | null {
+  if (id === undefined) return null;
+  const image = library.get(id);
+  if (!image) {
+    problems.push({ path, problem: 'there is no such image', mend: 'use an id or name that `hv image list` shows' });
+    return null;
+  }
+  if (!kinds.includes(image.kind)) {
+    problems.push({
+      path,
+      problem: `"${image.name}" is of kind ${image.kind}`,
+      mend: `use an image of kind ${kinds.join(' or ')}`,
+    });
+    return null;
+  }
+  return image;
+}
+
+/** Bytes that the disks take at once; empty qcow2 disks grow later. */
+export function bytesToWrite(order: CreateOrder): number {
+  return order.disks.reduce((sum, disk) => sum + (disk.source?.bytes ?? MIB), order.hasSeed ? MIB : 0);
+}
+
+/** Bytes that the disks can grow to. */
+export function bytesPromised(order: CreateOrder): number {
+  return order.disks.reduce((sum, disk) => sum + disk.sizeBytes, 0);
+}
+
+export function nameTaken(name: string): AppError {
+  return new AppError('already_exists', {
+    detail: `There is a VM with the name "${name}" already.`,
+    fields: [{ path: 'name', problem: 'it is taken', mend: 'choose another name' }],
+  });
+}
+
+export function refusal(problems: readonly FieldProblem[]): AppError {
+  return new AppError('invalid_input', {
+    detail: problems.map((problem) => `${problem.path}: ${problem.problem}; ${problem.mend}.`).join(' '),
+    fields: problems,
+  });
+}

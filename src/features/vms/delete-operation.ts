@@ -1,0 +1,191 @@
+/** Moves a VM to the trash: its definition into a row, its own files into a folder of the trash. Files of other programs are never
+ *  touched: a foreign VM loses its definition only, and even that is kept. */
+
+import { mkdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { z } from 'zod';
+import { factsOf } from '#features/inventory/index.ts';
+import { defineOperation, type OperationDefinition, type Step } from '#features/operations/index.ts';
+import { AppError } from '#kernel/errors.ts';
+import { allocatedBytes, exists, moveFile } from './disk-files.ts';
+import type { VmServices } from './services.ts';
+import type { MovedFile, TrashRow } from './trash-store.ts';
+
+export const deleteInputSchema = z.object({
+  vmId: z.string(),
+  name: z.string(),
+  trashId: z.string(),
+  isStopWanted: z.boolean(),
+});
+export type DeleteInput = z.infer<typeof deleteInputSchema>;
+
+const DAY_MS = 86_400_000;
+
+export function deleteVmOperation(services: VmServices): OperationDefinition<DeleteInput> {
+  return defineOperation({
+    kind: 'vm.delete',
+    permission: 'vm.delete',
+    input: deleteInputSchema,
+    title: (input) => `Delete ${input.name}`,
+    object: (input) => ({ type: 'vm', id: input.vmId, name: input.name }),
+    locks: (input) => [`vm:${input.vmId}`, `trash:${input.trashId}`],
+    steps: (input) => deleteSteps(input, services),
+    result: async (input) => ({ trashId: input.trashId, vmId: input.vmId, name: input.name }),
+  });
+}
+
+function deleteSteps(input: DeleteInput, services: VmServices): Step[] {
+  const { access, known, libvirt, storage, trash, clock, trashDays } = services;
+  const { vmId, trashId } = input;
+
+  const stop: Step = {
+    name: 'stop',
+    title: 'Cut the power',
+    check: async () => !(await access.isOn(vmId)),
+    act: () => access.stop(vmId),
+  };
+
+  const keep: Step = {
+    name: 'keep',
+    title: 'Keep the definition',
+    check: async () => trash.get(trashId) !== null,
+    async act(context) {
+      if (await access.isOn(vmId))
+        throw new AppError('wrong_state', {
+          detail: `"${input.name}" was started meanwhile, so it was not deleted.`,
+          hint: 'Shut it down or stop it first.',
+        });
+      const xml = await access.secretXml(vmId);
+      const facts = factsOf(xml);
+      const files = await filesOf(vmId, trashId, facts, services);
+      const row = known.row(vmId);
+      const deletedAt = clock.now();
+      await trash.put(
+        {
+          id: trashId,
+          vmId,
+          name: facts.name,
+          xml,
+          files,
+          hasTpm: facts.hasTpm,
+          isAutostart: known.vm(vmId)?.autostart ?? false,
+          isManaged: row?.managed ?? facts.operationId !== null,
+          createdAt: row?.createdAt ?? null,
+          sizeBytes: await sizeOf(files),
+          deletedAt: deletedAt.toISOString(),
+          purgeAt: new Date(deletedAt.getTime() + trashDays * DAY_MS).toISOString(),
+          deletedBy: context.actor,
+        },
+        false,
+      );
+    },
+    compensate: () => trash.remove(trashId),
+  };
+
+  const undefine: Step = {
+    name: 'undefine',
+    title: 'Take the VM from libvirt',
+    check: async () => !(await access.isDefined(vmId)),
+    act: () => libvirt.domains.undefine(vmId, { leftovers: 'keep' }),
+    async compensate() {
+      const row = trash.get(trashId);
+      if (row && !(await access.isDefined(vmId))) await defineAgain(row, services);
+      await known.refresh(vmId);
+    },
+  };
+
+  const move: Step = {
+    name: 'move',
+    title: 'Move the disks to the trash',
+    check: async () => !(await anyThere((trash.get(trashId)?.files ?? []).map((file) => file.from))),
+    act: () => moveAll(requireRow(services, trashId), 'to'),
+    async compensate() {
+      const row = trash.get(trashId);
+      if (row) await moveAll(row, 'from');
+    },
+  };
+
+  const release: Step = {
+    name: 'release',
+    title: 'Show it in the trash',
+    async act() {
+      await trash.put(requireRow(services, trashId), true);
+      await known.rows.remove(vmId);
+      await known.refresh(vmId);
+      await storage.rescanOwnPool();
+    },
+    async compensate() {
+      const row = trash.get(trashId);
+      if (row) await putRow(row, services);
+    },
+  };
+
+  return [...(input.isStopWanted ? [stop] : []), keep, undefine, move, release];
+}
+
+/** Files that go along: disks, seed, firmware variables and serial log that we made, and that no other VM uses. */
+async function filesOf(
+  vmId: string,
+  trashId: string,
+  facts: ReturnType<typeof factsOf>,
+  { known, files }: VmServices,
+): Promise<MovedFile[]> {
+  const isShared = (path: string) => known.fileUsers(path).some((user) => user.vmId !== vmId);
+  const disks = facts.disks.flatMap((disk) =>
+    disk.path !== null && files.isOwnDisk(disk.path) && !isShared(disk.path) ? [disk.path] : [],
+  );
+  const nvram = facts.nvramPath !== null && files.isOwnNvram(facts.nvramPath) ? [facts.nvramPath] : [];
+  const log = files.serialLog(vmId);
+  const logs = facts.serialLogPath === log ? [log, `${log}.0`, `${log}.1`, `${log}.2`] : [];
+  const folder = files.trash(trashId);
+  const there: MovedFile[] = [];
+  for (const from of [...new Set([...disks, ...nvram, ...logs])])
+    if (await exists(from)) there.push({ from, to: join(folder, basename(from)) });
+  return there;
+}
+
+async function sizeOf(files: readonly MovedFile[]): Promise<number> {
+  let sum = 0;
+  for (const file of files) sum += await allocatedBytes(file.from);
+  return sum;
+}
+
+async function anyThere(paths: readonly string[]): Promise<boolean> {
+  for (const path of paths) if (await exists(path)) return true;
+  return false;
+}
+
+/** Moves every file of the item that is still on the other side. */
+export async function moveAll(row: TrashRow, direction: 'to' | 'from'): Promise<void> {
+  for (const file of row.files) {
+    const source = direction === 'to' ? file.from : file.to;
+    if (!(await exists(source))) continue;
+    await mkdir(dirname(file[direction]), { recursive: true, mode: direction === 'to' ? 0o700 : 0o711 });
+    await moveFile(source, file[direction]);
+  }
+}
+
+export function requireRow({ trash }: VmServices, trashId: string): TrashRow {
+  const row = trash.get(trashId);
+  if (!row) throw new AppError('not_found', { detail: 'The item is no longer in the trash.' });
+  return row;
+}
+
+/** Defines the VM as it was: same UUID, addresses, firmware variables. */
+export async function defineAgain(row: TrashRow, { libvirt }: VmServices): Promise<void> {
+  await libvirt.domains.define(row.xml);
+  if (row.isAutostart) await libvirt.domains.setAutostart(row.vmId, true);
+}
+
+/** Our own row as it was; a foreign VM had none that matters. */
+export async function putRow(row: TrashRow, { known }: VmServices): Promise<void> {
+  if (!row.isManaged) return;
+  await known.rows.put({
+    uuid: row.vmId,
+    desired: 'off',
+    isProtected: false,
+    managed: true,
+    createdAt: row.createdAt,
+    operationId: factsOf(row.xml).operationId,
+  });
+}

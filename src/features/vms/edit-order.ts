@@ -1,0 +1,216 @@
+/** Turns an edit into an order: what changes in the stored definition, what can be done to the running guest at once, and how to undo it. */
+
+import { z } from 'zod';
+import type { Effect } from '#contract/common.ts';
+import type { VmEdit, VmPlan } from '#contract/vms.ts';
+import type { DomainFacts } from '#features/inventory/index.ts';
+import { AppError, type FieldProblem } from '#kernel/errors.ts';
+import { formatBytes, MIB } from '#kernel/units.ts';
+import { nameTaken, refusal } from './create-order.ts';
+import type { ImageLibrary } from './ports.ts';
+
+/** Fields of the stored definition; absent = unchanged. `cdrom.path` null = empty drive. */
+const definitionEditSchema = z.object({
+  title: z.string().nullable().optional(),
+  description: z.string().nullable().optional(),
+  vcpus: z.number().optional(),
+  memoryBytes: z.number().optional(),
+  bootOrder: z.array(z.string()).optional(),
+  cdrom: z.object({ target: z.string(), path: z.string().nullable() }).optional(),
+});
+export type DefinitionEdit = z.infer<typeof definitionEditSchema>;
+
+export const editOrderSchema = z.object({
+  vmId: z.string(),
+  /** At the time of the request. */
+  vmName: z.string(),
+  /** Hash of the stored definition that the change was made for. */
+  baseHash: z.string(),
+  rename: z.object({ from: z.string(), to: z.string() }).nullable(),
+  definition: definitionEditSchema,
+  undo: definitionEditSchema,
+  /** The part that is also done to the running guest. */
+  live: definitionEditSchema,
+  autostart: z.object({ from: z.boolean(), to: z.boolean() }).nullable(),
+  protection: z.object({ from: z.boolean(), to: z.boolean() }).nullable(),
+});
+export type EditOrder = z.infer<typeof editOrderSchema>;
+
+export interface EditTarget {
+  readonly vmId: string;
+  /** Of the running guest, or of the definition when it is off. */
+  readonly now: DomainFacts;
+  /** Of the stored definition. */
+  readonly stored: DomainFacts;
+  readonly definitionHash: string;
+  readonly isOn: boolean;
+  readonly isAutostart: boolean;
+  readonly isProtected: boolean;
+}
+
+export interface EditWorld {
+  readonly images: ImageLibrary;
+  readonly totalMemoryBytes: number;
+  isNameTaken(name: string): boolean;
+  describeFile(path: string): { readonly name: string };
+}
+
+export interface ResolvedEdit {
+  readonly order: EditOrder;
+  readonly changes: VmPlan['changes'];
+  readonly warnings: string[];
+}
+
+/** @throws AppError invalid_input with every field that does not fit; already_exists for a taken name; wrong_state for a rename of a running VM */
+export function resolveEdit(edit: VmEdit, target: EditTarget, world: EditWorld): ResolvedEdit {
+  const { stored, now, isOn } = target;
+  const problems: FieldProblem[] = [];
+  const warnings: string[] = [];
+  const changes: VmPlan['changes'] = [];
+  const definition: DefinitionEdit = {};
+  const undo: DefinitionEdit = {};
+  const live: DefinitionEdit = {};
+  const change = (field: string, before: string | null, after: string | null, effect: Effect) =>
+    changes.push({ field, now: before, after, effect });
+  const whenOff: Effect = isOn ? 'next_boot' : 'live';
+
+  for (const field of ['title', 'description'] as const) {
+    const wanted = edit[field] === '' ? null : edit[field];
+    if (wanted === undefined || wanted === stored[field]) continue;
+    definition[field] = wanted;
+    undo[field] = stored[field];
+    if (isOn) live[field] = wanted;
+    change(field, stored[field], wanted, 'live');
+  }
+  if (edit.vcpus !== undefined && (edit.vcpus !== stored.vcpus || (isOn && edit.vcpus !== now.vcpus))) {
+    const isLive = isOn && edit.vcpus > now.vcpus && edit.vcpus <= now.maxVcpus;
+    definition.vcpus = edit.vcpus;
+    undo.vcpus = stored.vcpus;
+    if (isLive) live.vcpus = edit.vcpus;
+    change('vcpus', String(now.vcpus), String(edit.vcpus), isLive ? 'live' : whenOff);
+  }
+  if (
+    edit.memoryBytes !== undefined &&
+    (edit.memoryBytes !== stored.memoryBytes || (isOn && edit.memoryBytes !== now.memoryBytes))
+  ) {
+    checkMemory(edit.memoryBytes, world.totalMemoryBytes, problems);
+    const isLive = isOn && edit.memoryBytes <= now.maxMemoryBytes;
+    definition.memoryBytes = edit.memoryBytes;
+    undo.memoryBytes = stored.memoryBytes;
+    if (isLive) live.memoryBytes = edit.memoryBytes;
+    if (isLive && edit.memoryBytes < now.memoryBytes)
+      warnings.push('The guest gives memory back only if it has a balloon driver; it may take a while.');
+    change('memory', formatBytes(now.memoryBytes), formatBytes(edit.memoryBytes), isLive ? 'live' : whenOff);
+  }
+  if (edit.bootOrder !== undefined && edit.bootOrder.join() !== stored.bootOrder.join()) {
+    checkBootOrder(edit.bootOrder, stored, problems);
+    definition.bootOrder = edit.bootOrder;
+    undo.bootOrder = [...stored.bootOrder];
+    change('bootOrder', stored.bootOrder.join(', '), edit.bootOrder.join(', '), whenOff);
+  }
+  if (edit.cdrom !== undefined) {
+    const drive = cdromChange(edit.cdrom, stored, world, problems);
+    if (drive && drive.before !== drive.after) {
+      definition.cdrom = { target: edit.cdrom.target, path: drive.after };
+      undo.cdrom = { target: edit.cdrom.target, path: drive.before };
+      if (isOn) live.cdrom = definition.cdrom;
+      const nameOf = (path: string | null) => (path === null ? null : world.describeFile(path).name);
+      change(`cdrom ${edit.cdrom.target}`, nameOf(drive.before), nameOf(drive.after), 'live');
+    }
+  }
+  const rename = edit.name !== undefined && edit.name !== stored.name ? { from: stored.name, to: edit.name } : null;
+  if (rename) {
+    if (isOn)
+      throw new AppError('wrong_state', {
+        detail: 'A VM can be renamed only while it is off.',
+        hint: 'Shut it down first, then rename it.',
+        fields: [{ path: 'name', problem: 'the VM is running', mend: 'shut it down first' }],
+      });
+    if (world.isNameTaken(rename.to)) throw nameTaken(rename.to);
+    change('name', rename.from, rename.to, 'live');
+  }
+  const autostart = toggled(edit.autostart, target.isAutostart);
+  if (autostart) change('autostart', yesNo(autostart.from), yesNo(autostart.to), 'live');
+  const protection = toggled(edit.isProtected, target.isProtected);
+  if (protection) change('isProtected', yesNo(protection.from), yesNo(protection.to), 'live');
+  if (problems.length > 0) throw refusal(problems);
+  return {
+    order: {
+      vmId: target.vmId,
+      vmName: stored.name,
+      baseHash: target.definitionHash,
+      rename,
+      definition,
+      undo,
+      live,
+      autostart,
+      protection,
+    },
+    changes,
+    warnings,
+  };
+}
+
+function checkMemory(memoryBytes: number, totalBytes: number, problems: FieldProblem[]): void {
+  if (memoryBytes > totalBytes)
+    problems.push({
+      path: 'memoryBytes',
+      problem: `${formatBytes(memoryBytes)} is more than the host has (${formatBytes(totalBytes)})`,
+      mend: 'give it less',
+    });
+  if (memoryBytes % MIB !== 0)
+    problems.push({ path: 'memoryBytes', problem: 'it is no whole number of MiB', mend: 'use a multiple of 1048576' });
+}
+
+function checkBootOrder(order: readonly string[], stored: DomainFacts, problems: FieldProblem[]): void {
+  const known = new Set([...stored.disks.map((disk) => disk.target), ...stored.nics.map((nic) => nic.mac)]);
+  const seen = new Set<string>();
+  for (const [n, device] of order.entries()) {
+    if (!known.has(device))
+      problems.push({
+        path: `bootOrder.${n}`,
+        problem: `the VM has no device "${device.slice(0, 40)}"`,
+        mend: `use ${[...known].join(', ')}`,
+      });
+    else if (seen.has(device))
+      problems.push({ path: `bootOrder.${n}`, problem: `"${device}" is named twice`, mend: 'name each device once' });
+    seen.add(device);
+  }
+}
+
+function cdromChange(
+  cdrom: NonNullable<VmEdit['cdrom']>,
+  stored: DomainFacts,
+  world: EditWorld,
+  problems: FieldProblem[],
+): { before: string | null; after: string | null } | null {
+  const drive = stored.disks.find((disk) => disk.target === cdrom.target && disk.device === 'cdrom');
+  if (!drive) {
+    const drives = stored.disks.filter((disk) => disk.device === 'cdrom').map((disk) => disk.target);
+    problems.push({
+      path: 'cdrom.target',
+      problem: `the VM has no CD drive "${cdrom.target}"`,
+      mend: drives.length > 0 ? `use ${drives.join(' or ')}` : 'it has none at all',
+    });
+    return null;
+  }
+  if (cdrom.imageId === null) return { before: drive.path, after: null };
+  const image = world.images.get(cdrom.imageId);
+  if (image?.kind !== 'iso') {
+    problems.push({
+      path: 'cdrom.imageId',
+      problem: image ? `"${image.name}" is of kind ${image.kind}` : 'there is no such image',
+      mend: 'use an ISO that `hv image list` shows',
+    });
+    return null;
+  }
+  return { before: drive.path, after: image.path };
+}
+
+function toggled(wanted: boolean | undefined, now: boolean): { from: boolean; to: boolean } | null {
+  return wanted === undefined || wanted === now ? null : { from: now, to: wanted };
+}
+
+function yesNo(value: boolean): string {
+  return value ? 'yes' : 'no';
+}

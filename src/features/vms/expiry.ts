@@ -1,0 +1,71 @@
+/** Empties the trash of what lies there longer than the configuration says, and removes seeds of requests that came to nothing. */
+
+import { readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { OperationsApi } from '#features/operations/index.ts';
+import type { Clock } from '#kernel/clock.ts';
+import { AppError, hasErrno } from '#kernel/errors.ts';
+import type { Logger } from '#kernel/logger.ts';
+import type { Identity } from '#platform/feature.ts';
+import type { VmKinds } from './kinds.ts';
+import { trashInput } from './routes.ts';
+import type { TrashStore } from './trash-store.ts';
+
+const LOOK_EVERY_MS = 3_600_000;
+const SEED_KEPT_MS = 24 * 3_600_000;
+
+const SYSTEM: Identity = { user: 'system', role: 'admin', via: 'system', sessionId: null, address: null };
+
+export interface ExpiryDependencies {
+  readonly operations: OperationsApi;
+  readonly kinds: VmKinds;
+  readonly trash: TrashStore;
+  /** Folder of prepared seeds. */
+  readonly scratch: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Runs until the signal. */
+export async function runTrashExpiry(
+  { operations, kinds, trash, scratch, clock, log }: ExpiryDependencies,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      const now = clock.now();
+      for (const row of trash.list().filter((item) => item.purgeAt <= now.toISOString())) {
+        try {
+          await operations.start(kinds.purge, trashInput(row), {
+            identity: SYSTEM,
+            requestId: null,
+            idempotencyKey: null,
+            requestHash: row.id,
+            action: 'job trash.expire',
+          });
+        } catch (error) {
+          // Somebody restores or purges it at this moment.
+          if (!(error instanceof AppError) || error.code !== 'busy') throw error;
+        }
+      }
+      await dropOldSeeds(scratch, now.getTime() - SEED_KEPT_MS);
+    } catch (error) {
+      log.warn({ err: error }, 'the trash could not be looked through; the next look is in an hour');
+    }
+    // The abort ends the sleep; that is the expected way out.
+    await clock.sleep(LOOK_EVERY_MS, signal).catch(() => undefined);
+  }
+}
+
+async function dropOldSeeds(scratch: string, beforeMs: number): Promise<void> {
+  for (const name of await readdir(scratch)) {
+    if (!/^seed-[0-9a-f-]{36}\.iso(\.part)?$/.test(name)) continue;
+    const path = join(scratch, name);
+    try {
+      if ((await stat(path)).mtimeMs < beforeMs) await rm(path);
+    } catch (error) {
+      // An operation took it meanwhile.
+      if (!hasErrno(error, 'ENOENT')) throw error;
+    }
+  }
+}

@@ -1,0 +1,74 @@
+/** VMs: create, edit, power, trash. Reads come from the inventory; every change is an operation.
+ *  Tables: trash. Events in: none. Events out: trash.changed. Permissions: vm.read, vm.create, vm.configure, vm.power, vm.delete.
+ *  Guide: docs/guides/vms.md */
+
+import { basename } from 'node:path';
+import { vmErrors } from '#contract/vms.ts';
+import { health } from '#features/health/index.ts';
+import { images } from '#features/images/index.ts';
+import { inventory } from '#features/inventory/index.ts';
+import { networks } from '#features/networks/index.ts';
+import { operations } from '#features/operations/index.ts';
+import { storage } from '#features/storage/index.ts';
+import { defineFeature } from '#platform/feature.ts';
+import { createDomainAccess } from './domain-access.ts';
+import { runTrashExpiry } from './expiry.ts';
+import { registerVmKinds, type VmKinds } from './kinds.ts';
+import { prepareFolders, vmFiles } from './layout.ts';
+import { createVmRoutes, trashOf } from './routes.ts';
+import type { VmServices } from './services.ts';
+import { createTrashStore, trashMigrations } from './trash-store.ts';
+
+export type { CreateOrder } from './create-order.ts';
+
+export interface VmsApi {
+  readonly kinds: VmKinds;
+}
+
+export const vms = defineFeature<VmsApi>({
+  name: 'vms',
+  needs: ['operations', 'inventory', 'networks', 'storage', 'images', 'health'],
+  migrations: trashMigrations,
+  errors: vmErrors,
+  setup(context) {
+    const { config, db, libvirt, clock, events, log } = context;
+    const journal = context.use(operations);
+    const known = context.use(inventory);
+    const library = context.use(images);
+    const trash = createTrashStore(db, (id) => events.emit('trash.changed', { id }));
+    const services: VmServices = {
+      libvirt,
+      access: createDomainAccess(libvirt),
+      known,
+      networks: context.use(networks),
+      storage: context.use(storage),
+      trash,
+      files: vmFiles(config.state),
+      state: config.state,
+      clock,
+      log,
+      trashDays: config.trash.days,
+    };
+    const kinds = registerVmKinds(journal, services);
+    known.describeFilesBy((path) => (services.files.isOwnDisk(path) ? { imageId: null, name: basename(path) } : null));
+    let job: Promise<void> = Promise.resolve();
+
+    return {
+      api: { kinds },
+      handlers: createVmRoutes({
+        services,
+        operations: journal,
+        kinds,
+        images: library,
+        accel: context.use(health).accel,
+      }),
+      resolvers: { vm: known.vm, trash: (id) => trashOf(trash.list(), id) },
+      async start(signal) {
+        await prepareFolders(config.state);
+        await trash.load();
+        job = runTrashExpiry({ operations: journal, kinds, trash, scratch: config.state.scratch, clock, log }, signal);
+      },
+      stop: () => job,
+    };
+  },
+});

@@ -1,0 +1,330 @@
+/** The routes of VMs and the trash: checks what the schema cannot know, then starts an operation. */
+
+import { access as accessFile } from 'node:fs/promises';
+import type { Operation } from '#contract/operations.ts';
+import type { Vm, VmCreate, VmEdit } from '#contract/vms.ts';
+import { isOnState } from '#features/inventory/index.ts';
+import type { OperationsApi } from '#features/operations/index.ts';
+import { AppError } from '#kernel/errors.ts';
+import { newId, newUuid } from '#kernel/ids.ts';
+import type { Handlers, Identity } from '#platform/feature.ts';
+import { checkCloudInit, seedDocuments } from './cloud-init.ts';
+import { bytesToWrite, type CreateOrder, resolveCreate } from './create-order.ts';
+import { measureCopy } from './disk-files.ts';
+import { type ResolvedEdit, resolveEdit } from './edit-order.ts';
+import { type HostSpace, hostSpace, requireDiskSpace } from './host-space.ts';
+import type { VmKinds } from './kinds.ts';
+import { prepareFolders } from './layout.ts';
+import { listVms } from './list.ts';
+import { createPlan, editPlan } from './plan.ts';
+import type { Accelerator, ImageLibrary } from './ports.ts';
+import { type PowerVerb, requireState } from './power-operations.ts';
+import { dropSeed, hashPassword, makeSeed } from './seed.ts';
+import type { VmServices } from './services.ts';
+import { type TrashRow, trashView } from './trash-store.ts';
+
+export interface VmRouteDependencies {
+  readonly services: VmServices;
+  readonly operations: OperationsApi;
+  readonly kinds: VmKinds;
+  readonly images: ImageLibrary;
+  readonly accel: Accelerator;
+}
+
+interface Asked {
+  readonly identity: Identity;
+  readonly requestId: string;
+  readonly idempotencyKey: string | null;
+  readonly requestHash: string;
+}
+
+export function createVmRoutes({ services, operations, kinds, images, accel }: VmRouteDependencies): Handlers {
+  const { known, networks, files, state, trash } = services;
+
+  const find = (id: string): Vm => {
+    const vm = known.vm(id);
+    if (!vm) throw new AppError('not_found', { detail: `There is no VM "${id.slice(0, 80)}".` });
+    return vm;
+  };
+
+  const describeFile = (path: string) => ({ name: known.describeFile(path).name });
+
+  const orderFor = async (spec: VmCreate, vmId: string): Promise<{ order: CreateOrder; space: HostSpace }> => {
+    if (spec.cloudInit) checkCloudInit(spec.cloudInit);
+    await prepareFolders(state);
+    const space = await hostSpace(state.disks);
+    const bridges = new Set<string>();
+    for (const { bridge } of spec.nics)
+      if (bridge !== undefined && (await networks.hasBridge(bridge))) bridges.add(bridge);
+    const order = await resolveCreate(spec, vmId, {
+      images,
+      accel,
+      space,
+      hasTpmEmulator: await hasTpmEmulator(),
+      hasNetwork: networks.hasNetwork,
+      hasBridge: (name) => bridges.has(name),
+      holderOfMac: (mac) => known.vms().find((vm) => vm.nics.some((nic) => nic.mac === mac))?.name ?? null,
+      isNameTaken: (name) => known.vms().some((vm) => vm.name === name),
+    });
+    return { order: await withMeasuredSources(order), space };
+  };
+
+  const resolve = async (vm: Vm, edit: VmEdit): Promise<{ resolved: ResolvedEdit; space: HostSpace }> => {
+    const stored = known.storedFacts(vm.id);
+    const now = known.facts(vm.id);
+    const definition = known.definition(vm.id);
+    if (vm.state === 'unknown' || !stored || !now || !definition) {
+      throw new AppError('unavailable', { detail: `"${vm.name}" cannot be changed now: libvirt does not answer.` });
+    }
+    if (!vm.persistent)
+      throw new AppError('wrong_state', {
+        detail: `"${vm.name}" has no stored definition: it disappears when it is stopped.`,
+        hint: 'Define it with the program that made it, then edit it here.',
+      });
+    const space = await hostSpace(state.root);
+    const resolved = resolveEdit(
+      edit,
+      {
+        vmId: vm.id,
+        now,
+        stored,
+        definitionHash: definition.hash,
+        isOn: isOnState(vm.state),
+        isAutostart: vm.autostart,
+        isProtected: vm.isProtected,
+      },
+      {
+        images,
+        totalMemoryBytes: space.totalMemoryBytes,
+        isNameTaken: (name) => known.vms().some((other) => other.name === name),
+        describeFile,
+      },
+    );
+    return { resolved, space };
+  };
+
+  const power = (verb: PowerVerb) => async (request: Asked & { readonly params: { id: string } }) => {
+    const before = await operations.repeated(request);
+    if (before) return before;
+    const vm = find(request.params.id);
+    requireState(vm, verb);
+    return operations.start(
+      kinds.power[verb],
+      { vmId: vm.id, name: vm.name },
+      { ...startRequest(request), action: `POST /vms/{id}/${verb}` },
+    );
+  };
+
+  const findTrash = (id: string): TrashRow => {
+    const row = trashOf(trash.list(), id);
+    if (!row)
+      throw new AppError('not_found', {
+        detail: `There is nothing in the trash with the id or name "${id.slice(0, 80)}".`,
+      });
+    return row;
+  };
+
+  return {
+    'GET /vms': ({ query }) => listVms(known.vms(), query),
+    'GET /vms/{id}': ({ params }) => {
+      const vm = find(params.id);
+      return { json: vm, headers: { etag: `"${vm.etag}"` } };
+    },
+    'GET /vms/{id}/xml': ({ params }) => {
+      const definition = known.definition(find(params.id).id);
+      if (!definition) throw new AppError('not_found', { detail: `There is no VM "${params.id.slice(0, 80)}".` });
+      return { contentType: 'application/xml; charset=utf-8', bytes: definition.xml };
+    },
+    'POST /vms/plan': async ({ body }) => {
+      const { order, space } = await orderFor(body, newUuid());
+      return createPlan({
+        order,
+        steps: kinds.create.definition.steps(order),
+        space,
+        accel: accel(),
+        nameOf: (path) => describeFile(path).name,
+      });
+    },
+    'POST /vms': async (request) => {
+      const before = await operations.repeated(request);
+      if (before) return before;
+      if (!known.isConnected)
+        throw new AppError('unavailable', { detail: 'No VM can be made now: libvirt does not answer.' });
+      const vmId = newUuid();
+      const { order, space } = await orderFor(request.body, vmId);
+      requireDiskSpace(space, bytesToWrite(order));
+      const { cloudInit } = request.body;
+      const seed = files.preparedSeed(vmId);
+      if (cloudInit) {
+        const passwordHash = cloudInit.password === undefined ? null : await hashPassword(cloudInit.password);
+        await makeSeed(state.scratch, seed, seedDocuments({ vmId, vmName: order.name, cloudInit, passwordHash }));
+      }
+      return orDropSeed(seed, vmId, () =>
+        operations.start(kinds.create, order, { ...startRequest(request), action: 'POST /vms' }),
+      );
+    },
+    'PATCH /vms/{id}': async (request) => {
+      const before = await operations.repeated(request);
+      if (before) return before;
+      const vm = find(request.params.id);
+      requireMatch(vm, request.headers['if-match']);
+      const { resolved } = await resolve(vm, request.body);
+      return operations.start(kinds.edit, resolved.order, { ...startRequest(request), action: 'PATCH /vms/{id}' });
+    },
+    'POST /vms/{id}/plan': async ({ params, body, headers }) => {
+      const vm = find(params.id);
+      requireMatch(vm, headers['if-match']);
+      const { resolved, space } = await resolve(vm, body);
+      return editPlan({
+        resolved,
+        steps: kinds.edit.definition.steps(resolved.order),
+        space,
+        memoryBytes: body.memoryBytes ?? vm.memoryBytes,
+        accel: vm.accel === 'kvm' ? 'kvm' : 'tcg',
+      });
+    },
+    'DELETE /vms/{id}': async (request) => {
+      const before = await operations.repeated(request);
+      if (before) return before;
+      const vm = find(request.params.id);
+      requireMatch(vm, request.headers['if-match']);
+      const isStopWanted = request.query.stop === true;
+      if (vm.isProtected)
+        throw new AppError('vm_protected', {
+          detail: `"${vm.name}" is protected, so it was not deleted.`,
+          hint: `Take the protection away first: \`hv vm edit ${vm.name} --unprotect\`.`,
+        });
+      if (vm.state === 'unknown')
+        throw new AppError('unavailable', {
+          detail: `The state of "${vm.name}" is not known: libvirt does not answer.`,
+        });
+      if (!vm.persistent)
+        throw new AppError('wrong_state', {
+          detail: `"${vm.name}" has no stored definition that could be kept.`,
+          hint: 'Stop it: it disappears then.',
+        });
+      if (isOnState(vm.state) && !isStopWanted) {
+        throw new AppError('wrong_state', {
+          detail: `"${vm.name}" is ${vm.state.replace('_', ' ')}.`,
+          hint: 'Shut it down first, or delete it with its power cut (`hv vm delete NAME --stop`).',
+          params: { state: vm.state },
+        });
+      }
+      return operations.start(
+        kinds.delete,
+        { vmId: vm.id, name: vm.name, trashId: newId('trash'), isStopWanted },
+        { ...startRequest(request), action: 'DELETE /vms/{id}' },
+      );
+    },
+    'POST /vms/{id}/start': power('start'),
+    'POST /vms/{id}/stop': power('stop'),
+    'POST /vms/{id}/reboot': power('reboot'),
+    'POST /vms/{id}/reset': power('reset'),
+    'POST /vms/{id}/pause': power('pause'),
+    'POST /vms/{id}/resume': power('resume'),
+    'POST /vms/{id}/shutdown': async (request) => {
+      const before = await operations.repeated(request);
+      if (before) return before;
+      const vm = find(request.params.id);
+      requireState(vm, 'shutdown');
+      const input = { vmId: vm.id, name: vm.name, timeoutSeconds: request.body.timeoutSeconds };
+      return operations.start(kinds.shutdown, input, { ...startRequest(request), action: 'POST /vms/{id}/shutdown' });
+    },
+    'GET /trash': ({ query }) => {
+      const all = trash.list();
+      const from = query.cursor === undefined ? 0 : Math.max(0, all.findIndex((row) => row.id === query.cursor) + 1);
+      const items = all.slice(from, from + query.limit).map(trashView);
+      return { items, next: from + query.limit < all.length ? (items.at(-1)?.id ?? null) : null, total: all.length };
+    },
+    'POST /trash/{id}/restore': async (request) => {
+      const before = await operations.repeated(request);
+      if (before) return before;
+      const row = findTrash(request.params.id);
+      const holder = known.vm(row.vmId) ?? known.vm(row.name);
+      if (holder) {
+        throw new AppError('already_exists', {
+          detail: `There is a VM "${holder.name}" already.`,
+          hint: 'Rename or delete that one first, then restore.',
+        });
+      }
+      return operations.start(kinds.restore, trashInput(row), {
+        ...startRequest(request),
+        action: 'POST /trash/{id}/restore',
+      });
+    },
+    'DELETE /trash/{id}': async (request) => {
+      const before = await operations.repeated(request);
+      if (before) return before;
+      return operations.start(kinds.purge, trashInput(findTrash(request.params.id)), {
+        ...startRequest(request),
+        action: 'DELETE /trash/{id}',
+      });
+    },
+  };
+}
+
+function startRequest({ identity, requestId, idempotencyKey, requestHash }: Asked): Asked {
+  return { identity, requestId, idempotencyKey, requestHash };
+}
+
+export function trashInput(row: TrashRow): { trashId: string; vmId: string; name: string } {
+  return { trashId: row.id, vmId: row.vmId, name: row.name };
+}
+
+/** By id, else by the name of the VM where only one in the trash had it.
+ *  @throws AppError ambiguous_name */
+export function trashOf(rows: readonly TrashRow[], idOrName: string): TrashRow | null {
+  const byId = rows.find((row) => row.id === idOrName || row.vmId === idOrName);
+  if (byId) return byId;
+  const byName = rows.filter((row) => row.name === idOrName);
+  if (byName.length > 1)
+    throw new AppError('ambiguous_name', {
+      detail: `${byName.length} VMs in the trash had the name "${idOrName.slice(0, 80)}".`,
+    });
+  return byName[0] ?? null;
+}
+
+/** @throws AppError conflict when the client saw an older VM */
+function requireMatch(vm: Vm, ifMatch: string | undefined): void {
+  if (ifMatch === undefined || ifMatch.trim() === '*') return;
+  const tags = ifMatch.split(',').map((tag) => tag.trim().replace(/^W\//, '').replaceAll('"', ''));
+  if (tags.includes(vm.etag)) return;
+  throw new AppError('conflict', { detail: `"${vm.name}" changed since it was read.` });
+}
+
+/** A seed that no operation took does not stay. */
+async function orDropSeed(seed: string, vmId: string, start: () => Promise<Operation>): Promise<Operation> {
+  let operation: Operation;
+  try {
+    operation = await start();
+  } catch (error) {
+    await dropSeed(seed);
+    throw error;
+  }
+  // The same key came twice at the same moment: the other one's operation is the answer.
+  if (operation.objectId !== vmId) await dropSeed(seed);
+  return operation;
+}
+
+/** Copies are weighed by qemu-img: a compressed image grows when it is copied. */
+async function withMeasuredSources(order: CreateOrder): Promise<CreateOrder> {
+  const disks: CreateOrder['disks'] = [];
+  for (const disk of order.disks) {
+    disks.push(
+      disk.source ? { ...disk, source: { ...disk.source, bytes: await measureCopy(disk.source, disk.format) } } : disk,
+    );
+  }
+  return { ...order, disks };
+}
+
+async function hasTpmEmulator(): Promise<boolean> {
+  for (const folder of ['/usr/bin', '/usr/local/bin', '/run/current-system/sw/bin']) {
+    try {
+      await accessFile(`${folder}/swtpm`);
+      return true;
+    } catch {
+      // Not in this folder; the next one may have it.
+    }
+  }
+  return false;
+}

@@ -1,0 +1,27 @@
+/** Everything that the operations of this slice work with, put together once in `index.ts`. */
+
+import type { InventoryApi } from '#features/inventory/index.ts';
+import type { NetworksApi } from '#features/networks/index.ts';
+import type { StorageApi } from '#features/storage/index.ts';
+import type { Clock } from '#kernel/clock.ts';
+import type { Logger } from '#kernel/logger.ts';
+import type { LibvirtHost } from '#libvirt/index.ts';
+import type { StateFolders } from '#platform/config.ts';
+import type { DomainAccess } from './domain-access.ts';
+import type { VmFiles } from './layout.ts';
+import type { TrashStore } from './trash-store.ts';
+
+export interface VmServices {
+  readonly libvirt: LibvirtHost;
+  readonly access: DomainAccess;
+  readonly known: InventoryApi;
+  readonly networks: NetworksApi;
+  readonly storage: StorageApi;
+  readonly trash: TrashStore;
+  readonly files: VmFiles;
+  readonly state: StateFolders;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** How long the trash keeps a VM. */
+  readonly trashDays: number;
+}

@@ -1,0 +1,138 @@
+/** Brings a VM back from the trash, or deletes it for good. */
+
+import { rm, rmdir } from 'node:fs/promises';
+import { z } from 'zod';
+import { defineOperation, type OperationDefinition, type Step } from '#features/operations/index.ts';
+import { AppError, hasErrno } from '#kernel/errors.ts';
+import { element, serialize } from '#libvirt/index.ts';
+import { nameTaken } from './create-order.ts';
+import { defineAgain, moveAll, putRow, requireRow } from './delete-operation.ts';
+import { exists } from './disk-files.ts';
+import type { VmServices } from './services.ts';
+
+export const trashInputSchema = z.object({ trashId: z.string(), vmId: z.string(), name: z.string() });
+export type TrashInput = z.infer<typeof trashInputSchema>;
+
+export function restoreVmOperation(services: VmServices): OperationDefinition<TrashInput> {
+  const { access, known, libvirt, storage, trash, files } = services;
+  return defineOperation({
+    kind: 'vm.restore',
+    permission: 'vm.delete',
+    input: trashInputSchema,
+    title: (input) => `Restore ${input.name}`,
+    object: (input) => ({ type: 'vm', id: input.vmId, name: input.name }),
+    locks: (input) => [`vm:${input.vmId}`, `vm-name:${input.name}`, `trash:${input.trashId}`],
+    steps: ({ trashId, vmId, name }): Step[] => [
+      {
+        name: 'move',
+        title: 'Move the disks back',
+        async act() {
+          const row = requireRow(services, trashId);
+          for (const file of row.files) {
+            // A lost log is no reason to keep a VM from coming back; a lost disk is.
+            if (!(await exists(file.to)) && !(await exists(file.from)) && !file.from.includes('.log')) {
+              throw new AppError('files_missing', {
+                detail: `The file ${file.from.slice(file.from.lastIndexOf('/') + 1)} of "${name}" is neither in the trash nor in its place.`,
+              });
+            }
+          }
+          await moveAll(row, 'from');
+        },
+        async compensate() {
+          const row = trash.get(trashId);
+          if (row) await moveAll(row, 'to');
+        },
+      },
+      {
+        name: 'define',
+        title: 'Define the VM again',
+        check: () => access.isDefined(vmId),
+        async act() {
+          const row = requireRow(services, trashId);
+          if ((await access.holderOfName(row.name)) !== null) throw nameTaken(row.name);
+          await putRow(row, services);
+          await defineAgain(row, services);
+        },
+        async compensate() {
+          if (await access.isDefined(vmId)) await libvirt.domains.undefine(vmId, { leftovers: 'keep' });
+          await known.rows.remove(vmId);
+          await known.refresh(vmId);
+        },
+      },
+      {
+        name: 'release',
+        title: 'Take it from the trash',
+        async act() {
+          await trash.remove(trashId);
+          await dropEmptyFolder(files.trash(trashId));
+          await storage.rescanOwnPool();
+          await known.refresh(vmId);
+        },
+      },
+    ],
+    result: async (input) => ({ vmId: input.vmId, name: input.name }),
+  });
+}
+
+export function purgeVmOperation(services: VmServices): OperationDefinition<TrashInput> {
+  const { access, libvirt, trash, files } = services;
+  return defineOperation({
+    kind: 'vm.purge',
+    permission: 'vm.delete',
+    input: trashInputSchema,
+    title: (input) => `Delete ${input.name} for good`,
+    object: (input) => ({ type: 'trash', id: input.trashId, name: input.name }),
+    locks: (input) => [`vm:${input.vmId}`, `trash:${input.trashId}`],
+    steps: ({ trashId, vmId }): Step[] => [
+      {
+        name: 'tpm',
+        title: 'Delete the TPM state',
+        // libvirt keeps it outside of our folders and deletes it only together with a definition, so there is one for a moment.
+        check: async () => trash.get(trashId)?.hasTpm !== true,
+        async act() {
+          const name = `purge-${vmId}`;
+          const holder = await access.holderOfName(name);
+          // The VM exists again (defined by hand, for example): then the TPM is in use.
+          if (holder === null && (await access.isDefined(vmId))) return;
+          if (holder === null) await libvirt.domains.define(tpmOnlyXml(name, vmId), { validate: false });
+          await libvirt.domains.undefine(vmId, { leftovers: 'delete' });
+        },
+      },
+      {
+        name: 'files',
+        title: 'Delete the disks',
+        check: async () => !(await exists(files.trash(trashId))),
+        act: () => rm(files.trash(trashId), { recursive: true, force: true }),
+      },
+      { name: 'release', title: 'Take it from the trash', act: () => trash.remove(trashId) },
+    ],
+    result: async (input) => ({ name: input.name }),
+  });
+}
+
+async function dropEmptyFolder(path: string): Promise<void> {
+  try {
+    await rmdir(path);
+  } catch (error) {
+    // A VM without files of ours has no folder; what somebody put into one is not ours to delete.
+    if (!hasErrno(error, 'ENOENT', 'ENOTEMPTY')) throw error;
+  }
+}
+
+function tpmOnlyXml(name: string, vmId: string): string {
+  return serialize(
+    element(
+      'domain',
+      { type: 'qemu' },
+      element('name', {}, name),
+      element('uuid', {}, vmId),
+      element('memory', { unit: 'MiB' }, 16),
+      element('os', {}, element('type', { arch: 'x86_64', machine: 'q35' }, 'hvm')),
+      element(
+        'devices',
+        {},
+        element('tpm', { model: 'tpm-crb' }, element('backend', { type: 'emulator', version: '2.0' })),
+      ),
+    ),
+  );
+}
