@@ -1,0 +1,72 @@
+/** System: what runs here, the first page in one answer, and the demonstration guest.
+ *  Tables: none. Events: none of its own. Permissions: host.read, vm.create. Guide: docs/guides/preflight.md */
+
+import { join } from 'node:path';
+import { vmCreateSchema } from '#contract/vms.ts';
+import { health } from '#features/health/index.ts';
+import { hosts } from '#features/hosts/index.ts';
+import { images } from '#features/images/index.ts';
+import { inventory } from '#features/inventory/index.ts';
+import { operations } from '#features/operations/index.ts';
+import { vms } from '#features/vms/index.ts';
+import { defineFeature, type FeatureContext, type Identity } from '#platform/feature.ts';
+import { buildHelloDisk } from '#platform/hello-disk/index.ts';
+import { VERSION } from '#platform/version.ts';
+import { type DemoParts, demoOperation } from './demo.ts';
+import { createSystemRoutes } from './routes.ts';
+
+export const system = defineFeature<Record<string, never>>({
+  name: 'system',
+  needs: ['operations', 'inventory', 'health', 'hosts', 'images', 'vms'],
+  setup(context) {
+    const { address, clock, libvirt, startedAt } = context;
+    const journal = context.use(operations);
+    const known = context.use(inventory);
+    const checks = context.use(health);
+    const demo = journal.register(demoOperation(demoParts(context)));
+    return {
+      api: {},
+      handlers: createSystemRoutes({
+        host: context.use(hosts).local,
+        vms: known.vms,
+        operations: journal,
+        preflight: checks.last,
+        facts: () => ({ version: VERSION, pid: process.pid, startedAt, libvirtUri: libvirt.uri, ...address() }),
+        isCurrent: () => known.staleSince === null,
+        startDemo: (request) => journal.start(demo, {}, { ...request, action: 'POST /system/demo' }),
+        clock,
+      }),
+    };
+  },
+});
+
+function demoParts(context: FeatureContext): DemoParts {
+  const { config } = context;
+  const journal = context.use(operations);
+  const known = context.use(inventory);
+  const library = context.use(images);
+  const machines = context.use(vms);
+  const cacheDir = join(config.state.scratch, 'guest-parts');
+  return {
+    scratch: config.state.scratch,
+    buildDisk: (options) => buildHelloDisk({ ...options, cacheDir }),
+    hasVm: (name) => known.vm(name) !== null,
+    imageId: (name) => library.get(name)?.id ?? null,
+    async addImage(path, name) {
+      await library.addBuilt({ name, kind: 'disk', path, format: 'qcow2', source: 'built', defaultUser: null });
+    },
+    accelProven: context.use(health).accelProven,
+    createVm: (input, { actor, key }) =>
+      machines.create({
+        body: vmCreateSchema.parse(input),
+        identity: inNameOf(actor),
+        requestId: `req-${key}`,
+        idempotencyKey: key,
+        requestHash: key,
+      }),
+    waitFor: journal.waitFor,
+  };
+}
+
+/** The right was checked when the demonstration was started, and is again when it is resumed. */
+const inNameOf = (user: string): Identity => ({ user, role: 'admin', via: 'system', sessionId: null, address: null });

@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Operation } from '#contract/operations.ts';
+import { type Host, overviewSchema, type Preflight } from '#contract/system.ts';
+import type { Vm } from '#contract/vms.ts';
+import { GIB, MIB } from '#kernel/units.ts';
+import { overviewOf, runningCount } from './overview.ts';
+
+const now = new Date('2026-05-01T12:00:00.000Z');
+
+const host = (change: Partial<Host> = {}): Host => ({
+  id: 'local',
+  name: 'server1',
+  state: 'connected',
+  since: '2026-05-01T11:00:00.000Z',
+  accel: 'tcg',
+  cpuModel: null,
+  cpus: 2,
+  memoryBytes: 8 * GIB,
+  libvirtVersion: '9.0.0',
+  qemuVersion: '7.2.22',
+  kernel: '6.1.0',
+  uptimeSeconds: 100,
+  usage: null,
+  ...change,
+});
+
+const vm = (name: string, change: Partial<Vm> = {}): Vm => ({
+  id: `00000000-0000-4000-8000-${name.padStart(12, '0')}`,
+  name,
+  state: 'running',
+  stateReason: null,
+  desired: 'running',
+  managed: true,
+  isProtected: false,
+  accel: 'tcg',
+  title: null,
+  description: null,
+  vcpus: 1,
+  memoryBytes: 256 * MIB,
+  autostart: false,
+  persistent: true,
+  arch: 'x86_64',
+  machine: 'q35',
+  firmware: 'bios',
+  hasTpm: false,
+  hasVnc: true,
+  hasSerial: true,
+  agent: 'absent',
+  disks: [],
+  nics: [],
+  bootOrder: [],
+  pending: [],
+  startedAt: '2026-05-01T11:30:00.000Z',
+  createdAt: null,
+  usage: null,
+  operationId: null,
+  staleSince: null,
+  etag: '"1"',
+  ...change,
+});
+
+const operation = (id: string, change: Partial<Operation> = {}): Operation => ({
+  id,
+  kind: 'vm.create',
+  title: 'Create web1',
+  state: 'done',
+  actor: 'root',
+  objectType: 'vm',
+  objectId: null,
+  objectName: 'web1',
+  steps: [],
+  progress: null,
+  canCancel: false,
+  error: null,
+  result: null,
+  createdAt: '2026-05-01T11:00:00.000Z',
+  finishedAt: '2026-05-01T11:01:00.000Z',
+  requestId: null,
+  ...change,
+});
+
+const error = { code: 'no_space', title: 'Full', detail: 'The disk is full.', hint: 'Free space.' };
+const preflight = (...checks: Preflight['checks']): Preflight => ({
+  status: 'warn',
+  accel: 'tcg',
+  checkedAt: now.toISOString(),
+  checks,
+});
+const check = (id: string, status: Preflight['checks'][number]['status']) => ({
+  id,
+  title: id,
+  status,
+  detail: `about ${id}`,
+  hint: status === 'ok' ? null : 'do this',
+  durationMs: 1,
+});
+
+const of = (input: Partial<Parameters<typeof overviewOf>[0]>) =>
+  overviewSchema.parse(overviewOf({ host: host(), vms: [], operations: [], preflight: null, now, ...input }));
+const ids = (input: Partial<Parameters<typeof overviewOf>[0]>) => of(input).problems.map(({ id }) => id);
+
+test('on a machine without trouble there are no problems, and nothing checked is told as such', () => {
+  const overview = of({});
+  assert.deepEqual(overview.problems, []);
+  assert.equal(overview.checkedAt, null);
+});
+
+test('VMs are counted by state and the running ones listed', () => {
+  const vms = [vm('1'), vm('2', { state: 'off', startedAt: null }), vm('3', { state: 'paused' })];
+  const overview = of({ vms });
+  assert.deepEqual(overview.vms.byState, { running: 1, off: 1, paused: 1 });
+  assert.deepEqual(
+    overview.vms.running.map(({ name }) => name),
+    ['1'],
+  );
+  assert.equal(runningCount(vms), 2);
+});
+
+test('a lost libvirt is a failure that says how long', () => {
+  const [problem] = of({ host: host({ state: 'disconnected' }) }).problems;
+  assert.equal(problem?.severity, 'fail');
+  assert.match(problem?.detail ?? '', /1 h/);
+});
+
+test('a crashed VM and one stopped by a full disk are failures', () => {
+  const vms = [
+    vm('1', { state: 'off', stateReason: 'crashed' }),
+    vm('2', { state: 'paused', stateReason: 'io_error' }),
+    vm('3', { state: 'off', stateReason: 'shutdown' }),
+  ];
+  assert.deepEqual(
+    ids({ vms }).map((id) => id.split(':')[0]),
+    ['vm.crashed', 'vm.io-error'],
+  );
+});
+
+test('an operation that waits for a person stays a problem, a failed one for a day', () => {
+  const attention = operation('op-1', {
+    state: 'attention',
+    error,
+    finishedAt: null,
+    createdAt: '2026-01-01T00:00:00.000Z',
+  });
+  const failed = operation('op-2', { state: 'failed', error });
+  const old = operation('op-3', { state: 'failed', error, finishedAt: '2026-04-30T11:00:00.000Z' });
+  assert.deepEqual(ids({ operations: [failed, old, attention] }), [
+    'operation.attention:op-1',
+    'operation.failed:op-2',
+  ]);
+});
+
+test('a failure is over once the same thing succeeded', () => {
+  const failed = operation('op-1', { state: 'failed', error });
+  const again = operation('op-2', { createdAt: '2026-05-01T11:30:00.000Z' });
+  assert.deepEqual(ids({ operations: [again, failed] }), []);
+});
+
+test('a file system that fills up warns, a full one fails', () => {
+  const usage = (freeGib: number): Host['usage'] => ({
+    cpuRatio: null,
+    memoryUsedBytes: null,
+    load1: null,
+    history: { stepSeconds: 5, cpuRatio: [], memoryRatio: [] },
+    filesystems: [{ mount: '/', purpose: 'state', sizeBytes: 100 * GIB, usedBytes: (100 - freeGib) * GIB }],
+  });
+  assert.deepEqual(of({ host: host({ usage: usage(20) }) }).problems, []);
+  assert.equal(of({ host: host({ usage: usage(9) }) }).problems[0]?.severity, 'warn');
+  assert.equal(of({ host: host({ usage: usage(4) }) }).problems[0]?.severity, 'fail');
+});
+
+test('preflight lines that are not ok are problems, unknown ones too, but nothing is told twice', () => {
+  const lines = preflight(
+    check('kvm.proof', 'warn'),
+    check('qemu.binary', 'fail'),
+    check('cpu.virt', 'unknown'),
+    check('libvirt.user', 'ok'),
+    check('disk.free', 'fail'),
+    check('libvirt.connection', 'fail'),
+  );
+  assert.deepEqual(ids({ preflight: lines }), ['preflight:qemu.binary', 'preflight:kvm.proof', 'preflight:cpu.virt']);
+});

@@ -1,0 +1,193 @@
+/** The first page in one answer: what is wrong, what runs, what happened. Pure: everything comes in as it was last seen. */
+
+import type { Operation } from '#contract/operations.ts';
+import type { Check, Host, Overview, Preflight } from '#contract/system.ts';
+import type { Vm } from '#contract/vms.ts';
+import { formatBytes, formatDuration, GIB } from '#kernel/units.ts';
+
+type ProblemItem = Overview['problems'][number];
+
+export interface OverviewInput {
+  readonly host: Host;
+  readonly vms: readonly Vm[];
+  /** Newest first. */
+  readonly operations: readonly Operation[];
+  readonly preflight: Preflight | null;
+  readonly now: Date;
+}
+
+/** States in which a VM holds memory and a QEMU process. */
+const ON_STATES: readonly Vm['state'][] = ['running', 'idle', 'paused', 'shutting_down', 'suspended'];
+
+export function overviewOf(input: OverviewInput): Overview {
+  const { host, vms, operations, preflight } = input;
+  const byState: Record<string, number> = {};
+  for (const { state } of vms) byState[state] = (byState[state] ?? 0) + 1;
+  return {
+    host,
+    vms: {
+      total: vms.length,
+      byState,
+      running: vms
+        .filter(({ state }) => state === 'running' || state === 'idle')
+        .map(({ id, name, startedAt, usage, memoryBytes }) => ({
+          id,
+          name,
+          startedAt,
+          cpuRatio: usage?.cpuRatio ?? null,
+          memoryBytes,
+        })),
+    },
+    operations: operations.slice(0, 20),
+    problems: problemsOf(input),
+    checkedAt: preflight?.checkedAt ?? null,
+  };
+}
+
+/** How many VMs run, for the status. */
+export function runningCount(vms: readonly Vm[]): number {
+  return vms.filter(({ state }) => ON_STATES.includes(state)).length;
+}
+
+/** All that is wrong now, the worst first. */
+function problemsOf(input: OverviewInput): ProblemItem[] {
+  const problems = [
+    ...hostProblems(input),
+    ...vmProblems(input.vms),
+    ...operationProblems(input),
+    ...filesystemProblems(input.host),
+    ...preflightProblems(input.preflight),
+  ];
+  const badness = { fail: 0, warn: 1 } as const;
+  return problems.sort((a, b) => badness[a.severity] - badness[b.severity]);
+}
+
+function hostProblems({ host, now }: OverviewInput): ProblemItem[] {
+  if (host.state === 'connected') return [];
+  const age = formatDuration(now.getTime() - Date.parse(host.since));
+  return [
+    {
+      id: 'host.disconnected',
+      severity: 'fail',
+      title: 'libvirt does not answer',
+      detail: `For ${age}. VMs go on running; what is shown of them is that old, and nothing can be changed.`,
+      hint: 'Start it: `systemctl start libvirtd`, or run `./hv up` which does. hyperd connects again by itself.',
+      link: '/hosts',
+    },
+  ];
+}
+
+function vmProblems(vms: readonly Vm[]): ProblemItem[] {
+  return vms.flatMap((vm): ProblemItem[] => {
+    const about = { link: `/vms/${vm.id}`, severity: 'fail' as const };
+    if (vm.state === 'crashed' || (vm.state === 'off' && vm.stateReason === 'crashed')) {
+      return [
+        {
+          ...about,
+          id: `vm.crashed:${vm.id}`,
+          title: `${vm.name} crashed`,
+          detail: 'The guest, or the QEMU process that ran it, ended by itself.',
+          hint: 'Read the end of its serial console, then start it again.',
+        },
+      ];
+    }
+    if (vm.state === 'paused' && vm.stateReason === 'io_error') {
+      return [
+        {
+          ...about,
+          id: `vm.io-error:${vm.id}`,
+          title: `${vm.name} stands still`,
+          detail: 'Writing to one of its disks failed, so it was paused before anything was lost.',
+          hint: 'Free space where its disks lie, then resume it.',
+        },
+      ];
+    }
+    return [];
+  });
+}
+
+/** An operation that failed longer ago is history. */
+const RECENT_MS = 24 * 3600_000;
+
+function operationProblems({ operations, now }: OverviewInput): ProblemItem[] {
+  return operations.flatMap((operation): ProblemItem[] => {
+    const { id, title, state, error, finishedAt } = operation;
+    const link = `/operations/${id}`;
+    if (state === 'attention') {
+      return [
+        {
+          id: `operation.attention:${id}`,
+          severity: 'fail',
+          title: `${title}: it could not be undone`,
+          detail: error?.detail ?? 'It waits for a person.',
+          hint: error?.hint ?? 'Look at the operation.',
+          link,
+        },
+      ];
+    }
+    if (state !== 'failed' || error === null || finishedAt === null) return [];
+    if (now.getTime() - Date.parse(finishedAt) > RECENT_MS || wasDoneLater(operation, operations)) return [];
+    return [
+      {
+        id: `operation.failed:${id}`,
+        severity: 'warn',
+        title: `${title}: failed`,
+        detail: error.detail,
+        hint: error.hint,
+        link,
+      },
+    ];
+  });
+}
+
+/** Whether the same thing was tried again afterwards with success; then the failure is over. */
+function wasDoneLater(failed: Operation, operations: readonly Operation[]): boolean {
+  return operations.some(
+    (other) =>
+      other.state === 'done' &&
+      other.kind === failed.kind &&
+      other.objectName === failed.objectName &&
+      other.createdAt > failed.createdAt,
+  );
+}
+
+const FULL_RATIO = 0.05;
+const NEARLY_FULL_RATIO = 0.1;
+const LEAST_FREE_BYTES = 2 * GIB;
+
+function filesystemProblems(host: Host): ProblemItem[] {
+  return (host.usage?.filesystems ?? []).flatMap(({ mount, purpose, sizeBytes, usedBytes }): ProblemItem[] => {
+    const freeBytes = sizeBytes - usedBytes;
+    const isFull = freeBytes < Math.max(sizeBytes * FULL_RATIO, LEAST_FREE_BYTES);
+    if (!isFull && freeBytes >= sizeBytes * NEARLY_FULL_RATIO) return [];
+    return [
+      {
+        id: `disk.low:${mount}`,
+        severity: isFull ? 'fail' : 'warn',
+        title: `${mount} is ${isFull ? 'full' : 'nearly full'}`,
+        detail: `${formatBytes(freeBytes)} of ${formatBytes(sizeBytes)} are free (${purpose}).${isFull ? ' New disks and images are refused.' : ''}`,
+        hint: 'Purge what is in the trash, delete images that no VM uses, or add space.',
+        link: '/storage',
+      },
+    ];
+  });
+}
+
+/** Lines that are told from fresher figures above. */
+const TOLD_ELSEWHERE = ['libvirt.connection', 'disk.free'];
+
+function preflightProblems(preflight: Preflight | null): ProblemItem[] {
+  const bad = (preflight?.checks ?? []).filter(({ id, status }) => status !== 'ok' && !TOLD_ELSEWHERE.includes(id));
+  return bad.map(problemOfCheck);
+}
+
+function problemOfCheck({ id, title, status, detail, hint }: Check): ProblemItem {
+  return {
+    id: `preflight:${id}`,
+    severity: status === 'fail' ? 'fail' : 'warn',
+    title: status === 'unknown' ? `${title}: not known` : title,
+    detail,
+    hint: hint ?? 'Run `hv preflight` again.',
+    link: '/hosts',
+  };
+}
