@@ -3,7 +3,16 @@
 
 import { StringCache, type XdrDecoder, type XdrEncoder, XdrError } from './xdr.ts';
 
+/** What a type is made of, for generated values in tests and for comparing the table with libvirt's source. */
+export type Shape =
+  | { readonly kind: 'int' | 'uint' | 'hyper' | 'uhyper' | 'count' | 'string' | 'xml' | 'uuid' | 'bytes' }
+  | { readonly kind: 'typed-param' | 'stat-values' }
+  | { readonly kind: 'characters'; readonly length: number }
+  | { readonly kind: 'optional' | 'list'; readonly of: Shape }
+  | { readonly kind: 'struct'; readonly fields: readonly (readonly [string, Shape])[] };
+
 export interface Xdr<Value> {
+  readonly shape: Shape;
   /** The fewest bytes a value takes on the wire; bounds counts before anything is allocated. */
   readonly minimumBytes: number;
   put(to: XdrEncoder, value: Value): void;
@@ -15,13 +24,44 @@ export type ValueOf<Type> = Type extends Xdr<infer Value> ? Value : never;
 /** Longest XML we send, in bytes: libvirt 9.0 drops the connection on some strings near its 4 MiB limit (measured). */
 export const MAX_XML_BYTES = 1_048_576;
 
-export const i: Xdr<number> = { minimumBytes: 4, put: (to, value) => to.int(value), get: (from) => from.int() };
-export const u: Xdr<number> = { minimumBytes: 4, put: (to, value) => to.uint(value), get: (from) => from.uint() };
-export const U: Xdr<bigint> = { minimumBytes: 8, put: (to, value) => to.uhyper(value), get: (from) => from.uhyper() };
-export const I: Xdr<bigint> = { minimumBytes: 8, put: (to, value) => to.hyper(value), get: (from) => from.hyper() };
-export const s: Xdr<string> = { minimumBytes: 4, put: (to, value) => to.string(value), get: (from) => from.string() };
-export const uuid: Xdr<string> = { minimumBytes: 16, put: (to, value) => to.uuid(value), get: (from) => from.uuid() };
+export const i: Xdr<number> = {
+  shape: { kind: 'int' },
+  minimumBytes: 4,
+  put: (to, value) => to.int(value),
+  get: (from) => from.int(),
+};
+export const u: Xdr<number> = {
+  shape: { kind: 'uint' },
+  minimumBytes: 4,
+  put: (to, value) => to.uint(value),
+  get: (from) => from.uint(),
+};
+export const U: Xdr<bigint> = {
+  shape: { kind: 'uhyper' },
+  minimumBytes: 8,
+  put: (to, value) => to.uhyper(value),
+  get: (from) => from.uhyper(),
+};
+export const I: Xdr<bigint> = {
+  shape: { kind: 'hyper' },
+  minimumBytes: 8,
+  put: (to, value) => to.hyper(value),
+  get: (from) => from.hyper(),
+};
+export const s: Xdr<string> = {
+  shape: { kind: 'string' },
+  minimumBytes: 4,
+  put: (to, value) => to.string(value),
+  get: (from) => from.string(),
+};
+export const uuid: Xdr<string> = {
+  shape: { kind: 'uuid' },
+  minimumBytes: 16,
+  put: (to, value) => to.uuid(value),
+  get: (from) => from.uuid(),
+};
 export const bytes: Xdr<Uint8Array> = {
+  shape: { kind: 'bytes' },
   minimumBytes: 4,
   put: (to, value) => to.opaque(value),
   get: (from) => from.opaque(),
@@ -29,12 +69,14 @@ export const bytes: Xdr<Uint8Array> = {
 
 /** A 64-bit counter that is only shown, never sent back: a number while it is exact, else a bigint. */
 export const count: Xdr<number | bigint> = {
+  shape: { kind: 'count' },
   minimumBytes: 8,
   put: (to, value) => to.uhyper(BigInt(value)),
   get: (from) => from.uhyperNumber(),
 };
 
 export const xml: Xdr<string> = {
+  shape: { kind: 'xml' },
   minimumBytes: 4,
   put(to, value) {
     const size = Buffer.byteLength(value);
@@ -47,6 +89,7 @@ export const xml: Xdr<string> = {
 /** `char name[n]`: n integers on the wire, ended by a zero (NODE_GET_INFO's CPU model; measured on libvirt 9.0). */
 export function characters(length: number): Xdr<string> {
   return {
+    shape: { kind: 'characters', length },
     minimumBytes: 4 * length,
     put(to, value) {
       const encoded = Buffer.from(value, 'latin1');
@@ -63,6 +106,7 @@ export function characters(length: number): Xdr<string> {
 
 export function optional<Value>(type: Xdr<Value>): Xdr<Value | null> {
   return {
+    shape: { kind: 'optional', of: type.shape },
     minimumBytes: 4,
     put(to, value) {
       to.uint(value === null ? 0 : 1);
@@ -78,6 +122,7 @@ export function optional<Value>(type: Xdr<Value>): Xdr<Value | null> {
 
 export function list<Value>(type: Xdr<Value>): Xdr<readonly Value[]> {
   return {
+    shape: { kind: 'list', of: type.shape },
     minimumBytes: 4,
     put(to, values) {
       to.uint(values.length);
@@ -99,6 +144,7 @@ export type StructOf<Shape> = { readonly [Name in keyof Shape]: ValueOf<Shape[Na
 export function struct<const Shape extends object>(shape: Shape): Xdr<StructOf<Shape>> {
   const fields = Object.entries(shape) as [string, Xdr<unknown>][];
   return {
+    shape: { kind: 'struct', fields: fields.map(([name, type]) => [name, type.shape]) },
     minimumBytes: fields.reduce((sum, [, type]) => sum + type.minimumBytes, 0),
     put(to, value) {
       for (const [name, type] of fields) type.put(to, value[name as keyof typeof value]);
@@ -171,6 +217,7 @@ function getParamValue(from: XdrDecoder, type: number): number | bigint | boolea
 }
 
 export const typedParam: Xdr<TypedParam> = {
+  shape: { kind: 'typed-param' },
   minimumBytes: 12,
   put: putParam,
   get(from) {
@@ -186,6 +233,7 @@ export type StatValues = ReadonlyMap<string, number | bigint | boolean | string>
 
 /** The parameter list of a statistics record, straight into a map: a thousand VMs make 80,000 of them. */
 export const statValues: Xdr<StatValues> = {
+  shape: { kind: 'stat-values' },
   minimumBytes: 4,
   put(to, values) {
     to.uint(values.size);

@@ -1,6 +1,6 @@
 /** libvirt over SSH: `ssh HOST virt-ssh-helper URI`, whose standard input and output are the connection. */
 
-import { spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { Duplex } from 'node:stream';
 import type { ConnectOptions, Transport } from './transport.ts';
 
@@ -31,18 +31,49 @@ export async function connectSsh(
 ): Promise<Transport> {
   signal.throwIfAborted();
   const child = spawn(options.program ?? 'ssh', sshArguments(target, options), { stdio: ['pipe', 'pipe', 'pipe'] });
-  let complaint = '';
-  child.stderr.on('data', (chunk: Buffer) => {
-    if (complaint.length < STDERR_LIMIT) complaint += chunk.toString();
-  });
-  const bytes = Duplex.from({ readable: child.stdout, writable: child.stdin });
-  child.on('error', (error) => bytes.destroy(error));
-  child.on('exit', (code) => {
-    if (code !== 0 && code !== null)
-      bytes.destroy(new Error(`ssh ended with ${code}: ${complaint.trim().slice(0, STDERR_LIMIT)}`));
-  });
-  bytes.on('close', () => child.kill());
+  const bytes = new ProcessStream(child);
   return { bytes, describe: () => `ssh:${target.host}` };
+}
+
+/** Standard input and output of a process. Ends when the process has ended, so that its complaint is known by then. */
+class ProcessStream extends Duplex {
+  readonly #child: ChildProcessWithoutNullStreams;
+
+  constructor(child: ChildProcessWithoutNullStreams) {
+    super();
+    this.#child = child;
+    let complaint = '';
+    child.stderr.on('data', (chunk: Buffer) => {
+      if (complaint.length < STDERR_LIMIT) complaint += chunk.toString();
+    });
+    child.stdout.on('data', (chunk: Buffer) => {
+      if (!this.push(chunk)) child.stdout.pause();
+    });
+    // A write fails before the process's end tells why it failed; the end is what counts.
+    child.stdin.on('error', () => undefined);
+    child.on('error', (error) => this.destroy(error));
+    child.on('close', (code) => {
+      if (code === 0) this.push(null);
+      else this.destroy(new Error(`ssh ended with ${code}: ${complaint.trim().slice(0, STDERR_LIMIT)}`));
+    });
+  }
+
+  override _read(): void {
+    this.#child.stdout.resume();
+  }
+
+  override _write(chunk: Buffer, encoding: BufferEncoding, done: () => void): void {
+    this.#child.stdin.write(chunk, encoding, () => done());
+  }
+
+  override _final(done: () => void): void {
+    this.#child.stdin.end(() => done());
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#child.kill();
+    done(error);
+  }
 }
 
 function sshArguments(target: SshTarget, options: SshOptions): string[] {

@@ -17,10 +17,7 @@ export function parseXml(text: string, maxBytes: number = MAX_XML_BYTES): Elemen
   if (/<!DOCTYPE/i.test(text)) throw refused('it has a DOCTYPE, which could pull in other files');
   let document: Document;
   try {
-    document = new DOMParser({ onError: (level, message) => level === 'warning' || raise(message) }).parseFromString(
-      text,
-      'text/xml',
-    );
+    document = new DOMParser({ onError: (_level, message) => raise(message) }).parseFromString(text, 'text/xml');
   } catch (error) {
     throw refused(`it is not well-formed XML (${messageOf(error).split('\n')[0]})`, error);
   }
