@@ -79,7 +79,6 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   const app = fastify({
     bodyLimit: DEFAULT_BODY_BYTES,
     genReqId: () => newId('req'),
-    disableRequestLogging: true,
     routerOptions: { maxParamLength: 300, caseSensitive: true },
     return503OnClosing: true,
     forceCloseConnections: true,
@@ -126,13 +125,20 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     if (problem.status >= 500) log.error({ requestId: request.id, err: problem.cause ?? problem }, problem.message);
     return sendProblem(reply, problem, request.id);
   });
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(
-      reply,
-      new AppError('not_found', { detail: 'There is no such path.', hint: 'See /api/v1/openapi.json.' }),
-      request.id,
-    ),
-  );
+  // Every page of the dashboard is the same document; its own router reads the path.
+  app.setNotFoundHandler((request, reply) => {
+    const isPage =
+      parts.webFolder !== null &&
+      request.method === 'GET' &&
+      !request.url.startsWith('/api/') &&
+      !/\.\w{1,8}(\?|$)/.test(request.url);
+    if (isPage) return reply.header('cache-control', 'no-cache').sendFile('index.html');
+    const problem = new AppError('not_found', {
+      detail: 'There is no such path.',
+      hint: 'See /api/v1/openapi.json.',
+    });
+    return sendProblem(reply, problem, request.id);
+  });
 
   const addressOf = (request: IncomingMessage): string | null =>
     door.name === 'network' ? (request.socket.remoteAddress ?? 'unknown') : null;
@@ -222,18 +228,6 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
       setHeaders: (reply, path) => {
         reply.header('cache-control', path.includes('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache');
       },
-    });
-    // Every page of the dashboard is the same document; its own router reads the path.
-    app.setNotFoundHandler((request, reply) => {
-      const wantsPage =
-        request.method === 'GET' && !request.url.startsWith('/api/') && !/\.\w{1,8}(\?|$)/.test(request.url);
-      if (!wantsPage)
-        return sendProblem(
-          reply,
-          new AppError('not_found', { detail: 'There is no such path.', hint: 'See /api/v1/openapi.json.' }),
-          request.id,
-        );
-      return reply.header('cache-control', 'no-cache').sendFile('index.html');
     });
     app.addHook('onRequest', async (request) => {
       // Also pages and static files answer only under our own names.
