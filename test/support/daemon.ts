@@ -99,7 +99,8 @@ export async function startDaemon(options: TestDaemonOptions = {}): Promise<Test
   const configFile = join(base, 'config.json');
   await writeFile(configFile, JSON.stringify(options.config ?? {}), { mode: 0o600 });
   const argv = [process.execPath, MAIN];
-  const [program = process.execPath, ...args] = libvirtd ? libvirtd.enter(argv) : argv;
+  // The libvirtd's /proc is that of its process namespace, where the daemon is not: it needs one that shows itself.
+  const [program = process.execPath, ...args] = libvirtd ? libvirtd.enter(['unshare', '--mount-proc', ...argv]) : argv;
   const child: ChildProcess = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {

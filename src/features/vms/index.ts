@@ -15,7 +15,7 @@ import { createDomainAccess } from './domain-access.ts';
 import { runTrashExpiry } from './expiry.ts';
 import { registerVmKinds, type VmKinds } from './kinds.ts';
 import { prepareFolders, vmFiles } from './layout.ts';
-import { createVmRoutes, trashOf } from './routes.ts';
+import { type CreateVm, createVmRoutes, trashOf } from './routes.ts';
 import type { VmServices } from './services.ts';
 import { createTrashStore, trashMigrations } from './trash-store.ts';
 
@@ -23,6 +23,7 @@ export type { CreateOrder } from './create-order.ts';
 
 export interface VmsApi {
   readonly kinds: VmKinds;
+  readonly create: CreateVm;
 }
 
 export const vms = defineFeature<VmsApi>({
@@ -53,15 +54,17 @@ export const vms = defineFeature<VmsApi>({
     known.describeFilesBy((path) => (services.files.isOwnDisk(path) ? { imageId: null, name: basename(path) } : null));
     let job: Promise<void> = Promise.resolve();
 
+    const { handlers, create } = createVmRoutes({
+      services,
+      operations: journal,
+      kinds,
+      images: library,
+      accel: context.use(health).accel,
+    });
+
     return {
-      api: { kinds },
-      handlers: createVmRoutes({
-        services,
-        operations: journal,
-        kinds,
-        images: library,
-        accel: context.use(health).accel,
-      }),
+      api: { kinds, create },
+      handlers,
       resolvers: { vm: known.vm, trash: (id) => trashOf(trash.list(), id) },
       async start(signal) {
         await prepareFolders(config.state);

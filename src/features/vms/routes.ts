@@ -38,7 +38,13 @@ interface Asked {
   readonly requestHash: string;
 }
 
-export function createVmRoutes({ services, operations, kinds, images, accel }: VmRouteDependencies): Handlers {
+/** Begins to create a VM, as `POST /vms` does. @throws the refusals of that route */
+export type CreateVm = (request: Asked & { readonly body: VmCreate }) => Promise<Operation>;
+
+export function createVmRoutes({ services, operations, kinds, images, accel }: VmRouteDependencies): {
+  readonly handlers: Handlers;
+  readonly create: CreateVm;
+} {
   const { known, networks, files, state, trash } = services;
 
   const find = (id: string): Vm => {
@@ -124,7 +130,26 @@ export function createVmRoutes({ services, operations, kinds, images, accel }: V
     return row;
   };
 
-  return {
+  const create: CreateVm = async (request) => {
+    const before = await operations.repeated(request);
+    if (before) return before;
+    if (!known.isConnected)
+      throw new AppError('unavailable', { detail: 'No VM can be made now: libvirt does not answer.' });
+    const vmId = newUuid();
+    const { order, space } = await orderFor(request.body, vmId);
+    requireDiskSpace(space, bytesToWrite(order));
+    const { cloudInit } = request.body;
+    const seed = files.preparedSeed(vmId);
+    if (cloudInit) {
+      const passwordHash = cloudInit.password === undefined ? null : await hashPassword(cloudInit.password);
+      await makeSeed(state.scratch, seed, seedDocuments({ vmId, vmName: order.name, cloudInit, passwordHash }));
+    }
+    return orDropSeed(seed, vmId, () =>
+      operations.start(kinds.create, order, { ...startRequest(request), action: 'POST /vms' }),
+    );
+  };
+
+  const handlers: Handlers = {
     'GET /vms': ({ query }) => listVms(known.vms(), query),
     'GET /vms/{id}': ({ params }) => {
       const vm = find(params.id);
@@ -145,24 +170,7 @@ export function createVmRoutes({ services, operations, kinds, images, accel }: V
         nameOf: (path) => describeFile(path).name,
       });
     },
-    'POST /vms': async (request) => {
-      const before = await operations.repeated(request);
-      if (before) return before;
-      if (!known.isConnected)
-        throw new AppError('unavailable', { detail: 'No VM can be made now: libvirt does not answer.' });
-      const vmId = newUuid();
-      const { order, space } = await orderFor(request.body, vmId);
-      requireDiskSpace(space, bytesToWrite(order));
-      const { cloudInit } = request.body;
-      const seed = files.preparedSeed(vmId);
-      if (cloudInit) {
-        const passwordHash = cloudInit.password === undefined ? null : await hashPassword(cloudInit.password);
-        await makeSeed(state.scratch, seed, seedDocuments({ vmId, vmName: order.name, cloudInit, passwordHash }));
-      }
-      return orDropSeed(seed, vmId, () =>
-        operations.start(kinds.create, order, { ...startRequest(request), action: 'POST /vms' }),
-      );
-    },
+    'POST /vms': create,
     'PATCH /vms/{id}': async (request) => {
       const before = await operations.repeated(request);
       if (before) return before;
@@ -261,6 +269,7 @@ export function createVmRoutes({ services, operations, kinds, images, accel }: V
       });
     },
   };
+  return { handlers, create };
 }
 
 function startRequest({ identity, requestId, idempotencyKey, requestHash }: Asked): Asked {
