@@ -4,12 +4,20 @@ import { AppError } from './errors.ts';
 
 /** Rejects with `timeout` when `work` has not settled after `ms`. The work itself is told through the signal.
  *  @param what names the work in the message, as `libvirt define`. */
-export async function withDeadline<T>(what: string, ms: number, work: (signal: AbortSignal) => Promise<T>, outer?: AbortSignal): Promise<T> {
+export async function withDeadline<T>(
+  what: string,
+  ms: number,
+  work: (signal: AbortSignal) => Promise<T>,
+  outer?: AbortSignal,
+): Promise<T> {
   const controller = new AbortController();
   const onOuterAbort = () => controller.abort(outer?.reason);
   if (outer?.aborted) controller.abort(outer.reason);
   outer?.addEventListener('abort', onOuterAbort, { once: true });
-  const timer = setTimeout(() => controller.abort(new AppError('timeout', { detail: `${what} took longer than ${ms} ms` })), ms);
+  const timer = setTimeout(
+    () => controller.abort(new AppError('timeout', { detail: `${what} took longer than ${ms} ms` })),
+    ms,
+  );
   const aborted = new Promise<never>((_resolve, reject) => {
     const fail = () => reject(controller.signal.reason);
     if (controller.signal.aborted) fail();
@@ -24,7 +32,11 @@ export async function withDeadline<T>(what: string, ms: number, work: (signal: A
 }
 
 /** Like `Promise.all(items.map(work))` with at most `limit` at once. The first failure rejects; work already begun goes on. */
-export async function mapLimit<Item, Result>(items: readonly Item[], limit: number, work: (item: Item, index: number) => Promise<Result>): Promise<Result[]> {
+export async function mapLimit<Item, Result>(
+  items: readonly Item[],
+  limit: number,
+  work: (item: Item, index: number) => Promise<Result>,
+): Promise<Result[]> {
   const results = new Array<Result>(items.length);
   let next = 0;
   const lane = async () => {

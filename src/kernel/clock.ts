@@ -6,7 +6,7 @@ export interface Clock {
   monotonicMs(): number;
   /** Now, as the world writes it. */
   now(): Date;
-  /** Resolves after `ms`; rejects with the signal's reason when it is aborted. Does not keep the process alive. */
+  /** Resolves after `ms`; rejects with the signal's reason when it is aborted. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 

@@ -20,24 +20,49 @@ export type ErrorCatalogue = Readonly<Record<string, ErrorDefinition>>;
 /** Declares the codes of one slice. Codes are lower snake_case and are never renamed. */
 export function defineErrors<const Catalogue extends ErrorCatalogue>(catalogue: Catalogue): Catalogue {
   for (const code of Object.keys(catalogue)) {
-    if (!/^[a-z][a-z0-9]*(_[a-z0-9]+)*$/.test(code)) throw new TypeError(`error code "${code}" is not lower snake_case`);
+    if (!/^[a-z][a-z0-9]*(_[a-z0-9]+)*$/.test(code))
+      throw new TypeError(`error code "${code}" is not lower snake_case`);
   }
   return catalogue;
 }
 
 /** Codes that any slice may use. */
 export const kernelErrors = defineErrors({
-  internal_error: { status: 500, title: 'Something failed that should not', hint: 'Report it with the request id; `hv op list` shows whether anything was changed.' },
-  invalid_input: { status: 422, title: 'The request does not fit', hint: 'Correct the named fields and send it again.' },
+  internal_error: {
+    status: 500,
+    title: 'Something failed that should not',
+    hint: 'Report it with the request id; `hv op list` shows whether anything was changed.',
+  },
+  invalid_input: {
+    status: 422,
+    title: 'The request does not fit',
+    hint: 'Correct the named fields and send it again.',
+  },
   not_found: { status: 404, title: 'There is no such object', hint: 'List the objects to see their names and ids.' },
   already_exists: { status: 409, title: 'It exists already', hint: 'Choose another name, or change the existing one.' },
   conflict: { status: 409, title: 'The object changed meanwhile', hint: 'Read it again and repeat the change.' },
-  wrong_state: { status: 409, title: 'The object is not in a state that allows this', hint: 'Look at its state and choose an action that fits.' },
-  busy: { status: 409, title: 'Another operation works on this object', hint: 'Wait for it to end (`hv op list`) or cancel it.' },
+  wrong_state: {
+    status: 409,
+    title: 'The object is not in a state that allows this',
+    hint: 'Look at its state and choose an action that fits.',
+  },
+  busy: {
+    status: 409,
+    title: 'Another operation works on this object',
+    hint: 'Wait for it to end (`hv op list`) or cancel it.',
+  },
   timeout: { status: 503, title: 'It took too long', hint: 'Try again; if it stays so, look at `hv preflight`.' },
   cancelled: { status: 409, title: 'It was cancelled', hint: 'Start it again when you want it.' },
-  unavailable: { status: 503, title: 'A needed part does not answer', hint: 'Try again in a moment; `hv preflight` names the part.' },
-  no_space: { status: 507, title: 'There is not enough free space', hint: 'Free space on the named file system, or use another pool.' },
+  unavailable: {
+    status: 503,
+    title: 'A needed part does not answer',
+    hint: 'Try again in a moment; `hv preflight` names the part.',
+  },
+  no_space: {
+    status: 507,
+    title: 'There is not enough free space',
+    hint: 'Free space on the named file system, or use another pool.',
+  },
   too_large: { status: 413, title: 'The request is too large', hint: 'Send less; the limit is in the message.' },
 });
 

@@ -11,7 +11,9 @@ export interface EventBus<Events extends object> {
 }
 
 /** @param onError told about a listener that threw; must not throw itself. */
-export function createEventBus<Events extends object>(onError: (error: unknown, name: keyof Events) => void): EventBus<Events> {
+export function createEventBus<Events extends object>(
+  onError: (error: unknown, name: keyof Events) => void,
+): EventBus<Events> {
   type Listener = (payload: never) => void;
   const listeners = new Map<keyof Events, Set<{ run: Listener }>>();
   const anyListeners = new Set<{ run: (name: keyof Events, payload: Events[keyof Events]) => void }>();

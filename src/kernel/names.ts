@@ -6,7 +6,8 @@ export const NAME_PATTERN = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 /** The prefix of project-owned domains; users may not take it. */
 export const RESERVED_NAME_PATTERN = /^p[0-9]+-/;
 
-export const NAME_RULE = 'lower-case letters, digits and dashes, at most 63, beginning and ending with a letter or digit';
+export const NAME_RULE =
+  'lower-case letters, digits and dashes, at most 63, beginning and ending with a letter or digit';
 
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);

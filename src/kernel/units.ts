@@ -1,6 +1,16 @@
 /** Bytes, durations and shares as people write and read them. Bytes are binary (KiB, MiB, GiB, TiB). */
 
-const FACTORS = { b: 1, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30, tib: 2 ** 40, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 } as const;
+const FACTORS = {
+  b: 1,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+  tib: 2 ** 40,
+  k: 2 ** 10,
+  m: 2 ** 20,
+  g: 2 ** 30,
+  t: 2 ** 40,
+} as const;
 
 export const KIB = 2 ** 10;
 export const MIB = 2 ** 20;

@@ -1,11 +1,11 @@
 /** Reads the configuration: defaults, then the file, then the environment; each problem names key and mend. */
 
-import { type ConfigFile, configSchema } from '#contract/config.ts';
-import { hasErrno } from '#kernel/errors.ts';
-import { nearestName } from '#kernel/names.ts';
 import { lstat, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { z } from 'zod';
+import { type ConfigFile, configSchema } from '#contract/config.ts';
+import { hasErrno } from '#kernel/errors.ts';
+import { nearestName } from '#kernel/names.ts';
 
 /** Folders below the state folder. */
 export interface StateFolders {
@@ -52,8 +52,10 @@ async function readConfigFile(path: string, isRequired: boolean): Promise<unknow
     if (!stat.isFile() && !stat.isSymbolicLink()) throw new ConfigError(`${path} is not a file.`);
     // A link into the Nix store is how NixOS installs the file; the store is read-only, so only plain files are checked for their owner.
     if (stat.isFile()) {
-      if (stat.uid !== 0 && stat.uid !== process.getuid?.()) throw new ConfigError(`${path} belongs to another user. Mend: chown root ${path}`);
-      if ((stat.mode & 0o022) !== 0) throw new ConfigError(`${path} can be written by others. Mend: chmod go-w ${path}`);
+      if (stat.uid !== 0 && stat.uid !== process.getuid?.())
+        throw new ConfigError(`${path} belongs to another user. Mend: chown root ${path}`);
+      if ((stat.mode & 0o022) !== 0)
+        throw new ConfigError(`${path} can be written by others. Mend: chmod go-w ${path}`);
     }
     text = await readFile(path, 'utf8');
   } catch (error) {

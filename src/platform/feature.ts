@@ -1,6 +1,7 @@
 /** The shape of a feature: one vertical slice, set up once by the composition root.
  *  Setting up does nothing observable; work begins in `start` and ends in `stop`. */
 
+import type { Readable } from 'node:stream';
 import type { Answer, Api, ApiKey, ParsedBody, ParsedParams, ParsedQuery } from '#contract/api.ts';
 import type { ApiEvents } from '#contract/events.ts';
 import type { Permission, RoleName } from '#contract/permissions.ts';
@@ -9,7 +10,6 @@ import type { ErrorCatalogue } from '#kernel/errors.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { LibvirtHost } from '#libvirt/index.ts';
-import type { Readable } from 'node:stream';
 import type { Config } from './config.ts';
 import type { Database, Migration } from './db/database.ts';
 
@@ -47,6 +47,8 @@ export interface BytesReply {
   readonly contentType: string;
   readonly bytes: Uint8Array | string | Readable;
   readonly headers?: Readonly<Record<string, string>>;
+  /** 304 = the client's copy is still good; 200 unless said. */
+  readonly status?: 304;
 }
 
 /** Answer of a JSON route that also sets headers, as a cookie or an ETag. */
@@ -77,7 +79,9 @@ type HandlerResult<Key extends ApiKey> =
         ? BytesReply
         : Answer<Key> | JsonReply<Answer<Key>>;
 
-export type Handler<Key extends ApiKey> = (request: ApiRequest<Key>) => Promise<HandlerResult<Key>> | HandlerResult<Key>;
+export type Handler<Key extends ApiKey> = (
+  request: ApiRequest<Key>,
+) => Promise<HandlerResult<Key>> | HandlerResult<Key>;
 
 /** The routes that one feature answers. Together the features must answer every route of the contract. */
 export type Handlers = { readonly [Key in ApiKey]?: Handler<Key> };

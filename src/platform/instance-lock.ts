@@ -1,9 +1,9 @@
 /** One daemon per state folder: an exclusive SQLite lock, which the kernel releases even after `kill -9`. */
 
-import { hasErrno } from '#kernel/errors.ts';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { hasErrno } from '#kernel/errors.ts';
 
 /** Takes the lock or tells who holds it.
  *  @returns the function that releases it
@@ -15,7 +15,10 @@ export function lockStateFolder(stateDir: string): () => void {
     lock.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE;');
   } catch (error) {
     lock.close();
-    throw new Error(`Another daemon (${ownerOf(ownerFile)}) already uses the state folder ${stateDir}. Stop it, or give this one its own HV_STATE_DIR.`, { cause: error });
+    throw new Error(
+      `Another daemon (${ownerOf(ownerFile)}) already uses the state folder ${stateDir}. Stop it, or give this one its own HV_STATE_DIR.`,
+      { cause: error },
+    );
   }
   writeFileSync(ownerFile, JSON.stringify({ pid: process.pid, startedAt: new Date().toISOString() }), { mode: 0o600 });
   return () => lock.close();
@@ -24,7 +27,9 @@ export function lockStateFolder(stateDir: string): () => void {
 function ownerOf(file: string): string {
   try {
     const owner: unknown = JSON.parse(readFileSync(file, 'utf8'));
-    return typeof owner === 'object' && owner !== null && 'pid' in owner ? `process ${String(owner.pid)}` : 'unknown process';
+    return typeof owner === 'object' && owner !== null && 'pid' in owner
+      ? `process ${String(owner.pid)}`
+      : 'unknown process';
   } catch (error) {
     if (hasErrno(error, 'ENOENT') || error instanceof SyntaxError) return 'unknown process';
     throw error;

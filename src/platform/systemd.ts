@@ -14,7 +14,11 @@ export interface ServiceNotifier {
 export function createServiceNotifier(env: Readonly<Record<string, string | undefined>>): ServiceNotifier {
   const socket = env['NOTIFY_SOCKET'];
   const send = async (state: string) => {
-    if (socket) await run(['systemd-notify', `--pid=${process.pid}`, state], { timeoutMs: 5000, env: { NOTIFY_SOCKET: socket, PATH: env['PATH'] ?? '/usr/bin:/run/current-system/sw/bin' } });
+    if (socket)
+      await run(['systemd-notify', `--pid=${process.pid}`, state], {
+        timeoutMs: 5000,
+        env: { NOTIFY_SOCKET: socket, PATH: env['PATH'] ?? '/usr/bin:/run/current-system/sw/bin' },
+      });
   };
   const microseconds = Number(env['WATCHDOG_USEC'] ?? 'NaN');
   return {

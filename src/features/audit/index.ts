@@ -2,7 +2,7 @@
  *  Tables: audit. Events out: audit.recorded. Permissions: audit.read. Guide: docs/guides/audit.md */
 
 import { defineFeature } from '#platform/feature.ts';
-import { auditMigrations, createAuditStore, type AuditApi } from './store.ts';
+import { type AuditApi, auditMigrations, createAuditStore } from './store.ts';
 
 export type { AuditApi, AuditEntry } from './store.ts';
 

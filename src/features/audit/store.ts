@@ -1,12 +1,12 @@
 /** The audit table: append-only from the program's side, read newest first. */
 
-import type { AuditRecord } from '#contract/system.ts';
+import type { Generated } from 'kysely';
 import type { ApiEvents } from '#contract/events.ts';
+import type { AuditRecord } from '#contract/system.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
 import { newId } from '#kernel/ids.ts';
 import type { Database, Migration, Transaction } from '#platform/db/database.ts';
-import type { Generated } from 'kysely';
 
 interface AuditTables {
   audit: {
@@ -71,10 +71,24 @@ const MAX_TEXT = 300;
 
 const clip = (text: string | null): string | null => (text === null ? null : text.slice(0, MAX_TEXT));
 
-export function createAuditStore({ db, clock, events }: { db: Database; clock: Clock; events: EventBus<ApiEvents> }): AuditApi {
+export function createAuditStore({
+  db,
+  clock,
+  events,
+}: {
+  db: Database;
+  clock: Clock;
+  events: EventBus<ApiEvents>;
+}): AuditApi {
   const write = async (tx: Transaction, entry: AuditEntry): Promise<void> => {
     const now = clock.now();
-    const record: AuditRecord = { ...entry, id: newId('aud', now.getTime()), at: now.toISOString(), objectId: clip(entry.objectId), objectName: clip(entry.objectName) };
+    const record: AuditRecord = {
+      ...entry,
+      id: newId('aud', now.getTime()),
+      at: now.toISOString(),
+      objectId: clip(entry.objectId),
+      objectName: clip(entry.objectName),
+    };
     await tx
       .tables<AuditTables>()
       .insertInto('audit')
@@ -112,7 +126,11 @@ export function createAuditStore({ db, clock, events }: { db: Database; clock: C
       const { total } = await filtered.select((eb) => eb.fn.countAll<number>().as('total')).executeTakeFirstOrThrow();
       const after = query.cursor ? Number.parseInt(query.cursor, 10) : Number.NaN;
       const page = Number.isSafeInteger(after) ? filtered.where('seq', '<', after) : filtered;
-      const rows = await page.selectAll().orderBy('seq', 'desc').limit(query.limit + 1).execute();
+      const rows = await page
+        .selectAll()
+        .orderBy('seq', 'desc')
+        .limit(query.limit + 1)
+        .execute();
       const items = rows.slice(0, query.limit);
       const last = items.at(-1);
       return {

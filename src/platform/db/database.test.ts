@@ -9,7 +9,9 @@ interface Tables {
   thing: { id: string; amount: number };
 }
 
-const migrations = [{ id: '001-thing', statements: ['CREATE TABLE thing(id TEXT PRIMARY KEY, amount INTEGER NOT NULL) STRICT'] }];
+const migrations = [
+  { id: '001-thing', statements: ['CREATE TABLE thing(id TEXT PRIMARY KEY, amount INTEGER NOT NULL) STRICT'] },
+];
 
 async function withDatabase(work: (path: string) => Promise<void>): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'hv-db-'));
@@ -49,7 +51,11 @@ test('transactions that await run one after the other', () =>
         db.transaction(async (tx) => {
           const row = await tx.tables<Tables>().selectFrom('thing').select('amount').executeTakeFirstOrThrow();
           await new Promise((resolve) => setImmediate(resolve));
-          await tx.tables<Tables>().updateTable('thing').set({ amount: row.amount + 1 }).execute();
+          await tx
+            .tables<Tables>()
+            .updateTable('thing')
+            .set({ amount: row.amount + 1 })
+            .execute();
         }),
       ),
     );
@@ -63,7 +69,14 @@ test('migrations are applied once and a failing one changes nothing', () =>
     const db = openDatabase(path);
     db.migrate('things', migrations);
     db.migrate('things', migrations);
-    assert.throws(() => db.migrate('things', [...migrations, { id: '002', statements: ['ALTER TABLE thing ADD COLUMN note TEXT', 'nonsense'] }]), /things\/002/);
+    assert.throws(
+      () =>
+        db.migrate('things', [
+          ...migrations,
+          { id: '002', statements: ['ALTER TABLE thing ADD COLUMN note TEXT', 'nonsense'] },
+        ]),
+      /things\/002/,
+    );
     const again = openDatabase(path);
     again.migrate('things', [...migrations, { id: '002', statements: ['ALTER TABLE thing ADD COLUMN note TEXT'] }]);
     await again.close();

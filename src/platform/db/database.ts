@@ -1,9 +1,9 @@
 /** The state database: one SQLite file, one writer, every change in a transaction that is on disk when it returns.
  *  Each slice declares its own tables and asks for a typed view of them. */
 
-import { AppError, hasErrno, messageOf } from '#kernel/errors.ts';
-import { Kysely, SqliteDialect } from 'kysely';
 import { DatabaseSync } from 'node:sqlite';
+import { Kysely, SqliteDialect } from 'kysely';
+import { AppError, hasErrno, messageOf } from '#kernel/errors.ts';
 import { sqliteStatements } from './sqlite-statements.ts';
 
 /** A numbered change of one slice's tables. Append-only: a released migration is never edited. */
@@ -32,7 +32,8 @@ const READ_ONLY_CODES = [8, 10, 13, 14];
 
 function asAppError(error: unknown): unknown {
   if (error instanceof AppError || !hasErrno(error, 'ERR_SQLITE_ERROR')) return error;
-  const code = error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' ? error.errcode & 0xff : 0;
+  const code =
+    error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' ? error.errcode & 0xff : 0;
   if (!READ_ONLY_CODES.includes(code)) return error;
   return new AppError('unavailable', {
     detail: 'The state database cannot be written, so nothing was changed.',
@@ -45,15 +46,23 @@ function asAppError(error: unknown): unknown {
  *  @throws Error naming the file when it is damaged: it is never silently recreated */
 export function openDatabase(path: string): Database {
   const sqlite = new DatabaseSync(path, { enableForeignKeyConstraints: true });
-  sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -4096;');
+  sqlite.exec(
+    'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -4096;',
+  );
   const check = sqlite.prepare('PRAGMA quick_check').get();
   if (check?.['quick_check'] !== 'ok') {
     sqlite.close();
-    throw new Error(`The state database ${path} is damaged (${String(check?.['quick_check'])}). Restore it from a backup; it is not replaced by itself.`);
+    throw new Error(
+      `The state database ${path} is damaged (${String(check?.['quick_check'])}). Restore it from a backup; it is not replaced by itself.`,
+    );
   }
-  sqlite.exec('CREATE TABLE IF NOT EXISTS migration(slice TEXT NOT NULL, id TEXT NOT NULL, applied_at TEXT NOT NULL, PRIMARY KEY(slice, id)) STRICT');
+  sqlite.exec(
+    'CREATE TABLE IF NOT EXISTS migration(slice TEXT NOT NULL, id TEXT NOT NULL, applied_at TEXT NOT NULL, PRIMARY KEY(slice, id)) STRICT',
+  );
 
-  const kysely = new Kysely<Record<string, never>>({ dialect: new SqliteDialect({ database: sqliteStatements(sqlite) }) });
+  const kysely = new Kysely<Record<string, never>>({
+    dialect: new SqliteDialect({ database: sqliteStatements(sqlite) }),
+  });
   // One typed door onto one untyped file: the slice that owns a table states its shape.
   const viewOf = <Tables>(handle: unknown): Kysely<Tables> => handle as Kysely<Tables>;
 
@@ -76,13 +85,20 @@ export function openDatabase(path: string): Database {
       return run;
     },
     migrate(slice, migrations) {
-      const applied = new Set(sqlite.prepare('SELECT id FROM migration WHERE slice = ?').all(slice).map((row) => String(row['id'])));
+      const applied = new Set(
+        sqlite
+          .prepare('SELECT id FROM migration WHERE slice = ?')
+          .all(slice)
+          .map((row) => String(row['id'])),
+      );
       for (const migration of migrations) {
         if (applied.has(migration.id)) continue;
         sqlite.exec('BEGIN IMMEDIATE');
         try {
           for (const statement of migration.statements) sqlite.exec(statement);
-          sqlite.prepare('INSERT INTO migration(slice, id, applied_at) VALUES(?, ?, ?)').run(slice, migration.id, new Date().toISOString());
+          sqlite
+            .prepare('INSERT INTO migration(slice, id, applied_at) VALUES(?, ?, ?)')
+            .run(slice, migration.id, new Date().toISOString());
           sqlite.exec('COMMIT');
         } catch (error) {
           sqlite.exec('ROLLBACK');

@@ -1,12 +1,13 @@
 /** Gives kysely's SQLite dialect the statement interface it expects, over Node's own SQLite. Statements are compiled once and kept. */
 
-import type { SqliteDatabase, SqliteStatement } from 'kysely';
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
+import type { SqliteDatabase, SqliteStatement } from 'kysely';
 
 const KEPT_STATEMENTS = 300;
 
 function bindable(value: unknown): SQLInputValue {
-  if (value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint') return value;
+  if (value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint')
+    return value;
   if (value instanceof Uint8Array) return value;
   if (typeof value === 'boolean') return value ? 1 : 0;
   throw new TypeError(`a value of type ${typeof value} cannot be stored`);

@@ -20,16 +20,26 @@ const now = new Date();
 test('a client that trusts the CA accepts the certificate for each of its names', () =>
   inFolder(async (dir) => {
     const made = await ensureServerCertificate(dir, ['localhost', '127.0.0.1'], 'box', new Date());
-    const server = createServer({ cert: made.certificate, key: made.key, minVersion: 'TLSv1.3' }, (socket) => socket.end('ok'));
+    const server = createServer({ cert: made.certificate, key: made.key, minVersion: 'TLSv1.3' }, (socket) =>
+      socket.end('ok'),
+    );
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const address = server.address();
     assert.ok(address !== null && typeof address === 'object');
     for (const host of ['localhost', '127.0.0.1']) {
       const fingerprint = await new Promise<string>((resolve, reject) => {
-        const socket = connect({ port: address.port, host: '127.0.0.1', servername: host === 'localhost' ? host : '', ca: made.caCertificate }, () => {
-          resolve(socket.getPeerCertificate().fingerprint256);
-          socket.destroy();
-        });
+        const socket = connect(
+          {
+            port: address.port,
+            host: '127.0.0.1',
+            servername: host === 'localhost' ? host : '',
+            ca: made.caCertificate,
+          },
+          () => {
+            resolve(socket.getPeerCertificate().fingerprint256);
+            socket.destroy();
+          },
+        );
         socket.on('error', reject);
       });
       assert.equal(fingerprint, made.fingerprint);
@@ -44,7 +54,12 @@ test('a second start uses the same certificate; a new name, age or another CA re
     const named = await ensureServerCertificate(dir, ['localhost', 'box.lan'], 'box', now);
     assert.notEqual(named.fingerprint, first.fingerprint);
     assert.equal(named.caCertificate, first.caCertificate);
-    const aged = await ensureServerCertificate(dir, ['localhost', 'box.lan'], 'box', new Date(now.getTime() + 380 * 86_400_000));
+    const aged = await ensureServerCertificate(
+      dir,
+      ['localhost', 'box.lan'],
+      'box',
+      new Date(now.getTime() + 380 * 86_400_000),
+    );
     assert.notEqual(aged.fingerprint, named.fingerprint);
     assert.equal(aged.caCertificate, first.caCertificate);
   }));

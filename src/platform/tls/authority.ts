@@ -1,10 +1,10 @@
 /** The machine's own certificate authority and the dashboard's certificate: made at first start, renewed before they end. */
 
-import { hasErrno } from '#kernel/errors.ts';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { mkdir, mkdtemp, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
+import { hasErrno } from '#kernel/errors.ts';
 import { runChecked } from '../process.ts';
 
 const CA_DAYS = 3650;
@@ -30,13 +30,20 @@ interface KeyedCertificate {
 
 async function readPair(dir: string, name: string): Promise<KeyedCertificate | null> {
   try {
-    const [pem, keyPem] = await Promise.all([readFile(join(dir, `${name}.pem`), 'utf8'), readFile(join(dir, `${name}.key`), 'utf8')]);
+    const [pem, keyPem] = await Promise.all([
+      readFile(join(dir, `${name}.pem`), 'utf8'),
+      readFile(join(dir, `${name}.key`), 'utf8'),
+    ]);
     const parsed = new X509Certificate(pem);
-    if (!parsed.checkPrivateKey(createPrivateKey(keyPem))) throw new Error('certificate and key do not belong together');
+    if (!parsed.checkPrivateKey(createPrivateKey(keyPem)))
+      throw new Error('certificate and key do not belong together');
     return { pem, keyPem, parsed };
   } catch (error) {
     if (hasErrno(error, 'ENOENT')) return null;
-    throw new Error(`The certificate ${join(dir, name)}.pem or its key is damaged. Move both away to have new ones made.`, { cause: error });
+    throw new Error(
+      `The certificate ${join(dir, name)}.pem or its key is damaged. Move both away to have new ones made.`,
+      { cause: error },
+    );
   }
 }
 
@@ -50,7 +57,11 @@ async function syncFile(path: string): Promise<void> {
 }
 
 /** Lets `make` write `pem` and `key` in a scratch folder and then puts both in place; a crash leaves no half pair that is used. */
-async function publishPair(dir: string, name: string, make: (scratch: string) => Promise<void>): Promise<KeyedCertificate> {
+async function publishPair(
+  dir: string,
+  name: string,
+  make: (scratch: string) => Promise<void>,
+): Promise<KeyedCertificate> {
   const scratch = await mkdtemp(join(dir, 'making-'));
   try {
     await make(scratch);
@@ -75,9 +86,34 @@ function makeAuthority(dir: string, hostname: string): Promise<KeyedCertificate>
     const config = join(scratch, 'config');
     await writeFile(
       config,
-      ['[req]', 'prompt = no', 'distinguished_name = dn', 'x509_extensions = ext', '[dn]', 'O = Hyper-NixOS', `CN = CA of ${commonName(hostname)}`, '[ext]', 'basicConstraints = critical,CA:TRUE,pathlen:0', 'keyUsage = critical,keyCertSign,cRLSign', 'subjectKeyIdentifier = hash', ''].join('\n'),
+      [
+        '[req]',
+        'prompt = no',
+        'distinguished_name = dn',
+        'x509_extensions = ext',
+        '[dn]',
+        'O = Hyper-NixOS',
+        `CN = CA of ${commonName(hostname)}`,
+        '[ext]',
+        'basicConstraints = critical,CA:TRUE,pathlen:0',
+        'keyUsage = critical,keyCertSign,cRLSign',
+        'subjectKeyIdentifier = hash',
+        '',
+      ].join('\n'),
     );
-    await openssl(['req', '-x509', ...KEY_TYPE, '-days', String(CA_DAYS), '-config', config, '-keyout', join(scratch, 'key'), '-out', join(scratch, 'pem')]);
+    await openssl([
+      'req',
+      '-x509',
+      ...KEY_TYPE,
+      '-days',
+      String(CA_DAYS),
+      '-config',
+      config,
+      '-keyout',
+      join(scratch, 'key'),
+      '-out',
+      join(scratch, 'pem'),
+    ]);
   });
 }
 
@@ -87,12 +123,46 @@ function makeLeaf(dir: string, names: readonly string[]): Promise<KeyedCertifica
     const alternatives = names.map((name) => `${isIP(name) ? 'IP' : 'DNS'}:${name}`).join(',');
     await writeFile(
       config,
-      ['[req]', 'prompt = no', 'distinguished_name = dn', '[dn]', 'O = Hyper-NixOS', `CN = ${commonName(names[0] ?? 'hyper')}`, '[ext]', 'basicConstraints = critical,CA:FALSE', 'keyUsage = critical,digitalSignature', 'extendedKeyUsage = serverAuth', `subjectAltName = ${alternatives}`, 'subjectKeyIdentifier = hash', 'authorityKeyIdentifier = keyid', ''].join('\n'),
+      [
+        '[req]',
+        'prompt = no',
+        'distinguished_name = dn',
+        '[dn]',
+        'O = Hyper-NixOS',
+        `CN = ${commonName(names[0] ?? 'hyper')}`,
+        '[ext]',
+        'basicConstraints = critical,CA:FALSE',
+        'keyUsage = critical,digitalSignature',
+        'extendedKeyUsage = serverAuth',
+        `subjectAltName = ${alternatives}`,
+        'subjectKeyIdentifier = hash',
+        'authorityKeyIdentifier = keyid',
+        '',
+      ].join('\n'),
     );
     const request = join(scratch, 'request');
     await openssl(['req', '-new', ...KEY_TYPE, '-config', config, '-keyout', join(scratch, 'key'), '-out', request]);
     const { stdout: serial } = await openssl(['rand', '-hex', '16']);
-    await openssl(['x509', '-req', '-in', request, '-CA', join(dir, 'ca.pem'), '-CAkey', join(dir, 'ca.key'), '-set_serial', `0x4${serial.trim().slice(1)}`, '-days', String(LEAF_DAYS), '-extfile', config, '-extensions', 'ext', '-out', join(scratch, 'pem')]);
+    await openssl([
+      'x509',
+      '-req',
+      '-in',
+      request,
+      '-CA',
+      join(dir, 'ca.pem'),
+      '-CAkey',
+      join(dir, 'ca.key'),
+      '-set_serial',
+      `0x4${serial.trim().slice(1)}`,
+      '-days',
+      String(LEAF_DAYS),
+      '-extfile',
+      config,
+      '-extensions',
+      'ext',
+      '-out',
+      join(scratch, 'pem'),
+    ]);
   });
 }
 
@@ -102,7 +172,12 @@ const commonName = (name: string): string => name.replace(/[^A-Za-z0-9.:-]/g, ''
 /** The certificate for these host names and addresses, made or renewed when needed.
  *  @param names letters, digits, dots, dashes and colons only, as the configuration's schema ensures
  *  @throws Error naming the file when an existing one is damaged: a CA that users trust is never replaced silently */
-export async function ensureServerCertificate(dir: string, names: readonly string[], hostname: string, now: Date): Promise<ServerCertificate> {
+export async function ensureServerCertificate(
+  dir: string,
+  names: readonly string[],
+  hostname: string,
+  now: Date,
+): Promise<ServerCertificate> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const authority = (await readPair(dir, 'ca')) ?? (await makeAuthority(dir, hostname));
   const old = await readPair(dir, 'server');
@@ -110,7 +185,15 @@ export async function ensureServerCertificate(dir: string, names: readonly strin
     old !== null &&
     Date.parse(old.parsed.validTo) - now.getTime() > RENEW_BEFORE_DAYS * DAY_MS &&
     old.parsed.verify(authority.parsed.publicKey) &&
-    names.every((name) => (isIP(name) ? old.parsed.checkIP(name) : old.parsed.checkHost(name, { subject: 'never' })) !== undefined);
+    names.every(
+      (name) =>
+        (isIP(name) ? old.parsed.checkIP(name) : old.parsed.checkHost(name, { subject: 'never' })) !== undefined,
+    );
   const leaf = isUsable ? old : await makeLeaf(dir, names);
-  return { certificate: `${leaf.pem}${authority.pem}`, key: leaf.keyPem, caCertificate: authority.pem, fingerprint: leaf.parsed.fingerprint256 };
+  return {
+    certificate: `${leaf.pem}${authority.pem}`,
+    key: leaf.keyPem,
+    caCertificate: authority.pem,
+    fingerprint: leaf.parsed.fingerprint256,
+  };
 }
