@@ -4,7 +4,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -45,6 +45,7 @@ export interface RunOptions {
 
 export interface FakeDaemon {
   readonly runtimeDir: string;
+  readonly server: Server;
   readonly calls: readonly Call[];
   /** Answers a route; `id` parts are written as `{id}`. */
   on<Key extends ApiKey>(key: Key, answer: (call: Call) => Answer<Key>, status?: number): void;
@@ -112,6 +113,7 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
   };
   return {
     runtimeDir,
+    server,
     calls,
     on: (key, answer, status = 200) => {
       onRaw(key, (call) => {

@@ -57,7 +57,11 @@ function opened(socket: WebSocket): Promise<void> {
           hint: 'Try again; `hv vm show NAME` tells whether it has a serial port.',
         }),
       );
-    socket.once('open', resolve);
+    socket.once('open', () => {
+      // What the guest wrote comes with the very first bytes: hold it until someone listens.
+      socket.pause();
+      resolve();
+    });
     socket.once('error', (error) => refuse(error.message));
     socket.once('unexpected-response', (_request, response) => refuse(`HTTP ${response.statusCode}`));
   });
@@ -96,6 +100,7 @@ function join(socket: WebSocket, isReadOnly: boolean): Promise<Ending | null> {
     stdin.setRawMode(true);
     stdin.resume();
     stdin.on('data', onInput);
+    socket.resume();
   });
 }
 
