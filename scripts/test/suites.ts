@@ -8,33 +8,46 @@ import { run as runProgram } from '#platform/process.ts';
 import type { NotRun, SuiteResult } from './results.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-/** Whole life of one file. */
-const FILE_TIMEOUT_MS = 20 * 60_000;
-
 interface Suite {
   readonly name: 'unit' | 'integration' | 'e2e' | 'fault' | 'hostile';
   readonly pattern: string;
   /** Files at once: guests are emulated and browsers are heavy, so those suites go one by one. */
   readonly concurrency: number;
+  /** Longest life of one test, and of one file. */
+  readonly timeoutMs: number;
   /** Programs without which the suite cannot run; any of a group will do. */
   readonly programs: readonly (readonly string[])[];
 }
 
 export type SuiteName = Suite['name'];
 
+const LONG_MS = 15 * 60_000;
 const LIBVIRT = [['libvirtd'], ['qemu-system-x86_64'], ['unshare']] as const;
 
 export const SUITES: readonly Suite[] = [
-  { name: 'unit', pattern: 'src/**/*.test.ts', concurrency: 2, programs: [] },
-  { name: 'integration', pattern: 'test/integration/**/*.test.ts', concurrency: 1, programs: LIBVIRT },
+  {
+    name: 'unit',
+    pattern: '{src,scripts,test/support}/**/*.test.ts',
+    concurrency: 2,
+    timeoutMs: 120_000,
+    programs: [],
+  },
+  {
+    name: 'integration',
+    pattern: 'test/integration/**/*.test.ts',
+    concurrency: 1,
+    timeoutMs: LONG_MS,
+    programs: LIBVIRT,
+  },
   {
     name: 'e2e',
     pattern: 'test/e2e/**/*.test.ts',
+    timeoutMs: LONG_MS,
     concurrency: 1,
     programs: [...LIBVIRT, ['chromium', 'google-chrome', 'chromium-browser']],
   },
-  { name: 'fault', pattern: 'test/fault/**/*.test.ts', concurrency: 1, programs: LIBVIRT },
-  { name: 'hostile', pattern: 'test/hostile/**/*.test.ts', concurrency: 1, programs: LIBVIRT },
+  { name: 'fault', pattern: 'test/fault/**/*.test.ts', concurrency: 1, timeoutMs: LONG_MS, programs: LIBVIRT },
+  { name: 'hostile', pattern: 'test/hostile/**/*.test.ts', concurrency: 1, timeoutMs: LONG_MS, programs: LIBVIRT },
 ];
 
 /** @param filters only files whose path holds one of these texts; all when empty */
@@ -59,7 +72,7 @@ async function execute(suite: Suite, files: readonly string[]) {
   const failures: string[] = [];
   let [passed, failed, skipped] = [0, 0, 0];
 
-  const stream = run({ files, concurrency: suite.concurrency, timeout: FILE_TIMEOUT_MS });
+  const stream = run({ files, concurrency: suite.concurrency, timeout: suite.timeoutMs });
   const place = (file: string | undefined) => (file === undefined ? '' : `${relative(ROOT, file)}: `);
   const count = (text: string) => {
     for (const match of text.matchAll(/^#? ?count: (.+)$/gm)) counts.push(match[1] ?? '');
