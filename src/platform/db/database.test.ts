@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -80,5 +80,14 @@ test('migrations are applied once and a failing one changes nothing', () =>
     const again = openDatabase(path);
     again.migrate('things', [...migrations, { id: '002', statements: ['ALTER TABLE thing ADD COLUMN note TEXT'] }]);
     await again.close();
+    await db.close();
+  }));
+
+test('nobody else can read the database or its side files', () =>
+  withDatabase(async (path) => {
+    const db = openDatabase(path);
+    db.migrate('things', migrations);
+    await db.transaction((tx) => tx.tables<Tables>().insertInto('thing').values({ id: 'a', amount: 1 }).execute());
+    for (const suffix of ['', '-wal', '-shm']) assert.equal((await stat(path + suffix)).mode & 0o777, 0o600, suffix);
     await db.close();
   }));

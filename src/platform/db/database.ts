@@ -1,6 +1,7 @@
 /** The state database: one SQLite file, one writer, every change in a transaction that is on disk when it returns.
  *  Each slice declares its own tables and asks for a typed view of them. */
 
+import { chmodSync, closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { Kysely, SqliteDialect } from 'kysely';
 import { AppError, hasErrno, messageOf } from '#kernel/errors.ts';
@@ -45,6 +46,9 @@ function asAppError(error: unknown): unknown {
 /** Opens or makes the database file and checks it.
  *  @throws Error naming the file when it is damaged: it is never silently recreated */
 export function openDatabase(path: string): Database {
+  // Ours alone before anything is in it: others may pass through its folder. SQLite gives its side files the same rights.
+  closeSync(openSync(path, 'a', 0o600));
+  chmodSync(path, 0o600);
   const sqlite = new DatabaseSync(path, { enableForeignKeyConstraints: true });
   sqlite.exec(
     'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -4096;',
