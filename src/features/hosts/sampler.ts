@@ -98,7 +98,11 @@ async function filesystemsOf(
   folders: readonly WatchedFolder[],
   readProc: (name: string) => Promise<string>,
 ): Promise<Usage['filesystems']> {
-  const mountinfo = await readProc('self/mountinfo');
+  const mountinfo = await readProc('self/mountinfo').catch((error: unknown) => {
+    // Without a /proc of our own, as in foreign namespaces, a folder stands for its file system.
+    if (hasErrno(error, 'ENOENT')) return null;
+    throw error;
+  });
   const found = new Map<number, Usage['filesystems'][number]>();
   for (const { path, purpose } of folders) {
     try {
@@ -110,7 +114,7 @@ async function filesystemsOf(
       }
       const space = await statfs(path);
       found.set(dev, {
-        mount: mountOf(mountinfo, path),
+        mount: mountinfo === null ? path : mountOf(mountinfo, path),
         purpose,
         sizeBytes: space.blocks * space.bsize,
         // As df counts it: what only root may use is not free, so that "full" means full for everybody.

@@ -97,7 +97,13 @@ async function port({ machine, settings }: CheckContext): Promise<Finding> {
   }
   if (inodes.length === 0) return ok(`Nothing listens on port ${wanted}.`);
   const own = new Set<string>();
-  for (const descriptor of (await machine.list('/proc/self/fd')) ?? []) {
+  const descriptors = await machine.list('/proc/self/fd');
+  if (descriptors === null)
+    return unknown(
+      `Something listens on port ${wanted}, but without /proc it cannot be told whether that is hyperd.`,
+      `See which: \`ss -ltnp 'sport = :${wanted}'\`.`,
+    );
+  for (const descriptor of descriptors) {
     const inode = /^socket:\[(\d+)\]$/.exec((await machine.linkTarget(`/proc/self/fd/${descriptor}`)) ?? '')?.[1];
     if (inode !== undefined) own.add(inode);
   }
