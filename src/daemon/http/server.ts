@@ -235,12 +235,13 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     });
   }
 
-  acceptWebSockets({
+  const closeWebSockets = acceptWebSockets({
     server: app.server,
     door,
     log,
     routes: routes.filter(({ definition }) => definition.raw === 'websocket'),
   });
+  app.addHook('preClose', closeWebSockets);
   return app;
 }
 

@@ -14,6 +14,8 @@ import { problemOf } from './problem.ts';
 
 const MAX_MESSAGE_BYTES = 1024 * 1024;
 const PING_MS = 20_000;
+/** How long a client may take to say goodbye when the daemon stops. */
+const CLOSE_MS = 1_000;
 
 interface Parts {
   readonly server: Pick<Server, 'on'>;
@@ -62,13 +64,15 @@ function socketOf(ws: WebSocket): Socket {
   };
 }
 
-export function acceptWebSockets({ server, door, log, routes }: Parts): void {
+/** @returns the function that ends all of them; a server does not count its upgraded connections among those it closes itself */
+export function acceptWebSockets({ server, door, log, routes }: Parts): () => Promise<void> {
   const acceptor = new WebSocketServer({
     noServer: true,
     maxPayload: MAX_MESSAGE_BYTES,
     perMessageDeflate: false,
     handleProtocols: (offered) => (offered.has('binary') ? 'binary' : false),
   });
+  const open = new Set<WebSocket>();
   const matchers = routes.map((route) => ({ route, pattern: matcherOf(route) }));
 
   const handle = async (request: IncomingMessage, stream: Duplex, head: Buffer, requestId: string) => {
@@ -99,6 +103,8 @@ export function acceptWebSockets({ server, door, log, routes }: Parts): void {
     });
     if (typeof accept !== 'function') throw new TypeError('a websocket route must answer with a function');
     acceptor.handleUpgrade(request, stream, head, (ws) => {
+      open.add(ws);
+      ws.on('close', () => open.delete(ws));
       ws.on('error', (error) => log.debug({ requestId, err: error }, 'websocket error'));
       accept(socketOf(ws));
     });
@@ -113,4 +119,15 @@ export function acceptWebSockets({ server, door, log, routes }: Parts): void {
       refuse(stream, problem, requestId);
     });
   });
+
+  return async () => {
+    const closing = [...open];
+    for (const ws of closing) ws.close(1001, 'The daemon stops.');
+    const gone = Promise.all(closing.map((ws) => new Promise((resolve) => ws.once('close', resolve))));
+    const timer = setTimeout(() => {
+      for (const ws of closing) ws.terminate();
+    }, CLOSE_MS);
+    await gone;
+    clearTimeout(timer);
+  };
 }
