@@ -1,13 +1,13 @@
 /** Chooses what fills the window: sign-in, waiting, or the frame with the page of the address. */
 
-import type { Problem } from '#contract/common.ts';
 import { computed, effect, signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
+import type { Problem } from '#contract/common.ts';
 import { Frame } from './components/frame/frame.tsx';
 import { EmptyState, Skeleton } from './components/page.tsx';
 import { ProblemBox } from './components/problem-box.tsx';
 import { SignInPage } from './pages/sign-in/sign-in-page.tsx';
-import { navigationPages, routes, type Page, type PageComponent } from './routes.ts';
+import { navigationPages, type Page, type PageComponent, routes } from './routes.ts';
 import { can, loadSession, problemOf, session } from './state/api.ts';
 import { followEvents } from './state/live.ts';
 import { currentPath, matchPath, navigate } from './state/router.ts';
@@ -66,7 +66,16 @@ export function App() {
     else session.value = { kind: 'signed_out' };
   }, []);
   if (session.value.kind === 'signed_out') return <SignInPage />;
-  if (session.value.kind === 'unknown') return startProblem.value ? <div class="alone"><ProblemBox problem={startProblem.value} onRetry={() => void start()} /></div> : <div class="alone"><Skeleton lines={3} /></div>;
+  if (session.value.kind === 'unknown')
+    return startProblem.value ? (
+      <div class="alone">
+        <ProblemBox problem={startProblem.value} onRetry={() => void start()} />
+      </div>
+    ) : (
+      <div class="alone">
+        <Skeleton lines={3} />
+      </div>
+    );
   return <SignedIn />;
 }
 
@@ -75,7 +84,9 @@ function SignedIn() {
     const stop = new AbortController();
     void followEvents(stop.signal);
     if (currentPath.peek() === SIGN_IN_PATH) navigate('/', { replace: true });
-    const letters = new Map(navigationPages.flatMap((page) => (page.letter ? [[page.letter, page.path] as const] : [])));
+    const letters = new Map(
+      navigationPages.flatMap((page) => (page.letter ? [[page.letter, page.path] as const] : [])),
+    );
     const stopKeys = startShortcuts(letters, navigate);
     // The other pages come while nothing else is to do, so that each opens at once.
     const idle = window.setTimeout(() => {
@@ -111,5 +122,9 @@ function Outlet({ found }: { readonly found: Match | null }) {
     );
   const Component = loaded.value.get(found.page.path);
   if (Component) return <Component params={found.params} />;
-  return loadProblem.value ? <ProblemBox problem={loadProblem.value} onRetry={() => window.location.reload()} /> : <Skeleton />;
+  return loadProblem.value ? (
+    <ProblemBox problem={loadProblem.value} onRetry={() => window.location.reload()} />
+  ) : (
+    <Skeleton />
+  );
 }

@@ -1,7 +1,7 @@
 /** The list of pages: one line each. A page is loaded when it is first opened; those with an icon stand in the navigation. */
 
-import type { Permission } from '#contract/permissions.ts';
 import type { FunctionComponent } from 'preact';
+import type { Permission } from '#contract/permissions.ts';
 import type { IconName } from './components/icon.tsx';
 import { text } from './text.ts';
 
@@ -26,8 +26,123 @@ export interface Page {
 const { pages } = text;
 
 export const routes: readonly Page[] = [
-  { path: '/', title: pages.overview, icon: 'overview', letter: 'o', load: async () => (await import('./pages/overview/overview-page.tsx')).OverviewPage },
-  { path: '/vms', title: pages.vms, icon: 'vm', letter: 'v', permission: 'vm.read', load: async () => (await import('./pages/vms/vms-page.tsx')).VmsPage },
+  {
+    path: '/',
+    title: pages.overview,
+    icon: 'overview',
+    letter: 'o',
+    load: async () => (await import('./pages/overview/overview-page.tsx')).OverviewPage,
+  },
+  {
+    path: '/vms',
+    title: pages.vms,
+    icon: 'vm',
+    letter: 'v',
+    permission: 'vm.read',
+    load: async () => (await import('./pages/vms/vms-page.tsx')).VmsPage,
+  },
+  {
+    path: '/vms/new',
+    title: pages.create,
+    permission: 'vm.create',
+    load: async () => (await import('./pages/create/create-page.tsx')).CreatePage,
+  },
+  {
+    path: '/vms/:id',
+    title: pages.vm,
+    permission: 'vm.read',
+    load: async () => (await import('./pages/vm/vm-page.tsx')).VmPage,
+  },
+  {
+    path: '/vms/:id/:tab',
+    title: pages.vm,
+    permission: 'vm.read',
+    load: async () => (await import('./pages/vm/vm-page.tsx')).VmPage,
+  },
+  {
+    path: '/consoles/:id/:kind',
+    title: pages.console,
+    permission: 'vm.screen',
+    isBare: true,
+    load: async () => (await import('./pages/console/console-page.tsx')).ConsolePage,
+  },
+  {
+    path: '/images',
+    title: pages.images,
+    icon: 'image',
+    letter: 'i',
+    permission: 'image.read',
+    load: async () => (await import('./pages/images/images-page.tsx')).ImagesPage,
+  },
+  {
+    path: '/images/:tab',
+    title: pages.images,
+    permission: 'image.read',
+    load: async () => (await import('./pages/images/images-page.tsx')).ImagesPage,
+  },
+  {
+    path: '/operations',
+    title: pages.operations,
+    icon: 'operations',
+    letter: 'p',
+    permission: 'operation.read',
+    load: async () => (await import('./pages/operations/operations-page.tsx')).OperationsPage,
+  },
+  {
+    path: '/operations/:id',
+    title: pages.operation,
+    permission: 'operation.read',
+    load: async () => (await import('./pages/operations/operation-page.tsx')).OperationPage,
+  },
+  {
+    path: '/networks',
+    title: pages.networks,
+    icon: 'network',
+    letter: 'n',
+    permission: 'network.read',
+    startsGroup: true,
+    load: async () => (await import('./pages/networks/networks-page.tsx')).NetworksPage,
+  },
+  {
+    path: '/storage',
+    title: pages.storage,
+    icon: 'storage',
+    letter: 's',
+    permission: 'storage.read',
+    load: async () => (await import('./pages/storage/storage-page.tsx')).StoragePage,
+  },
+  {
+    path: '/trash',
+    title: pages.trash,
+    icon: 'trash',
+    letter: 't',
+    permission: 'vm.read',
+    load: async () => (await import('./pages/trash/trash-page.tsx')).TrashPage,
+  },
+  {
+    path: '/hosts',
+    title: pages.hosts,
+    icon: 'host',
+    letter: 'h',
+    permission: 'host.read',
+    startsGroup: true,
+    load: async () => (await import('./pages/hosts/hosts-page.tsx')).HostsPage,
+  },
+  {
+    path: '/audit',
+    title: pages.audit,
+    icon: 'audit',
+    letter: 'a',
+    permission: 'audit.read',
+    load: async () => (await import('./pages/audit/audit-page.tsx')).AuditPage,
+  },
+  {
+    path: '/settings',
+    title: pages.settings,
+    icon: 'settings',
+    letter: 'e',
+    load: async () => (await import('./pages/settings/settings-page.tsx')).SettingsPage,
+  },
 ];
 
 export const navigationPages: readonly Page[] = routes.filter((page) => page.icon !== undefined);

@@ -13,9 +13,24 @@ type ButtonProps = Omit<JSX.IntrinsicElements['button'], 'icon' | 'size'> & {
   readonly children?: ComponentChildren;
 };
 
-export function Button({ kind = 'plain', icon, isBusy = false, isSmall = false, children, class: extra, disabled, ...rest }: ButtonProps) {
+export function Button({
+  kind = 'plain',
+  icon,
+  isBusy = false,
+  isSmall = false,
+  children,
+  class: extra,
+  disabled,
+  ...rest
+}: ButtonProps) {
   return (
-    <button type="button" {...rest} disabled={disabled || isBusy} aria-busy={isBusy} class={`button ${kind} ${isSmall ? 'small' : ''} ${extra ?? ''}`}>
+    <button
+      type="button"
+      {...rest}
+      disabled={disabled || isBusy}
+      aria-busy={isBusy}
+      class={`button ${kind} ${isSmall ? 'small' : ''} ${extra ?? ''}`}
+    >
       {isBusy ? <Spinner /> : icon && <Icon name={icon} />}
       {children !== undefined && <span>{children}</span>}
     </button>
@@ -23,7 +38,12 @@ export function Button({ kind = 'plain', icon, isBusy = false, isSmall = false, 
 }
 
 /** A button with an icon only; `label` is what screen readers and the tooltip say. */
-export function IconButton({ icon, label, class: extra, ...rest }: Omit<JSX.IntrinsicElements['button'], 'icon' | 'label'> & { readonly icon: IconName; readonly label: string }) {
+export function IconButton({
+  icon,
+  label,
+  class: extra,
+  ...rest
+}: Omit<JSX.IntrinsicElements['button'], 'icon' | 'label'> & { readonly icon: IconName; readonly label: string }) {
   return (
     <button type="button" {...rest} class={`icon-button ${extra ?? ''}`} aria-label={label} title={label}>
       <Icon name={icon} />
@@ -32,7 +52,19 @@ export function IconButton({ icon, label, class: extra, ...rest }: Omit<JSX.Intr
 }
 
 /** @param opensWindow opens beside this page instead of replacing it */
-export function ButtonLink({ href, kind = 'plain', icon, children, opensWindow = false }: { readonly href: string; readonly kind?: ButtonKind; readonly icon?: IconName; readonly children: ComponentChildren; readonly opensWindow?: boolean }) {
+export function ButtonLink({
+  href,
+  kind = 'plain',
+  icon,
+  children,
+  opensWindow = false,
+}: {
+  readonly href: string;
+  readonly kind?: ButtonKind;
+  readonly icon?: IconName;
+  readonly children: ComponentChildren;
+  readonly opensWindow?: boolean;
+}) {
   return (
     <a href={href} class={`button ${kind}`} {...(opensWindow ? { target: '_blank', rel: 'noopener' } : {})}>
       {icon && <Icon name={icon} />}

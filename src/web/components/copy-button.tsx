@@ -5,7 +5,15 @@ import { text } from '../text.ts';
 import { Button, IconButton } from './button.tsx';
 
 /** @param label words on the button; without them it is an icon named `name` */
-export function CopyButton({ value, label, name = text.actions.copy }: { readonly value: string; readonly label?: string; readonly name?: string }) {
+export function CopyButton({
+  value,
+  label,
+  name = text.actions.copy,
+}: {
+  readonly value: string;
+  readonly label?: string;
+  readonly name?: string;
+}) {
   const state = useSignal<'idle' | 'copied' | 'failed'>('idle');
   const copy = async () => {
     try {
@@ -20,7 +28,8 @@ export function CopyButton({ value, label, name = text.actions.copy }: { readonl
     }, 2000);
   };
   const word = state.value === 'idle' ? (label ?? name) : text.copy[state.value];
-  if (label === undefined) return <IconButton icon={state.value === 'copied' ? 'check' : 'copy'} label={word} onClick={copy} />;
+  if (label === undefined)
+    return <IconButton icon={state.value === 'copied' ? 'check' : 'copy'} label={word} onClick={copy} />;
   return (
     <Button isSmall kind="quiet" icon={state.value === 'copied' ? 'check' : 'copy'} onClick={copy}>
       {word}

@@ -4,7 +4,7 @@ import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';
 import { text } from '../text.ts';
-import { Button, IconButton, type ButtonKind } from './button.tsx';
+import { Button, type ButtonKind, IconButton } from './button.tsx';
 import { Field } from './form.tsx';
 
 interface DialogProps {
@@ -70,7 +70,15 @@ interface ConfirmProps {
 }
 
 /** Asks before something that cannot simply be taken back. */
-export function ConfirmDialog({ title, children, action, kind = 'danger', typedName, onConfirm, onClose }: ConfirmProps) {
+export function ConfirmDialog({
+  title,
+  children,
+  action,
+  kind = 'danger',
+  typedName,
+  onConfirm,
+  onClose,
+}: ConfirmProps) {
   const typed = useSignal('');
   const isReady = typedName === undefined || typed.value === typedName;
   const confirm = () => {
@@ -95,7 +103,17 @@ export function ConfirmDialog({ title, children, action, kind = 'danger', typedN
       {children}
       {typedName !== undefined && (
         <Field label={text.confirm.typeName(typedName)}>
-          {(field) => <input {...field} class="mono" autocomplete="off" autocapitalize="off" spellcheck={false} value={typed.value} onInput={(event) => (typed.value = event.currentTarget.value)} />}
+          {(field) => (
+            <input
+              {...field}
+              class="mono"
+              autocomplete="off"
+              autocapitalize="off"
+              spellcheck={false}
+              value={typed.value}
+              onInput={(event) => (typed.value = event.currentTarget.value)}
+            />
+          )}
         </Field>
       )}
     </Dialog>

@@ -60,12 +60,31 @@ export function percentText(ratio: number | null): string {
 
 /** A bar with its number. @param ratio 0 to 1, null = unknown
  *  @param warnAt from here on the bar warns; without it a full bar is nothing bad */
-export function Meter({ ratio, label, value, warnAt }: { readonly ratio: number | null; readonly label: string; readonly value?: string; readonly warnAt?: number }) {
+export function Meter({
+  ratio,
+  label,
+  value,
+  warnAt,
+}: {
+  readonly ratio: number | null;
+  readonly label: string;
+  readonly value?: string;
+  readonly warnAt?: number;
+}) {
   const share = ratio === null ? 0 : Math.min(1, Math.max(0, ratio));
-  const tone = warnAt !== undefined && ratio !== null && ratio >= warnAt ? (ratio >= (1 + warnAt) / 2 ? 'bad' : 'warn') : 'accent';
+  const tone =
+    warnAt !== undefined && ratio !== null && ratio >= warnAt ? (ratio >= (1 + warnAt) / 2 ? 'bad' : 'warn') : 'accent';
   return (
     <span class="meter">
-      <span class="meter-track" role="meter" aria-label={label} aria-valuemin={0} aria-valuemax={100} aria-valuenow={Math.round(share * 100)} aria-valuetext={value ?? percentText(ratio)}>
+      <span
+        class="meter-track"
+        role="meter"
+        aria-label={label}
+        aria-valuemin={0}
+        aria-valuemax={100}
+        aria-valuenow={Math.round(share * 100)}
+        aria-valuetext={value ?? percentText(ratio)}
+      >
         <span class={`meter-fill tone-${tone}`} style={{ width: `${share * 100}%` }} />
       </span>
       <span class="meter-value">{value ?? percentText(ratio)}</span>
@@ -74,15 +93,53 @@ export function Meter({ ratio, label, value, warnAt }: { readonly ratio: number 
 }
 
 /** A line without axes. Null values are gaps. @param max top of the scale; without it the highest value */
-export function Sparkline({ values, max, series = 1, width = 120, height = 28, label, hasArea = false }: { readonly values: readonly (number | null)[]; readonly max?: number; readonly series?: 1 | 2 | 3 | 4; readonly width?: number; readonly height?: number; readonly label: string; readonly hasArea?: boolean }) {
+export function Sparkline({
+  values,
+  max,
+  series = 1,
+  width = 120,
+  height = 28,
+  label,
+  hasArea = false,
+}: {
+  readonly values: readonly (number | null)[];
+  readonly max?: number;
+  readonly series?: 1 | 2 | 3 | 4;
+  readonly width?: number;
+  readonly height?: number;
+  readonly label: string;
+  readonly hasArea?: boolean;
+}) {
   const top = Math.max(max ?? 0, ...values.map((value) => value ?? 0)) || 1;
   const step = values.length > 1 ? width / (values.length - 1) : width;
-  const pieces = contiguous(values).map((run) => run.map(([index, value]) => `${round(index * step)},${round(height - 1.5 - (value / top) * (height - 3))}`));
+  const pieces = contiguous(values).map((run) =>
+    run.map(([index, value]) => `${round(index * step)},${round(height - 1.5 - (value / top) * (height - 3))}`),
+  );
   return (
-    <svg class={`sparkline series-${series}`} viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" role="img" aria-label={label}>
-      {hasArea && pieces.filter((points) => points.length > 1).map((points) => <polygon key={`a${points[0]}`} class="spark-area" points={`${points[0]?.split(',')[0]},${height} ${points.join(' ')} ${points.at(-1)?.split(',')[0]},${height}`} />)}
+    <svg
+      class={`sparkline series-${series}`}
+      viewBox={`0 0 ${width} ${height}`}
+      preserveAspectRatio="none"
+      role="img"
+      aria-label={label}
+    >
+      {hasArea &&
+        pieces
+          .filter((points) => points.length > 1)
+          .map((points) => (
+            <polygon
+              key={`a${points[0]}`}
+              class="spark-area"
+              points={`${points[0]?.split(',')[0]},${height} ${points.join(' ')} ${points.at(-1)?.split(',')[0]},${height}`}
+            />
+          ))}
       {pieces.map((points) => (
-        <polyline key={points[0]} points={points.length === 1 ? `${points[0]} ${points[0]}` : points.join(' ')} fill="none" vector-effect="non-scaling-stroke" />
+        <polyline
+          key={points[0]}
+          points={points.length === 1 ? `${points[0]} ${points[0]}` : points.join(' ')}
+          fill="none"
+          vector-effect="non-scaling-stroke"
+        />
       ))}
     </svg>
   );

@@ -1,9 +1,9 @@
 /** Form fields: a label, the control, a hint, and the problem where it belongs. */
 
-import { GIB, MIB } from '#kernel/units.ts';
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useId } from 'preact/hooks';
+import { GIB, MIB } from '#kernel/units.ts';
 import { text } from '../text.ts';
 
 /** What the control inside a field must carry. */
@@ -47,11 +47,30 @@ export function Field({ label, hint, problem, isOptional = false, children }: Fi
 }
 
 /** A box to tick with its explanation. */
-export function Check({ label, hint, checked, onChange, disabled = false }: { readonly label: ComponentChildren; readonly hint?: ComponentChildren; readonly checked: boolean; readonly onChange: (checked: boolean) => void; readonly disabled?: boolean }) {
+export function Check({
+  label,
+  hint,
+  checked,
+  onChange,
+  disabled = false,
+}: {
+  readonly label: ComponentChildren;
+  readonly hint?: ComponentChildren;
+  readonly checked: boolean;
+  readonly onChange: (checked: boolean) => void;
+  readonly disabled?: boolean;
+}) {
   const id = useId();
   return (
     <div class="check">
-      <input id={id} type="checkbox" checked={checked} disabled={disabled} aria-describedby={hint ? `${id}-note` : undefined} onChange={(event) => onChange(event.currentTarget.checked)} />
+      <input
+        id={id}
+        type="checkbox"
+        checked={checked}
+        disabled={disabled}
+        aria-describedby={hint ? `${id}-note` : undefined}
+        onChange={(event) => onChange(event.currentTarget.checked)}
+      />
       <div>
         <label for={id}>{label}</label>
         {hint && (
@@ -68,19 +87,41 @@ const SIZE_UNITS = { MiB: MIB, GiB: GIB } as const;
 type SizeUnit = keyof typeof SIZE_UNITS;
 
 /** Bytes as a number and a unit. @param bytes null = nothing usable typed */
-export function SizeInput({ bytes, onChange, control, unit = 'GiB' }: { readonly bytes: number | null; readonly onChange: (bytes: number | null) => void; readonly control: FieldControl; readonly unit?: SizeUnit }) {
+export function SizeInput({
+  bytes,
+  onChange,
+  control,
+  unit = 'GiB',
+}: {
+  readonly bytes: number | null;
+  readonly onChange: (bytes: number | null) => void;
+  readonly control: FieldControl;
+  readonly unit?: SizeUnit;
+}) {
   const chosen = useSignal<SizeUnit>(bytes !== null && bytes % GIB !== 0 ? 'MiB' : unit);
   const factor = SIZE_UNITS[chosen.value];
   const typed = useSignal(bytes === null ? '' : String(bytes / factor));
-  const shown = bytes !== null && Number(typed.value) * factor !== bytes ? String(Math.round((bytes / factor) * 1000) / 1000) : typed.value;
+  const shown =
+    bytes !== null && Number(typed.value) * factor !== bytes
+      ? String(Math.round((bytes / factor) * 1000) / 1000)
+      : typed.value;
   const report = (value: string, byUnit: SizeUnit) => {
     typed.value = value;
     const number = Number(value.replace(',', '.'));
-    onChange(value.trim() === '' || !Number.isFinite(number) || number < 0 ? null : Math.round(number * SIZE_UNITS[byUnit]));
+    onChange(
+      value.trim() === '' || !Number.isFinite(number) || number < 0 ? null : Math.round(number * SIZE_UNITS[byUnit]),
+    );
   };
   return (
     <span class="size-input">
-      <input {...control} class="mono" inputMode="decimal" autocomplete="off" value={shown} onInput={(event) => report(event.currentTarget.value, chosen.value)} />
+      <input
+        {...control}
+        class="mono"
+        inputMode="decimal"
+        autocomplete="off"
+        value={shown}
+        onInput={(event) => report(event.currentTarget.value, chosen.value)}
+      />
       <select
         aria-label={text.form.unit}
         value={chosen.value}
@@ -99,13 +140,29 @@ export function SizeInput({ bytes, onChange, control, unit = 'GiB' }: { readonly
 }
 
 /** A few choices side by side; one is taken. */
-export function Choice<Value extends string>({ label, value, options, onChange }: { readonly label: string; readonly value: Value; readonly options: readonly { readonly value: Value; readonly label: ComponentChildren; readonly title?: string }[]; readonly onChange: (value: Value) => void }) {
+export function Choice<Value extends string>({
+  label,
+  value,
+  options,
+  onChange,
+}: {
+  readonly label: string;
+  readonly value: Value;
+  readonly options: readonly { readonly value: Value; readonly label: ComponentChildren; readonly title?: string }[];
+  readonly onChange: (value: Value) => void;
+}) {
   const name = useId();
   return (
     <div class="choice" role="radiogroup" aria-label={label}>
       {options.map((option) => (
         <label key={option.value} class={option.value === value ? 'is-chosen' : ''} title={option.title}>
-          <input type="radio" class="visually-hidden" name={name} checked={option.value === value} onChange={() => onChange(option.value)} />
+          <input
+            type="radio"
+            class="visually-hidden"
+            name={name}
+            checked={option.value === value}
+            onChange={() => onChange(option.value)}
+          />
           {option.label}
         </label>
       ))}

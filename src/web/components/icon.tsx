@@ -5,7 +5,8 @@ const PATHS = {
   vm: 'M2.5 3h11v7.500h-11zM5.5 13.500h5M8 10.500v3',
   image: 'M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2zM8 6.500a1.5 1.5 0 1 0 0 3 1.5 1.5 0 0 0 0-3z',
   network: 'M8 2v4M3.5 14v-2.500a1.5 1.5 0 0 1 1.5-1.500h6a1.5 1.5 0 0 1 1.5 1.500V14M8 10V6M6.5 2h3v3h-3z',
-  storage: 'M2.5 4c0-1.1 2.46-2 5.5-2s5.5.9 5.5 2-2.46 2-5.5 2-5.5-.9-5.5-2zM2.5 4v8c0 1.1 2.46 2 5.5 2s5.5-.9 5.5-2V4M2.5 8c0 1.1 2.46 2 5.5 2s5.5-.9 5.5-2',
+  storage:
+    'M2.5 4c0-1.1 2.46-2 5.5-2s5.5.9 5.5 2-2.46 2-5.5 2-5.5-.9-5.5-2zM2.5 4v8c0 1.1 2.46 2 5.5 2s5.5-.9 5.5-2V4M2.5 8c0 1.1 2.46 2 5.5 2s5.5-.9 5.5-2',
   operations: 'M13.5 8a5.5 5.5 0 1 1-1.7-4M13.5 2v3h-3',
   host: 'M2.5 2.500h11v4.500h-11zM2.5 9h11v4.500h-11zM5 4.750h.01M5 11.250h.01',
   audit: 'M4 2h6l3 3v9H4zM6.5 7h4M6.5 9.500h4M6.5 12h2.5',
@@ -53,7 +54,18 @@ export type IconName = keyof typeof PATHS;
 
 export function Icon({ name, size = 16 }: { readonly name: IconName; readonly size?: number }) {
   return (
-    <svg class="icon" width={size} height={size} viewBox="0 0 16 16" fill="none" stroke="currentColor" stroke-width="1.4" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">
+    <svg
+      class="icon"
+      width={size}
+      height={size}
+      viewBox="0 0 16 16"
+      fill="none"
+      stroke="currentColor"
+      stroke-width="1.4"
+      stroke-linecap="round"
+      stroke-linejoin="round"
+      aria-hidden="true"
+    >
       <path d={PATHS[name]} stroke-width={name === 'more' || name === 'list' ? 1.8 : 1.4} />
     </svg>
   );
@@ -62,7 +74,17 @@ export function Icon({ name, size = 16 }: { readonly name: IconName; readonly si
 /** The mark of the product. */
 export function Logo({ size = 22 }: { readonly size?: number }) {
   return (
-    <svg class="logo" width={size} height={size} viewBox="10 6 44 52" fill="none" stroke-linejoin="round" stroke-linecap="round" stroke-width="5" aria-hidden="true">
+    <svg
+      class="logo"
+      width={size}
+      height={size}
+      viewBox="10 6 44 52"
+      fill="none"
+      stroke-linejoin="round"
+      stroke-linecap="round"
+      stroke-width="5"
+      aria-hidden="true"
+    >
       <path class="logo-top" d="M32 10 50 20.5 32 31 14 20.500Z" />
       <path class="logo-middle" d="M14 32.5 32 43 50 32.5" />
       <path class="logo-bottom" d="M14 43.5 32 54 50 43.5" />

@@ -16,7 +16,17 @@ export interface MenuEntry {
   readonly startsGroup?: boolean;
 }
 
-export function Menu({ label, entries, trigger, triggerClass = 'icon-button' }: { readonly label: string; readonly entries: readonly MenuEntry[]; readonly trigger?: ComponentChildren; readonly triggerClass?: string }) {
+export function Menu({
+  label,
+  entries,
+  trigger,
+  triggerClass = 'icon-button',
+}: {
+  readonly label: string;
+  readonly entries: readonly MenuEntry[];
+  readonly trigger?: ComponentChildren;
+  readonly triggerClass?: string;
+}) {
   const id = useId().replaceAll(':', '');
   const button = useRef<HTMLButtonElement>(null);
   const list = useRef<HTMLDivElement>(null);
@@ -32,7 +42,12 @@ export function Menu({ label, entries, trigger, triggerClass = 'icon-button' }: 
   const onKey = (event: KeyboardEvent) => {
     const items = [...(list.current?.querySelectorAll<HTMLButtonElement>('button:not(:disabled)') ?? [])];
     const at = items.findIndex((item) => item === document.activeElement);
-    const steps: Readonly<Record<string, number>> = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 };
+    const steps: Readonly<Record<string, number>> = {
+      ArrowDown: at + 1,
+      ArrowUp: at - 1,
+      Home: 0,
+      End: items.length - 1,
+    };
     const next = steps[event.key];
     if (next === undefined) return;
     event.preventDefault();
@@ -40,7 +55,15 @@ export function Menu({ label, entries, trigger, triggerClass = 'icon-button' }: 
   };
   return (
     <>
-      <button type="button" ref={button} class={triggerClass} popoverTarget={id} aria-haspopup="menu" aria-label={label} title={label}>
+      <button
+        type="button"
+        ref={button}
+        class={triggerClass}
+        popoverTarget={id}
+        aria-haspopup="menu"
+        aria-label={label}
+        title={label}
+      >
         {trigger ?? <Icon name="more" />}
       </button>
       <div

@@ -18,11 +18,18 @@ export function OperationProgress({ operation }: { readonly operation: Operation
   const ratio = progress?.ratio ?? null;
   const shown = ratio ?? stepsRatio;
   const step = operation.steps.find((candidate) => candidate.state === 'running');
-  const left = progress?.bytesPerSecond && progress.totalBytes !== null && progress.doneBytes !== null ? (progress.totalBytes - progress.doneBytes) / progress.bytesPerSecond : null;
+  const left =
+    progress?.bytesPerSecond && progress.totalBytes !== null && progress.doneBytes !== null
+      ? (progress.totalBytes - progress.doneBytes) / progress.bytesPerSecond
+      : null;
   const parts = [
     step?.title,
     ratio !== null && percentText(ratio),
-    progress && progress.doneBytes !== null && (progress.totalBytes === null ? bytesText(progress.doneBytes) : text.operations.ofBytes(bytesText(progress.doneBytes), bytesText(progress.totalBytes))),
+    progress &&
+      progress.doneBytes !== null &&
+      (progress.totalBytes === null
+        ? bytesText(progress.doneBytes)
+        : text.operations.ofBytes(bytesText(progress.doneBytes), bytesText(progress.totalBytes))),
     progress && progress.bytesPerSecond !== null && rateText(progress.bytesPerSecond),
     left !== null && text.operations.left(formatDuration(left * 1000)),
     progress?.note,
@@ -37,14 +44,27 @@ export function OperationProgress({ operation }: { readonly operation: Operation
 
 export function ProgressBar({ ratio, label }: { readonly ratio: number | null; readonly label: string }) {
   return (
-    <div class={`progress ${ratio === null ? 'is-unknown' : ''}`} role="progressbar" aria-label={label} aria-valuemin={0} aria-valuemax={100} {...(ratio === null ? {} : { 'aria-valuenow': Math.round(ratio * 100) })}>
+    <div
+      class={`progress ${ratio === null ? 'is-unknown' : ''}`}
+      role="progressbar"
+      aria-label={label}
+      aria-valuemin={0}
+      aria-valuemax={100}
+      {...(ratio === null ? {} : { 'aria-valuenow': Math.round(ratio * 100) })}
+    >
       <span style={ratio === null ? {} : { width: `${ratio * 100}%` }} />
     </div>
   );
 }
 
 /** A line for lists and the tray. */
-export function OperationItem({ operation, hasCancel = true }: { readonly operation: Operation; readonly hasCancel?: boolean }) {
+export function OperationItem({
+  operation,
+  hasCancel = true,
+}: {
+  readonly operation: Operation;
+  readonly hasCancel?: boolean;
+}) {
   return (
     <div class="operation-item">
       <div class="operation-line">
@@ -68,7 +88,12 @@ export function OperationItem({ operation, hasCancel = true }: { readonly operat
 export function CancelButton({ operation }: { readonly operation: Operation }) {
   if (!operation.canCancel || !isOpen(operation) || !can('operation.cancel')) return null;
   return (
-    <Button isSmall kind="quiet" icon="close" onClick={() => api('POST /operations/{id}/cancel', { params: { id: operation.id } }).catch(showProblem)}>
+    <Button
+      isSmall
+      kind="quiet"
+      icon="close"
+      onClick={() => api('POST /operations/{id}/cancel', { params: { id: operation.id } }).catch(showProblem)}
+    >
       {text.operations.cancel}
     </Button>
   );

@@ -1,15 +1,23 @@
 /** What every page is built of: head, cards, tabs, empty states, and waiting without a flash. */
 
-import type { Problem } from '#contract/common.ts';
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect } from 'preact/hooks';
+import type { Problem } from '#contract/common.ts';
 import type { Resource } from '../state/collection.ts';
 import { Icon, type IconName } from './icon.tsx';
 import { ProblemBox } from './problem-box.tsx';
 
 /** @param title plain text; it also names the browser tab */
-export function PageHead({ title, note, children }: { readonly title: string; readonly note?: ComponentChildren; readonly children?: ComponentChildren }) {
+export function PageHead({
+  title,
+  note,
+  children,
+}: {
+  readonly title: string;
+  readonly note?: ComponentChildren;
+  readonly children?: ComponentChildren;
+}) {
   useEffect(() => {
     document.title = `${title} · Hyper-NixOS`;
   }, [title]);
@@ -24,7 +32,17 @@ export function PageHead({ title, note, children }: { readonly title: string; re
   );
 }
 
-export function Card({ title, aside, children, class: extra = '' }: { readonly title?: ComponentChildren; readonly aside?: ComponentChildren; readonly children: ComponentChildren; readonly class?: string }) {
+export function Card({
+  title,
+  aside,
+  children,
+  class: extra = '',
+}: {
+  readonly title?: ComponentChildren;
+  readonly aside?: ComponentChildren;
+  readonly children: ComponentChildren;
+  readonly class?: string;
+}) {
   return (
     <section class={`card ${extra}`}>
       {(title || aside) && (
@@ -39,7 +57,17 @@ export function Card({ title, aside, children, class: extra = '' }: { readonly t
 }
 
 /** Nothing here yet: says why and offers the next step. */
-export function EmptyState({ icon, title, children, action }: { readonly icon: IconName; readonly title: string; readonly children?: ComponentChildren; readonly action?: ComponentChildren }) {
+export function EmptyState({
+  icon,
+  title,
+  children,
+  action,
+}: {
+  readonly icon: IconName;
+  readonly title: string;
+  readonly children?: ComponentChildren;
+  readonly action?: ComponentChildren;
+}) {
   return (
     <div class="empty">
       <span class="empty-icon">
@@ -52,7 +80,15 @@ export function EmptyState({ icon, title, children, action }: { readonly icon: I
   );
 }
 
-export function Tabs({ label, tabs, current }: { readonly label: string; readonly tabs: readonly { readonly id: string; readonly label: ComponentChildren; readonly href: string }[]; readonly current: string }) {
+export function Tabs({
+  label,
+  tabs,
+  current,
+}: {
+  readonly label: string;
+  readonly tabs: readonly { readonly id: string; readonly label: ComponentChildren; readonly href: string }[];
+  readonly current: string;
+}) {
   return (
     <nav class="tabs" aria-label={label}>
       {tabs.map((tab) => (
@@ -84,7 +120,15 @@ export function Skeleton({ lines = 4 }: { readonly lines?: number }) {
 }
 
 /** Shows a resource when it is there, the failure when it is not, and grey lines in between. */
-export function Loaded<Data>({ resource, lines, children }: { readonly resource: Resource<Data>; readonly lines?: number; readonly children: (data: Data) => ComponentChildren }) {
+export function Loaded<Data>({
+  resource,
+  lines,
+  children,
+}: {
+  readonly resource: Resource<Data>;
+  readonly lines?: number;
+  readonly children: (data: Data) => ComponentChildren;
+}) {
   useEffect(() => resource.ensure(), [resource]);
   const data = resource.data.value;
   const problem: Problem | null = resource.problem.value;

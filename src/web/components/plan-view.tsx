@@ -7,7 +7,12 @@ import { bytesText } from './figures.tsx';
 import { ProblemBox } from './problem-box.tsx';
 import { Badge, Glyph, type Tone } from './state-mark.tsx';
 
-const TONES: Readonly<Record<Effect, Tone>> = { live: 'good', next_boot: 'accent', restart: 'warn', destroys_data: 'bad' };
+const TONES: Readonly<Record<Effect, Tone>> = {
+  live: 'good',
+  next_boot: 'accent',
+  restart: 'warn',
+  destroys_data: 'bad',
+};
 
 export function EffectBadge({ effect }: { readonly effect: Effect }) {
   return (
@@ -67,16 +72,42 @@ function Needs({ plan }: { readonly plan: VmPlan }) {
   if (lines.length === 0) return null;
   return (
     <p class="muted small">
-      {lines.map(([name, wanted, free]) => (free === null ? text.plan.needs(name, bytesText(wanted)) : text.plan.needsOf(name, bytesText(wanted), bytesText(free)))).join(' · ')}
+      {lines
+        .map(([name, wanted, free]) =>
+          free === null
+            ? text.plan.needs(name, bytesText(wanted))
+            : text.plan.needsOf(name, bytesText(wanted), bytesText(free)),
+        )
+        .join(' · ')}
     </p>
   );
 }
 
 /** The plan, the reason why there is none, or a word that it is being made. */
-export function PlanPane({ plan, problem, isBusy, isCreate = false }: { readonly plan: VmPlan | null; readonly problem: Problem | null; readonly isBusy: boolean; readonly isCreate?: boolean }) {
+export function PlanPane({
+  plan,
+  problem,
+  isBusy,
+  isCreate = false,
+}: {
+  readonly plan: VmPlan | null;
+  readonly problem: Problem | null;
+  readonly isBusy: boolean;
+  readonly isCreate?: boolean;
+}) {
   return (
     <div class={`plan-pane ${isBusy ? 'is-busy' : ''}`} aria-live="polite" aria-busy={isBusy}>
-      {problem ? <ProblemBox problem={problem} isCompact /> : plan ? plan.changes.length === 0 && plan.warnings.length === 0 ? <p class="muted">{text.plan.nothing}</p> : <PlanView plan={plan} isCreate={isCreate} /> : <p class="muted">{isBusy ? text.plan.making : text.plan.nothing}</p>}
+      {problem ? (
+        <ProblemBox problem={problem} isCompact />
+      ) : plan ? (
+        plan.changes.length === 0 && plan.warnings.length === 0 ? (
+          <p class="muted">{text.plan.nothing}</p>
+        ) : (
+          <PlanView plan={plan} isCreate={isCreate} />
+        )
+      ) : (
+        <p class="muted">{isBusy ? text.plan.making : text.plan.nothing}</p>
+      )}
     </div>
   );
 }

@@ -8,8 +8,24 @@ import { CopyButton } from './copy-button.tsx';
 import { Glyph } from './state-mark.tsx';
 
 /** @param onRetry shows a button that does the failed thing again */
-export function ProblemBox({ problem, onRetry, isCompact = false }: { readonly problem: Problem; readonly onRetry?: () => void; readonly isCompact?: boolean }) {
-  const report = [`${problem.code} (${problem.status})`, problem.title, problem.detail, problem.hint, problem.requestId && `request ${problem.requestId}`].filter(Boolean).join('\n');
+export function ProblemBox({
+  problem,
+  onRetry,
+  isCompact = false,
+}: {
+  readonly problem: Problem;
+  readonly onRetry?: () => void;
+  readonly isCompact?: boolean;
+}) {
+  const report = [
+    `${problem.code} (${problem.status})`,
+    problem.title,
+    problem.detail,
+    problem.hint,
+    problem.requestId && `request ${problem.requestId}`,
+  ]
+    .filter(Boolean)
+    .join('\n');
   return (
     <div class={`problem ${isCompact ? 'compact' : ''}`} role="alert">
       <Glyph tone="bad" shape="square" />
@@ -49,5 +65,10 @@ export function ProblemBox({ problem, onRetry, isCompact = false }: { readonly p
 /** The failure that an operation ended with. */
 export function OperationError({ operation }: { readonly operation: Operation }) {
   if (!operation.error) return null;
-  return <ProblemBox isCompact problem={{ type: 'about:blank', status: 0, ...operation.error, requestId: operation.requestId ?? '' }} />;
+  return (
+    <ProblemBox
+      isCompact
+      problem={{ type: 'about:blank', status: 0, ...operation.error, requestId: operation.requestId ?? '' }}
+    />
+  );
 }

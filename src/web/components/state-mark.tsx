@@ -1,9 +1,9 @@
 /** States as shape, colour and word; never colour alone. */
 
+import type { ComponentChildren } from 'preact';
 import type { CheckStatus } from '#contract/common.ts';
 import type { Operation } from '#contract/operations.ts';
 import type { Vm, VmState } from '#contract/vms.ts';
-import type { ComponentChildren } from 'preact';
 import { text } from '../text.ts';
 
 export type Tone = 'good' | 'warn' | 'bad' | 'unknown' | 'accent';
@@ -23,12 +23,28 @@ export function Glyph({ tone, shape }: { readonly tone: Tone; readonly shape: Sh
       )}
       {shape === 'triangle' && <path d="M5 .8 9.7 9.200H.3z" fill="currentColor" />}
       {shape === 'square' && <rect x="1" y="1" width="8" height="8" rx="1" fill="currentColor" />}
-      {shape === 'question' && <path d="M2.8 3.200C2.9 1.9 3.8 1 5.1 1c1.3 0 2.2.8 2.2 1.900C7.3 4.6 5 4.6 5 6.300M5 8.600v.01" fill="none" stroke="currentColor" stroke-width="1.6" stroke-linecap="round" />}
+      {shape === 'question' && (
+        <path
+          d="M2.8 3.200C2.9 1.9 3.8 1 5.1 1c1.3 0 2.2.8 2.2 1.900C7.3 4.6 5 4.6 5 6.300M5 8.600v.01"
+          fill="none"
+          stroke="currentColor"
+          stroke-width="1.6"
+          stroke-linecap="round"
+        />
+      )}
     </svg>
   );
 }
 
-function Mark({ tone, shape, children }: { readonly tone: Tone; readonly shape: Shape; readonly children: ComponentChildren }) {
+function Mark({
+  tone,
+  shape,
+  children,
+}: {
+  readonly tone: Tone;
+  readonly shape: Shape;
+  readonly children: ComponentChildren;
+}) {
   return (
     <span class={`mark tone-${tone}`}>
       <Glyph tone={tone} shape={shape} />
@@ -56,7 +72,9 @@ export function vmTone(state: VmState): readonly [Tone, Shape] {
 export function VmStateMark({ vm }: { readonly vm: Pick<Vm, 'state' | 'desired' | 'staleSince'> }) {
   const [tone, shape] = vm.staleSince ? (['unknown', 'question'] as const) : VM_MARKS[vm.state];
   const isOn = vm.state === 'running' || vm.state === 'idle' || vm.state === 'shutting_down';
-  const differs = (vm.desired === 'running' && !isOn && vm.state !== 'paused' && vm.state !== 'unknown') || (vm.desired === 'off' && vm.state === 'crashed');
+  const differs =
+    (vm.desired === 'running' && !isOn && vm.state !== 'paused' && vm.state !== 'unknown') ||
+    (vm.desired === 'off' && vm.state === 'crashed');
   return (
     <Mark tone={tone} shape={shape}>
       {text.vmStates[vm.state]}
@@ -72,7 +90,13 @@ const CHECK_MARKS: Readonly<Record<CheckStatus, readonly [Tone, Shape]>> = {
   unknown: ['unknown', 'question'],
 };
 
-export function CheckMark({ status, children }: { readonly status: CheckStatus; readonly children?: ComponentChildren }) {
+export function CheckMark({
+  status,
+  children,
+}: {
+  readonly status: CheckStatus;
+  readonly children?: ComponentChildren;
+}) {
   const [tone, shape] = CHECK_MARKS[status];
   return (
     <Mark tone={tone} shape={shape}>
@@ -102,7 +126,16 @@ export function OperationMark({ state }: { readonly state: Operation['state'] })
 
 /** Networks, pools and hosts: working, resting or in trouble. */
 export function ActiveMark({ state }: { readonly state: keyof typeof text.activeStates }) {
-  const marks = { active: ['good', 'dot'], connected: ['good', 'dot'], inactive: ['unknown', 'ring'], building: ['warn', 'half'], connecting: ['warn', 'half'], degraded: ['bad', 'square'], disconnected: ['bad', 'square'], unknown: ['unknown', 'question'] } as const;
+  const marks = {
+    active: ['good', 'dot'],
+    connected: ['good', 'dot'],
+    inactive: ['unknown', 'ring'],
+    building: ['warn', 'half'],
+    connecting: ['warn', 'half'],
+    degraded: ['bad', 'square'],
+    disconnected: ['bad', 'square'],
+    unknown: ['unknown', 'question'],
+  } as const;
   const [tone, shape] = marks[state];
   return (
     <Mark tone={tone} shape={shape}>
@@ -112,7 +145,15 @@ export function ActiveMark({ state }: { readonly state: keyof typeof text.active
 }
 
 /** A short word in a frame. */
-export function Badge({ tone = 'unknown', title, children }: { readonly tone?: Tone; readonly title?: string; readonly children: ComponentChildren }) {
+export function Badge({
+  tone = 'unknown',
+  title,
+  children,
+}: {
+  readonly tone?: Tone;
+  readonly title?: string;
+  readonly children: ComponentChildren;
+}) {
   return (
     <span class={`badge tone-${tone}`} title={title}>
       {children}
@@ -121,15 +162,35 @@ export function Badge({ tone = 'unknown', title, children }: { readonly tone?: T
 }
 
 /** What is special about a VM, in a fixed order. */
-export function VmBadges({ vm }: { readonly vm: Pick<Vm, 'accel' | 'isProtected' | 'managed' | 'hasVnc' | 'pending' | 'persistent'> }) {
+export function VmBadges({
+  vm,
+}: {
+  readonly vm: Pick<Vm, 'accel' | 'isProtected' | 'managed' | 'hasVnc' | 'pending' | 'persistent'>;
+}) {
   return (
     <>
-      {vm.accel === 'tcg' && <Badge tone="warn" title={text.badges.tcgHint}>{text.badges.tcg}</Badge>}
+      {vm.accel === 'tcg' && (
+        <Badge tone="warn" title={text.badges.tcgHint}>
+          {text.badges.tcg}
+        </Badge>
+      )}
       {!vm.hasVnc && <Badge title={text.badges.headlessHint}>{text.badges.headless}</Badge>}
-      {vm.isProtected && <Badge tone="accent" title={text.badges.protectedHint}>{text.badges.protected}</Badge>}
+      {vm.isProtected && (
+        <Badge tone="accent" title={text.badges.protectedHint}>
+          {text.badges.protected}
+        </Badge>
+      )}
       {!vm.managed && <Badge title={text.badges.unmanagedHint}>{text.badges.unmanaged}</Badge>}
-      {!vm.persistent && <Badge tone="warn" title={text.badges.transientHint}>{text.badges.transient}</Badge>}
-      {vm.pending.length > 0 && <Badge tone="warn" title={text.badges.pendingHint}>{text.badges.pending}</Badge>}
+      {!vm.persistent && (
+        <Badge tone="warn" title={text.badges.transientHint}>
+          {text.badges.transient}
+        </Badge>
+      )}
+      {vm.pending.length > 0 && (
+        <Badge tone="warn" title={text.badges.pendingHint}>
+          {text.badges.pending}
+        </Badge>
+      )}
     </>
   );
 }

@@ -1,7 +1,7 @@
 /** A small picture of a VM's screen. Asked for only while it is on screen and the tab is visible; a few at a time. */
 
-import type { Vm } from '#contract/vms.ts';
 import { useSignal, useSignalEffect } from '@preact/signals';
+import type { Vm } from '#contract/vms.ts';
 import { can } from '../state/api.ts';
 import { isPageVisible } from '../state/clock.ts';
 import { isOn } from '../state/vms.ts';
@@ -17,7 +17,17 @@ const pictures = new Map<string, { readonly url: string; readonly at: number }>(
 const KEPT_PICTURES = 80;
 
 /** @param everyMs at least this long between two pictures of one VM */
-export function Thumbnail({ vm, width = 128, everyMs = 10_000, class: extra = '' }: { readonly vm: Vm; readonly width?: number; readonly everyMs?: number; readonly class?: string }) {
+export function Thumbnail({
+  vm,
+  width = 128,
+  everyMs = 10_000,
+  class: extra = '',
+}: {
+  readonly vm: Vm;
+  readonly width?: number;
+  readonly everyMs?: number;
+  readonly class?: string;
+}) {
   const isLive = isOn(vm) && vm.hasVnc && vm.state !== 'suspended' && !vm.staleSince && can('vm.screen');
   const source = useSignal(pictures.get(vm.id)?.url ?? null);
   const { id } = vm;
@@ -41,7 +51,13 @@ export function Thumbnail({ vm, width = 128, everyMs = 10_000, class: extra = ''
 
   return (
     <span class={`thumbnail ${isLive ? 'is-live' : ''} ${extra}`} aria-hidden="true">
-      {isLive && source.value ? <img src={source.value} alt="" decoding="async" /> : <span class="thumbnail-none">{vm.hasVnc ? <Icon name={isOn(vm) ? 'screen' : 'power'} /> : <span>{text.badges.headlessShort}</span>}</span>}
+      {isLive && source.value ? (
+        <img src={source.value} alt="" decoding="async" />
+      ) : (
+        <span class="thumbnail-none">
+          {vm.hasVnc ? <Icon name={isOn(vm) ? 'screen' : 'power'} /> : <span>{text.badges.headlessShort}</span>}
+        </span>
+      )}
     </span>
   );
 }
@@ -51,7 +67,10 @@ async function fetchPicture(id: string, width: number, stop: AbortSignal): Promi
   await turn();
   try {
     if (stop.aborted) return null;
-    const response = await fetch(`/api/v1/vms/${encodeURIComponent(id)}/screenshot?width=${width}`, { signal: stop, credentials: 'same-origin' });
+    const response = await fetch(`/api/v1/vms/${encodeURIComponent(id)}/screenshot?width=${width}`, {
+      signal: stop,
+      credentials: 'same-origin',
+    });
     if (!response.ok) return null;
     const url = URL.createObjectURL(await response.blob());
     const before = pictures.get(id);

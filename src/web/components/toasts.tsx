@@ -10,7 +10,10 @@ export function Toasts() {
     <div class="toasts" role="status" aria-live="polite">
       {toasts.value.map((toast) => (
         <div key={toast.id} class={`toast ${toast.kind}`}>
-          <Glyph tone={toast.kind === 'info' ? 'unknown' : toast.kind} shape={toast.kind === 'bad' ? 'square' : toast.kind === 'good' ? 'dot' : 'ring'} />
+          <Glyph
+            tone={toast.kind === 'info' ? 'unknown' : toast.kind}
+            shape={toast.kind === 'bad' ? 'square' : toast.kind === 'good' ? 'dot' : 'ring'}
+          />
           <div class="toast-body">
             <p class="toast-title">{toast.title}</p>
             {toast.detail && <p class="muted">{toast.detail}</p>}

@@ -42,7 +42,12 @@ export function VirtualList<Item>({ items, rowHeight, keyOf, children }: Virtual
   return (
     <div ref={element} role="rowgroup" class="virtual-list" style={{ height: `${items.length * rowHeight}px` }}>
       {items.slice(from, from + count.value).map((item, offset) => (
-        <div key={keyOf(item)} role="presentation" class="virtual-row" style={{ height: `${rowHeight}px`, transform: `translateY(${(from + offset) * rowHeight}px)` }}>
+        <div
+          key={keyOf(item)}
+          role="presentation"
+          class="virtual-row"
+          style={{ height: `${rowHeight}px`, transform: `translateY(${(from + offset) * rowHeight}px)` }}
+        >
           {children(item, from + offset)}
         </div>
       ))}

@@ -1,8 +1,8 @@
 /** What can be done to a VM in its present state: the same rules for the list, the bulk bar and the VM's page. */
 
-import type { Vm } from '#contract/vms.ts';
 import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
+import type { Vm } from '#contract/vms.ts';
 import { api, can } from '../state/api.ts';
 import { follow, showProblem } from '../state/operations.ts';
 import { navigate } from '../state/router.ts';
@@ -17,7 +17,15 @@ export type PowerAction = 'start' | 'shutdown' | 'stop' | 'reboot' | 'reset' | '
 
 const words = text.power;
 
-const ICONS: Readonly<Record<PowerAction, IconName>> = { start: 'play', shutdown: 'power', stop: 'stop', reboot: 'reboot', reset: 'bolt', pause: 'pause', resume: 'play' };
+const ICONS: Readonly<Record<PowerAction, IconName>> = {
+  start: 'play',
+  shutdown: 'power',
+  stop: 'stop',
+  reboot: 'reboot',
+  reset: 'bolt',
+  pause: 'pause',
+  resume: 'play',
+};
 
 /** These cut off what the guest has not written yet, so they are asked about first. */
 const LOSES_DATA: ReadonlySet<PowerAction> = new Set(['stop', 'reset']);
@@ -63,7 +71,12 @@ export function powerVm(vm: Vm, action: PowerAction): void {
   const run = () => void follow(callPower(vm.id, action));
   if (!LOSES_DATA.has(action)) return run();
   question.value = (
-    <ConfirmDialog title={words.confirm[action === 'stop' ? 'stop' : 'reset'].title(vm.name)} action={words.confirm[action === 'stop' ? 'stop' : 'reset'].action(vm.name)} onConfirm={run} onClose={close}>
+    <ConfirmDialog
+      title={words.confirm[action === 'stop' ? 'stop' : 'reset'].title(vm.name)}
+      action={words.confirm[action === 'stop' ? 'stop' : 'reset'].action(vm.name)}
+      onConfirm={run}
+      onClose={close}
+    >
       <p>{words.confirm[action === 'stop' ? 'stop' : 'reset'].body}</p>
     </ConfirmDialog>
   );
@@ -82,10 +95,20 @@ export function powerVms(chosen: readonly Vm[], action: PowerAction, onDone: () 
   const run = () => {
     onDone();
     for (const vm of fitting) void follow(callPower(vm.id, action), { isQuiet: true });
-    showToast({ kind: 'info', title: words.bulkStarted(words.actions[action], fitting.length), link: { href: '/operations', label: text.operations.all } });
+    showToast({
+      kind: 'info',
+      title: words.bulkStarted(words.actions[action], fitting.length),
+      link: { href: '/operations', label: text.operations.all },
+    });
   };
   question.value = (
-    <ConfirmDialog title={words.bulkTitle(words.actions[action], fitting.length)} action={words.bulkTitle(words.actions[action], fitting.length)} kind={LOSES_DATA.has(action) ? 'danger' : 'primary'} onConfirm={run} onClose={close}>
+    <ConfirmDialog
+      title={words.bulkTitle(words.actions[action], fitting.length)}
+      action={words.bulkTitle(words.actions[action], fitting.length)}
+      kind={LOSES_DATA.has(action) ? 'danger' : 'primary'}
+      onConfirm={run}
+      onClose={close}
+    >
       {LOSES_DATA.has(action) && <p>{words.confirm.stop.body}</p>}
       <ul class="name-list">
         {fitting.map((vm) => (
@@ -105,11 +128,23 @@ export function deleteVm(vm: Vm): void {
     void follow(api('DELETE /vms/{id}', { params: { id: vm.id } }), {
       onDone: () => {
         if (window.location.pathname.startsWith(`/vms/${vm.id}`)) navigate('/vms');
-        showToast({ kind: 'good', title: text.trash.moved(vm.name), detail: text.trash.movedNote, action: { label: text.trash.undo, run: () => void undoDelete(vm) }, link: { href: '/trash', label: text.trash.show } });
+        showToast({
+          kind: 'good',
+          title: text.trash.moved(vm.name),
+          detail: text.trash.movedNote,
+          action: { label: text.trash.undo, run: () => void undoDelete(vm) },
+          link: { href: '/trash', label: text.trash.show },
+        });
       },
     });
   question.value = (
-    <ConfirmDialog title={text.trash.deleteTitle(vm.name)} action={text.trash.deleteAction(vm.name)} typedName={vm.name} onConfirm={run} onClose={close}>
+    <ConfirmDialog
+      title={text.trash.deleteTitle(vm.name)}
+      action={text.trash.deleteAction(vm.name)}
+      typedName={vm.name}
+      onConfirm={run}
+      onClose={close}
+    >
       <p>{isOn(vm) ? text.trash.deleteBodyOn : text.trash.deleteBody}</p>
     </ConfirmDialog>
   );
@@ -130,12 +165,44 @@ export function setProtected(vm: Vm, isProtected: boolean): void {
 }
 
 /** Menu entries for a VM. @param skip actions that stand beside the menu as buttons */
-export function vmMenu(vm: Vm, options: { readonly skip?: readonly PowerAction[]; readonly extra?: readonly MenuEntry[] } = {}): MenuEntry[] {
+export function vmMenu(
+  vm: Vm,
+  options: { readonly skip?: readonly PowerAction[]; readonly extra?: readonly MenuEntry[] } = {},
+): MenuEntry[] {
   const power = can('vm.power') ? fittingActions(vm).filter((action) => !options.skip?.includes(action)) : [];
   return [
-    ...power.map((action): MenuEntry => ({ label: words.actions[action], icon: ICONS[action], run: () => powerVm(vm, action), isDangerous: LOSES_DATA.has(action), hint: words.hints[action] })),
+    ...power.map(
+      (action): MenuEntry => ({
+        label: words.actions[action],
+        icon: ICONS[action],
+        run: () => powerVm(vm, action),
+        isDangerous: LOSES_DATA.has(action),
+        hint: words.hints[action],
+      }),
+    ),
     ...(options.extra ?? []),
-    ...(can('vm.configure') ? [{ label: vm.isProtected ? text.vm.unprotect : text.vm.protect, icon: 'lock', run: () => setProtected(vm, !vm.isProtected), startsGroup: true, hint: text.vm.protectHint } satisfies MenuEntry] : []),
-    ...(can('vm.delete') ? [{ label: text.vm.delete, icon: 'trash', run: () => deleteVm(vm), isDangerous: true, isDisabled: vm.isProtected, hint: vm.isProtected ? text.vm.deleteProtected : text.vm.deleteHint } satisfies MenuEntry] : []),
+    ...(can('vm.configure')
+      ? [
+          {
+            label: vm.isProtected ? text.vm.unprotect : text.vm.protect,
+            icon: 'lock',
+            run: () => setProtected(vm, !vm.isProtected),
+            startsGroup: true,
+            hint: text.vm.protectHint,
+          } satisfies MenuEntry,
+        ]
+      : []),
+    ...(can('vm.delete')
+      ? [
+          {
+            label: text.vm.delete,
+            icon: 'trash',
+            run: () => deleteVm(vm),
+            isDangerous: true,
+            isDisabled: vm.isProtected,
+            hint: vm.isProtected ? text.vm.deleteProtected : text.vm.deleteHint,
+          } satisfies MenuEntry,
+        ]
+      : []),
   ];
 }

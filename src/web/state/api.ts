@@ -1,14 +1,17 @@
 /** The API client of the dashboard, who is signed in, and what a failure looks like to the pages. */
 
+import { signal } from '@preact/signals';
 import { ApiProblem, createApiClient } from '#contract/client.ts';
 import type { Problem } from '#contract/common.ts';
 import type { Permission } from '#contract/permissions.ts';
 import type { IdentityView } from '#contract/system.ts';
-import { signal } from '@preact/signals';
 import { text } from '../text.ts';
 
 /** `unknown` until the first answer; `signed_out` shows the sign-in page instead of every other page. */
-export type SessionState = { readonly kind: 'unknown' } | { readonly kind: 'signed_out' } | { readonly kind: 'signed_in'; readonly identity: IdentityView };
+export type SessionState =
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'signed_out' }
+  | { readonly kind: 'signed_in'; readonly identity: IdentityView };
 
 export const session = signal<SessionState>({ kind: 'unknown' });
 
@@ -61,7 +64,13 @@ export function can(permission: Permission): boolean {
 export function problemOf(error: unknown): Problem {
   if (error instanceof ApiProblem) return error.problem;
   if (error instanceof Unreachable) return { ...unknownProblem(0), code: 'unreachable', ...text.errors.unreachable };
-  return { ...unknownProblem(0), code: 'dashboard_error', title: text.errors.dashboard.title, detail: error instanceof Error ? error.message : String(error), hint: text.errors.dashboard.hint };
+  return {
+    ...unknownProblem(0),
+    code: 'dashboard_error',
+    title: text.errors.dashboard.title,
+    detail: error instanceof Error ? error.message : String(error),
+    hint: text.errors.dashboard.hint,
+  };
 }
 
 /** What the problem says about one field of the form, as `disks.0.sizeBytes`; null when nothing. */
@@ -71,5 +80,13 @@ export function fieldProblem(problem: Problem | null, path: string): string | nu
 }
 
 function unknownProblem(status: number): Problem {
-  return { type: 'about:blank', title: text.errors.unknown.title, status, code: 'internal_error', detail: `HTTP ${status}`, hint: text.errors.unknown.hint, requestId: '' };
+  return {
+    type: 'about:blank',
+    title: text.errors.unknown.title,
+    status,
+    code: 'internal_error',
+    detail: `HTTP ${status}`,
+    hint: text.errors.unknown.hint,
+    requestId: '',
+  };
 }

@@ -1,8 +1,8 @@
 /** Lists of the API kept current by events: read once, then patched, so that nothing polls. */
 
+import { type ReadonlySignal, signal } from '@preact/signals';
 import type { Problem } from '#contract/common.ts';
 import type { ApiEventName, ApiEvents } from '#contract/events.ts';
-import { type ReadonlySignal, signal } from '@preact/signals';
 import { problemOf } from './api.ts';
 import { onEvent, onReset } from './live.ts';
 
@@ -20,7 +20,11 @@ export interface Resource<Data> {
 
 /** @param read one request
  *  @param staleOn events after which it is read again, at most every `settleMs` */
-export function createResource<Data>(read: () => Promise<Data>, staleOn: readonly ApiEventName[] = [], settleMs = 300): Resource<Data> {
+export function createResource<Data>(
+  read: () => Promise<Data>,
+  staleOn: readonly ApiEventName[] = [],
+  settleMs = 300,
+): Resource<Data> {
   const data = signal<Data | null>(null);
   const problem = signal<Problem | null>(null);
   const isLoading = signal(false);
@@ -79,7 +83,9 @@ export function createResource<Data>(read: () => Promise<Data>, staleOn: readonl
 }
 
 /** Names of events whose payload is a whole object with an id. */
-type WholeObjectEvent = { [Name in ApiEventName]: ApiEvents[Name] extends { id: string; createdAt: unknown } ? Name : never }[ApiEventName] | 'upload.changed';
+type WholeObjectEvent =
+  | { [Name in ApiEventName]: ApiEvents[Name] extends { id: string; createdAt: unknown } ? Name : never }[ApiEventName]
+  | 'upload.changed';
 
 /** A keyed list: changed objects are put in place, removed ones taken out. Events are gathered for one frame's worth of time. */
 export function createCollection<Name extends WholeObjectEvent>(
@@ -89,7 +95,9 @@ export function createCollection<Name extends WholeObjectEvent>(
   gatherMs = 80,
 ): Resource<ReadonlyMap<string, ApiEvents[Name]>> & { put(item: ApiEvents[Name]): void } {
   type Item = ApiEvents[Name];
-  const resource = createResource(async () => new Map((await read()).map((item): [string, Item] => [item.id, item])) as ReadonlyMap<string, Item>);
+  const resource = createResource(
+    async () => new Map((await read()).map((item): [string, Item] => [item.id, item])) as ReadonlyMap<string, Item>,
+  );
   const waiting = new Map<string, Item | null>();
   let timer: number | null = null;
   const flush = () => {
@@ -115,7 +123,9 @@ export function createCollection<Name extends WholeObjectEvent>(
 }
 
 /** All pages of a list. @param readPage asks for one page from a cursor on */
-export async function readAllPages<Item>(readPage: (cursor: string | undefined) => Promise<{ items: Item[]; next: string | null }>): Promise<Item[]> {
+export async function readAllPages<Item>(
+  readPage: (cursor: string | undefined) => Promise<{ items: Item[]; next: string | null }>,
+): Promise<Item[]> {
   const items: Item[] = [];
   let cursor: string | undefined;
   do {

@@ -13,7 +13,9 @@ function parse(pieces: readonly string[]): StreamEvent[] {
 }
 
 test('an event has its name, id and data, and comments are skipped', () => {
-  assert.deepEqual(parse([': hello\n\nevent: vm.changed\nid: 7\ndata: {"a":1}\n\n']), [{ name: 'vm.changed', id: '7', data: '{"a":1}' }]);
+  assert.deepEqual(parse([': hello\n\nevent: vm.changed\nid: 7\ndata: {"a":1}\n\n']), [
+    { name: 'vm.changed', id: '7', data: '{"a":1}' },
+  ]);
 });
 
 test('several data lines become one text, and CRLF is taken like LF', () => {

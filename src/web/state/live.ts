@@ -1,14 +1,17 @@
 /** The one event stream of the dashboard (`GET /api/v1/events`): reconnects with back-off, resumes by event id, and tells how old the data is. */
 
-import { RESET_EVENT, type ApiEventName, type ApiEvents } from '#contract/events.ts';
 import { signal } from '@preact/signals';
+import { type ApiEventName, type ApiEvents, RESET_EVENT } from '#contract/events.ts';
 import { session } from './api.ts';
 import { createEventParser } from './event-parser.ts';
 
 type Listener<Name extends ApiEventName> = (payload: ApiEvents[Name]) => void;
 
 /** `lost` carries since when nothing is heard (epoch ms). */
-export type LiveState = { readonly kind: 'connecting' } | { readonly kind: 'open' } | { readonly kind: 'lost'; readonly since: number };
+export type LiveState =
+  | { readonly kind: 'connecting' }
+  | { readonly kind: 'open' }
+  | { readonly kind: 'lost'; readonly since: number };
 
 export const live = signal<LiveState>({ kind: 'connecting' });
 

@@ -1,22 +1,30 @@
 /** Operations: everything that runs or ran lately, and what this browser started so that its end is told. */
 
-import type { Operation } from '#contract/operations.ts';
 import { computed, signal } from '@preact/signals';
+import type { Operation } from '#contract/operations.ts';
 import { text } from '../text.ts';
 import { api, problemOf } from './api.ts';
 import { createCollection } from './collection.ts';
 import { onEvent } from './live.ts';
 import { showToast } from './toasts.ts';
 
-export const operations = createCollection(async () => (await api('GET /operations', { query: { limit: 200 } })).items, 'operation.changed', null);
+export const operations = createCollection(
+  async () => (await api('GET /operations', { query: { limit: 200 } })).items,
+  'operation.changed',
+  null,
+);
 
 /** Newest first. */
-export const operationList = computed(() => [...(operations.data.value?.values() ?? [])].sort((a, b) => b.createdAt.localeCompare(a.createdAt)));
+export const operationList = computed(() =>
+  [...(operations.data.value?.values() ?? [])].sort((a, b) => b.createdAt.localeCompare(a.createdAt)),
+);
 
 export const openOperations = computed(() => operationList.value.filter(isOpen));
 
 /** Operations that stopped half-way and wait for a person. */
-export const operationsNeedingAttention = computed(() => operationList.value.filter((operation) => operation.state === 'attention'));
+export const operationsNeedingAttention = computed(() =>
+  operationList.value.filter((operation) => operation.state === 'attention'),
+);
 
 export const isTrayOpen = signal(false);
 
@@ -75,7 +83,13 @@ export function showProblem(error: unknown): void {
 function showEnd(operation: Operation): void {
   const link = { href: `/operations/${operation.id}`, label: text.toasts.details };
   if (operation.state === 'cancelled') showToast({ kind: 'info', title: text.toasts.cancelled(operation.title), link });
-  else showToast({ kind: 'bad', title: text.toasts.failed(operation.title), ...(operation.error ? { detail: operation.error.detail } : {}), link });
+  else
+    showToast({
+      kind: 'bad',
+      title: text.toasts.failed(operation.title),
+      ...(operation.error ? { detail: operation.error.detail } : {}),
+      link,
+    });
 }
 
 function linkTo(operation: Operation): { link?: { href: string; label: string } } {

@@ -6,12 +6,23 @@ import { onEvent } from './live.ts';
 import { isOpen } from './operations.ts';
 import { isOn } from './vms.ts';
 
-export const overview = createResource(() => api('GET /system/overview'), ['preflight.changed', 'vm.removed', 'trash.changed'], 400);
+export const overview = createResource(
+  () => api('GET /system/overview'),
+  ['preflight.changed', 'vm.removed', 'trash.changed'],
+  400,
+);
 
-onEvent('host.changed', (host) => overview.patch((before) => (before.host.id === host.id ? { ...before, host } : before)));
+onEvent('host.changed', (host) =>
+  overview.patch((before) => (before.host.id === host.id ? { ...before, host } : before)),
+);
 
 onEvent('operation.changed', (operation) => {
-  overview.patch((before) => ({ ...before, operations: [operation, ...before.operations.filter((known) => known.id !== operation.id)].sort((a, b) => b.createdAt.localeCompare(a.createdAt)).slice(0, 20) }));
+  overview.patch((before) => ({
+    ...before,
+    operations: [operation, ...before.operations.filter((known) => known.id !== operation.id)]
+      .sort((a, b) => b.createdAt.localeCompare(a.createdAt))
+      .slice(0, 20),
+  }));
   // Its end may have brought or cured a problem.
   if (!isOpen(operation) && overview.data.peek()) soon();
 });
@@ -25,7 +36,17 @@ onEvent('vm.changed', (vm) => {
     ...before,
     vms: {
       ...before.vms,
-      running: before.vms.running.map((candidate) => (candidate.id === vm.id ? { id: vm.id, name: vm.name, startedAt: vm.startedAt, cpuRatio: vm.usage?.cpuRatio ?? null, memoryBytes: vm.memoryBytes } : candidate)),
+      running: before.vms.running.map((candidate) =>
+        candidate.id === vm.id
+          ? {
+              id: vm.id,
+              name: vm.name,
+              startedAt: vm.startedAt,
+              cpuRatio: vm.usage?.cpuRatio ?? null,
+              memoryBytes: vm.memoryBytes,
+            }
+          : candidate,
+      ),
     },
   }));
 });

@@ -34,5 +34,8 @@ export function startShortcuts(pages: ReadonlyMap<string, string>, go: (path: st
 
 function takesText(target: EventTarget | null): boolean {
   if (!(target instanceof HTMLElement)) return false;
-  return target.isContentEditable || target.matches('input:not([type=checkbox], [type=radio]), textarea, select, [data-takes-keys], [data-takes-keys] *');
+  return (
+    target.isContentEditable ||
+    target.matches('input:not([type=checkbox], [type=radio]), textarea, select, [data-takes-keys], [data-takes-keys] *')
+  );
 }

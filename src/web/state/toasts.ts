@@ -1,7 +1,7 @@
 /** Short messages about results. Good news leaves by itself; failures stay until they are read. */
 
-import type { Problem } from '#contract/common.ts';
 import { signal } from '@preact/signals';
+import type { Problem } from '#contract/common.ts';
 
 export interface Toast {
   readonly id: number;

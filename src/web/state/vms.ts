@@ -1,12 +1,16 @@
 /** All VMs, and the last minutes of each one's figures as they came in. */
 
-import type { Vm } from '#contract/vms.ts';
 import { computed } from '@preact/signals';
+import type { Vm } from '#contract/vms.ts';
 import { api } from './api.ts';
 import { createCollection, readAllPages } from './collection.ts';
 import { onEvent } from './live.ts';
 
-export const vms = createCollection(() => readAllPages((cursor) => api('GET /vms', { query: { limit: 1000, cursor } })), 'vm.changed', 'vm.removed');
+export const vms = createCollection(
+  () => readAllPages((cursor) => api('GET /vms', { query: { limit: 1000, cursor } })),
+  'vm.changed',
+  'vm.removed',
+);
 
 export const vmList = computed(() => [...(vms.data.value?.values() ?? [])]);
 

@@ -2,10 +2,10 @@
 
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
-import { live } from '../../state/live.ts';
 import { now } from '../../state/clock.ts';
-import { currentPath } from '../../state/router.ts';
+import { live } from '../../state/live.ts';
 import { isTrayOpen } from '../../state/operations.ts';
+import { currentPath } from '../../state/router.ts';
 import { isHelpOpen, isSearchOpen } from '../../state/shortcuts.ts';
 import { text } from '../../text.ts';
 import { roughly } from '../figures.tsx';

@@ -38,7 +38,13 @@ export function SideBar() {
 function NavLink({ page, onClick }: { readonly page: Page; readonly onClick?: () => void }) {
   const count = page.path === '/operations' ? openOperations.value.length : 0;
   return (
-    <a class={`nav-link ${page.startsGroup ? 'starts-group' : ''}`} href={page.path} aria-current={isCurrent(page, currentPath.value) ? 'page' : undefined} title={page.letter && text.frame.shortcut(page.letter)} onClick={onClick}>
+    <a
+      class={`nav-link ${page.startsGroup ? 'starts-group' : ''}`}
+      href={page.path}
+      aria-current={isCurrent(page, currentPath.value) ? 'page' : undefined}
+      title={page.letter && text.frame.shortcut(page.letter)}
+      onClick={onClick}
+    >
       {page.icon && <Icon name={page.icon} />}
       <span>{page.title}</span>
       {count > 0 && <span class="count">{count}</span>}
@@ -59,7 +65,12 @@ export function BottomBar() {
           <span>{page.title}</span>
         </a>
       ))}
-      <button type="button" class={rest.some((page) => isCurrent(page, path)) ? 'is-current' : ''} aria-haspopup="dialog" onClick={() => (isMoreOpen.value = true)}>
+      <button
+        type="button"
+        class={rest.some((page) => isCurrent(page, path)) ? 'is-current' : ''}
+        aria-haspopup="dialog"
+        onClick={() => (isMoreOpen.value = true)}
+      >
         <Icon name="list" size={20} />
         <span>{text.frame.more}</span>
       </button>

@@ -2,6 +2,7 @@
 
 import { computed, useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
+import type { VmState } from '#contract/vms.ts';
 import { navigationPages } from '../../routes.ts';
 import { can } from '../../state/api.ts';
 import { images } from '../../state/library.ts';
@@ -11,7 +12,6 @@ import { text } from '../../text.ts';
 import { Dialog } from '../dialog.tsx';
 import { Icon, type IconName } from '../icon.tsx';
 import { Glyph, vmTone } from '../state-mark.tsx';
-import type { VmState } from '#contract/vms.ts';
 
 interface Hit {
   readonly href: string;
@@ -32,7 +32,15 @@ const hits = computed<readonly Hit[]>(() => [
     note: [text.vmStates[vm.state], vm.title, addressesOf(vm)[0]].filter(Boolean).join(' · '),
     icon: 'vm' as const,
     state: vm.state,
-    haystack: [vm.name, vm.title, vm.description, vm.id, ...vm.nics.flatMap((nic) => [nic.mac, ...nic.addresses.map((entry) => entry.address)])].join(' ').toLowerCase(),
+    haystack: [
+      vm.name,
+      vm.title,
+      vm.description,
+      vm.id,
+      ...vm.nics.flatMap((nic) => [nic.mac, ...nic.addresses.map((entry) => entry.address)]),
+    ]
+      .join(' ')
+      .toLowerCase(),
   })),
   ...[...(images.data.value?.values() ?? [])].map((image) => ({
     href: `/images?q=${encodeURIComponent(image.name)}`,
@@ -41,8 +49,26 @@ const hits = computed<readonly Hit[]>(() => [
     icon: 'image' as const,
     haystack: `${image.name} ${image.label ?? ''}`.toLowerCase(),
   })),
-  ...navigationPages.filter((page) => !page.permission || can(page.permission)).map((page) => ({ href: page.path, title: page.title, note: text.search.page, icon: page.icon ?? ('list' as const), haystack: page.title.toLowerCase() })),
-  ...(can('vm.create') ? [{ href: '/vms/new', title: text.pages.create, note: text.search.action, icon: 'plus' as const, haystack: text.pages.create.toLowerCase() }] : []),
+  ...navigationPages
+    .filter((page) => !page.permission || can(page.permission))
+    .map((page) => ({
+      href: page.path,
+      title: page.title,
+      note: text.search.page,
+      icon: page.icon ?? ('list' as const),
+      haystack: page.title.toLowerCase(),
+    })),
+  ...(can('vm.create')
+    ? [
+        {
+          href: '/vms/new',
+          title: text.pages.create,
+          note: text.search.action,
+          icon: 'plus' as const,
+          haystack: text.pages.create.toLowerCase(),
+        },
+      ]
+    : []),
 ]);
 
 export function Search({ onClose }: { readonly onClose: () => void }) {
@@ -58,7 +84,11 @@ export function Search({ onClose }: { readonly onClose: () => void }) {
         const words = query.value.toLowerCase().split(/\s+/).filter(Boolean);
         const fitting = hits.value.filter((hit) => words.every((word) => hit.haystack.includes(word)));
         const first = words[0] ?? '';
-        return fitting.toSorted((a, b) => Number(b.title.toLowerCase().startsWith(first)) - Number(a.title.toLowerCase().startsWith(first))).slice(0, MOST_HITS);
+        return fitting
+          .toSorted(
+            (a, b) => Number(b.title.toLowerCase().startsWith(first)) - Number(a.title.toLowerCase().startsWith(first)),
+          )
+          .slice(0, MOST_HITS);
       }),
     [query],
   );
@@ -96,7 +126,16 @@ export function Search({ onClose }: { readonly onClose: () => void }) {
       />
       <div id="search-hits" class="hits" role="listbox" aria-label={text.search.title}>
         {list.map((hit, index) => (
-          <div key={hit.href + hit.title} id={`hit-${index}`} role="option" tabIndex={-1} aria-selected={index === at} class={`hit ${index === at ? 'is-chosen' : ''}`} onClick={() => open(hit)} onMouseMove={() => (chosen.value = index)}>
+          <div
+            key={hit.href + hit.title}
+            id={`hit-${index}`}
+            role="option"
+            tabIndex={-1}
+            aria-selected={index === at}
+            class={`hit ${index === at ? 'is-chosen' : ''}`}
+            onClick={() => open(hit)}
+            onMouseMove={() => (chosen.value = index)}
+          >
             <Icon name={hit.icon} />
             <span class="hit-title">{hit.title}</span>
             {hit.state && <Glyph tone={vmTone(hit.state)[0]} shape={vmTone(hit.state)[1]} />}

@@ -2,11 +2,17 @@
 
 import { useEffect } from 'preact/hooks';
 import { api, session } from '../../state/api.ts';
-import { isTrayOpen, openOperations, operations, operationsNeedingAttention, showProblem } from '../../state/operations.ts';
+import {
+  isTrayOpen,
+  openOperations,
+  operations,
+  operationsNeedingAttention,
+  showProblem,
+} from '../../state/operations.ts';
 import { overview } from '../../state/overview.ts';
 import { navigate } from '../../state/router.ts';
 import { isHelpOpen, isSearchOpen } from '../../state/shortcuts.ts';
-import { isDark, theme, THEMES } from '../../state/theme.ts';
+import { isDark, THEMES, theme } from '../../state/theme.ts';
 import { text } from '../../text.ts';
 import { IconButton } from '../button.tsx';
 import { Icon, Logo } from '../icon.tsx';
@@ -27,7 +33,12 @@ export function TopBar() {
       <a class="top-brand" href="/" aria-label={text.frame.home}>
         <Logo />
       </a>
-      <button type="button" class="search-button" aria-label={text.search.open} onClick={() => (isSearchOpen.value = true)}>
+      <button
+        type="button"
+        class="search-button"
+        aria-label={text.search.open}
+        onClick={() => (isSearchOpen.value = true)}
+      >
         <Icon name="search" />
         <span>{text.search.placeholder}</span>
         <kbd>/</kbd>
@@ -40,13 +51,28 @@ export function TopBar() {
             <span class="visually-hidden">{text.frame.problems(problems)}</span>
           </a>
         )}
-        <button type="button" class={`top-chip ${open > 0 ? 'is-working' : ''}`} aria-expanded={isTrayOpen.value} aria-label={text.frame.operations(open, waiting)} title={text.frame.operations(open, waiting)} onClick={() => (isTrayOpen.value = !isTrayOpen.value)}>
+        <button
+          type="button"
+          class={`top-chip ${open > 0 ? 'is-working' : ''}`}
+          aria-expanded={isTrayOpen.value}
+          aria-label={text.frame.operations(open, waiting)}
+          title={text.frame.operations(open, waiting)}
+          onClick={() => (isTrayOpen.value = !isTrayOpen.value)}
+        >
           <Icon name="operations" />
           {open > 0 && open}
           {waiting > 0 && <Glyph tone="warn" shape="triangle" />}
         </button>
         <IconButton icon="help" class="wide-only" label={text.help.open} onClick={() => (isHelpOpen.value = true)} />
-        <Menu label={text.frame.theme(text.themes[theme.value])} trigger={<Icon name={theme.value === 'system' ? 'system' : isDark.value ? 'moon' : 'sun'} />} entries={THEMES.map((value) => ({ label: text.themes[value], icon: value === 'system' ? 'system' : value === 'dark' ? 'moon' : 'sun', run: () => (theme.value = value) }))} />
+        <Menu
+          label={text.frame.theme(text.themes[theme.value])}
+          trigger={<Icon name={theme.value === 'system' ? 'system' : isDark.value ? 'moon' : 'sun'} />}
+          entries={THEMES.map((value) => ({
+            label: text.themes[value],
+            icon: value === 'system' ? 'system' : value === 'dark' ? 'moon' : 'sun',
+            run: () => (theme.value = value),
+          }))}
+        />
         {identity && (
           <Menu
             label={text.frame.account(identity.user, text.roles[identity.role])}

@@ -1,22 +1,28 @@
 /** Four questions in order: is anything wrong, how is the host, what runs, what happened lately. */
 
 import type { Host, Overview } from '#contract/system.ts';
-import { api, can } from '../../state/api.ts';
-import { follow, isOpen } from '../../state/operations.ts';
-import { overview } from '../../state/overview.ts';
-import { text } from '../../text.ts';
 import { Button, ButtonLink } from '../../components/button.tsx';
 import { bytesText, Meter, percentText, Since, Sparkline, TimeAgo } from '../../components/figures.tsx';
 import { OperationProgress } from '../../components/operation-item.tsx';
 import { Card, EmptyState, Loaded, PageHead } from '../../components/page.tsx';
 import { ActiveMark, Badge, Glyph, OperationMark, vmTone } from '../../components/state-mark.tsx';
+import { api, can } from '../../state/api.ts';
+import { follow, isOpen } from '../../state/operations.ts';
+import { overview } from '../../state/overview.ts';
+import { text } from '../../text.ts';
 
 const words = text.overview;
 
 export function OverviewPage() {
   return (
     <>
-      <PageHead title={text.pages.overview}>{can('vm.create') && <ButtonLink icon="plus" href="/vms/new">{text.vms.create}</ButtonLink>}</PageHead>
+      <PageHead title={text.pages.overview}>
+        {can('vm.create') && (
+          <ButtonLink icon="plus" href="/vms/new">
+            {text.vms.create}
+          </ButtonLink>
+        )}
+      </PageHead>
       <Loaded resource={overview} lines={8}>
         {(data) => (
           <div class="overview">
@@ -35,11 +41,20 @@ export function OverviewPage() {
 function Posture({ data }: { readonly data: Overview }) {
   const failures = data.problems.filter((problem) => problem.severity === 'fail').length;
   const warnings = data.problems.length - failures;
-  const [tone, shape] = failures > 0 ? (['bad', 'square'] as const) : warnings > 0 ? (['warn', 'triangle'] as const) : data.checkedAt === null ? (['unknown', 'question'] as const) : (['good', 'dot'] as const);
+  const [tone, shape] =
+    failures > 0
+      ? (['bad', 'square'] as const)
+      : warnings > 0
+        ? (['warn', 'triangle'] as const)
+        : data.checkedAt === null
+          ? (['unknown', 'question'] as const)
+          : (['good', 'dot'] as const);
   return (
     <p class={`posture tone-${tone}`}>
       <Glyph tone={tone} shape={shape} />
-      <strong>{data.checkedAt === null && data.problems.length === 0 ? words.unchecked : words.posture(failures, warnings)}</strong>
+      <strong>
+        {data.checkedAt === null && data.problems.length === 0 ? words.unchecked : words.posture(failures, warnings)}
+      </strong>
       <span class="muted">
         {data.checkedAt === null ? (
           <a href="/hosts">{words.checkNow}</a>
@@ -59,7 +74,10 @@ function Problems({ data }: { readonly data: Overview }) {
       <ul class="problem-list">
         {data.problems.map((problem) => (
           <li key={problem.id}>
-            <Glyph tone={problem.severity === 'fail' ? 'bad' : 'warn'} shape={problem.severity === 'fail' ? 'square' : 'triangle'} />
+            <Glyph
+              tone={problem.severity === 'fail' ? 'bad' : 'warn'}
+              shape={problem.severity === 'fail' ? 'square' : 'triangle'}
+            />
             <div>
               <p>
                 <strong>{problem.title}</strong> <span class="visually-hidden">{words.severity[problem.severity]}</span>
@@ -83,7 +101,11 @@ function HostCard({ host }: { readonly host: Host }) {
       title={<a href="/hosts">{host.name}</a>}
       aside={
         <>
-          {host.accel === 'tcg' && <Badge tone="warn" title={text.badges.tcgHint}>{text.badges.tcg}</Badge>}
+          {host.accel === 'tcg' && (
+            <Badge tone="warn" title={text.badges.tcgHint}>
+              {text.badges.tcg}
+            </Badge>
+          )}
           <ActiveMark state={host.state} />
         </>
       }
@@ -103,7 +125,12 @@ function HostCard({ host }: { readonly host: Host }) {
           {usage.filesystems.map((fs) => (
             <div class="gauge" key={fs.mount} title={fs.mount}>
               <span class="gauge-name">{fs.purpose}</span>
-              <Meter ratio={fs.sizeBytes > 0 ? fs.usedBytes / fs.sizeBytes : null} label={fs.purpose} warnAt={0.85} value={words.free(bytesText(fs.sizeBytes - fs.usedBytes))} />
+              <Meter
+                ratio={fs.sizeBytes > 0 ? fs.usedBytes / fs.sizeBytes : null}
+                label={fs.purpose}
+                warnAt={0.85}
+                value={words.free(bytesText(fs.sizeBytes - fs.usedBytes))}
+              />
             </div>
           ))}
           <p class="muted small">{words.hostNote(host.cpus, bytesText(host.memoryBytes), usage.load1)}</p>
@@ -143,7 +170,9 @@ function VmsCard({ data }: { readonly data: Overview }) {
       </Card>
     );
   const states = Object.entries(vms.byState).filter(([, count]) => count > 0);
-  const others = states.filter(([state]) => !ON_STATES.includes(state)).flatMap(([state, count]) => Array.from({ length: count }, () => state));
+  const others = states
+    .filter(([state]) => !ON_STATES.includes(state))
+    .flatMap(([state, count]) => Array.from({ length: count }, () => state));
   const busiest = vms.running.toSorted((a, b) => (b.cpuRatio ?? -1) - (a.cpuRatio ?? -1)).slice(0, MOST_RUNNING);
   return (
     <Card title={<a href="/vms">{text.pages.vms}</a>} aside={<span class="muted">{words.total(vms.total)}</span>}>

@@ -1,9 +1,9 @@
 /** Sign-in by one-time link. The link carries its token behind the `#`, which browsers never send;
  *  only the button spends it, so a mail scanner or a link preview that opens the address spends nothing. */
 
-import type { Problem } from '#contract/common.ts';
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
+import type { Problem } from '#contract/common.ts';
 import { Button } from '../../components/button.tsx';
 import { CopyButton } from '../../components/copy-button.tsx';
 import { Field } from '../../components/form.tsx';
@@ -90,8 +90,25 @@ export function SignInPage() {
               <CopyButton value={words.command} />
             </p>
             <p class="muted small">{words.commandNote}</p>
-            <Field label={words.paste}>{(field) => <input {...field} class="mono" autocomplete="off" spellcheck={false} value={pasted.value} onInput={(event) => (pasted.value = event.currentTarget.value)} />}</Field>
-            <Button type="submit" kind="primary" class="large" isBusy={isBusy.value} disabled={pasted.value.trim() === ''}>
+            <Field label={words.paste}>
+              {(field) => (
+                <input
+                  {...field}
+                  class="mono"
+                  autocomplete="off"
+                  spellcheck={false}
+                  value={pasted.value}
+                  onInput={(event) => (pasted.value = event.currentTarget.value)}
+                />
+              )}
+            </Field>
+            <Button
+              type="submit"
+              kind="primary"
+              class="large"
+              isBusy={isBusy.value}
+              disabled={pasted.value.trim() === ''}
+            >
               {words.button}
             </Button>
           </form>

@@ -2,7 +2,16 @@
 
 import type { Vm, VmState } from '#contract/vms.ts';
 
-export const VM_STATES: readonly VmState[] = ['running', 'idle', 'paused', 'shutting_down', 'suspended', 'off', 'crashed', 'unknown'];
+export const VM_STATES: readonly VmState[] = [
+  'running',
+  'idle',
+  'paused',
+  'shutting_down',
+  'suspended',
+  'off',
+  'crashed',
+  'unknown',
+];
 export const SORT_KEYS = ['name', 'state', 'cpu', 'memory', 'disk', 'network'] as const;
 export type SortKey = (typeof SORT_KEYS)[number];
 
@@ -52,7 +61,15 @@ function fits(vm: Vm, filter: VmFilter): boolean {
   if (filter.only === 'headless' && vm.hasVnc) return false;
   if (filter.only === 'tcg' && vm.accel !== 'tcg') return false;
   if (filter.words.length === 0) return true;
-  const haystack = [vm.name, vm.title, vm.description, vm.id, ...vm.nics.flatMap((nic) => [nic.mac, ...nic.addresses.map((entry) => entry.address)])].join(' ').toLowerCase();
+  const haystack = [
+    vm.name,
+    vm.title,
+    vm.description,
+    vm.id,
+    ...vm.nics.flatMap((nic) => [nic.mac, ...nic.addresses.map((entry) => entry.address)]),
+  ]
+    .join(' ')
+    .toLowerCase();
   return filter.words.every((word) => haystack.includes(word));
 }
 

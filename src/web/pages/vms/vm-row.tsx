@@ -1,9 +1,9 @@
 /** One VM in the list: a row on wide screens, a card on the phone. */
 
 import type { Vm } from '#contract/vms.ts';
+import { Spinner } from '../../components/button.tsx';
 import { bytesText, Meter, percentText, rateText, Sparkline } from '../../components/figures.tsx';
 import { Menu } from '../../components/menu.tsx';
-import { Spinner } from '../../components/button.tsx';
 import { VmBadges, VmStateMark } from '../../components/state-mark.tsx';
 import { Thumbnail } from '../../components/thumbnail.tsx';
 import { vmMenu } from '../../components/vm-actions.tsx';
@@ -26,9 +26,18 @@ export function VmRow({ vm, index, isSelected, onSelect }: VmRowProps) {
   const isLive = isOn(vm);
   const address = addressesOf(vm);
   return (
-    <div role="row" aria-rowindex={index + 1} class={`vm-row ${isSelected ? 'is-selected' : ''} ${vm.staleSince ? 'is-stale' : ''}`}>
+    <div
+      role="row"
+      aria-rowindex={index + 1}
+      class={`vm-row ${isSelected ? 'is-selected' : ''} ${vm.staleSince ? 'is-stale' : ''}`}
+    >
       <span role="cell">
-        <input type="checkbox" aria-label={text.vms.select(vm.name)} checked={isSelected} onChange={(event) => onSelect(vm.id, event.currentTarget.checked)} />
+        <input
+          type="checkbox"
+          aria-label={text.vms.select(vm.name)}
+          checked={isSelected}
+          onChange={(event) => onSelect(vm.id, event.currentTarget.checked)}
+        />
       </span>
       <span role="cell">
         <a href={`/vms/${vm.id}`} tabIndex={-1} aria-hidden="true">
@@ -48,7 +57,13 @@ export function VmRow({ vm, index, isSelected, onSelect }: VmRowProps) {
         <VmStateMark vm={vm} />
         <Working vm={vm} />
       </span>
-      <span role="cell">{isLive ? <Meter ratio={vm.usage?.cpuRatio ?? null} label={text.overview.cpuOf(vm.name)} warnAt={0.9} /> : <span class="muted mono small">{text.vms.vcpus(vm.vcpus)}</span>}</span>
+      <span role="cell">
+        {isLive ? (
+          <Meter ratio={vm.usage?.cpuRatio ?? null} label={text.overview.cpuOf(vm.name)} warnAt={0.9} />
+        ) : (
+          <span class="muted mono small">{text.vms.vcpus(vm.vcpus)}</span>
+        )}
+      </span>
       <span role="cell">
         <Memory vm={vm} />
       </span>
@@ -72,10 +87,19 @@ export function VmRow({ vm, index, isSelected, onSelect }: VmRowProps) {
 export function VmCard({ vm, index, isSelected, onSelect }: VmRowProps) {
   const address = addressesOf(vm)[0];
   return (
-    <div role="row" aria-rowindex={index + 1} class={`vm-card ${isSelected ? 'is-selected' : ''} ${vm.staleSince ? 'is-stale' : ''}`}>
+    <div
+      role="row"
+      aria-rowindex={index + 1}
+      class={`vm-card ${isSelected ? 'is-selected' : ''} ${vm.staleSince ? 'is-stale' : ''}`}
+    >
       <span role="cell" class="card-thumb">
         <Thumbnail vm={vm} width={192} />
-        <input type="checkbox" aria-label={text.vms.select(vm.name)} checked={isSelected} onChange={(event) => onSelect(vm.id, event.currentTarget.checked)} />
+        <input
+          type="checkbox"
+          aria-label={text.vms.select(vm.name)}
+          checked={isSelected}
+          onChange={(event) => onSelect(vm.id, event.currentTarget.checked)}
+        />
       </span>
       <span role="cell" class="card-main">
         <a class="vm-name" href={`/vms/${vm.id}`}>
@@ -85,7 +109,15 @@ export function VmCard({ vm, index, isSelected, onSelect }: VmRowProps) {
           <VmStateMark vm={vm} />
           <Working vm={vm} />
         </span>
-        <span class="muted small card-figures">{[isOn(vm) && vm.usage ? `CPU ${percentText(vm.usage.cpuRatio)}` : text.vms.vcpus(vm.vcpus), bytesText(vm.memoryBytes), address].filter(Boolean).join(' · ')}</span>
+        <span class="muted small card-figures">
+          {[
+            isOn(vm) && vm.usage ? `CPU ${percentText(vm.usage.cpuRatio)}` : text.vms.vcpus(vm.vcpus),
+            bytesText(vm.memoryBytes),
+            address,
+          ]
+            .filter(Boolean)
+            .join(' · ')}
+        </span>
         <span class="badges">
           <VmBadges vm={vm} />
         </span>
@@ -110,15 +142,33 @@ function Working({ vm }: { readonly vm: Vm }) {
 function Memory({ vm }: { readonly vm: Vm }) {
   const used = isOn(vm) ? (vm.usage?.memoryUsedBytes ?? null) : null;
   if (used === null) return <span class="mono small muted">{bytesText(vm.memoryBytes)}</span>;
-  return <Meter ratio={used / vm.memoryBytes} label={text.vms.memoryOf(vm.name)} value={bytesText(vm.memoryBytes)} warnAt={0.9} />;
+  return (
+    <Meter
+      ratio={used / vm.memoryBytes}
+      label={text.vms.memoryOf(vm.name)}
+      value={bytesText(vm.memoryBytes)}
+      warnAt={0.9}
+    />
+  );
 }
 
 function Network({ vm }: { readonly vm: Vm }) {
   const rates = historyOf(vm.id).map((sample) => sample.netRate);
-  const now = vm.usage && vm.usage.netReceiveBytesPerSecond !== null ? vm.usage.netReceiveBytesPerSecond + (vm.usage.netTransmitBytesPerSecond ?? 0) : null;
+  const now =
+    vm.usage && vm.usage.netReceiveBytesPerSecond !== null
+      ? vm.usage.netReceiveBytesPerSecond + (vm.usage.netTransmitBytesPerSecond ?? 0)
+      : null;
   return (
-    <span class="net" title={text.vms.netTitle(rateText(vm.usage?.netReceiveBytesPerSecond ?? null), rateText(vm.usage?.netTransmitBytesPerSecond ?? null))}>
-      {rates.length > 1 && <Sparkline values={rates} max={1024} series={3} width={40} height={18} label={text.vms.netHistory(vm.name)} />}
+    <span
+      class="net"
+      title={text.vms.netTitle(
+        rateText(vm.usage?.netReceiveBytesPerSecond ?? null),
+        rateText(vm.usage?.netTransmitBytesPerSecond ?? null),
+      )}
+    >
+      {rates.length > 1 && (
+        <Sparkline values={rates} max={1024} series={3} width={40} height={18} label={text.vms.netHistory(vm.name)} />
+      )}
       <span class="mono small">{rateText(now)}</span>
     </span>
   );

@@ -1,20 +1,20 @@
 /** All VMs: search, filters in the address, order, selection, and what several at once can be told. */
 
-import type { Vm } from '#contract/vms.ts';
 import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
+import type { Vm } from '#contract/vms.ts';
 import { Button, ButtonLink } from '../../components/button.tsx';
 import { Icon } from '../../components/icon.tsx';
 import { EmptyState, Loaded, PageHead } from '../../components/page.tsx';
 import { VirtualList } from '../../components/virtual-list.tsx';
-import { powerIcon, powerVms, VmDialogs, type PowerAction } from '../../components/vm-actions.tsx';
+import { type PowerAction, powerIcon, powerVms, VmDialogs } from '../../components/vm-actions.tsx';
 import { api, can } from '../../state/api.ts';
 import { isNarrow } from '../../state/media.ts';
 import { follow } from '../../state/operations.ts';
 import { currentQuery, setQuery } from '../../state/router.ts';
 import { vms } from '../../state/vms.ts';
 import { text } from '../../text.ts';
-import { applyFilter, holdOrder, readFilter, VM_STATES, type SortKey, type VmFilter } from './vm-filters.ts';
+import { applyFilter, holdOrder, readFilter, type SortKey, VM_STATES, type VmFilter } from './vm-filters.ts';
 import { CARD_HEIGHT, ROW_HEIGHT, VmCard, VmRow } from './vm-row.tsx';
 
 const words = text.vms;
@@ -92,14 +92,31 @@ function VmList({ known }: { readonly known: ReadonlyMap<string, Vm> }) {
     <>
       <Filters filter={filter} known={known} shown={list.length} />
       {list.length === 0 ? (
-        <EmptyState icon="search" title={words.nothingFits} action={<Button onClick={() => setQuery({ q: null, state: null, only: null })}>{words.clearFilters}</Button>} />
+        <EmptyState
+          icon="search"
+          title={words.nothingFits}
+          action={<Button onClick={() => setQuery({ q: null, state: null, only: null })}>{words.clearFilters}</Button>}
+        />
       ) : (
-        <div role="table" class={`vm-list ${narrow ? 'is-cards' : ''}`} aria-label={text.pages.vms} aria-rowcount={list.length} onKeyDown={moveFocus} onMouseMove={() => (isHeld.value = true)} onMouseLeave={() => (isHeld.value = false)}>
+        <div
+          role="table"
+          class={`vm-list ${narrow ? 'is-cards' : ''}`}
+          aria-label={text.pages.vms}
+          aria-rowcount={list.length}
+          onKeyDown={moveFocus}
+          onMouseMove={() => (isHeld.value = true)}
+          onMouseLeave={() => (isHeld.value = false)}
+        >
           {!narrow && (
             <div role="rowgroup">
               <div role="row" class="vm-row vm-head">
                 <span role="columnheader">
-                  <input type="checkbox" aria-label={words.selectAll} checked={areAllSelected} onChange={() => (selected.value = areAllSelected ? new Set() : new Set(list.map((vm) => vm.id)))} />
+                  <input
+                    type="checkbox"
+                    aria-label={words.selectAll}
+                    checked={areAllSelected}
+                    onChange={() => (selected.value = areAllSelected ? new Set() : new Set(list.map((vm) => vm.id)))}
+                  />
                 </span>
                 <span role="columnheader" class="visually-hidden">
                   {words.screen}
@@ -120,7 +137,13 @@ function VmList({ known }: { readonly known: ReadonlyMap<string, Vm> }) {
             </div>
           )}
           <VirtualList items={list} rowHeight={narrow ? CARD_HEIGHT : ROW_HEIGHT} keyOf={(vm) => vm.id}>
-            {(vm, index) => (narrow ? <VmCard vm={vm} index={index} isSelected={selected.value.has(vm.id)} onSelect={select} /> : <VmRow vm={vm} index={index} isSelected={selected.value.has(vm.id)} onSelect={select} />)}
+            {(vm, index) =>
+              narrow ? (
+                <VmCard vm={vm} index={index} isSelected={selected.value.has(vm.id)} onSelect={select} />
+              ) : (
+                <VmRow vm={vm} index={index} isSelected={selected.value.has(vm.id)} onSelect={select} />
+              )
+            }
           </VirtualList>
         </div>
       )}
@@ -133,7 +156,8 @@ function VmList({ known }: { readonly known: ReadonlyMap<string, Vm> }) {
 function moveFocus(event: KeyboardEvent): void {
   if (event.key !== 'ArrowDown' && event.key !== 'ArrowUp') return;
   const list = event.currentTarget;
-  if (!(list instanceof HTMLElement) || !(event.target instanceof Element) || event.target.closest('[role=menu]')) return;
+  if (!(list instanceof HTMLElement) || !(event.target instanceof Element) || event.target.closest('[role=menu]'))
+    return;
   const links = [...list.querySelectorAll<HTMLElement>('a.vm-name')];
   const row = event.target.closest('.virtual-row');
   const at = links.findIndex((link) => link.closest('.virtual-row') === row);
@@ -144,14 +168,32 @@ function moveFocus(event: KeyboardEvent): void {
   next.scrollIntoView({ block: 'nearest' });
 }
 
-function SortHead({ by, filter, class: extra = '' }: { readonly by: SortKey; readonly filter: VmFilter; readonly class?: string }) {
+function SortHead({
+  by,
+  filter,
+  class: extra = '',
+}: {
+  readonly by: SortKey;
+  readonly filter: VmFilter;
+  readonly class?: string;
+}) {
   const isSorted = filter.sort === by;
   // Figures are first wanted from the top, names from A.
   const startsDescending = by !== 'name' && by !== 'state';
   const nextIsDescending = isSorted ? !filter.isDescending : startsDescending;
   return (
-    <span role="columnheader" class={extra} aria-sort={isSorted ? (filter.isDescending ? 'descending' : 'ascending') : 'none'}>
-      <button type="button" class={`sort ${isSorted ? 'is-sorted' : ''}`} onClick={() => setQuery({ sort: nextIsDescending || by !== 'name' ? `${nextIsDescending ? '-' : ''}${by}` : null })}>
+    <span
+      role="columnheader"
+      class={extra}
+      aria-sort={isSorted ? (filter.isDescending ? 'descending' : 'ascending') : 'none'}
+    >
+      <button
+        type="button"
+        class={`sort ${isSorted ? 'is-sorted' : ''}`}
+        onClick={() =>
+          setQuery({ sort: nextIsDescending || by !== 'name' ? `${nextIsDescending ? '-' : ''}${by}` : null })
+        }
+      >
         {words.columns[by]}
         {isSorted && <Icon name={filter.isDescending ? 'down' : 'up'} size={12} />}
       </button>
@@ -159,28 +201,57 @@ function SortHead({ by, filter, class: extra = '' }: { readonly by: SortKey; rea
   );
 }
 
-function Filters({ filter, known, shown }: { readonly filter: VmFilter; readonly known: ReadonlyMap<string, Vm>; readonly shown: number }) {
+function Filters({
+  filter,
+  known,
+  shown,
+}: {
+  readonly filter: VmFilter;
+  readonly known: ReadonlyMap<string, Vm>;
+  readonly shown: number;
+}) {
   const counts = new Map<string, number>();
   for (const vm of known.values()) counts.set(vm.state, (counts.get(vm.state) ?? 0) + 1);
   const states = VM_STATES.filter((state) => counts.has(state) || filter.states.includes(state));
   const toggle = (state: (typeof VM_STATES)[number]) => {
-    const next = filter.states.includes(state) ? filter.states.filter((other) => other !== state) : [...filter.states, state];
+    const next = filter.states.includes(state)
+      ? filter.states.filter((other) => other !== state)
+      : [...filter.states, state];
     setQuery({ state: next.join(',') });
   };
   return (
     <div class="filters">
       <span class="filter-search">
         <Icon name="search" />
-        <input type="search" aria-label={words.search} placeholder={words.search} value={currentQuery.value.get('q') ?? ''} autocomplete="off" spellcheck={false} onInput={(event) => setQuery({ q: event.currentTarget.value })} />
+        <input
+          type="search"
+          aria-label={words.search}
+          placeholder={words.search}
+          value={currentQuery.value.get('q') ?? ''}
+          autocomplete="off"
+          spellcheck={false}
+          onInput={(event) => setQuery({ q: event.currentTarget.value })}
+        />
       </span>
       <span class="chips" role="group" aria-label={words.states}>
         {states.map((state) => (
-          <button type="button" key={state} class="chip" aria-pressed={filter.states.includes(state)} onClick={() => toggle(state)}>
+          <button
+            type="button"
+            key={state}
+            class="chip"
+            aria-pressed={filter.states.includes(state)}
+            onClick={() => toggle(state)}
+          >
             {text.vmStates[state]} <span class="chip-count">{counts.get(state) ?? 0}</span>
           </button>
         ))}
       </span>
-      <select class="filter-select" aria-label={words.only} value={filter.only} onChange={(event) => setQuery({ only: event.currentTarget.value === 'all' ? null : event.currentTarget.value })}>
+      <select
+        class="filter-select"
+        aria-label={words.only}
+        value={filter.only}
+        onChange={(event) => setQuery({ only: event.currentTarget.value === 'all' ? null : event.currentTarget.value })}
+      >
         {Object.entries(words.onlyChoices).map(([value, label]) => (
           <option key={value} value={value}>
             {label}
@@ -202,7 +273,12 @@ function BulkBar({ chosen, onClear }: { readonly chosen: readonly Vm[]; readonly
       <strong>{words.selected(chosen.length)}</strong>
       {can('vm.power') &&
         BULK_ACTIONS.map((action) => (
-          <Button key={action} icon={powerIcon(action)} kind={action === 'stop' ? 'danger' : 'plain'} onClick={() => powerVms(chosen, action, onClear)}>
+          <Button
+            key={action}
+            icon={powerIcon(action)}
+            kind={action === 'stop' ? 'danger' : 'plain'}
+            onClick={() => powerVms(chosen, action, onClear)}
+          >
             {text.power.actions[action]}
           </Button>
         ))}

@@ -1,0 +1,193 @@
+/** Creates a VM in a few steps; the last one shows the plan before anything happens. */
+
+import { useSignal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+import type { Problem } from '#contract/common.ts';
+import { Button } from '../../components/button.tsx';
+import { PageHead } from '../../components/page.tsx';
+import { PlanPane } from '../../components/plan-view.tsx';
+import { ProblemBox } from '../../components/problem-box.tsx';
+import { Glyph } from '../../components/state-mark.tsx';
+import { api, fieldProblem, problemOf } from '../../state/api.ts';
+import { images } from '../../state/library.ts';
+import { follow } from '../../state/operations.ts';
+import { currentQuery, navigate, setQuery } from '../../state/router.ts';
+import { usePlan } from '../../state/use-plan.ts';
+import { text } from '../../text.ts';
+import {
+  clearDraft,
+  type Draft,
+  hasNoWayIn,
+  isStepReady,
+  loadDraft,
+  requestOf,
+  type Step,
+  saveDraft,
+  stepOfField,
+  stepsOf,
+  withCloudImage,
+} from './draft.ts';
+import { GuestStep } from './guest-step.tsx';
+import { NetworkStep } from './network-step.tsx';
+import { ResourcesStep } from './resources-step.tsx';
+import { SourceStep } from './source-step.tsx';
+import './create.css';
+
+const words = text.create;
+
+/** What every step gets. */
+export interface StepProps {
+  readonly draft: Draft;
+  readonly change: (part: Partial<Draft>) => void;
+  readonly problemOfField: (path: string) => string | null;
+}
+
+export function CreatePage() {
+  const draft = useSignal(loadDraft());
+  const refused = useSignal<Problem | null>(null);
+  const isBusy = useSignal(false);
+  const steps = stepsOf(draft.value);
+  const asked = currentQuery.value.get('step');
+  const firstUnready = steps.findIndex((step) => !isStepReady(step, draft.value));
+  const reachable = firstUnready < 0 ? steps.length - 1 : firstUnready;
+  const at = Math.min(
+    Math.max(
+      0,
+      steps.findIndex((step) => step === asked),
+    ),
+    reachable,
+  );
+  const current = steps[at] ?? 'source';
+
+  const change = (part: Partial<Draft>) => {
+    draft.value = { ...draft.value, ...part };
+    refused.value = null;
+    saveDraft(draft.value);
+  };
+  useEffect(() => images.ensure(), []);
+  // A link from the image library names its image.
+  const wanted = currentQuery.value.get('image');
+  const image = wanted === null ? undefined : images.data.value?.get(wanted);
+  useEffect(() => {
+    if (!image) return;
+    draft.value =
+      image.kind === 'iso' ? { ...draft.peek(), source: 'iso', isoId: image.id } : withCloudImage(draft.peek(), image);
+    setQuery({ image: null });
+  }, [image, draft]);
+
+  const request = requestOf(draft.value);
+  const {
+    plan,
+    problem,
+    isBusy: isPlanning,
+  } = usePlan(current === 'review' ? request : null, (body, signal) => api('POST /vms/plan', { body, signal }));
+  const shown = refused.value ?? problem;
+  const go = (step: Step) => setQuery({ step: step === 'source' ? null : step });
+
+  const create = async () => {
+    if (!request) return;
+    isBusy.value = true;
+    const operation = await follow(api('POST /vms', { body: request }), {
+      onRefused: (error) => (refused.value = problemOf(error)),
+    });
+    isBusy.value = false;
+    if (!operation) return;
+    clearDraft();
+    navigate(operation.objectId ? `/operations/${operation.id}` : '/vms');
+  };
+  const next = () => {
+    const following = steps[at + 1];
+    if (following && isStepReady(current, draft.value)) go(following);
+    else if (current === 'review' && plan && !isPlanning) void create();
+  };
+  const props: StepProps = { draft: draft.value, change, problemOfField: (path) => fieldProblem(shown, path) };
+
+  return (
+    <>
+      <PageHead title={text.pages.create}>
+        <Button
+          kind="quiet"
+          onClick={() => {
+            clearDraft();
+            navigate('/vms');
+          }}
+        >
+          {text.actions.cancel}
+        </Button>
+      </PageHead>
+      <form
+        class="wizard"
+        noValidate
+        onSubmit={(event) => {
+          event.preventDefault();
+          next();
+        }}
+      >
+        <ol class="wizard-steps" aria-label={words.steps}>
+          {steps.map((step, index) => (
+            <li key={step}>
+              <button
+                type="button"
+                aria-current={step === current ? 'step' : undefined}
+                disabled={index > reachable}
+                onClick={() => go(step)}
+              >
+                <span class="wizard-number">{index + 1}</span>
+                {words.stepNames[step]}
+              </button>
+            </li>
+          ))}
+        </ol>
+        <section class="card wizard-body" aria-label={words.stepNames[current]}>
+          <h2 class="wizard-title">{words.stepTitles[current]}</h2>
+          {current === 'source' && <SourceStep {...props} />}
+          {current === 'resources' && <ResourcesStep {...props} />}
+          {current === 'network' && <NetworkStep {...props} />}
+          {current === 'guest' && <GuestStep {...props} />}
+          {current === 'review' && (
+            <div class="form">
+              {hasNoWayIn(draft.value) && (
+                <p class="plan-warning">
+                  <Glyph tone="warn" shape="triangle" />
+                  {words.noWayIn}
+                </p>
+              )}
+              <PlanPane plan={plan} problem={null} isBusy={isPlanning} isCreate />
+              {shown && (
+                <>
+                  <ProblemBox problem={shown} isCompact />
+                  <p class="wizard-mend">
+                    {[...new Set((shown.fields ?? []).map((field) => stepOfField(field.path)))].map((step) => (
+                      <Button key={step} icon="edit" onClick={() => go(step)}>
+                        {words.goTo(words.stepNames[step])}
+                      </Button>
+                    ))}
+                  </p>
+                </>
+              )}
+            </div>
+          )}
+        </section>
+        <footer class="wizard-foot">
+          {at > 0 && (
+            <Button onClick={() => go(steps[at - 1] ?? 'source')} disabled={isBusy.value}>
+              {text.actions.back}
+            </Button>
+          )}
+          <Button
+            type="submit"
+            kind="primary"
+            isBusy={isBusy.value}
+            disabled={current === 'review' ? !plan || isPlanning : !isStepReady(current, draft.value)}
+          >
+            {current === 'review'
+              ? draft.value.start
+                ? words.createAndStart(draft.value.name)
+                : words.create(draft.value.name)
+              : text.actions.next}
+          </Button>
+        </footer>
+      </form>
+    </>
+  );
+}

@@ -1,0 +1,173 @@
+/** Appearance of this browser, who is signed in, and what runs here. */
+
+import { useSignal } from '@preact/signals';
+import type { Session } from '#contract/system.ts';
+import { Button } from '../../components/button.tsx';
+import { CopyButton } from '../../components/copy-button.tsx';
+import { Dialog } from '../../components/dialog.tsx';
+import { Since, TimeAgo } from '../../components/figures.tsx';
+import { Choice } from '../../components/form.tsx';
+import { Card, Facts, Loaded, PageHead } from '../../components/page.tsx';
+import { Badge } from '../../components/state-mark.tsx';
+import { api, can, session } from '../../state/api.ts';
+import { sessions, systemStatus } from '../../state/library.ts';
+import { showProblem } from '../../state/operations.ts';
+import { THEMES, theme } from '../../state/theme.ts';
+import { text } from '../../text.ts';
+
+const words = text.settings;
+
+export function SettingsPage() {
+  return (
+    <>
+      <PageHead title={text.pages.settings} />
+      <div class="stack settings">
+        <Card title={words.appearance}>
+          <Choice
+            label={words.appearance}
+            value={theme.value}
+            onChange={(value) => (theme.value = value)}
+            options={THEMES.map((value) => ({ value, label: text.themes[value] }))}
+          />
+        </Card>
+        {can('access.manage') && <Sessions />}
+        {can('host.read') && (
+          <Card title={words.about}>
+            <Loaded resource={systemStatus}>
+              {(status) => (
+                <Facts
+                  items={[
+                    [words.version, <code key="v">{status.version}</code>],
+                    [words.host, status.host],
+                    [
+                      words.address,
+                      <a key="a" href={status.address}>
+                        {status.address}
+                      </a>,
+                    ],
+                    [
+                      words.fingerprint,
+                      <span key="f" class="with-copy">
+                        <code>{status.certificateFingerprint}</code>
+                        <CopyButton value={status.certificateFingerprint} />
+                      </span>,
+                    ],
+                    [words.runningSince, <Since key="s" iso={status.startedAt} />],
+                    ['libvirt', <code key="l">{status.libvirt.uri}</code>],
+                    [
+                      words.api,
+                      <a key="o" href="/api/v1/openapi.json" target="_blank" rel="noopener">
+                        {words.apiLink}
+                      </a>,
+                    ],
+                  ]}
+                />
+              )}
+            </Loaded>
+          </Card>
+        )}
+      </div>
+    </>
+  );
+}
+
+function Sessions() {
+  const link = useSignal<{ readonly url: string; readonly expiresAt: string; readonly fingerprint: string } | null>(
+    null,
+  );
+  const end = async (item: Session) => {
+    try {
+      await api('DELETE /auth/sessions/{id}', { params: { id: item.id } });
+      if (item.isCurrent) session.value = { kind: 'signed_out' };
+      else await sessions.reload();
+    } catch (error) {
+      showProblem(error);
+    }
+  };
+  const invite = async (role: 'admin' | 'operator') => {
+    try {
+      link.value = await api('POST /auth/links', { body: { role } });
+    } catch (error) {
+      showProblem(error);
+    }
+  };
+  return (
+    <Card
+      class="is-flush"
+      title={words.sessions}
+      aside={
+        <>
+          <Button isSmall icon="key" onClick={() => void invite('admin')}>
+            {words.inviteAdmin}
+          </Button>
+          <Button isSmall icon="key" onClick={() => void invite('operator')}>
+            {words.inviteOperator}
+          </Button>
+        </>
+      }
+    >
+      <Loaded resource={sessions}>
+        {(items) => (
+          <div class="table-scroll">
+            <table class="table stacks">
+              <thead>
+                <tr>
+                  <th scope="col">{words.user}</th>
+                  <th scope="col">{words.role}</th>
+                  <th scope="col">{words.from}</th>
+                  <th scope="col">{words.browser}</th>
+                  <th scope="col">{words.lastSeen}</th>
+                  <th scope="col">{words.expires}</th>
+                  <th scope="col">
+                    <span class="visually-hidden">{text.vms.actions}</span>
+                  </th>
+                </tr>
+              </thead>
+              <tbody>
+                {items.map((item) => (
+                  <tr key={item.id}>
+                    <th scope="row">
+                      {item.user} {item.isCurrent && <Badge tone="accent">{words.current}</Badge>}
+                    </th>
+                    <td data-label={words.role}>{text.roles[item.role]}</td>
+                    <td data-label={words.from} class="mono">
+                      {item.address}
+                    </td>
+                    <td data-label={words.browser} class="small breaks">
+                      {item.userAgent}
+                    </td>
+                    <td data-label={words.lastSeen}>
+                      <TimeAgo iso={item.lastSeenAt} />
+                    </td>
+                    <td data-label={words.expires}>
+                      <TimeAgo iso={item.expiresAt} />
+                    </td>
+                    <td class="end">
+                      <Button isSmall kind="quiet" onClick={() => void end(item)}>
+                        {item.isCurrent ? text.frame.signOut : words.end}
+                      </Button>
+                    </td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
+        )}
+      </Loaded>
+      {link.value && (
+        <Dialog title={words.linkTitle} onClose={() => (link.value = null)}>
+          <p>
+            {words.linkNote} <TimeAgo iso={link.value.expiresAt} />.
+          </p>
+          <p class="command">
+            <code class="breaks">{link.value.url}</code>
+            <CopyButton value={link.value.url} />
+          </p>
+          <p class="muted small">
+            {words.fingerprint}: <code>{link.value.fingerprint}</code>
+          </p>
+        </Dialog>
+      )}
+    </Card>
+  );
+}

@@ -1,0 +1,108 @@
+/** Storage pools, how full they are, and their volumes with the VMs that use them. */
+
+import type { Pool } from '#contract/networks.ts';
+import { bytesText, Meter } from '../../components/figures.tsx';
+import { Card, EmptyState, Loaded, PageHead } from '../../components/page.tsx';
+import { ActiveMark, Badge } from '../../components/state-mark.tsx';
+import { pools } from '../../state/library.ts';
+import { text } from '../../text.ts';
+
+const words = text.storage;
+
+export function StoragePage() {
+  return (
+    <>
+      <PageHead title={text.pages.storage} />
+      <Loaded resource={pools} lines={6}>
+        {(known) =>
+          known.length === 0 ? (
+            <EmptyState icon="storage" title={words.none}>
+              {words.noneNote}
+            </EmptyState>
+          ) : (
+            <div class="stack">
+              {known.map((pool) => (
+                <PoolCard key={pool.id} pool={pool} />
+              ))}
+            </div>
+          )
+        }
+      </Loaded>
+    </>
+  );
+}
+
+function PoolCard({ pool }: { readonly pool: Pool }) {
+  const ratio =
+    pool.capacityBytes && pool.availableBytes !== null ? 1 - pool.availableBytes / pool.capacityBytes : null;
+  return (
+    <Card
+      title={<span class="mono">{pool.name}</span>}
+      aside={
+        <>
+          {pool.isDefault && (
+            <Badge tone="accent" title={words.defaultHint}>
+              {words.default}
+            </Badge>
+          )}
+          <Badge>{pool.kind}</Badge>
+          {!pool.managed && <Badge title={text.networks.unmanagedHint}>{text.badges.unmanaged}</Badge>}
+          <ActiveMark state={pool.state} />
+        </>
+      }
+    >
+      {pool.path && <p class="muted mono small pool-path">{pool.path}</p>}
+      {pool.capacityBytes !== null && (
+        <div class="pool-usage">
+          <Meter
+            ratio={ratio}
+            label={words.usage(pool.name)}
+            warnAt={0.85}
+            value={words.freeOf(bytesText(pool.availableBytes), bytesText(pool.capacityBytes))}
+          />
+        </div>
+      )}
+      {pool.volumes.length > 0 && (
+        <details class="more" open={pool.volumes.length <= 30}>
+          <summary>{words.volumes(pool.volumes.length)}</summary>
+          <div class="table-scroll">
+            <table class="table stacks">
+              <thead>
+                <tr>
+                  <th scope="col">{words.volume}</th>
+                  <th scope="col">{words.format}</th>
+                  <th scope="col">{words.size}</th>
+                  <th scope="col">{words.allocated}</th>
+                  <th scope="col">{words.usedBy}</th>
+                </tr>
+              </thead>
+              <tbody>
+                {pool.volumes.map((volume) => (
+                  <tr key={volume.name}>
+                    <th scope="row" class="mono breaks">
+                      {volume.name}
+                    </th>
+                    <td data-label={words.format}>{volume.format ?? text.unknownValue}</td>
+                    <td data-label={words.size} class="number">
+                      {bytesText(volume.sizeBytes)}
+                    </td>
+                    <td data-label={words.allocated} class="number">
+                      {bytesText(volume.allocatedBytes)}
+                    </td>
+                    <td data-label={words.usedBy} class="breaks">
+                      {volume.usedBy ? (
+                        <a href={`/vms/${volume.usedBy.vmId}`}>{volume.usedBy.name}</a>
+                      ) : (
+                        <span class="muted">{words.unused}</span>
+                      )}
+                    </td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
+        </details>
+      )}
+    </Card>
+  );
+}
