@@ -10,6 +10,7 @@ import { WebSocket } from 'ws';
 import { ApiProblem } from '#contract/client.ts';
 import { CONSOLE_CLOSE } from '#contract/consoles.ts';
 import { MIB } from '#kernel/units.ts';
+import { type ConsoleClient, connectConsole, localConsole, shakeHands } from '../support/console-client.ts';
 import { overSocket, startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { helloDisk } from '../support/guest.ts';
 import { missingForLibvirtd, type PrivateLibvirtd, startPrivateLibvirtd } from '../support/libvirtd.ts';
@@ -48,50 +49,9 @@ after(async () => {
   await libvirtd?.close();
 });
 
-interface Viewer {
-  readonly socket: WebSocket;
-  bytes(): Buffer;
-  waitFor(pattern: RegExp, timeoutMs?: number): Promise<void>;
-  waitForBytes(count: number): Promise<Buffer>;
-  readonly closed: Promise<number>;
-}
-
-/** Opens a console WebSocket over a local socket; rejects with the status of a refused upgrade. */
-async function connectTo(path: string, door = 'admin'): Promise<Viewer> {
-  const socket = new WebSocket(`ws+unix:${join(daemon.runtimeDir, `${door}.sock`)}:${path}`, ['binary'], {
-    headers: { host: 'localhost' },
-  });
-  const parts: Buffer[] = [];
-  socket.on('message', (data: Buffer) => parts.push(data));
-  const closed = new Promise<number>((resolve) => socket.on('close', resolve));
-  await new Promise<void>((resolve, reject) => {
-    socket.on('open', resolve);
-    socket.on('error', reject);
-    socket.on('unexpected-response', (_request, response) => reject(new Error(`refused with ${response.statusCode}`)));
-  });
-  const bytes = () => Buffer.concat(parts);
-  const until = async (what: string, isTrue: () => boolean, timeoutMs: number) => {
-    for (const deadline = performance.now() + timeoutMs; !isTrue(); await sleep(20)) {
-      if (performance.now() > deadline)
-        throw new Error(`no ${what} within ${timeoutMs} ms; got:\n${bytes().toString('latin1').slice(-2000)}`);
-    }
-  };
-  return {
-    socket,
-    bytes,
-    closed,
-    waitFor: (pattern, timeoutMs = 60_000) =>
-      until(String(pattern), () => pattern.test(bytes().toString('latin1')), timeoutMs),
-    async waitForBytes(count) {
-      await until(`${count} bytes`, () => bytes().length >= count, 15_000);
-      return bytes();
-    },
-  };
-}
-
-async function open(kind: 'vnc' | 'serial', mode: 'control' | 'view'): Promise<Viewer> {
+async function open(kind: 'vnc' | 'serial', mode: 'control' | 'view'): Promise<ConsoleClient> {
   const { path } = await daemon.admin('POST /vms/{id}/tickets', { params: { id: vmId }, body: { kind, mode } });
-  return connectTo(path);
+  return connectConsole(localConsole(daemon, path));
 }
 
 async function screenshot(query = '', headers: Readonly<Record<string, string>> = {}) {
@@ -125,23 +85,6 @@ test('serial log: what the guest printed can be read without a console', { skip 
   assert.match(String(answer.headers['content-type']), /^text\/plain/);
 });
 
-/** The RFB 3.8 handshake; resolves with the screen's size. */
-async function handshake(viewer: Viewer): Promise<{ width: number; height: number; used: number }> {
-  assert.equal((await viewer.waitForBytes(12)).toString('latin1', 0, 12), 'RFB 003.008\n');
-  viewer.socket.send(Buffer.from('RFB 003.008\n'));
-  const types = await viewer.waitForBytes(14);
-  const count = types.readUInt8(12);
-  assert.ok(types.subarray(13, 13 + count).includes(1), 'no security beside the ticket is needed');
-  viewer.socket.send(Buffer.of(1));
-  const at = 13 + count;
-  assert.equal((await viewer.waitForBytes(at + 4)).readUInt32BE(at), 0);
-  viewer.socket.send(Buffer.of(0));
-  const init = await viewer.waitForBytes(at + 4 + 24);
-  const nameLength = init.readUInt32BE(at + 4 + 20);
-  await viewer.waitForBytes(at + 28 + nameLength);
-  return { width: init.readUInt16BE(at + 4), height: init.readUInt16BE(at + 6), used: at + 28 + nameLength };
-}
-
 function updateRequest(width: number, height: number): Buffer {
   const request = Buffer.alloc(10);
   request.writeUInt8(3, 0);
@@ -153,7 +96,7 @@ function updateRequest(width: number, height: number): Buffer {
 test('VNC: several viewers shake hands and get the picture, also without control', { skip }, async () => {
   const viewers = await Promise.all([open('vnc', 'control'), open('vnc', 'view')]);
   for (const viewer of viewers) {
-    const { width, height, used } = await handshake(viewer);
+    const { width, height, used } = await shakeHands(viewer);
     assert.ok(width >= 320 && height >= 200);
     viewer.socket.send(updateRequest(width, height));
     // Header of an update and at least one row of raw pixels.
@@ -203,7 +146,7 @@ test('viewers learn that the guest stopped, and see its next start from the begi
   const serial = await open('serial', 'control');
   await serial.waitFor(/HELLO-READY/);
   const vnc = await open('vnc', 'view');
-  await handshake(vnc);
+  await shakeHands(vnc);
   await daemon.finish(await daemon.admin('POST /vms/{id}/stop', { params: { id: vmId } }));
   await serial.waitFor(/\[hyper: guest stopped\]/);
   assert.equal(await vnc.closed, CONSOLE_CLOSE.guestStopped);
@@ -244,7 +187,7 @@ test('a VM of another program without screen has a serial console, captured here
     params: { id },
     body: { kind: 'serial', mode: 'view' },
   });
-  const viewer = await connectTo(path);
+  const viewer = await connectConsole(localConsole(daemon, path));
   await libvirtd.virsh('reset', 'foreign');
   await viewer.waitFor(/SeaBIOS|iPXE|No bootable/);
   viewer.socket.close();
