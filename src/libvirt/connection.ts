@@ -78,6 +78,7 @@ export class Connection {
   #sweep: AbortController | null = null;
   #heardAnything = true;
   #abandonedCalls = 0;
+  #onCaughtUp: (() => void)[] = [];
   #lost: LibvirtError | null = null;
 
   private constructor(transport: Transport, options: ConnectionOptions) {
@@ -145,8 +146,10 @@ export class Connection {
     return this.#abandonedCalls;
   }
 
-  get callsInFlight(): number {
-    return this.#pending.size;
+  /** Resolves when every given-up call has had its answer after all, or the connection is lost. */
+  caughtUp(): Promise<void> {
+    if (this.#lost || this.#abandonedCalls === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#onCaughtUp.push(resolve));
   }
 
   describe(): string {
@@ -336,6 +339,7 @@ export class Connection {
     this.#pending.delete(serial);
     if (pending.isAbandoned) {
       this.#abandonedCalls -= 1;
+      if (this.#abandonedCalls === 0) for (const resolve of this.#onCaughtUp.splice(0)) resolve();
       return;
     }
     try {
@@ -354,10 +358,7 @@ export class Connection {
   #decodeError(procedure: string, payload: Buffer): LibvirtError {
     try {
       const { dom: _dom, net: _net, ...failure } = errorPayload.get(new XdrDecoder(payload));
-      const error = errorFromReply(procedure, { ...failure, message: failure.message ?? '' });
-      if (failure.code === UNKNOWN_PROCEDURE)
-        this.#log.warn({ procedure }, 'libvirt does not know this procedure or its arguments');
-      return error;
+      return errorFromReply(procedure, { ...failure, message: failure.message ?? '' });
     } catch (error) {
       return new LibvirtError('libvirt_failed', { procedure, cause: error });
     }
@@ -521,6 +522,7 @@ export class Connection {
     // A transport that fails while it is being closed has nothing more to tell.
     this.#transport.bytes.on('error', () => undefined);
     this.#transport.bytes.destroy();
+    for (const resolve of this.#onCaughtUp.splice(0)) resolve();
     for (const listener of [...this.#closeListeners]) listener(lost);
     this.#closeListeners.clear();
     this.#eventListeners.clear();
@@ -531,7 +533,6 @@ export class Connection {
   }
 }
 
-const UNKNOWN_PROCEDURE = 39;
 const EMPTY_HEADER = new Uint8Array(HEADER_BYTES);
 
 function headerOf(

@@ -75,7 +75,7 @@ const CODES: ReadonlyMap<number, LibvirtErrorCode> = new Map([
   ...each('agent_unavailable', 86, 97),
   ...each('checkpoint_broken', 109),
   ...each('cancelled', 78),
-  ...each('unsupported_by_host', 3, 39, 84),
+  ...each('unsupported_by_host', 3, 84),
 ]);
 
 function each(code: LibvirtErrorCode, ...numbers: readonly number[]): [number, LibvirtErrorCode][] {
@@ -91,6 +91,7 @@ const RETRYABLE: ReadonlySet<LibvirtErrorCode> = new Set([
 
 const OPERATION_FAILED = 9;
 const SYSTEM_ERROR = 38;
+const RPC = 39;
 const ENOSPC = 28;
 const EDQUOT = 122;
 
@@ -152,6 +153,7 @@ function codeOf(failure: LibvirtFailure): LibvirtErrorCode {
   if (failure.code === OPERATION_FAILED && /already (exists|defined|active|in use)/.test(failure.message))
     return 'already_exists';
   if (failure.code === SYSTEM_ERROR && (failure.int1 === ENOSPC || failure.int1 === EDQUOT)) return 'no_space';
+  if (failure.code === RPC && /unknown procedure/.test(failure.message)) return 'unsupported_by_host';
   return CODES.get(failure.code) ?? 'libvirt_failed';
 }
 

@@ -283,7 +283,7 @@ export function createLibvirtHost(options: LibvirtHostOptions) {
   }
 
   async function retire(connection: Connection): Promise<void> {
-    while (connection.abandonedCalls > 0 && !connection.lostBecause) await clock.sleep(1_000);
+    await connection.caughtUp();
     abandonedStats = Math.max(0, abandonedStats - 1);
     await connection.close();
   }

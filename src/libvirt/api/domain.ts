@@ -233,7 +233,7 @@ export function createDomainApi({ call, callLong, openStream }: Caller) {
     async setAutostart(uuid: string, autostart: boolean, options?: CallOptions): Promise<void> {
       await call(P.domainSetAutostart, { dom: domainOf(uuid), autostart: autostart ? 1 : 0 }, options);
     },
-    /** Our element in the definition; null removes it. */
+    /** An element of our own in the definition, without namespace or prefix: libvirt adds them from `uri` and `key`. null removes it. */
     async setMetadata(
       uuid: string,
       metadata: string | null,

@@ -134,7 +134,9 @@ export function createStorageApi({ call, callLong, openStream }: Caller) {
         source: VolumeRef,
         options: CallOptions & { readonly reflink?: boolean } = {},
       ): Promise<Required<VolumeRef>> {
-        const args = { pool: poolOf(poolUuid), xml, clonevol: volumeOf(source), flags: flagsOf(options.reflink && 2) };
+        // libvirt compares this name with the source's pool; a wrong one makes it lock one pool twice, for ever (measured, 9.0).
+        const { pool } = await call(P.storagePoolLookupByUuid, { uuid: poolUuid }, options);
+        const args = { pool, xml, clonevol: volumeOf(source), flags: flagsOf(options.reflink && 2) };
         return (await callLong(P.storageVolCreateXmlFrom, args, { deadlineMs: JOB_DEADLINE_MS, ...options })).vol;
       },
       async delete(volume: VolumeRef, options?: CallOptions): Promise<void> {
