@@ -26,6 +26,7 @@ export function Dialog({ title, onClose, children, foot, isWide = false, onSubmi
     element.current?.showModal();
   }, []);
   return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: the click beside the window is a shortcut for Esc, which the element brings itself
     <dialog
       ref={element}
       class={`dialog ${isWide ? 'wide' : ''}`}

@@ -40,8 +40,8 @@ export function Menu({
     menu.style.top = `${below + height > window.innerHeight - 8 ? Math.max(8, from.top - height - 4) : below}px`;
   };
   const onKey = (event: KeyboardEvent) => {
-    const items = [...(list.current?.querySelectorAll<HTMLButtonElement>('button:not(:disabled)') ?? [])];
-    const at = items.findIndex((item) => item === document.activeElement);
+    const items: Element[] = [...(list.current?.querySelectorAll('button:not(:disabled)') ?? [])];
+    const at = document.activeElement === null ? -1 : items.indexOf(document.activeElement);
     const steps: Readonly<Record<string, number>> = {
       ArrowDown: at + 1,
       ArrowUp: at - 1,
@@ -51,7 +51,8 @@ export function Menu({
     const next = steps[event.key];
     if (next === undefined) return;
     event.preventDefault();
-    items[(next + items.length) % items.length]?.focus();
+    const item = items[(next + items.length) % items.length];
+    if (item instanceof HTMLElement) item.focus();
   };
   return (
     <>

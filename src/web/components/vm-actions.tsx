@@ -69,7 +69,10 @@ const close = () => {
 /** Does it, asking first where data could be lost. */
 export function powerVm(vm: Vm, action: PowerAction): void {
   const run = () => void follow(callPower(vm.id, action));
-  if (!LOSES_DATA.has(action)) return run();
+  if (!LOSES_DATA.has(action)) {
+    run();
+    return;
+  }
   question.value = (
     <ConfirmDialog
       title={words.confirm[action === 'stop' ? 'stop' : 'reset'].title(vm.name)}

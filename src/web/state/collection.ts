@@ -99,9 +99,9 @@ export function createCollection<Name extends WholeObjectEvent>(
     async () => new Map((await read()).map((item): [string, Item] => [item.id, item])) as ReadonlyMap<string, Item>,
   );
   const waiting = new Map<string, Item | null>();
-  let timer: number | null = null;
+  let isPlanned = false;
   const flush = () => {
-    timer = null;
+    isPlanned = false;
     const changes = [...waiting];
     waiting.clear();
     resource.patch((before) => {
@@ -115,7 +115,9 @@ export function createCollection<Name extends WholeObjectEvent>(
   };
   const gather = (id: string, item: Item | null) => {
     waiting.set(id, item);
-    timer ??= window.setTimeout(flush, gatherMs);
+    if (isPlanned) return;
+    isPlanned = true;
+    window.setTimeout(flush, gatherMs);
   };
   onEvent(changed, (item) => gather(item.id, item));
   if (removed) onEvent(removed, ({ id }) => gather(id, null));

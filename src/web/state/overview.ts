@@ -51,11 +51,13 @@ onEvent('vm.changed', (vm) => {
   }));
 });
 
-let timer: number | null = null;
+let isPlanned = false;
 
 function soon(): void {
-  timer ??= window.setTimeout(() => {
-    timer = null;
+  if (isPlanned) return;
+  isPlanned = true;
+  window.setTimeout(() => {
+    isPlanned = false;
     if (overview.data.peek()) void overview.reload();
   }, 300);
 }

@@ -23,6 +23,7 @@ export function usePlan<Input>(
 ): PlanState {
   const state = useSignal<PlanState>({ plan: null, problem: null, isBusy: input !== null });
   const key = JSON.stringify(input);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the key stands for the input, and `ask` is the same question in each drawing
   useEffect(() => {
     if (input === null) {
       state.value = { plan: null, problem: null, isBusy: false };
@@ -42,7 +43,6 @@ export function usePlan<Input>(
       window.clearTimeout(timer);
       stop.abort();
     };
-    // The key stands for the input, and `ask` is the same question in each drawing.
   }, [key]);
   return state.value;
 }

@@ -42,7 +42,7 @@ export async function keepConsoleOpen({ vmId, kind, mode, state, stop, connect }
     } catch (error) {
       if (stop.aborted) return;
       problem = problemOf(error);
-      if (error instanceof ApiProblem && error.problem.status < 500 && error.problem.status !== 429) {
+      if (error instanceof ApiProblem && isFinal(error.problem)) {
         state.value = { kind: 'refused', problem };
         return;
       }
@@ -59,4 +59,10 @@ export async function keepConsoleOpen({ vmId, kind, mode, state, stop, connect }
       });
     });
   }
+}
+
+/** 409 is a guest that stops or starts just now, 429 a server that wants a pause: both pass. A VM without the console asked for stays without. */
+function isFinal({ status, code }: Problem): boolean {
+  if (code === 'no_screen' || code === 'no_serial') return true;
+  return status >= 400 && status < 500 && status !== 409 && status !== 429;
 }

@@ -1,6 +1,6 @@
 /** A VM's screen or serial console with its key bar; an explanation in its place while there is nothing to see. */
 
-import { useSignal } from '@preact/signals';
+import { type Signal, useSignal } from '@preact/signals';
 import type { ComponentChildren, FunctionComponent } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Vm } from '#contract/vms.ts';
@@ -21,8 +21,8 @@ export type ConsoleKind = 'vnc' | 'serial';
 export interface ConsoleViewProps {
   readonly vm: Vm;
   readonly isViewOnly: boolean;
-  /** Puts its own buttons into the bar. */
-  readonly bar: (children: ComponentChildren) => void;
+  /** Where it puts its own buttons. */
+  readonly buttons: Signal<ComponentChildren>;
 }
 
 type View = FunctionComponent<ConsoleViewProps>;
@@ -123,7 +123,7 @@ export function Console({
             key={`${vm.id}${isViewOnly.value}${isOn(vm)}`}
             vm={vm}
             isViewOnly={isViewOnly.value}
-            bar={(children) => (buttons.value = children)}
+            buttons={buttons}
           />
         ) : (
           <div class="console-box">

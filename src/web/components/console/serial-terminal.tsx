@@ -3,7 +3,7 @@
 import { FitAddon } from '@xterm/addon-fit';
 import { Terminal } from '@xterm/xterm';
 import '@xterm/xterm/css/xterm.css';
-import { useSignal } from '@preact/signals';
+import { useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { fetchRaw, problemOf } from '../../state/api.ts';
 import { isDark } from '../../state/theme.ts';
@@ -13,21 +13,21 @@ import { Button } from '../button.tsx';
 import type { ConsoleViewProps } from './console.tsx';
 import { keepConsoleOpen, type LinkState } from './console-link.ts';
 import { LinkCover } from './link-cover.tsx';
-import { strictDocument } from './strict-document.ts';
+import { allowStyleAttributes, strictDocument, withoutStyleElements } from './strict-document.ts';
 import { terminalTheme } from './terminal-theme.ts';
 
 const words = text.console;
 const KEPT_LINES = 10_000;
 
-export function SerialTerminal({ vm, isViewOnly, bar }: ConsoleViewProps) {
+export function SerialTerminal({ vm, isViewOnly, buttons }: ConsoleViewProps) {
   const target = useRef<HTMLDivElement>(null);
   const state = useSignal<LinkState>({ kind: 'connecting' });
   const attempt = useSignal(0);
   const isLogOnly = !isOn(vm);
   const { id } = vm;
-  const dark = isDark.value;
   const terminal = useRef<Terminal | null>(null);
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `attempt` counts the tries that the user asked for
   useEffect(() => {
     const place = target.current;
     if (!place) return;
@@ -45,7 +45,8 @@ export function SerialTerminal({ vm, isViewOnly, bar }: ConsoleViewProps) {
     });
     terminal.current = screen;
     screen.loadAddon(fit);
-    screen.open(place);
+    allowStyleAttributes();
+    withoutStyleElements(() => screen.open(place));
     fit.fit();
     const sizes = new ResizeObserver(() => fit.fit());
     sizes.observe(place);
@@ -76,18 +77,18 @@ export function SerialTerminal({ vm, isViewOnly, bar }: ConsoleViewProps) {
     };
   }, [id, isViewOnly, isLogOnly, attempt.value, state]);
 
-  useEffect(() => {
-    if (terminal.current) terminal.current.options.theme = terminalTheme(dark);
-  }, [dark]);
+  useSignalEffect(() => {
+    const theme = terminalTheme(isDark.value);
+    if (terminal.current) terminal.current.options.theme = theme;
+  });
 
   useEffect(() => {
-    bar(
+    buttons.value = (
       <Button isSmall kind="quiet" icon="download" onClick={() => void saveLog(vm.name, id)}>
         {words.saveLog}
-      </Button>,
+      </Button>
     );
-    // `bar` is new in each drawing of the frame around; what it shows depends on these only.
-  }, [id, vm.name]);
+  }, [id, vm.name, buttons]);
 
   return (
     <div class="console-box is-terminal" data-takes-keys>

@@ -21,7 +21,7 @@ function press(rfb: RFB, keys: readonly KeyPress[]): void {
   for (const key of keys.toReversed()) rfb.sendKey(key.keysym, key.code, false);
 }
 
-export function VncScreen({ vm, isViewOnly, bar }: ConsoleViewProps) {
+export function VncScreen({ vm, isViewOnly, buttons }: ConsoleViewProps) {
   const target = useRef<HTMLDivElement>(null);
   const touchInput = useRef<HTMLTextAreaElement>(null);
   const rfb = useRef<RFB | null>(null);
@@ -32,6 +32,7 @@ export function VncScreen({ vm, isViewOnly, bar }: ConsoleViewProps) {
   const held = useSignal<readonly string[]>([]);
   const { id } = vm;
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `attempt` counts the tries that the user asked for
   useEffect(() => {
     const place = target.current;
     if (!place) return;
@@ -78,7 +79,7 @@ export function VncScreen({ vm, isViewOnly, bar }: ConsoleViewProps) {
       rfb.current.scaleViewport = next;
       rfb.current.clipViewport = !next;
     };
-    bar(
+    buttons.value = (
       <>
         {canType && (
           <>
@@ -103,10 +104,9 @@ export function VncScreen({ vm, isViewOnly, bar }: ConsoleViewProps) {
         <Button isSmall kind="quiet" aria-pressed={scale} onClick={() => setScale(!scale)}>
           {scale ? words.scaled : words.unscaled}
         </Button>
-      </>,
+      </>
     );
-    // `bar` is new in each drawing of the frame around; what it shows depends on these only.
-  }, [canType, scale, isScaled, isTyping]);
+  }, [canType, scale, isScaled, isTyping, buttons]);
 
   const pressTouch = (keys: readonly KeyPress[]) => {
     if (!rfb.current) return;

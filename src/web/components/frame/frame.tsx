@@ -20,22 +20,16 @@ import { Tray } from './tray.tsx';
 export function Frame({ children }: { readonly children: ComponentChildren }) {
   const main = useRef<HTMLElement>(null);
   const path = currentPath.value;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another page begins at its top
   useEffect(() => {
     main.current?.scrollTo(0, 0);
   }, [path]);
   const isLost = live.value.kind === 'lost';
   return (
     <div class={`frame ${isLost ? 'is-stale' : ''}`}>
-      <a
-        class="skip"
-        href="#main"
-        onClick={(event) => {
-          event.preventDefault();
-          main.current?.focus();
-        }}
-      >
+      <button type="button" class="skip" onClick={() => main.current?.focus()}>
         {text.frame.skip}
-      </a>
+      </button>
       <SideBar />
       <div class="frame-right">
         <TopBar />

@@ -126,6 +126,7 @@ export function Search({ onClose }: { readonly onClose: () => void }) {
       />
       <div id="search-hits" class="hits" role="listbox" aria-label={text.search.title}>
         {list.map((hit, index) => (
+          // biome-ignore lint/a11y/useKeyWithClickEvents: the field above has the keyboard and moves through the list
           <div
             key={hit.href + hit.title}
             id={`hit-${index}`}

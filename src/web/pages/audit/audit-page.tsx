@@ -60,10 +60,10 @@ export function AuditPage() {
       isLoading.value = false;
     }
   };
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `load` reads exactly these
   useEffect(() => {
     const timer = window.setTimeout(() => void load(null), 150);
     return () => window.clearTimeout(timer);
-    // `load` reads exactly these.
   }, [outcome, actor, objectId]);
   useEffect(
     () =>

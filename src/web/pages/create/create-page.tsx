@@ -21,6 +21,7 @@ import {
   isStepReady,
   loadDraft,
   requestOf,
+  STEPS,
   type Step,
   saveDraft,
   stepOfField,
@@ -50,13 +51,7 @@ export function CreatePage() {
   const asked = currentQuery.value.get('step');
   const firstUnready = steps.findIndex((step) => !isStepReady(step, draft.value));
   const reachable = firstUnready < 0 ? steps.length - 1 : firstUnready;
-  const at = Math.min(
-    Math.max(
-      0,
-      steps.findIndex((step) => step === asked),
-    ),
-    reachable,
-  );
+  const at = Math.min(Math.max(0, steps.indexOf(STEPS.find((step) => step === asked) ?? 'source')), reachable);
   const current = steps[at] ?? 'source';
 
   const change = (part: Partial<Draft>) => {

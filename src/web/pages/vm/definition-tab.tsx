@@ -10,7 +10,7 @@ import { text } from '../../text.ts';
 import { colourXml } from './xml-colours.ts';
 
 export function DefinitionTab({ vm }: { readonly vm: Vm }) {
-  // The tag of the definition changes with it: then it is read again.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the tag changes with the definition, then it is read again
   const xml = useMemo(
     () => createResource(async () => (await fetchRaw(`/api/v1/vms/${encodeURIComponent(vm.id)}/xml`)).text()),
     [vm.id, vm.etag],
@@ -24,7 +24,7 @@ export function DefinitionTab({ vm }: { readonly vm: Vm }) {
           aside={<CopyButton value={source} label={text.actions.copy} />}
         >
           <p class="muted small definition-note">{vm.managed ? text.definition.managed : text.definition.unmanaged}</p>
-          <pre class="code" tabIndex={0} aria-label={text.definition.title}>
+          <pre class="code" role="region" tabIndex={0} aria-label={text.definition.title}>
             {colourXml(source).map((piece, index) =>
               piece.kind === 'text' ? (
                 piece.text

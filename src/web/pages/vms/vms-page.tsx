@@ -76,6 +76,7 @@ function VmList({ known }: { readonly known: ReadonlyMap<string, Vm> }) {
   });
   // Another filter or order was asked for: it counts at once, also under the pointer.
   const query = currentQuery.value.toString();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the query is what this waits for
   useEffect(() => {
     isHeld.value = false;
   }, [query, isHeld]);
