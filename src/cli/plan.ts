@@ -5,7 +5,7 @@ import { formatBytes } from '#kernel/units.ts';
 import type { CommandContext } from './context.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import type { Colour } from './output.ts';
-import { printHeading, printTable } from './table.ts';
+import { type Column, printHeading, printTable } from './table.ts';
 import { safeText } from './text.ts';
 
 const EFFECTS: Readonly<Record<VmPlan['changes'][number]['effect'], readonly [text: string, colour: Colour]>> = {
@@ -15,28 +15,33 @@ const EFFECTS: Readonly<Record<VmPlan['changes'][number]['effect'], readonly [te
   destroys_data: ['■ destroys data', 'red'],
 };
 
-/** Prints a plan. Exit 7 when it warns. */
+type Change = VmPlan['changes'][number];
+
+const FIELD: Column<Change> = { title: 'FIELD', value: (change) => safeText(change.field) };
+const EDIT_COLUMNS: readonly Column<Change>[] = [
+  FIELD,
+  { title: 'NOW', value: (change) => safeText(change.now ?? '–'), flexibleTo: 6 },
+  { title: 'AFTER', value: (change) => safeText(change.after ?? '–'), flexibleTo: 6 },
+  {
+    title: 'EFFECT',
+    value: (change) => EFFECTS[change.effect][0],
+    colour: (text, change, paint) => paint(EFFECTS[change.effect][1], text),
+  },
+];
+/** For something that is not there yet. */
+const CREATE_COLUMNS: readonly Column<Change>[] = [
+  FIELD,
+  { title: 'VALUE', value: (change) => safeText(change.after ?? '–'), flexibleTo: 10 },
+];
+
+/** Prints a plan, its warnings to stderr. */
 export function showPlan({ output }: CommandContext, plan: VmPlan): ExitCode {
-  const exit = plan.warnings.length > 0 ? EXIT.warnings : EXIT.done;
   if (output.isJson) {
     output.json(plan);
-    return exit;
+    return EXIT.done;
   }
-  printTable(
-    output,
-    [
-      { title: 'FIELD', value: (change) => safeText(change.field) },
-      { title: 'NOW', value: (change) => safeText(change.now ?? '–'), flexibleTo: 6 },
-      { title: 'AFTER', value: (change) => safeText(change.after ?? '–'), flexibleTo: 6 },
-      {
-        title: 'EFFECT',
-        value: (change) => EFFECTS[change.effect][0],
-        colour: (text, change, paint) => paint(EFFECTS[change.effect][1], text),
-      },
-    ],
-    plan.changes,
-    'Nothing would change.',
-  );
+  const isCreate = plan.changes.every(({ now }) => now === null);
+  printTable(output, isCreate ? CREATE_COLUMNS : EDIT_COLUMNS, plan.changes, 'Nothing would change.');
   if (plan.steps.length > 0) {
     printHeading(output, 'Steps');
     for (const [index, { title }] of plan.steps.entries()) output.line(`${index + 1}. ${safeText(title)}`);
@@ -50,5 +55,5 @@ export function showPlan({ output }: CommandContext, plan: VmPlan): ExitCode {
     );
   }
   for (const warning of plan.warnings) output.message(`${output.paintMessage('yellow', '▲')} ${safeText(warning)}`);
-  return exit;
+  return EXIT.done;
 }

@@ -27,13 +27,17 @@ export function toFailure(error: unknown): Failure {
   });
 }
 
-/** Says a failure on stderr. */
+/** Says a failure on stderr; what its sentence says already is not said again. */
 export function describeFailure(output: Output, failure: Failure): void {
+  const said = [failure.message];
+  const isNew = (text: string) => !said.some((each) => each.toLowerCase().includes(text.toLowerCase()));
   output.message(`${output.paintMessage('red', 'hv:')} ${safeText(failure.message)}`);
   for (const { path, problem, mend } of failure.fields) {
-    output.message(`  ${safeText(path)}: ${safeText(problem)}${mend && mend !== problem ? `; ${safeText(mend)}` : ''}`);
+    const parts = [problem, mend].filter((text) => text !== '' && isNew(text));
+    said.push(...parts);
+    if (parts.length > 0) output.message(`  ${safeText(path)}: ${safeText(parts.join('; '))}`);
   }
-  if (failure.hint) output.message(`  ${safeText(failure.hint)}`);
+  if (failure.hint && isNew(failure.hint)) output.message(`  ${safeText(failure.hint)}`);
 }
 
 /** The failure as a problem document, for `--json`. */

@@ -107,15 +107,18 @@ function drawnLine(output: Output): Progress {
 
 function stepLines(output: Output): Progress {
   let lastTitle = '';
+  let lastFigures = '';
   let lastReportMs = performance.now();
   return {
     update: (amount) => {
       const title = `${amount.title}${amount.step ? ` ${amount.step}` : ''}`;
-      const now = performance.now();
-      if (title === lastTitle && now - lastReportMs < REPORT_EVERY_MS) return;
       const figures = figuresOf(amount);
+      const now = performance.now();
+      const isDue = figures !== lastFigures && now - lastReportMs >= REPORT_EVERY_MS;
+      if (title === lastTitle && !isDue) return;
       output.message(figures ? `${title}  ${figures}` : title);
       lastTitle = title;
+      lastFigures = figures;
       lastReportMs = now;
     },
     end: () => undefined,

@@ -66,7 +66,7 @@ async function openInTerminal(
 
 test('what is typed reaches the guest, what it writes is shown, Ctrl-] leaves', {
   skip,
-  timeout: 20_000,
+  timeout: 60_000,
 }, async (t) => {
   const { daemon, received } = await startConsole((text, socket) => {
     if (text.includes('root')) socket.send(Buffer.from('# welcome'));
@@ -85,7 +85,7 @@ test('what is typed reaches the guest, what it writes is shown, Ctrl-] leaves', 
   assert.match(shown, /left the console of web-1; it runs on/);
 });
 
-test('a guest that stops ends the console without an error', { skip, timeout: 20_000 }, async (t) => {
+test('a guest that stops ends the console without an error', { skip, timeout: 60_000 }, async (t) => {
   const { daemon } = await startConsole((_text, socket) =>
     socket.close(CONSOLE_CLOSE.guestStopped, 'The guest stopped.'),
   );
@@ -94,7 +94,7 @@ test('a guest that stops ends the console without an error', { skip, timeout: 20
   assert.match(shown, /The guest stopped\./);
 });
 
-test('a console that breaks off says so and exits 6', { skip, timeout: 20_000 }, async (t) => {
+test('a console that breaks off says so and exits 6', { skip, timeout: 60_000 }, async (t) => {
   const { daemon } = await startConsole((_text, socket) =>
     socket.close(CONSOLE_CLOSE.unreachable, 'libvirt went away'),
   );
