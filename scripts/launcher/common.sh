@@ -42,3 +42,8 @@ is_running() {
   # The braces silence the shell too, which complains when the process is gone.
   { tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -qF -- "$2"
 }
+
+# True while the process exists and is more than a zombie that nobody has waited for. Costs no process of its own.
+is_alive() {
+  { read -r _ _ process_state _ <"/proc/$1/stat"; } 2>/dev/null && [ "$process_state" != Z ]
+}

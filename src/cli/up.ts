@@ -16,6 +16,7 @@ import { safeText } from './text.ts';
 import { createClient, createTransport, type Transport } from './transport.ts';
 
 const READY_TIMEOUT_MS = 90_000;
+const PREFLIGHT_TIMEOUT_MS = 120_000;
 const POLL_MS = 100;
 const LOG_POLL_MS = 1000;
 
@@ -79,16 +80,6 @@ async function waitUntilReady(options: UpOptions, { transport }: Surroundings): 
 /** The last words of a daemon that ended before it was ready. */
 async function explainDeath(logPath: string, logStart: number): Promise<Failure> {
   const lines = (await readFrom(logPath, logStart)).split('\n').filter(Boolean);
-  const text = lines.map(messageOfLine).join('\n');
-  const busy = /EADDRINUSE[^\n]*?((?:\[[0-9a-f:]+\]|[0-9.]+|[0-9a-f:]+):\d+)/i.exec(text);
-  if (busy) {
-    const port = Number(/\d+$/.exec(busy[1] ?? '')?.[0] ?? 8080);
-    return new Failure(`${busy[1]} is used by another program`, {
-      exit: EXIT.failed,
-      code: 'port_in_use',
-      hint: `Choose another address: hv up --listen 127.0.0.1:${port + 1}`,
-    });
-  }
   const words = lines.map(messageOfLine).map((line) => line.trim());
   const telling = words.findLast((line) => /^hyperd: |error\b/i.test(line)) ?? words.at(-1) ?? 'it said nothing';
   return new Failure(`hyperd ended before it was ready: ${telling.replace(/^hyperd: /, '')}`, {
@@ -98,20 +89,21 @@ async function explainDeath(logPath: string, logStart: number): Promise<Failure>
   });
 }
 
-/** What preflight found; checks the machine now when that was never done. Null when the check itself failed. */
-async function readPreflight({ api, transport, output }: Surroundings): Promise<Preflight | null> {
-  try {
-    const known = await api('GET /preflight');
-    if (known) return known;
-    output.message('Checking this machine');
-    const operation = await api('POST /preflight');
-    await follow({ api, transport, output, isDetached: false, env: process.env }, operation);
-    return await api('GET /preflight');
-  } catch (error) {
-    // What runs is still of use; the dashboard shows the same gap.
-    describeFailure(output, toFailure(error));
-    return null;
+/** What hyperd found when it checked the machine, which it does by itself at its start; null when that takes too long. */
+async function readPreflight({ api, output }: Surroundings): Promise<Preflight | null> {
+  const deadline = performance.now() + PREFLIGHT_TIMEOUT_MS;
+  let wasSaid = false;
+  while (performance.now() < deadline) {
+    const preflight = await api('GET /preflight');
+    if (preflight) return preflight;
+    if (!wasSaid) output.message('Checking this machine: programs, libvirt, and whether a guest really runs under KVM');
+    wasSaid = true;
+    await delay(POLL_MS);
   }
+  output.message(
+    `The check of this machine takes longer than ${PREFLIGHT_TIMEOUT_MS / 1000} s; see \`hv preflight\` later`,
+  );
+  return null;
 }
 
 /** Makes the hello guest on an empty machine. False when that failed; the reason was said. */
