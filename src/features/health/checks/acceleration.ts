@@ -61,21 +61,22 @@ async function device({ machine, libvirt }: CheckContext): Promise<Finding> {
   );
 }
 
-/** Group ids of a user: its own and those of /etc/group. */
+/** Group ids of a user: that of libvirt's label, the login group and those of /etc/group; libvirt starts QEMU with all of them. */
 async function groupsOf(
   { machine }: Pick<CheckContext, 'machine'>,
   user: { uid: number; gid: number },
 ): Promise<ReadonlySet<number>> {
   const passwd = (await machine.readText('/etc/passwd')) ?? '';
-  const name = passwd
+  const account = passwd
     .split('\n')
     .map((line) => line.split(':'))
-    .find((fields) => fields[2] === String(user.uid))?.[0];
+    .find((fields) => fields[2] === String(user.uid));
+  const name = account?.[0];
   const lines = ((await machine.readText('/etc/group')) ?? '').split('\n').map((line) => line.split(':'));
   const more = lines
     .filter((fields) => name !== undefined && fields[3]?.split(',').includes(name))
     .map((fields) => Number(fields[2]));
-  return new Set([user.gid, ...more]);
+  return new Set([user.gid, ...(account?.[3] === undefined ? [] : [Number(account[3])]), ...more]);
 }
 
 /** KVM's verdict; the control run under TCG tells a broken guest from a broken KVM. */

@@ -121,6 +121,17 @@ const rows: readonly [string, string, string, RegExp, (Change | undefined)?, Par
     /64055/,
     (parts, libvirt) => {
       parts.files['/etc/group'] = 'kvm:x:107:\n';
+      parts.files['/etc/passwd'] = 'libvirt-qemu:x:64055:64055::/:/bin/false\n';
+      libvirt.qemuUser = { uid: 64055, gid: 64055 };
+    },
+  ],
+  [
+    "the device's group is the login group of QEMU's user",
+    'kvm.device',
+    'ok',
+    /64055/,
+    (parts, libvirt) => {
+      parts.files['/etc/group'] = 'kvm:x:107:\n';
       libvirt.qemuUser = { uid: 64055, gid: 64055 };
     },
   ],
