@@ -321,7 +321,7 @@ async function residentBytes(daemon: TestDaemon): Promise<number> {
 
 test('G3: a guest that floods its serial port or resets in a loop costs bounded memory, and others are served', {
   skip,
-}, async () => {
+}, async (t) => {
   const disk = await helloDisk();
   await inside.finish(await inside.admin('POST /images/import', { body: { path: disk, name: 'hello' } }));
   await inside.finish(

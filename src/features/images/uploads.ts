@@ -24,6 +24,7 @@ const SAVE_BYTES = 64 * MIB;
 const MIN_BYTES_PER_SECOND = KIB;
 const RATE_WINDOW_MS = 60_000;
 const IDLE_MS = 30_000;
+const WATCH_MS = 1_000;
 const EVENT_MS = 500;
 /** Time for a refusal to reach the sender before the rest of what he sends is cut off. */
 const ANSWER_MS = 2_000;
@@ -242,38 +243,45 @@ export function createUploads({ store, files, clock, events, maxBytes, assertNam
 async function* paced(stream: Readable, clock: Clock): AsyncGenerator<Buffer> {
   const began = clock.monotonicMs();
   let bytes = 0;
-  let lastMs = began;
-  let timer: NodeJS.Timeout | undefined;
-  const stalled = new Promise<never>((_resolve, reject) => {
-    timer = setInterval(() => {
+  let waitingSince = began;
+  let giveUp: (error: AppError) => void = () => undefined;
+  const over = new AbortController();
+  const watch = async () => {
+    for (;;) {
+      await clock.sleep(WATCH_MS, over.signal);
       const now = clock.monotonicMs();
       const isSlow = now - began > RATE_WINDOW_MS && (bytes * 1000) / (now - began) < MIN_BYTES_PER_SECOND;
-      if (!isSlow && now - lastMs <= IDLE_MS) return;
-      reject(
+      if (!isSlow && now - waitingSince <= IDLE_MS) continue;
+      giveUp(
         new AppError('upload_stalled', {
           detail: `Only ${formatBytes(bytes)} came in ${formatDuration(now - began)}.`,
         }),
       );
-    }, 1_000);
-  });
-  // It may be rejected when nobody waits for it any more.
-  stalled.catch(() => undefined);
+    }
+  };
+  // It ends with the upload, by the signal.
+  watch().catch(() => undefined);
   // The stream is the request: were it destroyed with the iterator, no answer could be sent.
   const chunks = stream.iterator({ destroyOnReturn: false });
+  const next = () =>
+    new Promise<IteratorResult<unknown>>((resolve, reject) => {
+      giveUp = reject;
+      waitingSince = clock.monotonicMs();
+      chunks.next().then(resolve, reject);
+    });
   try {
-    for (;;) {
-      const { value, done } = await Promise.race([chunks.next(), stalled]);
-      if (done) return;
-      if (!Buffer.isBuffer(value)) continue;
-      bytes += value.length;
-      lastMs = clock.monotonicMs();
-      yield value;
+    for (let chunk = await next(); !chunk.done; chunk = await next()) {
+      if (!Buffer.isBuffer(chunk.value)) continue;
+      bytes += chunk.value.length;
+      yield chunk.value;
+      // Time that the disk takes is not the sender's.
+      waitingSince = clock.monotonicMs();
     }
   } catch (error) {
     // What came before is kept; there is nobody left to be told.
     if (!hasErrno(error, 'ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE')) throw error;
   } finally {
-    clearInterval(timer);
+    over.abort();
     if (!stream.readableEnded) setTimeout(() => stream.destroy(), ANSWER_MS).unref();
   }
 }

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { ApiEvents } from '#contract/events.ts';
+import { imageErrors } from '#contract/images.ts';
+import { registerErrors } from '#kernel/errors.ts';
+import { createEventBus } from '#kernel/event-bus.ts';
+import { openDatabase } from '#platform/db/database.ts';
+import { createImageFiles } from './image-files.ts';
+import { assertUnused } from './kinds.ts';
+import { createImageLibrary, type ImageUser } from './library.ts';
+import { imageMigrations } from './migrations.ts';
+import { createImageStore, type ImageRow } from './store.ts';
+
+registerErrors(imageErrors);
+
+const row: ImageRow = {
+  id: 'img-1',
+  name: 'alpine',
+  kind: 'iso',
+  format: 'iso',
+  file: 'img-1.iso',
+  size_bytes: 5,
+  virtual_size_bytes: 5,
+  sha256: '0'.repeat(64),
+  source: 'upload',
+  catalogue_id: null,
+  verified: 'none',
+  label: null,
+  default_user: null,
+  created_at: '2026-01-01T00:00:00.000Z',
+};
+
+async function stageOf(t: TestContext) {
+  const root = await mkdtemp(join(tmpdir(), 'hv-library-'));
+  const db = openDatabase(join(root, 'state.db'));
+  t.after(async () => {
+    await db.close();
+    await rm(root, { recursive: true });
+  });
+  db.migrate('images', imageMigrations);
+  const files = createImageFiles({
+    root,
+    ca: root,
+    images: root,
+    disks: root,
+    scratch: root,
+    trash: root,
+    quarantine: root,
+  });
+  const store = createImageStore(db);
+  await store.addImage(row);
+  const users: ImageUser[] = [];
+  const told: string[][] = [];
+  const events = createEventBus<ApiEvents>((error) => {
+    throw error;
+  });
+  events.on('image.changed', ({ usedBy }) => told.push(usedBy.map(({ name }) => name)));
+  const library = createImageLibrary({
+    store,
+    files,
+    events,
+    fileUsers: (path) => (path === join(root, row.file) ? users : []),
+  });
+  return { library, users, told, path: join(root, row.file) };
+}
+
+test('an image can be used by id or name while its file is there and whole', async (t) => {
+  const { library, path } = await stageOf(t);
+  assert.equal(library.get('alpine'), null);
+  assert.equal(library.view('alpine').state, 'missing');
+  await writeFile(path, 'short'.slice(0, 3));
+  assert.equal(library.get('img-1'), null);
+  await writeFile(path, 'whole');
+  assert.equal(library.get('img-1')?.path, path);
+  assert.equal(library.get('alpine')?.id, 'img-1');
+  assert.deepEqual(library.describeFile(path), { imageId: 'img-1', name: 'alpine' });
+  assert.equal(library.describeFile('/etc/passwd'), null);
+});
+
+test('users are the VMs that have the file and those that are being made, each once', async (t) => {
+  const { library, users } = await stageOf(t);
+  users.push({ vmId: 'vm-1', name: 'web1' });
+  library.registerUsage(() => [
+    { imageId: 'img-1', vmId: 'vm-1', name: 'web1' },
+    { imageId: 'img-1', vmId: 'vm-2', name: 'web2' },
+    { imageId: 'img-9', vmId: 'vm-3', name: 'web3' },
+  ]);
+  assert.deepEqual(
+    library.usersOf(row).map(({ name }) => name),
+    ['web1', 'web2'],
+  );
+  assert.throws(() => assertUnused(row, library.usersOf(row)), {
+    code: 'image_in_use',
+    message: 'alpine is used by web1, web2.',
+  });
+  assert.doesNotThrow(() => assertUnused(row, []));
+});
+
+test('clients are told when the users change, and only then', async (t) => {
+  const { library, users, told } = await stageOf(t);
+  library.announceUsers();
+  users.push({ vmId: 'vm-1', name: 'web1' });
+  library.announceUsers();
+  library.announceUsers();
+  users.pop();
+  library.announceUsers();
+  assert.deepEqual(told, [['web1'], []]);
+});

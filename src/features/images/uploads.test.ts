@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough, Readable } from 'node:stream';
+import { type TestContext, test } from 'node:test';
+import type { ApiEvents } from '#contract/events.ts';
+import { imageErrors } from '#contract/images.ts';
+import type { Operation } from '#contract/operations.ts';
+import { TestClock } from '#kernel/clock.ts';
+import { registerErrors } from '#kernel/errors.ts';
+import { createEventBus } from '#kernel/event-bus.ts';
+import { openDatabase } from '#platform/db/database.ts';
+import { createImageFiles } from './image-files.ts';
+import { imageMigrations } from './migrations.ts';
+import { createImageStore } from './store.ts';
+import { createUploads } from './uploads.ts';
+
+registerErrors(imageErrors);
+
+async function stageOf(t: TestContext) {
+  const root = await mkdtemp(join(tmpdir(), 'hv-uploads-'));
+  const db = openDatabase(join(root, 'state.db'));
+  t.after(async () => {
+    await db.close();
+    await rm(root, { recursive: true });
+  });
+  db.migrate('images', imageMigrations);
+  const folders = ['ca', 'images', 'disks', 'scratch', 'trash', 'quarantine'].map(
+    (name) => [name, join(root, name)] as const,
+  );
+  const state = {
+    root,
+    ca: '',
+    images: '',
+    disks: '',
+    scratch: '',
+    trash: '',
+    quarantine: '',
+    ...Object.fromEntries(folders),
+  };
+  const files = createImageFiles(state);
+  await files.prepare();
+  const store = createImageStore(db);
+  await store.load();
+  const clock = new TestClock();
+  const removed: string[] = [];
+  const events = createEventBus<ApiEvents>((error) => {
+    throw error;
+  });
+  events.on('upload.removed', ({ id }) => removed.push(id));
+  const uploads = createUploads({ store, files, clock, events, maxBytes: 2 ** 30, assertNameFree: () => undefined });
+  return { store, files, clock, uploads, removed, images: state.images };
+}
+
+const never = async (): Promise<Operation> => {
+  throw new Error('nothing is complete here');
+};
+
+test('an upload without bytes for a day is dropped with its bytes; one that goes on is not', async (t) => {
+  const { uploads, clock, removed, images } = await stageOf(t);
+  const idle = await uploads.begin({ name: 'idle', sizeBytes: 100 }, 'root');
+  const alive = await uploads.begin({ name: 'alive', sizeBytes: 100 }, 'root');
+  await uploads.append(idle.id, 0, null, Readable.from([Buffer.alloc(10)]), never);
+  await clock.advance(23 * 3_600_000);
+  await uploads.append(alive.id, 0, null, Readable.from([Buffer.alloc(10)]), never);
+  await clock.advance(2 * 3_600_000);
+  await uploads.sweep();
+  assert.deepEqual(removed, [idle.id]);
+  assert.equal(uploads.get(idle.id), null);
+  assert.equal(uploads.get(alive.id)?.offset, 10);
+  assert.deepEqual(await readdir(images), [`${alive.id}.part`]);
+});
+
+test('what unfinished uploads may still bring counts as taken', async (t) => {
+  const { uploads, files } = await stageOf(t);
+  const one = await uploads.begin({ name: 'one', sizeBytes: 1000 }, 'root');
+  await uploads.begin({ name: 'two', sizeBytes: 500 }, 'root');
+  await uploads.append(one.id, 0, 400, Readable.from([Buffer.alloc(400)]), never);
+  assert.equal(uploads.reservedBytes(), 1100);
+  await assert.rejects(files.requireSpace(2 ** 60, 0), { code: 'no_space', status: 507 });
+  await assert.rejects(files.requireSpace(0, 2 ** 60), { code: 'no_space' });
+});
+
+test('a sender that stops is let go with what it sent kept', { timeout: 20_000 }, async (t) => {
+  const { uploads, clock } = await stageOf(t);
+  const { id } = await uploads.begin({ name: 'slow', sizeBytes: 1000 }, 'root');
+  const stream = new PassThrough();
+  const ended = uploads.append(id, 0, null, stream, never);
+  stream.write(Buffer.alloc(77));
+  const ticking = setInterval(() => void clock.advance(20_000), 5);
+  await assert.rejects(ended, { code: 'upload_stalled', status: 408 });
+  clearInterval(ticking);
+  assert.equal(uploads.get(id)?.offset, 77);
+});
+
+test('a complete upload that nobody publishes is found again', async (t) => {
+  const { uploads } = await stageOf(t);
+  const { id } = await uploads.begin({ name: 'done', sizeBytes: 3 }, 'root');
+  await assert.rejects(uploads.append(id, 0, null, Readable.from([Buffer.from('abc')]), never));
+  assert.deepEqual(
+    uploads.unpublished().map((row) => row.id),
+    [id],
+  );
+});
