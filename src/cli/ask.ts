@@ -21,18 +21,22 @@ export interface Confirmation {
   readonly options: { readonly yes: boolean; readonly name: string | undefined };
 }
 
-/** Returns when it is confirmed.
+/** Returns when it is confirmed: true when a person typed the name, false when the command line said it.
  *  @throws Failure exit 2 without a terminal and without `--yes --name`, exit 1 when the typed name differs */
-export async function confirmByName({ output }: CommandContext, { what, name, options }: Confirmation): Promise<void> {
+export async function confirmByName(
+  { output }: CommandContext,
+  { what, name, options }: Confirmation,
+): Promise<boolean> {
   if (options.name !== undefined && options.name !== name)
     throw usageFailure(`--name "${options.name}" is not the name "${name}"`, `Give --name ${name} if that is the one.`);
-  if (options.yes && options.name !== undefined) return;
+  if (options.yes && options.name !== undefined) return false;
   if (!output.isInteractive)
     throw usageFailure(`${what}: it has to be confirmed`, `Without a terminal, add --yes --name ${name}.`);
   output.message(safeText(what));
   const typed = await ask(`Type ${safeText(name)} to go on: `);
   if (typed !== name && typed !== safeText(name))
     throw new Failure('nothing was changed: the name was not given', { exit: EXIT.failed, code: 'not_confirmed' });
+  return true;
 }
 
 /** One line from the terminal; Ctrl-C and the end of input give an empty one. */

@@ -41,7 +41,7 @@ interface Ending {
 export async function finish(
   context: CommandContext,
   operation: Operation,
-  sayDone?: (finished: Operation) => string,
+  sayDone?: (finished: Operation) => string | Promise<string>,
 ): Promise<ExitCode> {
   const ending = await settle(context, operation, sayDone);
   if (context.output.isJson) context.output.json(ending.json);
@@ -81,7 +81,7 @@ export async function finishEach(
 async function settle(
   context: CommandContext,
   operation: Operation,
-  sayDone?: (finished: Operation) => string,
+  sayDone?: (finished: Operation) => string | Promise<string>,
 ): Promise<Ending> {
   const { output } = context;
   if (context.isDetached) {
@@ -94,7 +94,7 @@ async function settle(
   const finished = await follow(context, operation);
   if (finished.state === 'done') {
     output.message(
-      `${output.paintMessage('green', '●')} ${sayDone ? sayDone(finished) : `${safeText(finished.title)}: done`}`,
+      `${output.paintMessage('green', '●')} ${sayDone ? await sayDone(finished) : `${safeText(finished.title)}: done`}`,
     );
     return { exit: EXIT.done, json: resultOf(finished) };
   }

@@ -115,7 +115,8 @@ function stepLines(output: Output): Progress {
       const figures = figuresOf(amount);
       const now = performance.now();
       const isDue = figures !== lastFigures && now - lastReportMs >= REPORT_EVERY_MS;
-      if (title === lastTitle && !isDue) return;
+      // An operation that has not begun a step tells nothing yet.
+      if ((title === lastTitle && !isDue) || (amount.step === null && figures === '')) return;
       output.message(figures ? `${title}  ${figures}` : title);
       lastTitle = title;
       lastFigures = figures;

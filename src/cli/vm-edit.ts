@@ -4,8 +4,8 @@ import type { VmEdit } from '#contract/vms.ts';
 import { CONFIRM_OPTIONS, confirmByName } from './ask.ts';
 import { command } from './command.ts';
 import type { CommandContext } from './context.ts';
-import type { ExitCode } from './exit-codes.ts';
-import { usageFailure } from './failure.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+import { Failure, usageFailure } from './failure.ts';
 import { finish } from './follow.ts';
 import { about } from './objects.ts';
 import { showPlan } from './plan.ts';
@@ -14,6 +14,7 @@ import { countOption, flag, one, sizeOption, textOption } from './values.ts';
 import { vmName } from './vm-show.ts';
 
 const EDIT_OPTIONS = {
+  name: textOption('NEWNAME', 'another name, as `hv vm rename`'),
   vcpus: countOption('N', 'virtual CPUs'),
   memory: sizeOption('memory, as 4GiB'),
   title: textOption('TEXT', 'one line; an empty text removes it'),
@@ -21,14 +22,15 @@ const EDIT_OPTIONS = {
   autostart: flag('start it when the host starts'),
   'no-autostart': flag('do not start it when the host starts'),
   protect: flag('refuse to delete it'),
-  'no-protect': flag('allow deleting it'),
+  unprotect: flag('allow deleting it'),
   'boot-order': textOption('LIST', 'disk targets and MACs in the order they are tried, as vda,52:54:00:12:34:56'),
-  'insert-iso': textOption('IMAGE', 'put an ISO in the drive', { completes: 'image' }),
-  'eject-iso': flag('empty the drive'),
+  insert: textOption('IMAGE', 'put an ISO in the drive', { completes: 'image' }),
+  eject: flag('empty the drive'),
   drive: textOption('TARGET', 'which drive, where there are several', { defaultText: 'the only one' }),
 } as const;
 
 interface EditChoices {
+  readonly name: string | undefined;
   readonly vcpus: number | undefined;
   readonly memory: number | undefined;
   readonly title: string | undefined;
@@ -36,17 +38,17 @@ interface EditChoices {
   readonly autostart: boolean;
   readonly 'no-autostart': boolean;
   readonly protect: boolean;
-  readonly 'no-protect': boolean;
+  readonly unprotect: boolean;
   readonly 'boot-order': string | undefined;
-  readonly 'insert-iso': string | undefined;
-  readonly 'eject-iso': boolean;
+  readonly insert: string | undefined;
+  readonly eject: boolean;
   readonly drive: string | undefined;
 }
 
 function either(
   choices: EditChoices,
   yes: 'autostart' | 'protect',
-  no: 'no-autostart' | 'no-protect',
+  no: 'no-autostart' | 'unprotect',
 ): boolean | undefined {
   if (choices[yes] && choices[no])
     throw usageFailure(`--${yes} and --${no} contradict each other`, 'Give one of them.');
@@ -55,9 +57,10 @@ function either(
 
 async function editOf(context: CommandContext, name: string, choices: EditChoices): Promise<VmEdit> {
   const autostart = either(choices, 'autostart', 'no-autostart');
-  const isProtected = either(choices, 'protect', 'no-protect');
+  const isProtected = either(choices, 'protect', 'unprotect');
   const cdrom = await driveChange(context, name, choices);
   const edit: VmEdit = {
+    ...(choices.name === undefined ? {} : { name: choices.name }),
     ...(choices.vcpus === undefined ? {} : { vcpus: choices.vcpus }),
     ...(choices.memory === undefined ? {} : { memoryBytes: choices.memory }),
     ...(choices.title === undefined ? {} : { title: choices.title || null }),
@@ -80,14 +83,14 @@ async function editOf(context: CommandContext, name: string, choices: EditChoice
 }
 
 async function driveChange(context: CommandContext, name: string, choices: EditChoices): Promise<VmEdit['cdrom']> {
-  const iso = choices['insert-iso'];
-  if (iso === undefined && !choices['eject-iso']) {
+  const iso = choices.insert;
+  if (iso === undefined && !choices.eject) {
     if (choices.drive !== undefined)
-      throw usageFailure('--drive alone changes nothing', 'Add --insert-iso IMAGE or --eject-iso.');
+      throw usageFailure('--drive alone changes nothing', 'Add --insert IMAGE or --eject.');
     return undefined;
   }
-  if (iso !== undefined && choices['eject-iso'])
-    throw usageFailure('--insert-iso and --eject-iso contradict each other', 'Give one of them.');
+  if (iso !== undefined && choices.eject)
+    throw usageFailure('--insert and --eject contradict each other', 'Give one of them.');
   const target = choices.drive ?? (await onlyDrive(context, name));
   const imageId =
     iso === undefined
@@ -109,32 +112,55 @@ async function onlyDrive(context: CommandContext, name: string): Promise<string>
   );
 }
 
-async function change(context: CommandContext, name: string, body: VmEdit, isPlan: boolean): Promise<ExitCode> {
-  if (isPlan)
-    return showPlan(
-      context,
-      await about(context, 'vm', name, (id) => context.api('POST /vms/{id}/plan', { params: { id }, body })),
-    );
+async function change(context: CommandContext, name: string, body: VmEdit, said?: string): Promise<ExitCode> {
+  const operation = await about(context, 'vm', name, (id) => context.api('PATCH /vms/{id}', { params: { id }, body }));
   return finish(
     context,
-    await about(context, 'vm', name, (id) => context.api('PATCH /vms/{id}', { params: { id }, body })),
+    operation,
+    async () => `${safeText(body.name ?? name)}: ${said ?? 'changed'}${await pendingText(context, operation.objectId)}`,
   );
 }
 
-async function remove(
-  context: CommandContext,
-  name: string,
-  options: { readonly yes: boolean; readonly name: string | undefined },
-): Promise<ExitCode> {
+/** What waits for the next boot, so that nobody takes a stored change for a live one. */
+async function pendingText({ api }: CommandContext, id: string | null): Promise<string> {
+  if (id === null) return '';
+  const { pending } = await api('GET /vms/{id}', { params: { id } });
+  if (pending.length === 0) return '';
+  return `; at its next boot: ${pending.map(({ field, now, next }) => safeText(`${field} ${now} → ${next}`)).join(', ')}`;
+}
+
+async function plan(context: CommandContext, name: string, body: VmEdit): Promise<ExitCode> {
+  return showPlan(
+    context,
+    await about(context, 'vm', name, (id) => context.api('POST /vms/{id}/plan', { params: { id }, body })),
+  );
+}
+
+interface RemoveOptions {
+  readonly yes: boolean;
+  readonly name: string | undefined;
+  readonly stop: boolean;
+}
+
+async function remove(context: CommandContext, name: string, options: RemoveOptions): Promise<ExitCode> {
   const vm = await about(context, 'vm', name, (id) => context.api('GET /vms/{id}', { params: { id } }));
-  const running =
-    vm.state === 'off' || vm.state === 'crashed' ? '' : ` It is ${vm.state.replaceAll('_', ' ')}: its power is cut.`;
-  await confirmByName(context, {
+  if (vm.isProtected) {
+    throw new Failure(`"${vm.name}" is protected`, {
+      exit: EXIT.conflict,
+      code: 'vm_protected',
+      hint: `\`hv vm unprotect ${vm.name}\` allows deleting it.`,
+    });
+  }
+  const isOff = vm.state === 'off' || vm.state === 'crashed';
+  const running = isOff ? '' : ` It is ${vm.state.replaceAll('_', ' ')}: its power is cut.`;
+  const isAsked = await confirmByName(context, {
     what: `"${vm.name}" and its disks go to the trash, from where they can be restored.${running}`,
     name: vm.name,
     options,
   });
-  const operation = await context.api('DELETE /vms/{id}', { params: { id: vm.id } });
+  // Who typed the name has read that the power is cut; a script has to say so.
+  const query = options.stop || (isAsked && !isOff) ? { stop: 'true' } : {};
+  const operation = await context.api('DELETE /vms/{id}', { params: { id: vm.id }, query });
   return finish(
     context,
     operation,
@@ -150,13 +176,11 @@ export const editCommands = [
     positionals: { name: vmName },
     options: { ...EDIT_OPTIONS, 'dry-run': flag('print what would change and when it takes hold') },
     isLong: true,
-    examples: [
-      'vm edit web1 --memory 4GiB --vcpus 4',
-      'vm edit web1 --memory 8GiB --dry-run',
-      'vm edit web1 --eject-iso',
-    ],
-    run: async (context, { args, options }) =>
-      change(context, args.name, await editOf(context, args.name, options), options['dry-run']),
+    examples: ['vm edit web1 --memory 4GiB --vcpus 4', 'vm edit web1 --memory 8GiB --dry-run', 'vm edit web1 --eject'],
+    run: async (context, { args, options }) => {
+      const body = await editOf(context, args.name, options);
+      return options['dry-run'] ? plan(context, args.name, body) : change(context, args.name, body);
+    },
   }),
   command({
     path: ['vm', 'plan'],
@@ -164,8 +188,7 @@ export const editCommands = [
     positionals: { name: vmName },
     options: EDIT_OPTIONS,
     examples: ['vm plan web1 --vcpus 4'],
-    run: async (context, { args, options }) =>
-      change(context, args.name, await editOf(context, args.name, options), true),
+    run: async (context, { args, options }) => plan(context, args.name, await editOf(context, args.name, options)),
   }),
   command({
     path: ['vm', 'rename'],
@@ -173,7 +196,8 @@ export const editCommands = [
     positionals: { name: vmName, to: one('NEWNAME', 'lower-case letters, digits and dashes, at most 63') },
     isLong: true,
     examples: ['vm rename web1 web-old'],
-    run: (context, { args }) => change(context, args.name, { name: args.to }, false),
+    run: (context, { args }) =>
+      change(context, args.name, { name: args.to }, `is the name of ${safeText(args.name)} now`),
   }),
   command({
     path: ['vm', 'protect'],
@@ -181,7 +205,7 @@ export const editCommands = [
     positionals: { name: vmName },
     isLong: true,
     examples: ['vm protect db1'],
-    run: (context, { args }) => change(context, args.name, { isProtected: true }, false),
+    run: (context, { args }) => change(context, args.name, { isProtected: true }, 'protected'),
   }),
   command({
     path: ['vm', 'unprotect'],
@@ -189,7 +213,7 @@ export const editCommands = [
     positionals: { name: vmName },
     isLong: true,
     examples: ['vm unprotect db1'],
-    run: (context, { args }) => change(context, args.name, { isProtected: false }, false),
+    run: (context, { args }) => change(context, args.name, { isProtected: false }, 'no longer protected'),
   }),
   command({
     path: ['vm', 'delete'],
@@ -197,9 +221,9 @@ export const editCommands = [
     details:
       'It can be restored until the trash is emptied. On a terminal its name is asked for; elsewhere --yes --name NAME is needed.',
     positionals: { name: vmName },
-    options: CONFIRM_OPTIONS,
+    options: { ...CONFIRM_OPTIONS, stop: flag('cut the power of a running VM first') },
     isLong: true,
-    examples: ['vm delete web1', 'vm delete web1 --yes --name web1'],
+    examples: ['vm delete web1', 'vm delete web1 --stop --yes --name web1'],
     run: (context, { args, options }) => remove(context, args.name, options),
   }),
 ];
