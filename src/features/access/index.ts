@@ -7,7 +7,6 @@ import { decide } from './policy.ts';
 import { createAccessRoutes } from './routes.ts';
 import { type AccessApi, accessMigrations, createSessions } from './sessions.ts';
 
-export { permissionsOf } from './policy.ts';
 export { SESSION_COOKIE } from './routes.ts';
 export type { AccessApi } from './sessions.ts';
 
