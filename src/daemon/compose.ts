@@ -101,6 +101,11 @@ export function compose(
         signal.throwIfAborted();
         await ready.get(feature)?.start?.(signal);
       }
+      // What an earlier life left unfinished needs every feature: its steps read stores that are loaded by now.
+      for (const feature of order) {
+        signal.throwIfAborted();
+        await ready.get(feature)?.resume?.(signal);
+      }
     },
     async stop() {
       for (const feature of [...order].reverse()) {

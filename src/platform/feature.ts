@@ -123,6 +123,8 @@ export interface FeatureParts<FeatureApi> {
   readonly metrics?: () => readonly MetricFamily[];
   /** Begins work. Must return soon; long work goes on in the background and ends with the signal. */
   readonly start?: (signal: AbortSignal) => Promise<void>;
+  /** Takes up work that an earlier life of the daemon left. Called after every feature has started. */
+  readonly resume?: (signal: AbortSignal) => Promise<void>;
   /** Ends within 10 s and frees every listener, timer, stream and lease. */
   readonly stop?: () => Promise<void>;
 }

@@ -35,6 +35,8 @@ interface Dependencies {
 export interface Background {
   /** Runs until the signal. */
   run(signal: AbortSignal): Promise<void>;
+  /** Resolves when the host was read wholly for the first time, at the latest after so long. */
+  firstPicture(maxMs: number, signal: AbortSignal): Promise<void>;
   /** Reads everything anew as soon as possible; several wishes at once make one. */
   requestResync(): void;
   agentConnected(uuid: string): void;
@@ -46,6 +48,10 @@ export function createBackground({ inventory, source, clock, log }: Dependencies
   let wakeSync: () => void = () => undefined;
   let wakeStats: () => void = () => undefined;
   let isResyncWanted = true;
+  let tellFirst: () => void = () => undefined;
+  const first = new Promise<void>((resolve) => {
+    tellFirst = resolve;
+  });
 
   /** Sleeps until the time is over, somebody wakes, or the signal. */
   const nap = async (ms: number, signal: AbortSignal, offerWake: (wake: () => void) => void) => {
@@ -74,6 +80,7 @@ export function createBackground({ inventory, source, clock, log }: Dependencies
               isResyncWanted = true;
               throw error;
             });
+            tellFirst();
             inventory.setStartTimes(await qemuStartTimes());
           } else {
             await inventory.reconcile(round % RECONCILE_PARTS, RECONCILE_PARTS);
@@ -183,6 +190,10 @@ export function createBackground({ inventory, source, clock, log }: Dependencies
   return {
     async run(signal) {
       await Promise.all([syncLoop(signal), statsLoop(signal), addressLoop(signal)]);
+    },
+    async firstPicture(maxMs, signal) {
+      // The limit and the end of the daemon are both no failure here.
+      await Promise.race([first, clock.sleep(maxMs, signal).catch(() => undefined)]);
     },
     requestResync() {
       isResyncWanted = true;

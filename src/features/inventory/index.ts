@@ -15,6 +15,9 @@ export type { Definition, InventoryApi } from './inventory.ts';
 export type { VmRow } from './rows.ts';
 export { hashText, isOnState } from './view.ts';
 
+/** How long start-up waits for a slow host before it goes on without a picture. */
+const FIRST_PICTURE_MS = 10_000;
+
 export const inventory = defineFeature<InventoryApi>({
   name: 'inventory',
   migrations: inventoryMigrations,
@@ -62,6 +65,8 @@ export const inventory = defineFeature<InventoryApi>({
           }),
         );
         loops = background.run(signal);
+        // Ready means that requests find the VMs; without libvirt there is nothing to wait for.
+        if (source.isConnected) await background.firstPicture(FIRST_PICTURE_MS, signal);
       },
       async stop() {
         for (const end of subscriptions.splice(0)) end();

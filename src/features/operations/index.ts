@@ -35,7 +35,7 @@ export const operations = defineFeature<OperationsApi>({
       api: runner.api,
       handlers: createOperationRoutes(store, runner.api),
       metrics: runner.metrics,
-      start: runner.start,
+      resume: runner.start,
       stop: runner.stop,
     };
   },

@@ -184,13 +184,9 @@ function nicOrders(spec: VmCreate, world: CreateWorld, problems: FieldProblem[])
     }
     const mac = nic.mac ?? unusedMac(world, macs);
     const holder = nic.mac === undefined ? null : world.holderOfMac(mac);
-    if (macs.has(mac) || holder !== null) {
-      problems.push({
-        path: `${path}.mac`,
-        problem: holder === null ? 'it is given twice' : `the VM "${holder}" uses it`,
-        mend: 'leave it out to get a free one',
-      });
-    }
+    if (holder !== null) throw macTaken(`${path}.mac`, mac, holder);
+    if (macs.has(mac))
+      problems.push({ path: `${path}.mac`, problem: 'it is given twice', mend: 'leave it out to get a free one' });
     macs.add(mac);
     return { mac, network, bridge: nic.bridge ?? null };
   });
@@ -235,6 +231,13 @@ export function bytesToWrite(order: CreateOrder): number {
 /** Bytes that the disks can grow to. */
 export function bytesPromised(order: CreateOrder): number {
   return order.disks.reduce((sum, disk) => sum + disk.sizeBytes, 0);
+}
+
+function macTaken(path: string, mac: string, holder: string): AppError {
+  return new AppError('already_exists', {
+    detail: `The VM "${holder}" has the address ${mac} already.`,
+    fields: [{ path, problem: `the VM "${holder}" uses it`, mend: 'leave it out to get a free one' }],
+  });
 }
 
 export function nameTaken(name: string): AppError {

@@ -97,7 +97,10 @@ function deleteSteps(input: DeleteInput, services: VmServices): Step[] {
   const move: Step = {
     name: 'move',
     title: 'Move the disks to the trash',
-    check: async () => !(await anyThere((trash.get(trashId)?.files ?? []).map((file) => file.from))),
+    async check() {
+      const row = trash.get(trashId);
+      return row !== null && !(await anyThere(row.files.map((file) => file.from)));
+    },
     act: () => moveAll(requireRow(services, trashId), 'to'),
     async compensate() {
       const row = trash.get(trashId);

@@ -60,6 +60,7 @@ export const vms = defineFeature<VmsApi>({
       kinds,
       images: library,
       accel: context.use(health).accel,
+      accelProven: context.use(health).accelProven,
     });
 
     return {

@@ -29,6 +29,8 @@ export interface VmRouteDependencies {
   readonly kinds: VmKinds;
   readonly images: ImageLibrary;
   readonly accel: Accelerator;
+  /** Waits until it is known whether VMs may use KVM. */
+  accelProven(): Promise<unknown>;
 }
 
 interface Asked {
@@ -41,7 +43,7 @@ interface Asked {
 /** Begins to create a VM, as `POST /vms` does. @throws the refusals of that route */
 export type CreateVm = (request: Asked & { readonly body: VmCreate }) => Promise<Operation>;
 
-export function createVmRoutes({ services, operations, kinds, images, accel }: VmRouteDependencies): {
+export function createVmRoutes({ services, operations, kinds, images, accel, accelProven }: VmRouteDependencies): {
   readonly handlers: Handlers;
   readonly create: CreateVm;
 } {
@@ -135,6 +137,8 @@ export function createVmRoutes({ services, operations, kinds, images, accel }: V
     if (before) return before;
     if (!known.isConnected)
       throw new AppError('unavailable', { detail: 'No VM can be made now: libvirt does not answer.' });
+    // A VM keeps what it was made with, so one made right after a start waits for the proof.
+    if (request.body.accel === 'auto') await accelProven();
     const vmId = newUuid();
     const { order, space } = await orderFor(request.body, vmId);
     requireDiskSpace(space, bytesToWrite(order));
