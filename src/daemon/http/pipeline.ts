@@ -13,6 +13,7 @@ import { AppError, toAppError } from '#kernel/errors.ts';
 import type { ApiRequest, Handlers, Identity, ObjectResolver } from '#platform/feature.ts';
 import { createAllowance } from './flood.ts';
 import { invalidInput } from './problem.ts';
+import { createRepeatedAnswers } from './repeat.ts';
 
 /** What is known of a request before its body is read. */
 export interface Arrival {
@@ -91,6 +92,7 @@ export function createRoutes(
 ): Route[] {
   const strangerRows = createAllowance(clock, STRANGER_AUDIT_ROWS, 60_000);
   const signIns = createAllowance(clock, SIGN_INS, 60_000);
+  const repeated = createRepeatedAnswers(clock);
   const known = new Set(allRoutes().map(([key]) => String(key)));
   for (const key of Object.keys(handlers))
     if (!known.has(key)) throw new Error(`a handler answers "${key}", which is not in the contract`);
@@ -175,19 +177,26 @@ export function createRoutes(
           await audit.record({ ...entryFor(request, object), phase: 'intent', outcome: null, code: null });
           isRecorded = true;
         }
-        const answer = await handler({
-          // The schemas of this very route made these values.
-          params: params as never,
-          query: query as never,
-          body: body as never,
-          identity: request.identity ?? { ...STRANGER, address: request.address },
-          requestId: request.requestId,
-          headers: request.headers,
-          idempotencyKey,
-          requestHash: hashOf(key, request.url, request.body),
-          signal: request.signal,
-          stream: request.stream,
-        });
+        const requestHash = hashOf(key, request.url, request.body);
+        const act = async () =>
+          handler({
+            // The schemas of this very route made these values.
+            params: params as never,
+            query: query as never,
+            body: body as never,
+            identity: request.identity ?? { ...STRANGER, address: request.address },
+            requestId: request.requestId,
+            headers: request.headers,
+            idempotencyKey,
+            requestHash,
+            signal: request.signal,
+            stream: request.stream,
+          });
+        const isRepeatable =
+          idempotencyKey !== null && key.startsWith('POST ') && !isOperation && request.identity !== null;
+        const answer = isRepeatable
+          ? await repeated.once(request.identity?.user ?? '', idempotencyKey, requestHash, act)
+          : await act();
         if (isRecorded)
           await audit.record({ ...entryFor(request, object), phase: 'outcome', outcome: 'done', code: null });
         return answer;
