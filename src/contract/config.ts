@@ -16,6 +16,12 @@ export const configSchema = z.strictObject({
       'further host names and addresses under which browsers reach this machine; they go into the certificate and the Host check',
     ),
   libvirtUri: z.string().max(500).default('qemu:///system'),
+  accel: z
+    .enum(['auto', 'tcg'])
+    .default('auto')
+    .describe(
+      'auto = new VMs get KVM where a guest was seen to run under it; tcg = never KVM, and /dev/kvm is not tried',
+    ),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
   images: z
     .strictObject({

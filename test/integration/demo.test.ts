@@ -21,7 +21,7 @@ before(async () => {
   // Inside the namespaces there is no way to the package mirror: the parts of the guests come from the tests' cache.
   await helloDisk();
   await cp(join(GUEST_CACHE, 'packages'), join(stateDir, 'scratch', 'guest-parts'), { recursive: true });
-  daemon = await startDaemon({ libvirtd, stateDir });
+  daemon = await startDaemon({ libvirtd, stateDir, config: { accel: 'auto' } });
 });
 after(async () => {
   await daemon?.close();

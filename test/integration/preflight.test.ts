@@ -22,7 +22,13 @@ before(async () => {
 after(() => rm(folder, { recursive: true, force: true }));
 
 test('the verdict on KVM fits what a real guest does under it, and the control guest runs', async () => {
-  const proof = await proveAccel({ machine: thisMachine, buildGuest: microGuest, clock: systemClock, signal });
+  const proof = await proveAccel({
+    machine: thisMachine,
+    buildGuest: microGuest,
+    isKvmAllowed: true,
+    clock: systemClock,
+    signal,
+  });
   assert.equal(proof.tcg.kind, 'works');
   const device = await thisMachine.tryOpen('/dev/kvm');
   if (device === 'missing') assert.equal(proof.kvm.kind, 'no_device');

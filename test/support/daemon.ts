@@ -97,7 +97,8 @@ export async function startDaemon(options: TestDaemonOptions = {}): Promise<Test
   const stateDir = options.stateDir ?? join(base, 'state');
   const runtimeDir = join(base, 'run');
   const configFile = join(base, 'config.json');
-  await writeFile(configFile, JSON.stringify(options.config ?? {}), { mode: 0o600 });
+  // The probe of KVM would load a core for ten seconds in each test; the tests of preflight switch it on.
+  await writeFile(configFile, JSON.stringify({ accel: 'tcg', ...options.config }), { mode: 0o600 });
   const argv = [process.execPath, MAIN];
   // The libvirtd's /proc is that of its process namespace, where the daemon is not: it needs one that shows itself.
   const [program = process.execPath, ...args] = libvirtd ? libvirtd.enter(['unshare', '--mount-proc', ...argv]) : argv;

@@ -9,7 +9,7 @@ import type { RunOptions, RunResult } from '#platform/process.ts';
 import { type AccelProof, accelOf, createAccelService, proveAccel } from './accel.ts';
 import { type FakeMachine, fakeMachine, healthyParts } from './fake-machine.ts';
 
-type Behaviour = 'works' | 'hangs' | 'hangs late' | 'refuses' | 'says the wrong token' | 'missing';
+type Behaviour = 'works' | 'hangs' | 'hangs late' | 'refuses' | 'says the wrong token' | 'ends silently' | 'missing';
 
 /** A QEMU that behaves so under each accelerator. */
 function fakeQemu(behaviour: { kvm: Behaviour; tcg: Behaviour }): FakeMachine['programs'][string] {
@@ -24,7 +24,7 @@ function fakeQemu(behaviour: { kvm: Behaviour; tcg: Behaviour }): FakeMachine['p
     if (how === 'works') await writeFile(serial, `Booting\r\n${microGuestAnswer(token)}\r\n`);
     if (how === 'says the wrong token') await writeFile(serial, `${microGuestAnswer('old')}\r\n`);
     if (how === 'hangs late') await writeFile(serial, 'Booting\r\n\u001b[0mLoading drivers\r\n');
-    if (how === 'works') return { code: 0, stdout: '', stderr: '' };
+    if (how === 'works' || how === 'ends silently') return { code: 0, stdout: '', stderr: '' };
     return new Promise((_resolve, reject) => {
       const timer = setTimeout(() => reject(new AppError('timeout')), options.timeoutMs);
       options.signal?.addEventListener('abort', () => {
@@ -40,6 +40,7 @@ interface Options {
   tcg?: Behaviour;
   device?: FakeMachine['kvm'];
   guest?: 'made' | 'cannot be made';
+  isKvmAllowed?: boolean;
 }
 
 function machineOf({ kvm = 'works', tcg = 'works', device = 'opened' }: Options) {
@@ -60,6 +61,7 @@ const prove = (options: Options = {}) =>
   proveAccel({
     machine: machineOf(options),
     buildGuest: guestOf(options),
+    isKvmAllowed: options.isKvmAllowed ?? true,
     clock: new TestClock(),
     signal: new AbortController().signal,
     waitMs: { kvm: 150, tcg: 150 },
@@ -120,6 +122,7 @@ function serviceOf(options: Options = {}, kept: AccelProof | null = null) {
       made += 1;
       return guestOf(options)();
     },
+    isKvmAllowed: options.isKvmAllowed ?? true,
     cache: {
       read: async () => cached,
       write: async (proof) => {
@@ -179,4 +182,28 @@ test('a probe that is broken off leaves nothing proven', async () => {
   stop.abort(new Error('stopped'));
   await assert.rejects(proving, /stopped/);
   assert.equal(service.accel(), 'unknown');
+});
+
+test('where KVM is switched off its device is not touched, and nobody waits for a proof', async () => {
+  const { service, signal, made } = serviceOf({ isKvmAllowed: false });
+  assert.equal(service.accel(), 'tcg');
+  assert.equal(await service.accelProven(), 'tcg');
+  assert.equal(made(), 0);
+  const proof = await service.prove(false, signal);
+  assert.equal(proof.kvm.kind, 'switched_off');
+  assert.equal(proof.tcg.kind, 'works');
+});
+
+test('a guest that switches off without a word proves nothing, and does not count as a QEMU that refuses', async () => {
+  assert.equal((await prove({ kvm: 'ends silently' })).kvm.kind, 'silent');
+  assert.equal(accelOf(await prove({ device: 'missing', tcg: 'ends silently' })), 'tcg');
+});
+
+test('what could not be found out is not looked for again at once', async () => {
+  const { service, signal, made } = serviceOf({ guest: 'cannot be made' });
+  await service.prove(false, signal);
+  await service.prove(false, signal);
+  assert.equal(made(), 1);
+  await service.prove(true, signal);
+  assert.equal(made(), 2);
 });

@@ -39,6 +39,8 @@ export interface ProveOptions {
   readonly machine: Machine;
   /** @throws unavailable when the guest cannot be made here */
   buildGuest(signal: AbortSignal): Promise<MicroGuest>;
+  /** False = the configuration says never KVM: the device is not even opened. */
+  readonly isKvmAllowed: boolean;
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /** For tests; milliseconds. */
@@ -49,12 +51,13 @@ export interface ProveOptions {
 export async function proveAccel({
   machine,
   buildGuest,
+  isKvmAllowed,
   clock,
   signal,
   waitMs = { kvm: KVM_WAIT_MS, tcg: TCG_WAIT_MS },
 }: ProveOptions): Promise<AccelProof> {
-  const facts = { key: await proofKey(machine), checkedAt: clock.now().toISOString() };
-  const device = await machine.tryOpen(KVM_DEVICE);
+  const facts = { key: await proofKey(machine, isKvmAllowed), checkedAt: clock.now().toISOString() };
+  const device = isKvmAllowed ? await machine.tryOpen(KVM_DEVICE) : 'switched_off';
   let guest: MicroGuest;
   try {
     guest = await withDeadline('making the micro-guest', BUILD_WAIT_MS, buildGuest, signal);
@@ -75,8 +78,9 @@ export async function proveAccel({
   return { ...facts, kvm, tcg };
 }
 
-const withoutDevice = (device: 'missing' | 'denied') =>
-  ({ kind: device === 'missing' ? 'no_device' : 'no_permission' }) as const;
+const OUTCOME_WITHOUT = { missing: 'no_device', denied: 'no_permission', switched_off: 'switched_off' } as const;
+
+const withoutDevice = (device: keyof typeof OUTCOME_WITHOUT) => ({ kind: OUTCOME_WITHOUT[device] });
 
 /** What VMs may use according to a proof. A guest that cannot be made or is slow does not forbid emulation; a missing QEMU does. */
 export function accelOf({ kvm, tcg }: Pick<AccelProof, 'kvm' | 'tcg'>): Accel {
@@ -85,7 +89,7 @@ export function accelOf({ kvm, tcg }: Pick<AccelProof, 'kvm' | 'tcg'>): Accel {
 }
 
 /** Everything that a proof depends on, as one text. */
-async function proofKey(machine: Machine): Promise<string> {
+async function proofKey(machine: Machine, isKvmAllowed: boolean): Promise<string> {
   const [boot, device, qemu] = await Promise.all([
     machine.readText('/proc/sys/kernel/random/boot_id'),
     machine.facts(KVM_DEVICE),
@@ -98,6 +102,7 @@ async function proofKey(machine: Machine): Promise<string> {
     qemu ?? 'no QEMU',
     rights,
     `user ${machine.userId()}`,
+    ...(isKvmAllowed ? [] : ['KVM switched off']),
   ].join(' | ');
 }
 
@@ -127,6 +132,7 @@ export interface AccelService {
 export interface AccelServiceOptions {
   readonly machine: Machine;
   buildGuest(signal: AbortSignal): Promise<MicroGuest>;
+  readonly isKvmAllowed: boolean;
   /** Keeps the proof over restarts. */
   readonly cache: { read(): Promise<AccelProof | null>; write(proof: AccelProof): Promise<void> };
   readonly clock: Clock;
@@ -136,14 +142,21 @@ export interface AccelServiceOptions {
   readonly waitMs?: { readonly kvm: number; readonly tcg: number };
 }
 
+/** How long "could not be found out" is believed. */
+const RETRY_MS = 3600_000;
+
 export function createAccelService(options: AccelServiceOptions): AccelService {
-  const { machine, cache, clock, log, lifetime } = options;
+  const { machine, cache, clock, log, lifetime, isKvmAllowed } = options;
   let current: AccelProof | null = null;
+  let provenAtMs = 0;
   let running: Promise<AccelProof> | null = null;
 
   const kept = async (): Promise<AccelProof | null> => {
     const proof = current ?? (await cache.read());
-    return proof !== null && isLasting(proof) && proof.key === (await proofKey(machine)) ? proof : null;
+    if (proof === null || proof.key !== (await proofKey(machine, isKvmAllowed))) return null;
+    // A machine without a package mirror would otherwise look for it at each regular preflight.
+    const isFresh = proof === current && clock.monotonicMs() - provenAtMs < RETRY_MS;
+    return isLasting(proof) || isFresh ? proof : null;
   };
 
   const prove = async (isForced: boolean, signal: AbortSignal): Promise<AccelProof> => {
@@ -154,6 +167,7 @@ export function createAccelService(options: AccelServiceOptions): AccelService {
     }
     const proof = await proveAccel({ ...options, signal });
     current = proof;
+    provenAtMs = clock.monotonicMs();
     if (isLasting(proof)) await cache.write(proof);
     log.info({ accel: accelOf(proof), kvm: proof.kvm, tcg: proof.tcg }, 'the accelerator was probed');
     return proof;
@@ -177,11 +191,15 @@ export function createAccelService(options: AccelServiceOptions): AccelService {
     }
   };
 
+  // Where KVM is not to be used there is nothing to wait for.
+  const unproven = isKvmAllowed ? 'unknown' : 'tcg';
+
   return {
-    accel: () => (current === null ? 'unknown' : accelOf(current)),
+    accel: () => (current === null ? unproven : accelOf(current)),
     proof: () => current,
     async accelProven() {
       if (current !== null) return accelOf(current);
+      if (!isKvmAllowed) return 'tcg';
       const late = new AbortController();
       const fallback = clock.sleep(PROOF_DEADLINE_MS, late.signal).then(
         () => 'tcg' as const,

@@ -12,13 +12,15 @@ import type { Machine } from './machine.ts';
 
 export const guestOutcomeSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('works'), durationMs: z.number() }),
-  /** QEMU went on to the end of the time, but the guest did not say the token. */
+  /** QEMU was content, but the guest did not say the token: it hung to the end of the time, or switched off without a word. */
   z.object({ kind: z.literal('silent'), waitedMs: z.number(), lastLine: z.string().nullable() }),
-  /** QEMU ended by itself without the token. */
+  /** QEMU ended with an error and without the token. */
   z.object({ kind: z.literal('refused'), message: z.string() }),
   z.object({ kind: z.literal('no_device') }),
   z.object({ kind: z.literal('no_permission') }),
   z.object({ kind: z.literal('no_program') }),
+  /** The configuration says not to try. */
+  z.object({ kind: z.literal('switched_off') }),
   z.object({ kind: z.literal('unknown'), reason: z.string() }),
 ]);
 export type GuestOutcome = z.infer<typeof guestOutcomeSchema>;
@@ -83,7 +85,8 @@ export async function runMicroGuest({
     const text = await readSerial(serial);
     if (text.includes(microGuestAnswer(token))) return { kind: 'works', durationMs: elapsedMs() };
     if (ended === 'no_program') return { kind: 'no_program' };
-    if (ended === 'stopped') return { kind: 'silent', waitedMs: elapsedMs(), lastLine: lastLineOf(text) };
+    if (ended === 'stopped' || ended.code === 0)
+      return { kind: 'silent', waitedMs: elapsedMs(), lastLine: lastLineOf(text) };
     return {
       kind: 'refused',
       message: lastLineOf(ended.stderr) ?? lastLineOf(text) ?? `it ended with status ${ended.code} and without a word`,

@@ -107,6 +107,11 @@ async function kvmProof({ proof }: CheckContext): Promise<Finding> {
         `/dev/kvm opens and creates VMs, but a guest hangs: ${kvm.lastLine === null ? 'it printed nothing' : `the last it printed was "${kvm.lastLine}"`} in ${seconds(kvm.waitedMs)}, while under emulation the same guest answered after ${seconds(tcg.durationMs)}. VMs are emulated (TCG).`,
         'Nested virtualization of the machine below is broken or only pretended: ask whoever runs it to switch it on, or use a machine of your own. Then run `hv preflight` again.',
       );
+    case 'switched_off':
+      return warn(
+        'KVM is switched off in the configuration (`accel`), so VMs are emulated (TCG).',
+        'Take `accel` out of /etc/hyper-nixos/config.json and restart hyperd to have KVM tried.',
+      );
     case 'unknown':
       return unknown(`KVM was not proven: ${kvm.reason}. VMs are emulated (TCG) meanwhile.`, buildHint);
   }
@@ -140,6 +145,7 @@ function emulationFinding(tcg: GuestOutcome): Finding {
       return unknown(`Emulation was not tried: ${tcg.reason}.`, buildHint);
     case 'no_device':
     case 'no_permission':
+    case 'switched_off':
       return unknown('Emulation was not tried.', 'Run `hv preflight` again.');
   }
 }
