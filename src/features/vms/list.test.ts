@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Vm } from '#contract/vms.ts';
+import { GIB } from '#kernel/units.ts';
+import { listVms } from './list.ts';
+
+const vm = (name: string, more: Partial<Vm> = {}): Vm => ({
+  id: `00000000-0000-4000-8000-${name.padStart(12, '0')}`,
+  name,
+  state: 'off',
+  stateReason: null,
+  desired: 'off',
+  managed: true,
+  isProtected: false,
+  accel: 'tcg',
+  title: null,
+  description: null,
+  vcpus: 1,
+  memoryBytes: GIB,
+  autostart: false,
+  persistent: true,
+  arch: 'x86_64',
+  machine: 'q35',
+  firmware: 'bios',
+  hasTpm: false,
+  hasVnc: true,
+  hasSerial: true,
+  agent: 'absent',
+  disks: [],
+  nics: [],
+  bootOrder: [],
+  pending: [],
+  startedAt: null,
+  createdAt: null,
+  usage: null,
+  operationId: null,
+  staleSince: null,
+  etag: 'x',
+  ...more,
+});
+
+const all = [
+  vm('1', { memoryBytes: 3 * GIB }),
+  vm('2', { state: 'running', description: 'Mail <server>' }),
+  vm('3', {
+    memoryBytes: 2 * GIB,
+    nics: [
+      {
+        mac: '52:54:00:00:00:07',
+        model: null,
+        sourceType: 'bridge',
+        source: 'br0',
+        linkUp: true,
+        bootOrder: null,
+        addresses: [{ address: '10.0.0.9', prefix: 24, from: 'agent' }],
+      },
+    ],
+  }),
+];
+const names = (query: Partial<Parameters<typeof listVms>[1]>) =>
+  listVms(all, { limit: 1000, sort: 'name', ...query }).items.map((item) => item.name);
+
+test('filters by text of any visible field and by state', () => {
+  assert.deepEqual(names({ q: 'mail' }), ['2']);
+  assert.deepEqual(names({ q: '10.0.0' }), ['3']);
+  assert.deepEqual(names({ q: '00:07' }), ['3']);
+  assert.deepEqual(names({ state: 'off' }), ['1', '3']);
+  assert.deepEqual(names({ state: 'running,off', q: ' ' }), ['1', '2', '3']);
+  assert.throws(() => names({ state: 'nosuch' }), { code: 'invalid_input' });
+});
+
+test('sorts both ways', () => {
+  assert.deepEqual(names({ sort: 'memory' }), ['2', '3', '1']);
+  assert.deepEqual(names({ sort: '-memory' }), ['1', '3', '2']);
+  assert.deepEqual(names({ sort: '-name' }), ['3', '2', '1']);
+});
+
+test('pages add up to the whole', () => {
+  const first = listVms(all, { limit: 2, sort: 'name' });
+  assert.equal(first.total, 3);
+  const second = listVms(all, { limit: 2, sort: 'name', cursor: first.next ?? '' });
+  assert.deepEqual([...first.items, ...second.items], all);
+  assert.equal(second.next, null);
+  assert.throws(() => listVms(all, { limit: 2, sort: 'name', cursor: '../x' }), { code: 'invalid_input' });
+});
