@@ -9,6 +9,7 @@ import type { Clock } from '#kernel/clock.ts';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 import { MIB } from '#kernel/units.ts';
 import type { Fetcher } from '#platform/fetch/index.ts';
+import { asSpaceError, createBatchWriter } from './batch-writer.ts';
 import type { CatalogueEntry } from './catalogue.ts';
 import { resolveCatalogueEntry } from './catalogue-online.ts';
 import { findChecksum, parseChecksumFile } from './checksum-file.ts';
@@ -113,13 +114,13 @@ export function downloadStep({ fetcher, files, clock, maxBytes, reservedBytes }:
     const known = resumeSchema.safeParse(context.recall(RESUME));
     const { size } = await handle.stat();
     const canResume = known.success && known.data.offset > 0 && known.data.offset <= size;
-    let position = 0;
+    let writer = createBatchWriter(handle, 0);
     let saved = 0;
     let validator: string | null = null;
     const save = async () => {
       await handle.datasync();
-      saved = position;
-      await context.remember(RESUME, validator === null ? null : { offset: position, validator });
+      saved = writer.written;
+      await context.remember(RESUME, validator === null ? null : { offset: saved, validator });
     };
     try {
       await fetcher.download({
@@ -131,14 +132,13 @@ export function downloadStep({ fetcher, files, clock, maxBytes, reservedBytes }:
           async begin(facts) {
             await files.requireSpace((facts.totalBytes ?? facts.offset) - facts.offset, reservedBytes());
             await handle.truncate(facts.offset);
-            position = facts.offset;
+            writer = createBatchWriter(handle, facts.offset);
             validator = facts.validator;
             await save();
           },
           async write(chunk) {
-            await writeAll(handle, chunk, position);
-            position += chunk.length;
-            if (position - saved < SAVE_BYTES) return;
+            await writer.write(chunk);
+            if (writer.written - saved < SAVE_BYTES) return;
             await save();
             await files.requireSpace(0, reservedBytes());
           },
@@ -147,7 +147,11 @@ export function downloadStep({ fetcher, files, clock, maxBytes, reservedBytes }:
           context.progress({ doneBytes, ...(totalBytes === null ? {} : { totalBytes }) }),
       });
     } finally {
-      if (position > saved) await save();
+      try {
+        await writer.flush();
+      } finally {
+        if (writer.written > saved) await save();
+      }
     }
   };
 
@@ -275,35 +279,20 @@ async function copyBytes(
   const target = await openPart(part);
   try {
     await target.truncate(0);
+    const writer = createBatchWriter(target, 0);
     const buffer = Buffer.alloc(4 * MIB);
     for (let position = 0; ; ) {
       signal.throwIfAborted();
       const { bytesRead } = await source.read(buffer, 0, buffer.length, position);
       if (bytesRead === 0) break;
-      await writeAll(target, buffer.subarray(0, bytesRead), position);
+      // Copied, because the next round reads into the same buffer while this one is being written.
+      await writer.write(Buffer.from(buffer.subarray(0, bytesRead)));
       position += bytesRead;
       progress({ doneBytes: position, totalBytes });
     }
+    await writer.flush();
     await target.sync();
   } finally {
     await target.close();
   }
-}
-
-/** Writes a whole chunk at `position`. @throws AppError no_space */
-export async function writeAll(handle: FileHandle, chunk: Uint8Array, position: number): Promise<void> {
-  try {
-    for (let done = 0; done < chunk.length; ) {
-      const { bytesWritten } = await handle.write(chunk, done, chunk.length - done, position + done);
-      done += bytesWritten;
-    }
-  } catch (error) {
-    throw asSpaceError(error);
-  }
-}
-
-function asSpaceError(error: unknown): unknown {
-  return hasErrno(error, 'ENOSPC', 'EDQUOT')
-    ? new AppError('no_space', { detail: 'The file system of the images is full.', cause: error })
-    : error;
 }

@@ -13,7 +13,7 @@ import { AppError, hasErrno } from '#kernel/errors.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
 import { newId } from '#kernel/ids.ts';
 import { formatBytes, formatDuration, KIB, MIB } from '#kernel/units.ts';
-import { writeAll } from './download-steps.ts';
+import { createBatchWriter } from './batch-writer.ts';
 import { type ImageFiles, removeFile } from './image-files.ts';
 import type { ImageStore, UploadRow } from './store.ts';
 
@@ -119,32 +119,35 @@ export function createUploads({ store, files, clock, events, maxBytes, assertNam
   const receive = async (row: UploadRow, handle: FileHandle, stream: Readable): Promise<UploadRow> => {
     // What a crash left behind the safe offset is written again.
     await handle.truncate(row.offset_bytes);
+    const writer = createBatchWriter(handle, row.offset_bytes);
     let current = row;
-    let position = row.offset_bytes;
     let lastEventMs = clock.monotonicMs();
     const save = async () => {
       await handle.datasync();
-      current = await change(row.id, { offset_bytes: position, expires_at: expiry() });
+      current = await change(row.id, { offset_bytes: writer.written, expires_at: expiry() });
     };
     try {
       for await (const chunk of paced(stream, clock)) {
-        if (position + chunk.length > row.size_bytes) {
+        if (writer.taken + chunk.length > row.size_bytes) {
           throw new AppError('too_large', {
             detail: `More bytes came than the ${row.size_bytes} announced.`,
-            params: { sizeBytes: row.size_bytes, offset: position },
+            params: { sizeBytes: row.size_bytes, offset: writer.taken },
           });
         }
-        await writeAll(handle, chunk, position);
-        position += chunk.length;
-        receiving.set(row.id, position);
-        if (position - current.offset_bytes >= SAVE_BYTES) await save();
+        await writer.write(chunk);
+        receiving.set(row.id, writer.taken);
+        if (writer.written - current.offset_bytes >= SAVE_BYTES) await save();
         else if (clock.monotonicMs() - lastEventMs > EVENT_MS) {
           lastEventMs = clock.monotonicMs();
-          events.emit('upload.changed', { ...view(current), offset: position });
+          events.emit('upload.changed', { ...view(current), offset: writer.written });
         }
       }
     } finally {
-      if (position !== current.offset_bytes) await save();
+      try {
+        await writer.flush();
+      } finally {
+        if (writer.written !== current.offset_bytes) await save();
+      }
     }
     return current;
   };
