@@ -40,7 +40,7 @@ export function rootHelp(width: number, paint: Paint): string {
     '',
     paint('bold', 'Examples'),
     '  hv vm list',
-    '  hv vm create web1 --image debian-12 --memory 2GiB --disk 20GiB --ssh-key ~/.ssh/id_ed25519.pub',
+    '  hv vm create web1 --image debian-13-cloud --memory 2GiB --disk 20GiB --ssh-key ~/.ssh/id_ed25519.pub',
     '  hv vm serial web1',
     '',
     'Every command takes --json and --help. `hv <noun> --help` shows the verbs of a noun.',

@@ -48,7 +48,11 @@ const COLUMNS: readonly Column<Image>[] = [
 
 const CATALOGUE_COLUMNS: readonly Column<CatalogueEntry>[] = [
   { title: 'ID', value: (entry) => safeText(entry.id), colour: (text, _entry, paint) => paint('bold', text) },
-  { title: 'SYSTEM', value: (entry) => safeText(`${entry.name} ${entry.version}`), flexibleTo: 14 },
+  {
+    title: 'SYSTEM',
+    value: (entry) => safeText(entry.name.includes(entry.version) ? entry.name : `${entry.name} ${entry.version}`),
+    flexibleTo: 14,
+  },
   { title: 'KIND', value: (entry) => entry.kind },
   { title: 'ARCH', value: (entry) => safeText(entry.arch), isOptional: true },
   { title: 'CHECKED BY', value: (entry) => VERIFIED[entry.verification], isOptional: true },
@@ -102,7 +106,7 @@ export const commands = defineCommands([
     path: ['image', 'show'],
     summary: 'Show an image',
     positionals: { name: imageName },
-    examples: ['image show debian-12'],
+    examples: ['image show debian-13-cloud'],
     run: async (context, { args }) => {
       const { api, output } = context;
       const image = await about(context, 'image', args.name, (id) => api('GET /images/{id}', { params: { id } }));
@@ -145,7 +149,7 @@ export const commands = defineCommands([
       restart: flag('begin anew instead of going on'),
     },
     isLong: true,
-    examples: ['image upload debian-12-netinst.iso', 'image upload disk.qcow2 --name golden --sha256 9f86d0…'],
+    examples: ['image upload debian-13-netinst.iso', 'image upload disk.qcow2 --name golden --sha256 9f86d0…'],
     run: async (context, { args, options }) => {
       const { upload } = await import('./upload.ts');
       return upload(context, {
@@ -207,7 +211,7 @@ export const commands = defineCommands([
     positionals: { name: imageName },
     options: CONFIRM_OPTIONS,
     isLong: true,
-    examples: ['image delete debian-12', 'image delete debian-12 --yes --name debian-12'],
+    examples: ['image delete debian-13-cloud', 'image delete debian-13-cloud --yes --name debian-13-cloud'],
     run: async (context, { args, options }) => {
       const image = await about(context, 'image', args.name, (id) =>
         context.api('GET /images/{id}', { params: { id } }),
@@ -241,7 +245,7 @@ export const commands = defineCommands([
     summary: 'Check online that entries and their checksums are still there',
     positionals: { ids: any('ID', 'catalogue ids; all unless given', { completes: 'catalogue' }) },
     isLong: true,
-    examples: ['image catalogue check', 'image catalogue check debian-12'],
+    examples: ['image catalogue check', 'image catalogue check debian-13-cloud'],
     run: async (context, { args }) => {
       const body = args.ids.length > 0 ? { ids: [...args.ids] } : {};
       return finish(
@@ -257,7 +261,7 @@ export const commands = defineCommands([
     positionals: { id: one('ID', 'catalogue id', { completes: 'catalogue' }) },
     options: { name: textOption('NAME', 'name in the library', { defaultText: 'the catalogue id' }) },
     isLong: true,
-    examples: ['image catalogue download debian-12'],
+    examples: ['image catalogue download debian-13-cloud'],
     run: async (context, { args, options }) => {
       if (args.id.includes('://')) throw usageFailure('that is a URL', `hv image download ${args.id}`);
       const operation = await about(context, 'catalogue', args.id, (id) =>

@@ -2,16 +2,17 @@
 
 import { formatDuration } from '#kernel/units.ts';
 
-/** `3 min ago`, `in 2 d`, `now`; `–` for null. */
+/** `3 min ago`, `in 6 d 23 h`, `now`; `–` for null. */
 export function ageText(time: string | null, now: number = Date.now()): string {
   if (time === null) return '–';
   const at = Date.parse(time);
   if (Number.isNaN(at)) return '?';
   const ms = now - at;
   if (Math.abs(ms) < 1000) return 'now';
-  const [first, unit] = formatDuration(Math.abs(ms)).split(' ');
-  const text = `${first} ${unit}`;
-  return ms > 0 ? `${text} ago` : `in ${text}`;
+  const text = formatDuration(Math.abs(ms));
+  if (ms < 0) return `in ${text}`;
+  const [first, unit] = text.split(' ');
+  return `${first} ${unit} ago`;
 }
 
 /** How long since a time: `2 h 5 min`; `–` for null. */

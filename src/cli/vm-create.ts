@@ -184,10 +184,10 @@ export const createCommands = [
     options: OPTIONS,
     isLong: true,
     examples: [
-      'vm create web1 --image debian-12 --disk 20GiB --ssh-key ~/.ssh/id_ed25519.pub',
+      'vm create web1 --image debian-13-cloud --disk 20GiB --ssh-key ~/.ssh/id_ed25519.pub',
       'vm create desk --iso nixos-minimal --disk 40GiB --memory 4GiB --vcpus 4',
       'vm create tiny --kernel vmlinuz --initrd initrd --cmdline console=ttyS0 --headless --no-network',
-      'vm create db1 --image debian-12 --disk 20GiB --disk 100GiB,pool=fast --protect --dry-run',
+      'vm create db1 --image debian-13-cloud --disk 20GiB --disk 100GiB,pool=fast --protect --dry-run',
     ],
     run: (context, { args, options }) => create(context, args.name, options),
   }),
