@@ -177,14 +177,7 @@ const rows: readonly [string, string, string, RegExp, (Change | undefined)?, Par
     undefined,
     proven({ kind: 'no_permission' }),
   ],
-  [
-    'KVM switched off',
-    'kvm.proof',
-    'warn',
-    /switched off/,
-    undefined,
-    proven({ kind: 'switched_off' }),
-  ],
+  ['KVM switched off', 'kvm.proof', 'warn', /switched off/, undefined, proven({ kind: 'switched_off' })],
   [
     'no guest to prove with',
     'kvm.proof',

@@ -1,27 +1,25 @@
 /** Does something else use the names, addresses and ports that we want? */
 
 import { isIP } from 'node:net';
+import { OWN_POOL } from '#features/storage/index.ts';
 import { type CheckContext, type CheckDefinition, type Finding, ok, unknown, warn } from '../check.ts';
 
 /** The network that VMs use unless told otherwise. */
 export const NAT_NETWORK = 'default';
-
-/** The storage pool of our disks. */
-export const DISK_POOL = 'hyper';
 
 async function clashes({ machine, libvirt, settings }: CheckContext): Promise<Finding> {
   if (libvirt.connection().state !== 'connected')
     return unknown('libvirt does not answer, so the names in use are not known.', 'See `libvirt.connection`.');
   const found: { readonly what: string; readonly mend: string }[] = [];
 
-  const pool = libvirt.pools().find(({ name }) => name === DISK_POOL);
+  const pool = libvirt.pools().find(({ name }) => name === OWN_POOL);
   if (pool !== undefined && pool.path !== settings.disks) {
     found.push({
-      what: `the storage pool "${DISK_POOL}" belongs to something else (${pool.path ?? pool.kind})`,
-      mend: `rename it: \`virsh pool-dumpxml ${DISK_POOL}\`, change the name, define it, then \`virsh pool-undefine ${DISK_POOL}\``,
+      what: `the storage pool "${OWN_POOL}" belongs to something else (${pool.path ?? pool.kind})`,
+      mend: `rename it: \`virsh pool-dumpxml ${OWN_POOL}\`, change the name, define it, then \`virsh pool-undefine ${OWN_POOL}\``,
     });
   }
-  const samePath = libvirt.pools().find(({ name, path }) => name !== DISK_POOL && path === settings.disks);
+  const samePath = libvirt.pools().find(({ name, path }) => name !== OWN_POOL && path === settings.disks);
   if (samePath !== undefined) {
     found.push({
       what: `the folder of our disks is also the storage pool "${samePath.name}"`,
