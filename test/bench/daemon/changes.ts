@@ -1,0 +1,86 @@
+/** How soon a change that virsh makes is at those who look: at one client, and at 500 of which one never reads. */
+
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { newUuid } from '#kernel/ids.ts';
+import type { TestDaemon } from '#test/support/daemon.ts';
+import type { PrivateLibvirtd } from '#test/support/libvirtd.ts';
+import type { Measurement } from '../../../scripts/test/bench.ts';
+import { tinyGuestXml } from './domains.ts';
+import { type EventClient, openLocalEvents, signIn } from './events.ts';
+import { quantile } from './figures.ts';
+
+const ROUNDS = 15;
+const CLIENTS = 500;
+const CLIENT_ROUNDS = 10;
+const NAME = 'changing';
+const UUID = newUuid();
+
+/** Times begin before virsh is started, so virsh's own start and call are in them. */
+export async function measureChanges(daemon: TestDaemon, libvirtd: PrivateLibvirtd): Promise<Measurement[]> {
+  const file = join(libvirtd.dir, `${NAME}.xml`);
+  await writeFile(file, tinyGuestXml(NAME, { uuid: UUID }));
+  await libvirtd.virsh(`define ${file}; start ${NAME}`);
+  try {
+    const one = await oneClient(daemon, libvirtd, file);
+    const many = await manyClients(daemon, libvirtd);
+    return [
+      row('virsh desc, suspend, resume, define to event: p50', quantile(one, 0.5)),
+      row('virsh desc, suspend, resume, define to event: p95', quantile(one, 0.95)),
+      row(`virsh desc to ${CLIENTS} HTTPS clients and a deaf one: p50`, quantile(many, 0.5)),
+      row(`virsh desc to ${CLIENTS} HTTPS clients and a deaf one: p95`, quantile(many, 0.95)),
+      row(`virsh desc to ${CLIENTS} HTTPS clients and a deaf one: slowest`, Math.max(...many)),
+    ];
+  } finally {
+    await libvirtd.virsh(`destroy ${NAME}; undefine ${NAME}`);
+  }
+}
+
+function row(name: string, ms: number): Measurement {
+  return { name, ours: ms, rival: null, ratio: null, bar: name.endsWith('p95') ? '< 300' : '–', unit: 'ms' };
+}
+
+async function oneClient(daemon: TestDaemon, libvirtd: PrivateLibvirtd, file: string): Promise<number[]> {
+  const client = await openLocalEvents(daemon);
+  const samples: number[] = [];
+  const measure = async (argv: readonly string[], ...parts: readonly string[]) => {
+    const start = performance.now();
+    const [at] = await Promise.all([
+      client.waitFor('event: vm.changed', `"name":"${NAME}"`, ...parts),
+      libvirtd.virsh(...argv),
+    ]);
+    samples.push(at - start);
+  };
+  try {
+    for (let n = 0; n < ROUNDS; n += 1) {
+      await measure(['desc', NAME, '--live', '--config', '--new-desc', `text ${n}`], `"description":"text ${n}"`);
+      await measure(['suspend', NAME], '"state":"paused"');
+      await measure(['resume', NAME], '"state":"running"');
+      await writeFile(file, tinyGuestXml(NAME, { uuid: UUID, title: `title ${n}` }));
+      await measure(['define', file], `"next":"title ${n}"`);
+    }
+  } finally {
+    client.close();
+  }
+  return samples;
+}
+
+async function manyClients(daemon: TestDaemon, libvirtd: PrivateLibvirtd): Promise<number[]> {
+  const session = await signIn(daemon);
+  const closeDeaf = await session.openDeaf();
+  const clients: EventClient[] = [];
+  while (clients.length < CLIENTS) clients.push(...(await Promise.all(Array.from({ length: 20 }, session.open))));
+  const samples: number[] = [];
+  try {
+    for (let n = 0; n < CLIENT_ROUNDS; n += 1) {
+      const start = performance.now();
+      const arrived = Promise.all(clients.map((client) => client.waitFor(`"description":"told ${n}"`)));
+      await libvirtd.virsh('desc', NAME, '--live', '--config', '--new-desc', `told ${n}`);
+      for (const at of await arrived) samples.push(at - start);
+    }
+  } finally {
+    closeDeaf();
+    for (const client of clients) client.close();
+  }
+  return samples;
+}
