@@ -268,18 +268,23 @@ export class Connection {
     return bytes;
   }
 
-  /** Frames of one turn of the event loop leave in one system call. */
+  /** The first frame of a turn of the event loop leaves at once, those that follow in the same turn together in one system call. */
   #write(bytes: Uint8Array): boolean {
     const out = this.#transport.bytes;
-    if (!this.#isCorked) {
-      this.#isCorked = true;
-      out.cork();
-      process.nextTick(() => {
-        this.#isCorked = false;
-        out.uncork();
-      });
-    }
-    return out.write(bytes);
+    const isRoom = out.write(bytes);
+    this.#cork();
+    return isRoom;
+  }
+
+  #cork(): void {
+    if (this.#isCorked) return;
+    this.#isCorked = true;
+    const out = this.#transport.bytes;
+    out.cork();
+    process.nextTick(() => {
+      this.#isCorked = false;
+      out.uncork();
+    });
   }
 
   #onFrame(header: FrameHeader, payload: Buffer): void {
@@ -431,6 +436,7 @@ export class Connection {
         const size = parts.reduce((sum, part) => sum + part.length, 0);
         const head = Buffer.allocUnsafe(HEADER_BYTES);
         writeHeader(head, header(MESSAGE_TYPES.stream, STATUS.continue), HEADER_BYTES + size);
+        this.#cork(); // head and data leave together
         let isRoom = this.#write(head);
         for (const part of parts) isRoom = this.#write(part);
         accept(isRoom, accepted);

@@ -11,6 +11,14 @@ export const MAX_STRING_BYTES = 4_194_304;
 
 const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
+const DASH = 45;
+const NO_DIGIT = 16;
+/** Values of hexadecimal digits by character code. */
+const DIGITS = Uint8Array.from({ length: 128 }, (_, code) => {
+  const digit = '0123456789abcdef'.indexOf(String.fromCharCode(code).toLowerCase());
+  return digit < 0 ? NO_DIGIT : digit;
+});
+
 export class XdrEncoder {
   #bytes: Buffer;
   #length = 0;
@@ -88,21 +96,21 @@ export class XdrEncoder {
     this.#bytes.fill(0, at + value.length, this.#length);
   }
 
-  /** 16 bytes from `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`. */
+  /** 16 bytes from `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`; dashes may be left out. */
   uuid(value: string): void {
-    if (!/^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i.test(value))
-      throw new XdrError('a UUID is malformed');
     const at = this.#reserve(16);
-    this.#bytes.write(value.replaceAll('-', ''), at, 'hex');
-  }
-
-  /** Overwrites four bytes written before, for lengths known only at the end. */
-  patchUint(at: number, value: number): void {
-    this.#bytes.writeUInt32BE(value, at);
-  }
-
-  get length(): number {
-    return this.#length;
+    let digits = 0;
+    let byte = 0;
+    for (let index = 0; index < value.length; index += 1) {
+      const code = value.charCodeAt(index);
+      if (code === DASH) continue;
+      const digit = code < 128 ? (DIGITS[code] ?? NO_DIGIT) : NO_DIGIT;
+      if (digit === NO_DIGIT || digits === 32) throw new XdrError('a UUID is malformed');
+      if (digits % 2 === 1) this.#bytes[at + (digits >> 1)] = byte * 16 + digit;
+      byte = digit;
+      digits += 1;
+    }
+    if (digits !== 32) throw new XdrError('a UUID is malformed');
   }
 
   /** The bytes written; valid until the encoder is used again. */
