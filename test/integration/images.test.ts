@@ -13,6 +13,7 @@ import { ApiProblem } from '#contract/client.ts';
 import type { Image, Upload } from '#contract/images.ts';
 import { runChecked } from '#platform/process.ts';
 import { overSocket, startDaemon, type TestDaemon, type TestDaemonOptions } from '../support/daemon.ts';
+import { missingForLibvirtd, startPrivateLibvirtd } from '../support/libvirtd.ts';
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 const isProblem = (code: string) => (error: unknown) => error instanceof ApiProblem && error.problem.code === code;
@@ -355,6 +356,17 @@ test('the catalogue lists, searches and names what is near', async () => {
   );
 });
 
+test('an online check says for each entry what it found, also that nothing was reached', {
+  timeout: 100_000,
+}, async () => {
+  const before = (await daemon.admin('GET /images/catalogue', { query: {} })).items[0];
+  assert.ok(before);
+  await daemon.finish(await daemon.admin('POST /images/catalogue/check', { body: { ids: [before.id] } }));
+  const [checked] = (await daemon.admin('GET /images/catalogue', { query: {} })).items;
+  assert.equal(checked?.id, before.id);
+  assert.ok(checked.lastChecked !== null && checked.lastResult !== null);
+});
+
 test('kill -9 at every step of an import loses nothing and leaves nothing', async () => {
   const path = join(folder, 'killed.img');
   await writeFile(path, disk);
@@ -370,4 +382,41 @@ test('kill -9 at every step of an import loses nothing and leaves nothing', asyn
     assert.equal((await daemon.admin('GET /images/{id}', { params: { id: name } })).state, 'ready');
     await assertNoParts();
   }
+});
+
+test('an image in the drive of a VM cannot be deleted until it is ejected', {
+  skip: missingForLibvirtd() ?? false,
+}, async (t) => {
+  const libvirtd = await startPrivateLibvirtd();
+  t.after(() => libvirtd.close());
+  const real = await startDaemon({ libvirtd });
+  t.after(() => real.close());
+  await real.finish(
+    await real.admin('POST /images/import', { body: { path: join(folder, 'label.iso'), name: 'disc' } }),
+  );
+  await real.finish(
+    await real.admin('POST /vms', {
+      body: {
+        name: 'reader',
+        firmware: 'bios',
+        accel: 'tcg',
+        memoryBytes: 64 * 2 ** 20,
+        isoId: 'disc',
+        nics: [],
+        start: false,
+      },
+    }),
+  );
+  const vm = await real.admin('GET /vms/{id}', { params: { id: 'reader' } });
+  const drive = vm.disks.find(({ device }) => device === 'cdrom');
+  const disc = await real.admin('GET /images/{id}', { params: { id: 'disc' } });
+  assert.deepEqual([drive?.imageId, disc.usedBy], [disc.id, [{ vmId: vm.id, name: 'reader' }]]);
+  await assert.rejects(
+    real.admin('DELETE /images/{id}', { params: { id: 'disc' } }),
+    (error) =>
+      error instanceof ApiProblem && error.problem.code === 'image_in_use' && /reader/.test(error.problem.detail),
+  );
+  const cdrom = { target: drive?.target ?? '', imageId: null };
+  await real.finish(await real.admin('PATCH /vms/{id}', { params: { id: vm.id }, body: { cdrom } }));
+  await real.finish(await real.admin('DELETE /images/{id}', { params: { id: 'disc' } }));
 });

@@ -3,9 +3,6 @@
 import { AppError } from '#kernel/errors.ts';
 import { nearestName } from '#kernel/names.ts';
 
-/** virKeycodeSet: VIR_KEYCODE_SET_LINUX. */
-export const LINUX_CODESET = 0;
-
 /** How long the keys stay down, in milliseconds. */
 export const KEY_HOLD_MS = 100;
 

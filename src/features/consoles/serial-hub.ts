@@ -46,7 +46,6 @@ export interface SerialHub {
   captured(): Buffer;
   /** Tells that the VM may have started or stopped. */
   wake(): void;
-  readonly viewers: number;
   /** Ends all viewers and the stream. */
   close(code: number, reason: string): void;
 }
@@ -275,9 +274,6 @@ export function createSerialHub({ isActive, openStream, readLog, clock, log, onI
     wake() {
       wakeUp?.();
       wakeUp = null;
-    },
-    get viewers() {
-      return viewers.size;
     },
     close(code, reason) {
       for (const viewer of [...viewers]) viewer.end(code, reason);

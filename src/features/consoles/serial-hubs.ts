@@ -15,7 +15,6 @@ export interface SerialHubs {
   wake(vmId: string): void;
   /** Ends and forgets the hub of a VM that is gone. */
   drop(vmId: string): void;
-  readonly viewers: number;
   /** Ends all. */
   close(code: number, reason: string): void;
 }
@@ -77,11 +76,6 @@ export function createSerialHubs({ vms, host, logPath, clock, log }: SerialHubsO
     drop(vmId) {
       hubs.get(vmId)?.close(1000, 'The VM was deleted.');
       forget(vmId);
-    },
-    get viewers() {
-      let sum = 0;
-      for (const hub of hubs.values()) sum += hub.viewers;
-      return sum;
     },
     close(code, reason) {
       for (const hub of [...hubs.values()]) hub.close(code, reason);
