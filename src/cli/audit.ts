@@ -27,17 +27,22 @@ const COLUMNS: readonly Column<AuditRecord>[] = [
     title: 'OUTCOME',
     value: (record) =>
       `${OUTCOME_MARKS[outcomeOf(record)]?.[0] ?? '◐'} ${outcomeOf(record)}${record.code === null ? '' : ` (${safeText(record.code)})`}`,
-    flexibleTo: 11,
+    flexibleTo: 18,
     colour: (text, record, paint) => paint(OUTCOME_MARKS[outcomeOf(record)]?.[1] ?? 'grey', text),
   },
-  { title: 'ACTION', value: (record) => safeText(record.action), flexibleTo: 14 },
+  { title: 'ACTION', value: (record) => safeText(record.action), flexibleTo: 20 },
   {
     title: 'OBJECT',
     value: (record) => safeText(record.objectName ?? record.objectId ?? '–'),
     flexibleTo: 8,
     isOptional: true,
   },
-  { title: 'VIA', value: (record) => safeText(record.via.replaceAll('_', ' ')), flexibleTo: 6, isOptional: true },
+  {
+    title: 'VIA',
+    value: (record) => safeText(record.via.replace('_socket', ' socket')),
+    flexibleTo: 6,
+    isOptional: true,
+  },
 ];
 
 /** `2h`, `3d` before now, or a time as the world writes it. */

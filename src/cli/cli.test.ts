@@ -141,6 +141,22 @@ describe('hv', { concurrency: 2 }, () => {
     assert.equal(result.operation.id, 'op-2');
   });
 
+  test('a daemon that restarts while its work is followed is waited for', async () => {
+    const other = await startFakeDaemon();
+    let turns = 0;
+    other.on('POST /vms/{id}/start', () => exampleOperation, 202);
+    other.onRaw('GET /operations/{id}', () => {
+      turns += 1;
+      if (turns === 1) other.server.closeAllConnections();
+      return { status: 200, body: JSON.stringify(done) };
+    });
+    const { code, stderr } = await other.hv(['vm', 'start', 'web-1']);
+    await other.close();
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /hyperd does not answer, trying again/);
+    assert.match(stderr, /● Start web-1: done/);
+  });
+
   test('several names are begun together; one that fails does not hold the others', async () => {
     daemon.on('POST /vms/{id}/start', ({ id }) => ({ ...done, id: `op-${id}` }), 202);
     daemon.onRaw('POST /vms/{id}/start', ({ id }) =>

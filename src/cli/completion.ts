@@ -28,16 +28,13 @@ complete -F _hv hv ./hv
 const ZSH = `#compdef hv
 # zsh completion for hv. Load it with: source <(hv completion zsh)
 _hv() {
-  local line
   local -a found
-  while IFS= read -r line; do
-    if [[ "$line" == ":file" ]]; then
-      _files
-    else
-      found+=("$line")
-    fi
-  done < <("\${words[1]}" completion words -- "\${(@)words[2,CURRENT]}" 2>/dev/null)
-  compadd -a found
+  found=("\${(@f)$("\${words[1]}" completion words -- "\${(@)words[2,CURRENT]}" 2>/dev/null)}")
+  if (( \${found[(Ie):file]} )); then
+    _files
+  else
+    compadd -a found
+  fi
 }
 compdef _hv hv
 `;

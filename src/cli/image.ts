@@ -117,7 +117,7 @@ export const commands = defineCommands([
       printFacts(output, [
         ['name', output.paint('bold', safeText(image.name))],
         ['state', output.paint(markOf(image.state).colour, stateText(image.state))],
-        ['kind', `${image.kind}, ${image.format}`],
+        ['kind', image.kind === image.format ? image.kind : `${image.kind}, ${image.format}`],
         [
           'size',
           formatBytes(image.sizeBytes) +

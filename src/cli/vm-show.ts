@@ -60,6 +60,11 @@ const COLUMNS: readonly Column<Vm>[] = [
   },
 ];
 
+/** libvirt says "destroyed" for a VM whose power was cut; nothing of it is destroyed. */
+function reasonText(reason: string): string {
+  return reason === 'destroyed' ? 'power was cut' : safeText(reason.replaceAll('_', ' '));
+}
+
 async function showVm(context: CommandContext, name: string): Promise<ExitCode> {
   const { api, output } = context;
   const vm = await about(context, 'vm', name, (id) => api('GET /vms/{id}', { params: { id } }));
@@ -68,7 +73,7 @@ async function showVm(context: CommandContext, name: string): Promise<ExitCode> 
     return EXIT.done;
   }
   const mark = markOf(vm.state);
-  const reason = vm.stateReason && vm.stateReason !== 'unknown' ? ` (${safeText(vm.stateReason)})` : '';
+  const reason = vm.stateReason && vm.stateReason !== 'unknown' ? ` (${reasonText(vm.stateReason)})` : '';
   const wish =
     vm.desired !== vm.state && !(vm.desired === 'running' && vm.state === 'idle') ? `, wanted: ${vm.desired}` : '';
   printFacts(output, [

@@ -26,7 +26,8 @@ function distance(a: string, b: string): number {
 export function nearestName(name: string, candidates: readonly string[]): string | null {
   const wanted = name.slice(0, 100).toLowerCase();
   let best: string | null = null;
-  let bestDistance = Math.max(2, Math.floor(wanted.length / 3)) + 1;
+  // Replacing every character is not a typing mistake.
+  let bestDistance = Math.min(Math.max(2, Math.floor(wanted.length / 3)) + 1, Math.max(1, wanted.length));
   for (const candidate of candidates) {
     const found = distance(wanted, candidate.slice(0, 100).toLowerCase());
     if (found < bestDistance) {
