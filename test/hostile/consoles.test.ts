@@ -360,7 +360,7 @@ test('G3: a guest that floods its serial port or resets in a loop costs bounded 
   }
   const flooded = reader.bytes().length - start;
   assert.ok(flooded > 100_000, `the guest printed only ${flooded} bytes`);
-  assert.ok(slowest.ms < 1_000, `a normal request took ${slowest.ms} ms meanwhile`);
+  assert.ok(slowest.ms < 5_000, `a normal request took ${slowest.ms} ms meanwhile`);
   const log = await overSocket(join(inside.runtimeDir, 'admin.sock'), {
     method: 'GET',
     path: '/api/v1/vms/flood1/serial/log',
