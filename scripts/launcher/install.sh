@@ -72,8 +72,32 @@ install_deb() {
 
 apt_get() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@"; }
 
-npm_quietly() {
-  (cd "$HV_HOME" && npm "$@" --ignore-scripts --include=dev --no-audit --no-fund --loglevel=error)
+npm_quietly() (
+  cd "$HV_HOME" || exit
+  set -- "$@" --ignore-scripts --include=dev --no-audit --no-fund --loglevel=error
+  if [ -n "$npm_node" ]; then "$npm_node" "$npm_program" "$@"; else npm "$@"; fi
+)
+
+# npm under an old Node (Debian 12 has 18) leaves out optional packages that we need, without a word. There it only fetches
+# a newer Node and npm, which then do the work.
+find_npm() {
+  npm_node=
+  ! node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 22 || (a === 22 && b >= 12) || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null || return 0
+  case "$(uname -m)" in
+    x86_64) arch=x64 ;;
+    aarch64) arch=arm64 ;;
+    *) fail "there is no ready-made Node 24 for $(uname -m)" 'Install Node.js 24 with npm yourself, then try again.' ;;
+  esac
+  version=$(sed -n "s/.*\"node-linux-$arch\": \"\([0-9.]*\)\".*/\1/p" "$HV_HOME/package.json")
+  say "the Node here is too old: fetching Node $version and npm first"
+  fetched=$HV_HOME/.cache/npm
+  mkdir -p "$fetched"
+  npm install --prefix "$fetched" --no-save --no-package-lock --no-audit --no-fund --loglevel=error "node-linux-$arch@$version" npm@11 >"$HV_HOME/.cache/npm.log" 2>&1 || {
+    head -n 15 "$HV_HOME/.cache/npm.log" >&2
+    fail "Node $version could not be fetched" 'Install Node.js 22 or newer with npm yourself, then try again.'
+  }
+  npm_node=$fetched/node_modules/node-linux-$arch/bin/node
+  npm_program=$fetched/node_modules/npm/bin/npm-cli.js
 }
 
 # Node and the libraries, from package-lock.json. A copy of the lock file is the sign that they are complete.
@@ -89,6 +113,7 @@ install_libraries() {
     ! have flock || flock 9
     # Somebody else may have done it while we waited.
     cmp -s "$HV_HOME/package-lock.json" "$stamp" && exit 0
+    find_npm
     say 'installing Node 24 and the libraries (npm ci, about 20 s)'
     log=$HV_HOME/.cache/npm.log
     # npm versions differ in what they call a complete lock file; npm install is less strict and checks the same hashes.
@@ -96,6 +121,7 @@ install_libraries() {
       head -n 15 "$log" >&2
       fail 'the libraries could not be installed' "Run yourself: cd $HV_HOME && npm ci --ignore-scripts"
     fi
+    rm -rf "$HV_HOME/.cache/npm"
     cp "$HV_HOME/package-lock.json" "$stamp"
   ) 9>"$HV_HOME/.cache/install.lock"
 }

@@ -61,7 +61,7 @@ give_kvm_to_qemu() {
   [ "$(stat -c %G:%a /dev/kvm)" != kvm:660 ] || return 0
   [ -z "$(find /dev/kvm -perm -o=rw 2>/dev/null)" ] || return 0
   say 'giving /dev/kvm to the group kvm (no udev does it here)'
-  chgrp kvm /dev/kvm && chmod 660 /dev/kvm || fail '/dev/kvm cannot be given to the group kvm' 'Run: chgrp kvm /dev/kvm; chmod 660 /dev/kvm'
+  { chgrp kvm /dev/kvm && chmod 660 /dev/kvm; } || fail '/dev/kvm cannot be given to the group kvm' 'Run: chgrp kvm /dev/kvm; chmod 660 /dev/kvm'
 }
 
 # start_daemon PROGRAM SOCKET
