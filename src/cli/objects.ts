@@ -64,6 +64,9 @@ export async function namesOf({ api }: CommandContext, kind: Kind): Promise<stri
   }
 }
 
+/** Longest name or id that the API takes. */
+const MAX_NAME = 256;
+
 /** Runs a call about the named object; when there is none, the failure names the nearest one. */
 export async function about<Answer>(
   context: CommandContext,
@@ -71,6 +74,13 @@ export async function about<Answer>(
   name: string,
   call: (id: string) => Promise<Answer>,
 ): Promise<Answer> {
+  if (name.length > MAX_NAME) {
+    throw new Failure(`no ${LABELS[kind].one} "${name.slice(0, 40)}…"`, {
+      exit: EXIT.notFound,
+      code: 'not_found',
+      hint: `That is longer than any name; \`${LABELS[kind].list}\` lists them.`,
+    });
+  }
   try {
     return await call(name);
   } catch (error) {

@@ -24,7 +24,8 @@ export function optionsOf(command: Command): Readonly<Record<string, OptionSpec<
 
 /** ` Did you mean "x"?` or nothing. */
 export function didYouMean(text: string, candidates: readonly string[]): string {
-  const nearest = nearestName(text, candidates);
+  const beginning = text.length >= 3 ? candidates.filter((each) => each.startsWith(text)) : [];
+  const nearest = nearestName(text, candidates) ?? beginning.sort((a, b) => a.length - b.length)[0] ?? null;
   return nearest === null ? '' : `; did you mean "${nearest}"?`;
 }
 

@@ -1,6 +1,7 @@
 /** From anything thrown to a failure with an exit code, and its words on stderr: what, where, mend. */
 
 import { ApiProblem } from '#contract/client.ts';
+import { formatBytes } from '#kernel/units.ts';
 import { EXIT, exitOfStatus } from './exit-codes.ts';
 import { Failure } from './failure.ts';
 import type { Output } from './output.ts';
@@ -29,15 +30,27 @@ export function toFailure(error: unknown): Failure {
 
 /** Says a failure on stderr; what its sentence says already is not said again. */
 export function describeFailure(output: Output, failure: Failure): void {
-  const said = [failure.message];
+  const hasBytes = failure.fields.some(({ path }) => path.endsWith('Bytes'));
+  const message = hasBytes ? readableBytes(failure.message) : failure.message;
+  const said = [message];
   const isNew = (text: string) => !said.some((each) => each.toLowerCase().includes(text.toLowerCase()));
-  output.message(`${output.paintMessage('red', 'hv:')} ${safeText(failure.message)}`);
+  output.message(`${output.paintMessage('red', 'hv:')} ${safeText(message)}`);
   for (const { path, problem, mend } of failure.fields) {
-    const parts = [problem, mend].filter((text) => text !== '' && isNew(text));
+    const texts = path.endsWith('Bytes') ? [problem, mend].map(readableBytes) : [problem, mend];
+    const parts = texts.filter((text) => text !== '' && isNew(text));
     said.push(...parts);
-    if (parts.length > 0) output.message(`  ${safeText(path)}: ${safeText(parts.join('; '))}`);
+    if (parts.length > 0)
+      output.message(
+        `  ${safeText(path)}: ${safeText(parts.map((part, index) => (index < parts.length - 1 ? part.replace(/\.$/, '') : part)).join('; '))}`,
+      );
   }
-  if (failure.hint && isNew(failure.hint)) output.message(`  ${safeText(failure.hint)}`);
+  const hint = hasBytes ? readableBytes(failure.hint ?? '') : (failure.hint ?? '');
+  if (hint !== '' && isNew(hint)) output.message(`  ${safeText(hint)}`);
+}
+
+/** Byte counts in a sentence as people read them: `16777216` -> `16 MiB`. */
+function readableBytes(text: string): string {
+  return text.replace(/\b\d{5,}\b/g, (digits) => formatBytes(Number(digits)));
 }
 
 /** The failure as a problem document, for `--json`. */

@@ -169,10 +169,15 @@ async function warnLockedOut({ output, env }: CommandContext, body: VmCreateInpu
 
 async function create(context: CommandContext, name: string, options: Options): Promise<ExitCode> {
   const body = await requestOf(context, name, options);
+  if (options['dry-run']) {
+    const exit = showPlan(context, await context.api('POST /vms/plan', { body }));
+    await warnLockedOut(context, body);
+    return exit;
+  }
+  const operation = await context.api('POST /vms', { body });
   await warnLockedOut(context, body);
-  if (options['dry-run']) return showPlan(context, await context.api('POST /vms/plan', { body }));
   const next = body.start ? `\`hv vm serial ${name}\` opens its console.` : `\`hv vm start ${name}\` starts it.`;
-  return finish(context, await context.api('POST /vms', { body }), () => `${name} is made. ${next}`);
+  return finish(context, operation, () => `${name} is made. ${next}`);
 }
 
 export const createCommands = [
