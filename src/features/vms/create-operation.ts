@@ -12,6 +12,9 @@ import { prepareFolders, type VmFiles } from './layout.ts';
 import { dropSeed } from './seed.ts';
 import type { VmServices } from './services.ts';
 
+/** The first definition after a start of libvirtd waits until it has looked at each QEMU: seconds, on a busy host many. */
+export const DEFINE_MS = 60_000;
+
 export function createVmOperation(services: VmServices): OperationDefinition<CreateOrder> {
   return defineOperation({
     kind: 'vm.create',
@@ -108,7 +111,7 @@ function createSteps(order: CreateOrder, services: VmServices): Step[] {
         createdAt: clock.now().toISOString(),
         operationId,
       });
-      await libvirt.domains.define(buildDomainXml(domainSpec(order, operationId, files)));
+      await libvirt.domains.define(buildDomainXml(domainSpec(order, operationId, files)), { deadlineMs: DEFINE_MS });
     },
     async compensate({ operationId }) {
       if (await access.isDefined(order.vmId)) {

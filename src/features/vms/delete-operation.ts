@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { factsOf } from '#features/inventory/index.ts';
 import { defineOperation, type OperationDefinition, type Step } from '#features/operations/index.ts';
 import { AppError } from '#kernel/errors.ts';
+import { DEFINE_MS } from './create-operation.ts';
 import { allocatedBytes, exists, moveFile } from './disk-files.ts';
 import type { VmServices } from './services.ts';
 import type { MovedFile, TrashRow } from './trash-store.ts';
@@ -176,7 +177,7 @@ export function requireRow({ trash }: VmServices, trashId: string): TrashRow {
 
 /** Defines the VM as it was: same UUID, addresses, firmware variables. */
 export async function defineAgain(row: TrashRow, { libvirt }: VmServices): Promise<void> {
-  await libvirt.domains.define(row.xml);
+  await libvirt.domains.define(row.xml, { deadlineMs: DEFINE_MS });
   if (row.isAutostart) await libvirt.domains.setAutostart(row.vmId, true);
 }
 

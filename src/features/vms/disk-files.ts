@@ -81,6 +81,8 @@ async function reportCopy(part: string, source: string, onProgress: (ratio: numb
 export async function publishFile(part: string, path: string): Promise<void> {
   const file = await open(part, 'r+');
   try {
+    // Disks hold people's data: for root and the user that libvirt gives them to, for nobody else.
+    await file.chmod(0o600);
     await file.sync();
   } finally {
     await file.close();

@@ -1,7 +1,7 @@
 /** The cloud-init seed: a small ISO labelled CIDATA that the guest finds in a drive. It is made when the request is accepted, so that
  *  neither the password nor its hash is ever written to the journal. */
 
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 import { run, runChecked } from '#platform/process.ts';
@@ -25,6 +25,8 @@ export async function makeSeed(scratch: string, target: string, documents: SeedD
       ['xorriso', '-as', 'mkisofs', '-quiet', '-volid', 'CIDATA', '-joliet', '-rational-rock', '-output', part, folder],
       { timeoutMs: TOOL_TIMEOUT_MS },
     );
+    // It holds the password's hash.
+    await chmod(part, 0o600);
     await rename(part, target);
   } finally {
     await rm(folder, { recursive: true, force: true });
