@@ -130,15 +130,16 @@ export async function startDaemon({
       bytes: stream.open(identity, headers['last-event-id'] ?? null, signal),
     }),
   };
+  let isStarted = false;
   const routes = createRoutes(
     { ...composition.handlers, ...ownHandlers },
     composition.resolvers,
     accessApi,
     composition.use(audit),
     systemClock,
+    () => isStarted,
   );
 
-  let isStarted = false;
   const notReady = () => [
     ...(isStarted ? [] : ['starting']),
     ...(libvirt.state.status === 'connected' ? [] : ['libvirt is not connected']),

@@ -1,47 +1,35 @@
-/** Start and stop of hyperd. `node src/daemon/main.ts`; settings come from the configuration file and HV_* variables. */
+/** Entry of hyperd: `node src/daemon/main.ts`. Sets up how Node loads and holds the program, then runs it; what it does is in hyperd.ts. */
 
-import { messageOf } from '#kernel/errors.ts';
-import { ConfigError, loadConfig } from '#platform/config.ts';
-import { startDaemon } from './daemon.ts';
-import { createLogger } from './logging.ts';
+import { readdirSync, statSync } from 'node:fs';
+import { enableCompileCache, flushCompileCache, getCompileCacheDir } from 'node:module';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
 
-const STOP_LIMIT_MS = 25_000;
+/** Set in the second life of the process, so that there is no third. */
+const RELOADED = 'HV_RELOADED';
 
-async function main(): Promise<void> {
-  const config = await loadConfig(process.env);
-  const log = createLogger(config.log.level);
-  process.on('unhandledRejection', (reason) => {
-    // Half-dead is worse than dead: the supervisor starts a fresh process, and the journal resumes what ran.
-    log.error({ err: reason }, `unhandled rejection: ${messageOf(reason)}`);
-    process.exit(70);
-  });
-  const daemon = await startDaemon({ config, log, env: process.env });
+// Node lets the space for young objects grow to 32 MiB while it loads the program, and never gives it back. Kept at its first
+// size hyperd takes 35 MiB less (measured: 156 and 119 MiB resident). The size itself is only taken on the command line.
+setFlagsFromString('--semi-space-growth-factor=1');
+// As the command line does it: below the home that the system knows, where nobody else can write.
+enableCompileCache(join(userInfo().homedir, '.cache/hyper-nixos/compiled'));
 
-  let isStopping = false;
-  const stop = (signal: string) => {
-    if (isStopping) return;
-    isStopping = true;
-    log.info({ signal }, 'stopping');
-    setTimeout(() => {
-      log.error({}, 'did not stop in time');
-      process.exit(1);
-    }, STOP_LIMIT_MS).unref();
-    daemon.stop().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        log.error({ err: error }, `stopping failed: ${messageOf(error)}`);
-        process.exit(1);
-      },
-    );
-  };
-  process.on('SIGTERM', () => stop('SIGTERM'));
-  process.on('SIGINT', () => stop('SIGINT'));
+const startedMs = Date.now();
+const { runHyperd } = await import('./hyperd.ts');
+keepCompiled();
+await runHyperd();
+
+/** The compiler of TypeScript stays in memory once it was needed (measured: 36 MiB). So a process that needed it begins anew, with the
+ *  same id, and finds everything compiled. */
+function keepCompiled(): void {
+  const isSecondLife = process.env[RELOADED] !== undefined;
+  delete process.env[RELOADED];
+  flushCompileCache();
+  const folder = getCompileCacheDir();
+  if (isSecondLife || folder === undefined || process.execve === undefined) return;
+  const hasNew = readdirSync(folder).some((name) => statSync(join(folder, name)).mtimeMs >= startedMs);
+  if (!hasNew) return;
+  const { execPath, execArgv, argv } = process;
+  process.execve(execPath, [execPath, ...execArgv, ...argv.slice(1)], { ...process.env, [RELOADED]: '1' });
 }
-
-main().catch((error: unknown) => {
-  const text = error instanceof ConfigError || error instanceof Error ? error.message : String(error);
-  process.stderr.write(`hyperd: ${text}\n`);
-  if (!(error instanceof ConfigError) && error instanceof Error && process.env['HV_DEBUG'])
-    process.stderr.write(`${error.stack ?? ''}\n`);
-  process.exit(1);
-});

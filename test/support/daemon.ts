@@ -143,7 +143,7 @@ export async function startDaemon(options: TestDaemonOptions = {}): Promise<Test
 
   const isUp = async (): Promise<boolean> => {
     try {
-      const path = options.waitFor === 'doors' ? '/healthz' : '/readyz';
+      const path = options.waitFor === 'doors' ? '/api/v1/system/status' : '/readyz';
       return (await overSocket(adminSocket, { method: 'GET', path })).status === 200;
     } catch {
       // Not listening yet: exactly what this loop waits for.

@@ -62,7 +62,9 @@ function request(identity: Identity | null, more: Partial<RawRequest> = {}): Raw
 
 function routesOf(handlers: Handlers, audit: AuditApi): Map<ApiKey, Route> {
   const resolvers = { vm: (id: string) => (id === 'web1' ? { id: 'uuid-1', name: 'web1' } : null) };
-  return new Map(createRoutes(handlers, resolvers, access, audit, new TestClock()).map((route) => [route.key, route]));
+  return new Map(
+    createRoutes(handlers, resolvers, access, audit, new TestClock(), () => true).map((route) => [route.key, route]),
+  );
 }
 
 const codeOf = (error: unknown): string => (error instanceof AppError ? error.code : 'not an AppError');
@@ -154,4 +156,14 @@ test('a refused body names the field, the problem and the mend', async () => {
   assert.equal(problem.code, 'invalid_input');
   assert.deepEqual(problem.fields.map((field) => field.path).sort(), ['colour', 'name', 'vcpus']);
   for (const field of problem.fields) assert.ok(field.problem.length > 5 && field.mend.length > 5, field.path);
+});
+
+test('until the features have begun every route answers 503', async () => {
+  const routes = createRoutes(allHandlers([]), {}, access, fakeAudit([]), new TestClock(), () => false);
+  for (const route of routes) {
+    const outcome: string = await route
+      .enter({ identify: () => admin, address: null, requestId: 'r' })
+      .then(() => 'allowed', codeOf);
+    assert.equal(outcome, 'unavailable', route.key);
+  }
 });

@@ -82,13 +82,15 @@ function permissionOf(key: string, definition: RouteDefinition): NonNullable<Rou
   throw new Error(`route "${key}" declares no permission`);
 }
 
-/** @throws Error at start-up for a route without handler or permission, and for a handler without route */
+/** @param isStarted false while features begin: what they know is not whole yet, so nothing is answered from it
+ *  @throws Error at start-up for a route without handler or permission, and for a handler without route */
 export function createRoutes(
   handlers: Handlers,
   resolvers: Readonly<Record<string, ObjectResolver>>,
   access: AccessApi,
   audit: AuditApi,
   clock: Clock,
+  isStarted: () => boolean,
 ): Route[] {
   const strangerRows = createAllowance(clock, STRANGER_AUDIT_ROWS, 60_000);
   const signIns = createAllowance(clock, SIGN_INS, 60_000);
@@ -121,6 +123,9 @@ export function createRoutes(
     });
 
     const enter = async ({ identify, address, requestId }: Arrival): Promise<Identity | null> => {
+      if (!isStarted()) {
+        throw new AppError('unavailable', { detail: 'hyperd is starting.', hint: 'Try again in a moment.' });
+      }
       let identity: Identity | null = null;
       try {
         identity = identify();

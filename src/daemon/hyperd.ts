@@ -1,0 +1,52 @@
+/** Start and stop of hyperd: settings come from the configuration file and HV_* variables, signals end it. */
+
+import { messageOf } from '#kernel/errors.ts';
+import { ConfigError, loadConfig } from '#platform/config.ts';
+import { startDaemon } from './daemon.ts';
+import { createLogger } from './logging.ts';
+
+const STOP_LIMIT_MS = 25_000;
+
+async function start(): Promise<void> {
+  const config = await loadConfig(process.env);
+  const log = createLogger(config.log.level);
+  process.on('unhandledRejection', (reason) => {
+    // Half-dead is worse than dead: the supervisor starts a fresh process, and the journal resumes what ran.
+    log.error({ err: reason }, `unhandled rejection: ${messageOf(reason)}`);
+    process.exit(70);
+  });
+  const daemon = await startDaemon({ config, log, env: process.env });
+
+  let isStopping = false;
+  const stop = (signal: string) => {
+    if (isStopping) return;
+    isStopping = true;
+    log.info({ signal }, 'stopping');
+    setTimeout(() => {
+      log.error({}, 'did not stop in time');
+      process.exit(1);
+    }, STOP_LIMIT_MS).unref();
+    daemon.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.error({ err: error }, `stopping failed: ${messageOf(error)}`);
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', () => stop('SIGTERM'));
+  process.on('SIGINT', () => stop('SIGINT'));
+}
+
+/** Runs the daemon until a signal. Resolves when it is ready; ends the process with a line for the terminal when it does not get there. */
+export async function runHyperd(): Promise<void> {
+  try {
+    await start();
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    process.stderr.write(`hyperd: ${text}\n`);
+    if (!(error instanceof ConfigError) && error instanceof Error && process.env['HV_DEBUG'])
+      process.stderr.write(`${error.stack ?? ''}\n`);
+    process.exit(1);
+  }
+}
