@@ -17,7 +17,11 @@ export function parseXml(text: string, maxBytes: number = MAX_XML_BYTES): Elemen
   if (/<!DOCTYPE/i.test(text)) throw refused('it has a DOCTYPE, which could pull in other files');
   let document: Document;
   try {
-    document = new DOMParser({ onError: (_level, message) => raise(message) }).parseFromString(text, 'text/xml');
+    document = new DOMParser({
+      onError: (_level, message) => raise(message),
+      // libvirt writes XML 1.0, where only CR ends a line too; the parser's own rule is of 1.1 and eats U+0085, U+2028, U+2029.
+      normalizeLineEndings: (source) => source.replace(/\r\n?/g, '\n'),
+    }).parseFromString(text, 'text/xml');
   } catch (error) {
     throw refused(`it is not well-formed XML (${messageOf(error).split('\n')[0]})`, error);
   }

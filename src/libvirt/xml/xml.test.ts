@@ -97,6 +97,11 @@ test('UEFI, secure boot and TPM are written where libvirt wants them', () => {
   assert.equal(facts.cpuMode, 'host-passthrough');
 });
 
+test('line and paragraph separators of Unicode stay what they are', () => {
+  const title = 'a\u2028b\u2029c\u0085d';
+  assert.equal(readDomain(buildDomainXml({ ...SPEC, title })).title, title);
+});
+
 test('text of users never becomes markup', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'grapheme', minLength: 1 }), fc.string({ unit: 'binary' }), (title, description) => {
