@@ -3,6 +3,18 @@
 
 const plural = (count: number, one: string, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
 
+/** The name of a field of a plan, as `disks.0` or `cdrom sda`; what is not known here is shown as it is. */
+export function fieldName(field: string): string {
+  const known: Readonly<Record<string, string>> = text.fields;
+  const [kind = '', number] = field.split('.');
+  if (number !== undefined && kind === 'disks') return `Disk ${Number(number) + 1}`;
+  if (number !== undefined && kind === 'nics') return `NIC ${Number(number) + 1}`;
+  const device = /^(cdrom|disk|nic) (.+)$/.exec(field);
+  const devices: Readonly<Record<string, string>> = { cdrom: 'CD-ROM', disk: 'Disk', nic: 'NIC' };
+  if (device) return `${devices[device[1] ?? ''] ?? ''} ${device[2] ?? ''}`;
+  return known[field] ?? field;
+}
+
 export const text = {
   product: 'Hyper-NixOS',
   unknownValue: '–',
@@ -413,24 +425,21 @@ export const text = {
 
   fields: {
     vcpus: 'vCPUs',
-    memoryBytes: 'Memory',
+    memory: 'Memory',
     name: 'Name',
     title: 'Title',
     description: 'Description',
     autostart: 'Start with the host',
     isProtected: 'Protection',
     bootOrder: 'Boot order',
-    cdrom: 'CD-ROM',
     firmware: 'Firmware',
-    secureBoot: 'Secure Boot',
+    acceleration: 'Acceleration',
     tpm: 'TPM',
-    graphics: 'Screen',
-    isoId: 'ISO',
-    kernel: 'Kernel',
-    accel: 'Acceleration',
-    start: 'Start',
+    screen: 'Screen',
+    iso: 'ISO',
     cloudInit: 'cloud-init',
-  } as Readonly<Record<string, string>>,
+    machine: 'Machine',
+  },
 
   devices: { disk: 'disk', cdrom: 'CD-ROM', floppy: 'floppy', lun: 'LUN', nic: 'NIC' },
 
@@ -834,7 +843,6 @@ export const text = {
   imageKinds: { iso: 'ISO', disk: 'disk image', kernel: 'kernel', initrd: 'initrd' },
 
   search: {
-    open: 'Search',
     title: 'Search',
     placeholder: 'Search VMs, images, pages',
     page: 'page',

@@ -7,6 +7,7 @@ import { isOpen, showProblem } from '../state/operations.ts';
 import { text } from '../text.ts';
 import { Button } from './button.tsx';
 import { bytesText, percentText, rateText, TimeAgo } from './figures.tsx';
+import { Prose } from './prose.tsx';
 import { OperationMark } from './state-mark.tsx';
 
 /** Progress of the running step, with rate and time left where they are known. */
@@ -74,7 +75,11 @@ export function OperationItem({
         <OperationMark state={operation.state} />
       </div>
       <OperationProgress operation={operation} />
-      {operation.error && <p class="operation-error small">{operation.error.detail || operation.error.title}</p>}
+      {operation.error && (
+        <p class="operation-error small">
+          <Prose value={operation.error.detail || operation.error.title} />
+        </p>
+      )}
       <div class="operation-line">
         <p class="muted small">
           {operation.actor} · <TimeAgo iso={operation.finishedAt ?? operation.createdAt} />

@@ -2,7 +2,7 @@
 
 import type { Effect, Problem } from '#contract/common.ts';
 import type { VmPlan } from '#contract/vms.ts';
-import { text } from '../text.ts';
+import { fieldName, text } from '../text.ts';
 import { bytesText } from './figures.tsx';
 import { ProblemBox } from './problem-box.tsx';
 import { Badge, Glyph, type Tone } from './state-mark.tsx';
@@ -45,7 +45,7 @@ export function PlanView({ plan, isCreate = false }: { readonly plan: VmPlan; re
             <tbody>
               {plan.changes.map((change) => (
                 <tr key={change.field}>
-                  <th scope="row">{text.fields[change.field] ?? change.field}</th>
+                  <th scope="row">{fieldName(change.field)}</th>
                   {!isCreate && <td class="mono was">{change.now ?? text.unknownValue}</td>}
                   <td class="mono">{change.after ?? text.unknownValue}</td>
                   {!isCreate && (

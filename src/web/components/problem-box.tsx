@@ -5,6 +5,7 @@ import type { Operation } from '#contract/operations.ts';
 import { text } from '../text.ts';
 import { Button } from './button.tsx';
 import { CopyButton } from './copy-button.tsx';
+import { Prose } from './prose.tsx';
 import { Glyph } from './state-mark.tsx';
 
 /** @param onRetry shows a button that does the failed thing again */
@@ -42,7 +43,11 @@ export function ProblemBox({
             ))}
           </ul>
         )}
-        {problem.hint && <p class="problem-hint">{problem.hint}</p>}
+        {problem.hint && (
+          <p class="problem-hint">
+            <Prose value={problem.hint} />
+          </p>
+        )}
         <p class="problem-foot">
           <code>{problem.code}</code>
           {problem.requestId && (

@@ -3,6 +3,7 @@
 import { dismissToast, toasts } from '../state/toasts.ts';
 import { text } from '../text.ts';
 import { Button, IconButton } from './button.tsx';
+import { Prose } from './prose.tsx';
 import { Glyph } from './state-mark.tsx';
 
 export function Toasts() {
@@ -17,7 +18,11 @@ export function Toasts() {
           <div class="toast-body">
             <p class="toast-title">{toast.title}</p>
             {toast.detail && <p class="muted">{toast.detail}</p>}
-            {toast.problem?.hint && <p class="muted">{toast.problem.hint}</p>}
+            {toast.problem?.hint && (
+              <p class="muted">
+                <Prose value={toast.problem.hint} />
+              </p>
+            )}
             {toast.problem && (
               <p class="muted small">
                 <code>{toast.problem.code}</code> {toast.problem.requestId && <code>{toast.problem.requestId}</code>}

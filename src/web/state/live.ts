@@ -47,6 +47,8 @@ export async function followEvents(stop: AbortSignal): Promise<void> {
     const attempt = new AbortController();
     const onStop = () => attempt.abort();
     stop.addEventListener('abort', onStop);
+    // An open stream does not notice that the network went away.
+    window.addEventListener('offline', onStop);
     const watchdog = window.setInterval(() => Date.now() - heardAt > SILENCE_MS && attempt.abort(), 5000);
     try {
       const response = await fetch('/api/v1/events', {
@@ -81,6 +83,7 @@ export async function followEvents(stop: AbortSignal): Promise<void> {
     } finally {
       window.clearInterval(watchdog);
       stop.removeEventListener('abort', onStop);
+      window.removeEventListener('offline', onStop);
     }
     if (stop.aborted) return;
     failures += 1;

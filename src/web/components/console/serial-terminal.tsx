@@ -40,6 +40,8 @@ export function SerialTerminal({ vm, isViewOnly, buttons }: ConsoleViewProps) {
       fontFamily: getComputedStyle(document.documentElement).getPropertyValue('--mono'),
       fontSize: 13,
       lineHeight: 1.2,
+      // Colours that a program chose for another ground stay readable.
+      minimumContrastRatio: 4.5,
       theme: terminalTheme(isDark.peek()),
       screenReaderMode: false,
     });

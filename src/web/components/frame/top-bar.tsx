@@ -33,12 +33,7 @@ export function TopBar() {
       <a class="top-brand" href="/" aria-label={text.frame.home}>
         <Logo />
       </a>
-      <button
-        type="button"
-        class="search-button"
-        aria-label={text.search.open}
-        onClick={() => (isSearchOpen.value = true)}
-      >
+      <button type="button" class="search-button" onClick={() => (isSearchOpen.value = true)}>
         <Icon name="search" />
         <span>{text.search.placeholder}</span>
         <kbd>/</kbd>

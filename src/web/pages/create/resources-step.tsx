@@ -35,7 +35,7 @@ export function ResourcesStep({ draft, change, problemOfField }: StepProps) {
     <div class="form">
       <div class="form-row">
         <Field
-          label={text.fields['name']}
+          label={text.fields.name}
           hint={words.nameHint}
           problem={isNameBad ? text.edit.nameRule(NAME_RULE) : problemOfField('name')}
         >
@@ -52,7 +52,7 @@ export function ResourcesStep({ draft, change, problemOfField }: StepProps) {
             />
           )}
         </Field>
-        <Field label={text.fields['title']} isOptional problem={problemOfField('title')}>
+        <Field label={text.fields.title} isOptional problem={problemOfField('title')}>
           {(field) => (
             <input
               {...field}
@@ -65,7 +65,7 @@ export function ResourcesStep({ draft, change, problemOfField }: StepProps) {
       </div>
       <div class="form-row">
         <Field
-          label={text.fields['vcpus']}
+          label={text.fields.vcpus}
           hint={host ? words.hostCpus(host.cpus) : undefined}
           problem={Number.isInteger(vcpus) && vcpus > 0 ? problemOfField('vcpus') : words.vcpusBad}
         >
@@ -80,7 +80,7 @@ export function ResourcesStep({ draft, change, problemOfField }: StepProps) {
           )}
         </Field>
         <Field
-          label={text.fields['memoryBytes']}
+          label={text.fields.memory}
           hint={free === null ? undefined : words.hostMemory(bytesText(free))}
           problem={memoryProblem}
         >

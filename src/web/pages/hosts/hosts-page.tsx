@@ -5,6 +5,7 @@ import { formatDuration } from '#kernel/units.ts';
 import { Button } from '../../components/button.tsx';
 import { bytesText, Meter, percentText, Since, TimeAgo } from '../../components/figures.tsx';
 import { Card, EmptyState, Facts, Loaded, PageHead } from '../../components/page.tsx';
+import { Prose } from '../../components/prose.tsx';
 import { ActiveMark, CheckMark } from '../../components/state-mark.tsx';
 import { api, can } from '../../state/api.ts';
 import { hosts, preflight } from '../../state/library.ts';
@@ -95,8 +96,14 @@ function CheckLine({ check }: { readonly check: Check }) {
       <CheckMark status={check.status} />
       <div>
         <p class="check-title">{check.title}</p>
-        <p class="muted">{check.detail}</p>
-        {check.hint && <p class="small">{check.hint}</p>}
+        <p class="muted">
+          <Prose value={check.detail} />
+        </p>
+        {check.hint && (
+          <p class="small">
+            <Prose value={check.hint} />
+          </p>
+        )}
       </div>
       <span class="muted small mono" title={check.id}>
         {formatDuration(check.durationMs) === '0 s'

@@ -44,7 +44,7 @@ function NameField({
   const isBad = name.value !== '' && !NAME_PATTERN.test(name.value);
   return (
     <Field
-      label={text.fields['name']}
+      label={text.fields.name}
       isOptional={isOptional}
       hint={isOptional ? words.nameFromFile : undefined}
       problem={isBad ? text.edit.nameRule(NAME_RULE) : fieldProblem(problem, 'name')}

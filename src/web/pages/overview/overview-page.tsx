@@ -5,6 +5,7 @@ import { Button, ButtonLink } from '../../components/button.tsx';
 import { bytesText, Meter, percentText, Since, Sparkline, TimeAgo } from '../../components/figures.tsx';
 import { OperationProgress } from '../../components/operation-item.tsx';
 import { Card, EmptyState, Loaded, PageHead } from '../../components/page.tsx';
+import { Prose } from '../../components/prose.tsx';
 import { ActiveMark, Badge, Glyph, OperationMark, vmTone } from '../../components/state-mark.tsx';
 import { api, can } from '../../state/api.ts';
 import { follow, isOpen } from '../../state/operations.ts';
@@ -68,11 +69,15 @@ function Posture({ data }: { readonly data: Overview }) {
   );
 }
 
+function failuresFirst(a: Overview['problems'][number], b: Overview['problems'][number]): number {
+  return Number(b.severity === 'fail') - Number(a.severity === 'fail');
+}
+
 function Problems({ data }: { readonly data: Overview }) {
   return (
     <Card title={words.attention} class="wide attention">
       <ul class="problem-list">
-        {data.problems.map((problem) => (
+        {data.problems.toSorted(failuresFirst).map((problem) => (
           <li key={problem.id}>
             <Glyph
               tone={problem.severity === 'fail' ? 'bad' : 'warn'}
@@ -82,8 +87,14 @@ function Problems({ data }: { readonly data: Overview }) {
               <p>
                 <strong>{problem.title}</strong> <span class="visually-hidden">{words.severity[problem.severity]}</span>
               </p>
-              <p class="muted">{problem.detail}</p>
-              {problem.hint && <p class="small">{problem.hint}</p>}
+              <p class="muted">
+                <Prose value={problem.detail} />
+              </p>
+              {problem.hint && (
+                <p class="small">
+                  <Prose value={problem.hint} />
+                </p>
+              )}
             </div>
             {problem.link && <a href={problem.link}>{words.look}</a>}
           </li>

@@ -9,6 +9,7 @@ import { CopyButton } from '../../components/copy-button.tsx';
 import { Field } from '../../components/form.tsx';
 import { Logo } from '../../components/icon.tsx';
 import { ProblemBox } from '../../components/problem-box.tsx';
+import { Prose } from '../../components/prose.tsx';
 import { api, problemOf, session } from '../../state/api.ts';
 import { currentPath, navigate } from '../../state/router.ts';
 import { text } from '../../text.ts';
@@ -89,7 +90,9 @@ export function SignInPage() {
               <code>{words.command}</code>
               <CopyButton value={words.command} />
             </p>
-            <p class="muted small">{words.commandNote}</p>
+            <p class="muted small">
+              <Prose value={words.commandNote} />
+            </p>
             <Field label={words.paste}>
               {(field) => (
                 <input

@@ -31,7 +31,7 @@ export function TrashPage() {
                 <table class="table stacks">
                   <thead>
                     <tr>
-                      <th scope="col">{text.fields['name']}</th>
+                      <th scope="col">{text.fields.name}</th>
                       <th scope="col">{words.deleted}</th>
                       <th scope="col">{words.by}</th>
                       <th scope="col">{words.size}</th>

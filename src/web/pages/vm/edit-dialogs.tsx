@@ -6,7 +6,7 @@ import { useEffect } from 'preact/hooks';
 import type { Problem } from '#contract/common.ts';
 import type { Vm, VmEdit } from '#contract/vms.ts';
 import { NAME_PATTERN, NAME_RULE } from '#kernel/names.ts';
-import { GIB } from '#kernel/units.ts';
+import { GIB, parseBytes } from '#kernel/units.ts';
 import { Button, IconButton } from '../../components/button.tsx';
 import { Dialog } from '../../components/dialog.tsx';
 import { bytesText } from '../../components/figures.tsx';
@@ -83,24 +83,23 @@ interface DialogProps {
 }
 
 export function HardwareDialog({ vm, onClose }: DialogProps) {
-  // What waits for the next start is what is being edited.
-  const vcpus = useSignal(String(vm.vcpus));
-  const memoryBytes = useSignal<number | null>(vm.memoryBytes);
+  // What waits for the next start is what is being edited, not what runs now.
+  const waiting = (field: string) => vm.pending.find((difference) => difference.field === field)?.next ?? '';
+  const storedVcpus = Number(waiting('vcpus')) || vm.vcpus;
+  const storedMemory = parseBytes(waiting('memory')) ?? vm.memoryBytes;
+  const vcpus = useSignal(String(storedVcpus));
+  const memoryBytes = useSignal<number | null>(storedMemory);
   const count = Number(vcpus.value);
-  const isValid = Number.isInteger(count) && count > 0 && memoryBytes.value !== null && memoryBytes.value > 0;
+  const bytes = memoryBytes.value;
+  const isValid = Number.isInteger(count) && count > 0 && bytes !== null && bytes > 0;
   const edit: VmEdit | null = isValid
-    ? {
-        ...(count === vm.vcpus ? {} : { vcpus: count }),
-        ...(memoryBytes.value === null || memoryBytes.value === vm.memoryBytes
-          ? {}
-          : { memoryBytes: memoryBytes.value }),
-      }
+    ? { ...(count === storedVcpus ? {} : { vcpus: count }), ...(bytes === storedMemory ? {} : { memoryBytes: bytes }) }
     : null;
   return (
     <EditDialog vm={vm} title={words.hardware(vm.name)} edit={edit} onClose={onClose}>
       {(problemOfField) => (
         <div class="form-row">
-          <Field label={text.fields['vcpus']} problem={problemOfField('vcpus')}>
+          <Field label={text.fields.vcpus} problem={problemOfField('vcpus')}>
             {(field) => (
               <input
                 {...field}
@@ -111,7 +110,7 @@ export function HardwareDialog({ vm, onClose }: DialogProps) {
               />
             )}
           </Field>
-          <Field label={text.fields['memoryBytes']} problem={problemOfField('memoryBytes')}>
+          <Field label={text.fields.memory} problem={problemOfField('memoryBytes')}>
             {(field) => (
               <SizeInput
                 control={field}
@@ -138,7 +137,7 @@ export function DescribeDialog({ vm, onClose }: DialogProps) {
     <EditDialog vm={vm} title={words.describe(vm.name)} edit={edit} onClose={onClose}>
       {(problemOfField) => (
         <>
-          <Field label={text.fields['title']} isOptional hint={words.titleHint} problem={problemOfField('title')}>
+          <Field label={text.fields.title} isOptional hint={words.titleHint} problem={problemOfField('title')}>
             {(field) => (
               <input
                 {...field}
@@ -148,7 +147,7 @@ export function DescribeDialog({ vm, onClose }: DialogProps) {
               />
             )}
           </Field>
-          <Field label={text.fields['description']} isOptional problem={problemOfField('description')}>
+          <Field label={text.fields.description} isOptional problem={problemOfField('description')}>
             {(field) => (
               <textarea
                 {...field}
@@ -172,7 +171,7 @@ export function RenameDialog({ vm, onClose }: DialogProps) {
     <EditDialog vm={vm} title={words.rename(vm.name)} edit={edit} onClose={onClose}>
       {(problemOfField) => (
         <Field
-          label={text.fields['name']}
+          label={text.fields.name}
           hint={words.nameHint}
           problem={isValid || name.value === vm.name ? problemOfField('name') : words.nameRule(NAME_RULE)}
         >
@@ -194,7 +193,9 @@ export function RenameDialog({ vm, onClose }: DialogProps) {
 }
 
 export function BootOrderDialog({ vm, onClose }: DialogProps) {
-  const order = useSignal<readonly string[]>(vm.bootOrder);
+  const waiting = vm.pending.find((difference) => difference.field === 'bootOrder');
+  const stored = waiting ? waiting.next.split(', ').filter(Boolean) : vm.bootOrder;
+  const order = useSignal<readonly string[]>(stored);
   const all = [
     ...vm.disks.map((disk) => ({
       id: disk.target,
@@ -204,7 +205,7 @@ export function BootOrderDialog({ vm, onClose }: DialogProps) {
   ];
   const labelOf = (id: string) => all.find((device) => device.id === id)?.label ?? '';
   const left = all.filter((device) => !order.value.includes(device.id));
-  const edit: VmEdit = order.value.join() === vm.bootOrder.join() ? {} : { bootOrder: [...order.value] };
+  const edit: VmEdit = order.value.join() === stored.join() ? {} : { bootOrder: [...order.value] };
   const move = (from: number, to: number) => {
     const next = [...order.value];
     const [item] = next.splice(from, 1);

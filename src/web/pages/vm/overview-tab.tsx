@@ -11,7 +11,7 @@ import { Badge } from '../../components/state-mark.tsx';
 import { can } from '../../state/api.ts';
 import { operationList } from '../../state/operations.ts';
 import { addressesOf, diskBytesOf, historyOf, isOn } from '../../state/vms.ts';
-import { text } from '../../text.ts';
+import { fieldName, text } from '../../text.ts';
 import { DescribeDialog, HardwareDialog } from './edit-dialogs.tsx';
 import { closeVmDialog, vmDialog } from './vm-dialog.ts';
 
@@ -39,15 +39,15 @@ export function OverviewTab({ vm }: { readonly vm: Vm }) {
           <Facts
             items={[
               [
-                text.fields['vcpus'],
+                text.fields.vcpus,
                 <WithPending key="c" vm={vm} field="vcpus" value={<span class="mono">{vm.vcpus}</span>} />,
               ],
               [
-                text.fields['memoryBytes'],
+                text.fields.memory,
                 <WithPending
                   key="m"
                   vm={vm}
-                  field="memoryBytes"
+                  field="memory"
                   value={<span class="mono">{bytesText(vm.memoryBytes)}</span>}
                 />,
               ],
@@ -85,8 +85,8 @@ export function OverviewTab({ vm }: { readonly vm: Vm }) {
             items={[
               [words.addresses, <Addresses key="a" vm={vm} />],
               [words.agent, words.agents[vm.agent]],
-              [text.fields['autostart'], vm.autostart ? words.yes : words.no],
-              [text.fields['isProtected'], vm.isProtected ? words.isProtected : words.notProtected],
+              [text.fields.autostart, vm.autostart ? words.yes : words.no],
+              [text.fields.isProtected, vm.isProtected ? words.isProtected : words.notProtected],
               [words.origin, vm.managed ? words.managed : words.unmanaged],
               [words.created, vm.createdAt ? <TimeAgo key="t" iso={vm.createdAt} /> : text.unknownValue],
               [
@@ -123,7 +123,7 @@ function Pending({ vm }: { readonly vm: Vm }) {
           <tbody>
             {vm.pending.map((difference) => (
               <tr key={difference.field}>
-                <th scope="row">{text.fields[difference.field] ?? difference.field}</th>
+                <th scope="row">{fieldName(difference.field)}</th>
                 <td class="mono was">{difference.now}</td>
                 <td class="mono">{difference.next}</td>
               </tr>

@@ -1,0 +1,73 @@
+/** The list must show what its address says, in an order that does not depend on chance. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Vm } from '#contract/vms.ts';
+import { applyFilter, holdOrder, readFilter } from './vm-filters.ts';
+
+function vm(name: string, part: Partial<Vm> = {}): Vm {
+  return {
+    id: `id-${name}`,
+    name,
+    state: 'running',
+    stateReason: null,
+    desired: 'running',
+    managed: true,
+    isProtected: false,
+    accel: 'kvm',
+    title: null,
+    description: null,
+    vcpus: 1,
+    memoryBytes: 1,
+    autostart: false,
+    persistent: true,
+    arch: 'x86_64',
+    machine: 'q35',
+    firmware: 'uefi',
+    hasTpm: false,
+    hasVnc: true,
+    hasSerial: true,
+    agent: 'absent',
+    disks: [],
+    nics: [],
+    bootOrder: [],
+    pending: [],
+    startedAt: null,
+    createdAt: null,
+    usage: null,
+    operationId: null,
+    staleSince: null,
+    etag: '',
+    ...part,
+  };
+}
+
+const names = (list: readonly Vm[]) => list.map(({ name }) => name);
+const list = [vm('web10'), vm('web2', { state: 'off' }), vm('db1', { description: 'Holds the SHOP', accel: 'tcg' })];
+const show = (query: string) => names(applyFilter(list, readFilter(new URLSearchParams(query))));
+
+test('names are sorted as people count', () => {
+  assert.deepEqual(show(''), ['db1', 'web2', 'web10']);
+  assert.deepEqual(show('sort=-name'), ['web10', 'web2', 'db1']);
+});
+
+test('every word must be found, in name or description, whatever its case', () => {
+  assert.deepEqual(show('q=shop'), ['db1']);
+  assert.deepEqual(show('q=WEB+2'), ['web2']);
+  assert.deepEqual(show('q=web+shop'), []);
+});
+
+test('states and kinds can be chosen; what an address says wrongly is left out', () => {
+  assert.deepEqual(show('state=off,nonsense'), ['web2']);
+  assert.deepEqual(show('only=tcg'), ['db1']);
+  assert.deepEqual(show('only=nonsense&sort=nonsense'), ['db1', 'web2', 'web10']);
+});
+
+test('a held order keeps its rows in place, puts new ones last and drops removed ones', () => {
+  const shown = ['id-web10', 'id-gone', 'id-web2'];
+  assert.deepEqual(names(holdOrder(shown, applyFilter(list, readFilter(new URLSearchParams())))), [
+    'web10',
+    'web2',
+    'db1',
+  ]);
+});

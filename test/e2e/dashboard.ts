@@ -1,0 +1,163 @@
+/** A browser in front of a real daemon with a real libvirtd and the hello guest running: what the end-to-end tests look at.
+ *  Not for production: Chromium runs inside the libvirtd's network namespace, because that is where the daemon listens. */
+
+import { access, chmod, glob, mkdir, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { MIB } from '#kernel/units.ts';
+import { run, runChecked } from '#platform/process.ts';
+import { startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { helloDisk } from '../support/guest.ts';
+import { type PrivateLibvirtd, startPrivateLibvirtd } from '../support/libvirtd.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const WEB = join(ROOT, 'src/web');
+
+/** Pictures for people: kept only when asked for (`HV_SCREENSHOTS=docs/img`), else thrown away with the other results. */
+export const SCREENSHOTS = join(ROOT, process.env['HV_SCREENSHOTS'] ?? 'test-results/screenshots');
+
+export interface Dashboard {
+  readonly daemon: TestDaemon;
+  readonly libvirtd: PrivateLibvirtd;
+  readonly browser: Browser;
+  /** Id of the running hello guest. */
+  readonly helloId: string;
+  /** What the pages should never do: dialogs, uncaught errors, breaches of the content security policy. */
+  readonly complaints: string[];
+  /** A window that is not signed in. */
+  open(options?: BrowserContextOptions): Promise<{ context: BrowserContext; page: Page }>;
+  /** A window that is signed in and shows the overview. */
+  signIn(options?: BrowserContextOptions): Promise<Page>;
+  /** A fresh one-time link. */
+  link(): Promise<string>;
+  screenshot(page: Page, name: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function startDashboard(): Promise<Dashboard> {
+  await buildBundle();
+  const disk = await helloDisk();
+  const libvirtd = await startPrivateLibvirtd();
+  const stack = new AsyncDisposableStack();
+  stack.defer(() => libvirtd.close());
+  try {
+    const daemon = await startDaemon({ libvirtd });
+    stack.defer(() => daemon.close());
+    await daemon.finish(await daemon.admin('POST /images/import', { body: { path: disk, name: 'hello' } }));
+    const created = await daemon.finish(
+      await daemon.admin('POST /vms', {
+        body: {
+          name: 'hello',
+          title: 'A small real Linux',
+          firmware: 'bios',
+          accel: 'tcg',
+          memoryBytes: 256 * MIB,
+          vcpus: 1,
+          disks: [{ imageId: 'hello' }],
+        },
+      }),
+    );
+    const browser = await startBrowser(libvirtd);
+    stack.defer(() => browser.close());
+    const complaints: string[] = [];
+    const link = async () => (await daemon.admin('POST /auth/links', { body: { role: 'admin' } })).url;
+    const open = async (options: BrowserContextOptions = {}) => {
+      const context = await browser.newContext({
+        viewport: { width: 1280, height: 800 },
+        colorScheme: 'dark',
+        // The authority was made a minute ago; that it is the right one is tested with the daemon.
+        ignoreHTTPSErrors: true,
+        ...options,
+      });
+      context.setDefaultTimeout(30_000);
+      await context.addInitScript(() => {
+        document.addEventListener('securitypolicyviolation', (event) =>
+          console.error(`CSP ${event.violatedDirective} ${event.sourceFile}:${event.lineNumber}`),
+        );
+      });
+      const page = await context.newPage();
+      page.on('console', (message) => {
+        if (message.text().startsWith('CSP ')) complaints.push(message.text());
+      });
+      page.on('pageerror', (error) => complaints.push(`error: ${error.message}`));
+      page.on('dialog', (dialog) => {
+        complaints.push(`dialog: ${dialog.message()}`);
+        void dialog.dismiss();
+      });
+      return { context, page };
+    };
+    return {
+      daemon,
+      libvirtd,
+      browser,
+      helloId: created.objectId ?? '',
+      complaints,
+      link,
+      open,
+      async signIn(options) {
+        const { page } = await open(options);
+        await page.goto(await link());
+        await page.getByRole('button', { name: 'Sign in' }).click();
+        await page.getByRole('heading', { name: 'Overview' }).waitFor();
+        return page;
+      },
+      async screenshot(page, name) {
+        await mkdir(SCREENSHOTS, { recursive: true });
+        await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
+      },
+      close: () => stack.disposeAsync(),
+    };
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
+}
+
+/** Builds the bundle when a source is newer, as the launcher does. */
+async function buildBundle(): Promise<void> {
+  const built = await stat(join(WEB, 'dist/index.html')).catch(() => null);
+  let isStale = built === null;
+  for await (const path of glob('{web,contract,kernel}/**/*.{ts,tsx,css,html}', { cwd: join(ROOT, 'src') })) {
+    if (isStale || path.startsWith('web/dist')) continue;
+    isStale = (await stat(join(ROOT, 'src', path))).mtimeMs > (built?.mtimeMs ?? 0);
+  }
+  if (!isStale) return;
+  const vite = join(ROOT, 'node_modules/vite/bin/vite.js');
+  await runChecked([process.execPath, vite, 'build', '--config', join(WEB, 'vite.config.ts')], {
+    timeoutMs: 120_000,
+    cwd: ROOT,
+  });
+}
+
+async function startBrowser(libvirtd: PrivateLibvirtd): Promise<Browser> {
+  const program = await findChromium();
+  // Only the network is shared with the libvirtd: the browser wants the /proc of its own processes.
+  const pid = libvirtd.enter(['true'])[2] ?? '';
+  const wrapper = join(libvirtd.dir, 'chromium');
+  await writeFile(wrapper, `#!/bin/sh\nexec nsenter -t '${pid}' -n -- '${program}' "$@"\n`);
+  await chmod(wrapper, 0o755);
+  return chromium.launch({
+    executablePath: wrapper,
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+}
+
+async function findChromium(): Promise<string> {
+  for (const name of ['chromium', 'google-chrome', 'chromium-browser']) {
+    const { code, stdout } = await run(['sh', '-c', 'command -v -- "$1"', 'sh', name], { timeoutMs: 10_000 });
+    const path = stdout.trim();
+    if (code !== 0) continue;
+    await access(path);
+    return path;
+  }
+  throw new Error('no Chromium is installed');
+}

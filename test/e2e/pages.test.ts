@@ -1,0 +1,211 @@
+/** Every page in both themes and at three widths: no serious finding of axe, nothing to scroll sideways, and a picture for people to look at. */
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { after, before, test } from 'node:test';
+import type { Page } from 'playwright-core';
+import { missingForLibvirtd } from '../support/libvirtd.ts';
+import { type Dashboard, startDashboard } from './dashboard.ts';
+
+const skip = missingForLibvirtd() ?? false;
+const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+const WIDTHS = [
+  { name: 'phone', width: 390, narrowest: 360, height: 844 },
+  { name: 'wide', width: 1920, narrowest: 1920, height: 1080 },
+] as const;
+
+interface Stop {
+  readonly name: string;
+  readonly path: string;
+  /** Shown when the page is complete. */
+  readonly ready: string;
+  readonly open?: (page: Page) => Promise<void>;
+}
+
+let dashboard: Dashboard;
+let page: Page;
+
+before(async () => {
+  if (skip) return;
+  dashboard = await startDashboard();
+  page = await dashboard.signIn();
+});
+after(async () => {
+  await dashboard?.close();
+});
+
+function stops(): readonly Stop[] {
+  const vm = `/vms/${dashboard.helloId}`;
+  return [
+    { name: 'overview', path: '/', ready: 'text=What happened lately' },
+    { name: 'vms', path: '/vms', ready: 'a.vm-name' },
+    { name: 'vm', path: vm, ready: 'text=Hardware' },
+    { name: 'vm-console', path: `${vm}/console`, ready: '[data-state=open]' },
+    { name: 'vm-serial', path: `${vm}/console?view=serial`, ready: '[data-state=open]' },
+    { name: 'vm-disks', path: `${vm}/disks`, ready: 'text=Allocated' },
+    { name: 'vm-networks', path: `${vm}/networks`, ready: 'text=NICs' },
+    { name: 'vm-activity', path: `${vm}/activity`, ready: '.operation-item' },
+    { name: 'vm-definition', path: `${vm}/definition`, ready: 'pre' },
+    { name: 'create', path: '/vms/new', ready: 'text=What does it boot from?' },
+    { name: 'images', path: '/images', ready: 'text=Checked against' },
+    { name: 'catalogue', path: '/images/catalogue', ready: '.entry' },
+    { name: 'operations', path: '/operations', ready: '.operation-item' },
+    { name: 'networks', path: '/networks', ready: 'text=virbr0' },
+    { name: 'storage', path: '/storage', ready: 'text=Volume' },
+    { name: 'trash', path: '/trash', ready: 'text=The trash is empty' },
+    { name: 'hosts', path: '/hosts', ready: '.checks' },
+    { name: 'audit', path: '/audit', ready: 'td' },
+    { name: 'settings', path: '/settings', ready: 'text=Certificate' },
+    { name: 'not-found', path: '/nowhere', ready: 'text=There is no such page' },
+    { name: 'search', path: '/vms', ready: 'a.vm-name', open: (where) => where.keyboard.press('/') },
+    {
+      name: 'edit',
+      path: vm,
+      ready: 'text=Hardware',
+      open: async (where) => {
+        await where.getByRole('button', { name: 'Edit' }).first().click();
+        await where.getByRole('dialog').getByLabel('vCPUs').fill('2');
+        await where.getByRole('dialog').getByRole('table').waitFor();
+      },
+    },
+    {
+      name: 'tray',
+      path: '/vms',
+      ready: 'a.vm-name',
+      open: (where) => where.getByRole('button', { name: /^Operations:/ }).click(),
+    },
+  ];
+}
+
+async function visit(where: Page, stop: Stop): Promise<void> {
+  await where.goto(`${dashboard.daemon.origin}${stop.path}`);
+  await where.locator(stop.ready).filter({ visible: true }).first().waitFor();
+  await stop.open?.(where);
+  // Pictures of screens and short movements settle.
+  await where.waitForTimeout(400);
+}
+
+async function seriousFindings(where: Page): Promise<string[]> {
+  // Through the debugger, because the page's policy rightly refuses a foreign script.
+  await where.evaluate(axeSource);
+  return where.evaluate(async () => {
+    const { axe } = window as unknown as {
+      axe: {
+        run(
+          where: Document,
+          how: object,
+        ): Promise<{ violations: { id: string; impact: string; nodes: { target: string[] }[] }[] }>;
+      };
+    };
+    const { violations } = await axe.run(document, { resultTypes: ['violations'] });
+    return violations
+      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+      .map(
+        ({ id, nodes }) =>
+          `${id}: ${nodes
+            .map(({ target }) => target.join(' '))
+            .slice(0, 3)
+            .join(', ')}`,
+      );
+  });
+}
+
+for (const theme of ['dark', 'light'] as const) {
+  test(`every page passes axe in the ${theme} theme`, { skip }, async (context) => {
+    await page.emulateMedia({ colorScheme: theme });
+    await page.setViewportSize({ width: 1280, height: 800 });
+    for (const stop of stops()) {
+      await context.test(stop.name, async () => {
+        await visit(page, stop);
+        await dashboard.screenshot(page, `${stop.name}-${theme}`);
+        assert.deepEqual(await seriousFindings(page), []);
+      });
+    }
+  });
+}
+
+for (const { name, width, narrowest, height } of WIDTHS) {
+  test(`no page scrolls sideways at ${narrowest} px`, { skip }, async (context) => {
+    const where = await dashboard.signIn({ viewport: { width, height }, hasTouch: width < 900, isMobile: width < 900 });
+    for (const stop of stops()) {
+      await context.test(stop.name, async () => {
+        await where.setViewportSize({ width, height });
+        await visit(where, stop);
+        await dashboard.screenshot(where, `${stop.name}-${name}`);
+        await where.setViewportSize({ width: narrowest, height });
+        const tooWide = await where.evaluate(
+          () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+        );
+        assert.equal(tooWide, 0);
+      });
+    }
+    await where.context().close();
+  });
+}
+
+test('on the phone what is touched is at least 44 px high', { skip }, async () => {
+  const where = await dashboard.signIn({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+  await visit(where, { name: 'vms', path: '/vms', ready: 'a.vm-name' });
+  const small = await where.evaluate(() =>
+    [
+      ...document.querySelectorAll<HTMLElement>(
+        '.bottom a, .bottom button, .page-actions .button, .top-right button, .vm-menu button',
+      ),
+    ]
+      .filter((element) => element.offsetHeight > 0 && element.offsetHeight < 44)
+      .map((element) => `${element.textContent || element.ariaLabel}: ${element.offsetHeight}`),
+  );
+  assert.deepEqual(small, []);
+  await where.getByRole('button', { name: 'More' }).click();
+  await where.getByRole('link', { name: 'Storage' }).click();
+  await where.getByRole('heading', { name: 'Storage' }).waitFor();
+  await where.context().close();
+});
+
+test('the sign-in page passes axe, with and without a link', { skip }, async () => {
+  const { page: stranger, context } = await dashboard.open();
+  await stranger.goto(`${dashboard.daemon.origin}/`);
+  await stranger.getByRole('heading', { name: 'Sign in' }).waitFor();
+  assert.deepEqual(await seriousFindings(stranger), []);
+  await dashboard.screenshot(stranger, 'sign-in');
+  await stranger.goto('about:blank');
+  await stranger.goto(await dashboard.link());
+  await stranger.getByRole('heading', { name: 'Your sign-in link is ready' }).waitFor();
+  assert.deepEqual(await seriousFindings(stranger), []);
+  await context.close();
+});
+
+test('the first view loads at most 120 kB of JavaScript, and the consoles only when they are opened', {
+  skip,
+}, async () => {
+  const { page: fresh, context } = await dashboard.open();
+  const scripts: { readonly url: string; readonly bytes: Promise<number> }[] = [];
+  fresh.on('response', (response) => {
+    if (!response.url().endsWith('.js')) return;
+    scripts.push({
+      url: response.url(),
+      bytes: response.body().then(
+        (body) => body.length,
+        () => 0,
+      ),
+    });
+  });
+  await fresh.goto(await dashboard.link());
+  await fresh.getByRole('button', { name: 'Sign in' }).click();
+  await fresh.locator('text=What happened lately').waitFor();
+  const sizes = await Promise.all(scripts.map(({ bytes }) => bytes));
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  // The uncompressed size is the upper bound of what goes over the wire, so this holds with and without compression.
+  assert.ok(total > 0 && total <= 120 * 1024, `${total} bytes in ${scripts.length} files`);
+  assert.deepEqual(
+    scripts.filter(({ url }) => /vnc|serial-terminal/.test(url)),
+    [],
+  );
+  await context.close();
+});
+
+test('nothing breached the content security policy, threw, or opened a dialog', { skip }, () => {
+  assert.deepEqual(dashboard.complaints, []);
+});
