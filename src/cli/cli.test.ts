@@ -343,6 +343,19 @@ describe('hv', { concurrency: 2 }, () => {
     assert.equal((await daemon.hv(['preflight', '--last'])).code, 1);
   });
 
+  test('a catalogue entry that could not be reached is not called checked', async () => {
+    const finding = { id: 'x-1', status: 'unreachable', detail: 'its name cannot be looked up', checkedAt: '' };
+    for (const [status, exit] of [
+      ['unreachable', 7],
+      ['ok', 0],
+    ] as const) {
+      daemon.on('POST /images/catalogue/check', () => ({ ...done, result: { checks: [{ ...finding, status }] } }), 202);
+      const { code, stdout } = await daemon.hv(['image', 'catalogue', 'check', 'x-1']);
+      assert.equal(code, exit);
+      assert.match(stdout, new RegExp(`x-1 +. ${status}`));
+    }
+  });
+
   test('a screenshot is written as it came', async () => {
     const png = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0, 255]);
     daemon.onRaw('GET /vms/{id}/screenshot', () => ({ status: 200, body: png }));

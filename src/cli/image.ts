@@ -243,16 +243,13 @@ export const commands = defineCommands([
   command({
     path: ['image', 'catalogue', 'check'],
     summary: 'Check online that entries and their checksums are still there',
+    details: 'Exit code 7 when an entry is not as it should be or could not be reached.',
     positionals: { ids: any('ID', 'catalogue ids; all unless given', { completes: 'catalogue' }) },
     isLong: true,
     examples: ['image catalogue check', 'image catalogue check debian-13-cloud'],
     run: async (context, { args }) => {
-      const body = args.ids.length > 0 ? { ids: [...args.ids] } : {};
-      return finish(
-        context,
-        await context.api('POST /images/catalogue/check', { body }),
-        () => 'checked; `hv image catalogue list` shows what was found',
-      );
+      const { checkCatalogue } = await import('./catalogue-check.ts');
+      return checkCatalogue(context, args.ids);
     },
   }),
   command({
