@@ -3,11 +3,11 @@
 
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { formatDuration } from '#kernel/units.ts';
 import { runBench } from './test/bench.ts';
 import { runChecks } from './test/checks.ts';
 import type { SuiteResult } from './test/results.ts';
 import { runSuite, SUITES, type SuiteName } from './test/suites.ts';
+import { summaryOf } from './test/summary.ts';
 
 const USAGE = `Usage: hv test [${['check', ...SUITES.map(({ name }) => name), 'bench'].join('|')}] [PART OF A FILE NAME …] [--full] [--seed N]
 Without a name: all but bench. --full runs all of a suite instead of a seeded slice; --seed repeats a slice.`;
@@ -31,7 +31,7 @@ async function main(): Promise<number> {
     process.stdout.write(`\n── ${name} ──\n`);
     results.push(name === 'check' ? await runChecks() : await runSuite(name, filters));
   }
-  report(results, seed);
+  process.stdout.write(`${summaryOf(results, seed)}\n`);
   return results.some(({ failed }) => failed > 0) ? 1 : 0;
 }
 
@@ -60,24 +60,6 @@ function prepareEnvironment(seed: number, isFull: boolean): void {
     if (name.startsWith('HV_') && !name.startsWith('HV_TEST_')) delete process.env[name];
   process.env['HV_TEST_SEED'] = String(seed);
   if (isFull) process.env['HV_TEST_FULL'] = '1';
-}
-
-function report(results: readonly SuiteResult[], seed: number): void {
-  const lines = ['', 'suite         passed  failed  skipped  time'];
-  for (const { name, passed, failed, skipped, durationMs } of results) {
-    const columns = [String(passed).padStart(6), String(failed).padStart(7), String(skipped).padStart(8)].join(' ');
-    lines.push(`${name.padEnd(13)} ${columns}  ${formatDuration(durationMs)}`);
-  }
-  for (const { name, counts } of results) for (const count of counts) lines.push(`${name}: ${count}`);
-  for (const { name, notRun } of results)
-    for (const { what, why } of notRun) lines.push(`not run: ${name}: ${what}: ${why}`);
-  for (const { name, failures } of results) for (const failure of failures) lines.push(`failed: ${name}: ${failure}`);
-  const sum = (pick: (result: SuiteResult) => number) => results.reduce((total, result) => total + pick(result), 0);
-  lines.push('', `seed ${seed} (repeat with: ./hv test --seed ${seed})`);
-  lines.push(
-    `${sum(({ passed }) => passed)} passed, ${sum(({ failed }) => failed)} failed, ${sum(({ skipped }) => skipped)} skipped`,
-  );
-  process.stdout.write(`${lines.join('\n')}\n`);
 }
 
 function usageProblem(message: string): number {
