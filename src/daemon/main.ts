@@ -1,35 +1,38 @@
 /** Entry of hyperd: `node src/daemon/main.ts`. Sets up how Node loads and holds the program, then runs it; what it does is in hyperd.ts. */
 
 import { readdirSync, statSync } from 'node:fs';
-import { enableCompileCache, flushCompileCache, getCompileCacheDir } from 'node:module';
+import { flushCompileCache, getCompileCacheDir } from 'node:module';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 
-/** Set in the second life of the process, so that there is no third. */
+const CACHE = 'NODE_COMPILE_CACHE';
+/** Set when the process began anew because something had to be compiled, so that it does so once. */
 const RELOADED = 'HV_RELOADED';
+
+// As the command line does it: below the home that the system knows, where nobody else can write. Only the environment sets
+// it before this file itself is compiled.
+if (process.env[CACHE] === undefined) beginAnew({ [CACHE]: join(userInfo().homedir, '.cache/hyper-nixos/compiled') });
 
 // Node lets the space for young objects grow to 32 MiB while it loads the program, and never gives it back. Kept at its first
 // size hyperd takes 35 MiB less (measured: 156 and 119 MiB resident). The size itself is only taken on the command line.
 setFlagsFromString('--semi-space-growth-factor=1');
-// As the command line does it: below the home that the system knows, where nobody else can write.
-enableCompileCache(join(userInfo().homedir, '.cache/hyper-nixos/compiled'));
 
 const startedMs = Date.now();
 const { runHyperd } = await import('./hyperd.ts');
-keepCompiled();
+flushCompileCache();
+// The compiler of TypeScript stays in memory once it was needed (measured: 36 MiB).
+if (process.env[RELOADED] === undefined && hasCompiledSince(startedMs)) beginAnew({ [RELOADED]: '1' });
+delete process.env[RELOADED];
 await runHyperd();
 
-/** The compiler of TypeScript stays in memory once it was needed (measured: 36 MiB). So a process that needed it begins anew, with the
- *  same id, and finds everything compiled. */
-function keepCompiled(): void {
-  const isSecondLife = process.env[RELOADED] !== undefined;
-  delete process.env[RELOADED];
-  flushCompileCache();
+function hasCompiledSince(ms: number): boolean {
   const folder = getCompileCacheDir();
-  if (isSecondLife || folder === undefined || process.execve === undefined) return;
-  const hasNew = readdirSync(folder).some((name) => statSync(join(folder, name)).mtimeMs >= startedMs);
-  if (!hasNew) return;
+  return folder !== undefined && readdirSync(folder).some((name) => statSync(join(folder, name)).mtimeMs >= ms);
+}
+
+/** Replaces this process by a fresh one with the same id, arguments and open standard streams. */
+function beginAnew(env: Readonly<Record<string, string>>): void {
   const { execPath, execArgv, argv } = process;
-  process.execve(execPath, [execPath, ...execArgv, ...argv.slice(1)], { ...process.env, [RELOADED]: '1' });
+  process.execve?.(execPath, [execPath, ...execArgv, ...argv.slice(1)], { ...process.env, ...env });
 }
