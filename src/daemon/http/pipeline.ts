@@ -64,7 +64,7 @@ function parse(schema: z.ZodType | undefined, where: 'body' | 'query' | 'params'
       throw invalidInput(where, [{ code: 'custom', path: [], message: `this route takes no ${where}`, input: value }]);
     return undefined;
   }
-  const result = schema.safeParse(value === null ? undefined : value);
+  const result = schema.safeParse(value === null ? undefined : value, { reportInput: true });
   if (!result.success) throw invalidInput(where, result.error.issues);
   return result.data;
 }

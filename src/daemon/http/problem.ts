@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import type { Problem } from '#contract/common.ts';
 import { AppError, type FieldProblem } from '#kernel/errors.ts';
 import { nearestName } from '#kernel/names.ts';
+import { formatBytes } from '#kernel/units.ts';
 
 /** Longest part of a refused value that is shown back. */
 const MAX_SHOWN = 60;
@@ -62,18 +63,41 @@ function fieldsOf(where: string, issue: z.core.$ZodIssue): FieldProblem[] {
       mend: 'Leave it out; the OpenAPI document lists the fields.',
     }));
   }
-  return [{ path, problem: sentence(issue.message), mend: mendOf(issue) }];
+  return [{ path, problem: problemText(issue), mend: mendOf(issue) }];
 }
 
 const sentence = (text: string): string =>
   `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
 
+/** The library's own words for the commonest findings are for programmers. */
+function problemText(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'too_small':
+      return issue.origin === 'string' || issue.origin === 'array' ? 'It is too short.' : 'It is too small.';
+    case 'too_big':
+      return issue.origin === 'string' || issue.origin === 'array' ? 'It is too long.' : 'It is too large.';
+    case 'invalid_type':
+      return issue.input === undefined ? 'It is missing.' : 'It has the wrong type.';
+    case 'invalid_value':
+      return 'This value is not possible here.';
+    default:
+      return sentence(issue.message);
+  }
+}
+
+/** A limit as people read it: sizes in binary units, lengths in characters or entries. */
+function limitText(issue: { path: PropertyKey[]; origin: string }, limit: number | bigint): string {
+  if (/bytes$/i.test(String(issue.path.at(-1) ?? ''))) return formatBytes(Number(limit));
+  if (issue.origin === 'string') return `${limit} characters`;
+  return issue.origin === 'array' ? `${limit} entries` : String(limit);
+}
+
 function mendOf(issue: z.core.$ZodIssue): string {
   switch (issue.code) {
     case 'too_small':
-      return `Give at least ${String(issue.minimum)}.`;
+      return `Give at least ${limitText(issue, issue.minimum)}.`;
     case 'too_big':
-      return `Give at most ${String(issue.maximum)}.`;
+      return `Give at most ${limitText(issue, issue.maximum)}.`;
     case 'invalid_value': {
       const allowed = issue.values.map(String);
       const near = typeof issue.input === 'string' ? nearestName(issue.input, allowed) : null;
