@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { TestClock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
+import { newSecret } from '#kernel/ids.ts';
 import { silentLogger } from '#kernel/logger.ts';
 import { microGuestAnswer } from '#platform/hello-disk/index.ts';
 import type { RunOptions, RunResult } from '#platform/process.ts';
@@ -35,6 +38,8 @@ function fakeQemu(behaviour: { kvm: Behaviour; tcg: Behaviour }): FakeMachine['p
   };
 }
 
+const probeFolder = () => join(tmpdir(), `hyper-accel-test-${newSecret()}`);
+
 interface Options {
   kvm?: Behaviour;
   tcg?: Behaviour;
@@ -61,6 +66,7 @@ const prove = (options: Options = {}) =>
   proveAccel({
     machine: machineOf(options),
     buildGuest: guestOf(options),
+    folder: probeFolder(),
     isKvmAllowed: options.isKvmAllowed ?? true,
     clock: new TestClock(),
     signal: new AbortController().signal,
@@ -122,6 +128,7 @@ function serviceOf(options: Options = {}, kept: AccelProof | null = null) {
       made += 1;
       return guestOf(options)();
     },
+    folder: probeFolder(),
     isKvmAllowed: options.isKvmAllowed ?? true,
     cache: {
       read: async () => cached,

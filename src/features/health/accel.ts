@@ -39,6 +39,8 @@ export interface ProveOptions {
   readonly machine: Machine;
   /** @throws unavailable when the guest cannot be made here */
   buildGuest(signal: AbortSignal): Promise<MicroGuest>;
+  /** For what the guests print; ours alone. */
+  readonly folder: string;
   /** False = the configuration says never KVM: the device is not even opened. */
   readonly isKvmAllowed: boolean;
   readonly clock: Clock;
@@ -51,6 +53,7 @@ export interface ProveOptions {
 export async function proveAccel({
   machine,
   buildGuest,
+  folder,
   isKvmAllowed,
   clock,
   signal,
@@ -72,9 +75,9 @@ export async function proveAccel({
   }
   const kvm =
     device === 'opened'
-      ? await runMicroGuest({ machine, guest, accel: 'kvm', waitMs: waitMs.kvm, signal })
+      ? await runMicroGuest({ machine, guest, accel: 'kvm', waitMs: waitMs.kvm, folder, signal })
       : withoutDevice(device);
-  const tcg = await runMicroGuest({ machine, guest, accel: 'tcg', waitMs: waitMs.tcg, signal });
+  const tcg = await runMicroGuest({ machine, guest, accel: 'tcg', waitMs: waitMs.tcg, folder, signal });
   return { ...facts, kvm, tcg };
 }
 
@@ -132,6 +135,7 @@ export interface AccelService {
 export interface AccelServiceOptions {
   readonly machine: Machine;
   buildGuest(signal: AbortSignal): Promise<MicroGuest>;
+  readonly folder: string;
   readonly isKvmAllowed: boolean;
   /** Keeps the proof over restarts. */
   readonly cache: { read(): Promise<AccelProof | null>; write(proof: AccelProof): Promise<void> };

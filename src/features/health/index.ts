@@ -45,6 +45,7 @@ export const health = defineFeature<HealthApi>({
     const accel = createAccelService({
       machine: thisMachine,
       buildGuest: (signal) => buildMicroGuest({ cacheDir, signal }),
+      folder: join(config.state.scratch, 'probe'),
       isKvmAllowed: config.accel === 'auto',
       cache: { read: store.readProof, write: store.writeProof },
       clock,

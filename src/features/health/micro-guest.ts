@@ -1,8 +1,7 @@
 /** Runs the micro-guest under one accelerator and says what became of it. That QEMU starts proves nothing: only a guest that
  *  printed our token has run. Some machines open /dev/kvm and create VMs whose processors then never get anywhere. */
 
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { AppError, hasErrno, messageOf } from '#kernel/errors.ts';
@@ -31,6 +30,8 @@ export interface RunMicroGuestOptions {
   readonly accel: 'kvm' | 'tcg';
   /** How long the guest may take to say the token. */
   readonly waitMs: number;
+  /** Ours alone; emptied first and removed afterwards. */
+  readonly folder: string;
   readonly signal: AbortSignal;
 }
 
@@ -50,9 +51,12 @@ export async function runMicroGuest({
   guest,
   accel,
   waitMs,
+  folder,
   signal,
 }: RunMicroGuestOptions): Promise<GuestOutcome> {
-  const folder = await mkdtemp(join(tmpdir(), 'hyper-probe-'));
+  // An earlier life of the daemon may have been killed in the middle of a probe.
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true, mode: 0o700 });
   const serial = join(folder, 'serial');
   const token = newSecret();
   const startedMs = performance.now();
