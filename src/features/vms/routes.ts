@@ -8,7 +8,6 @@ import type { OperationsApi } from '#features/operations/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import { newId, newUuid } from '#kernel/ids.ts';
 import type { Handlers, Identity } from '#platform/feature.ts';
-import { checkCloudInit, seedDocuments } from './cloud-init.ts';
 import { bytesToWrite, type CreateOrder, resolveCreate } from './create-order.ts';
 import { measureCopy } from './disk-files.ts';
 import { type ResolvedEdit, resolveEdit } from './edit-order.ts';
@@ -58,7 +57,7 @@ export function createVmRoutes({ services, operations, kinds, images, accel, acc
   const describeFile = (path: string) => ({ name: known.describeFile(path).name });
 
   const orderFor = async (spec: VmCreate, vmId: string): Promise<{ order: CreateOrder; space: HostSpace }> => {
-    if (spec.cloudInit) checkCloudInit(spec.cloudInit);
+    if (spec.cloudInit) (await cloudInitDocuments()).checkCloudInit(spec.cloudInit);
     await prepareFolders(state);
     const space = await hostSpace(state.disks);
     const bridges = new Set<string>();
@@ -146,6 +145,7 @@ export function createVmRoutes({ services, operations, kinds, images, accel, acc
     const seed = files.preparedSeed(vmId);
     if (cloudInit) {
       const passwordHash = cloudInit.password === undefined ? null : await hashPassword(cloudInit.password);
+      const { seedDocuments } = await cloudInitDocuments();
       await makeSeed(state.scratch, seed, seedDocuments({ vmId, vmName: order.name, cloudInit, passwordHash }));
     }
     return orDropSeed(seed, vmId, () =>
@@ -204,7 +204,7 @@ export function createVmRoutes({ services, operations, kinds, images, accel, acc
       if (vm.isProtected)
         throw new AppError('vm_protected', {
           detail: `"${vm.name}" is protected, so it was not deleted.`,
-          hint: `Take the protection away first: \`hv vm edit ${vm.name} --unprotect\`.`,
+          hint: `Take the protection away first: \`hv vm unprotect ${vm.name}\`.`,
         });
       if (vm.state === 'unknown')
         throw new AppError('unavailable', {
@@ -275,6 +275,9 @@ export function createVmRoutes({ services, operations, kinds, images, accel, acc
   };
   return { handlers, create };
 }
+
+/** Loaded with the first VM that wants it: YAML takes memory that a daemon at rest need not hold. */
+const cloudInitDocuments = () => import('./cloud-init.ts');
 
 function startRequest({ identity, requestId, idempotencyKey, requestHash }: Asked): Asked {
   return { identity, requestId, idempotencyKey, requestHash };

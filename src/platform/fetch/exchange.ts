@@ -1,6 +1,6 @@
 /** One GET or HEAD, with its redirects followed by us so that each hop passes the same checks. Ends at the response headers. */
 
-import { Client, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import { AppError, hasErrno, messageOf } from '#kernel/errors.ts';
 import { parseFetchUrl, shownUrl } from './address-policy.ts';
 import { guardedConnect, type Resolve } from './guarded-connect.ts';
@@ -85,6 +85,8 @@ async function hop(url: URL, options: ExchangeOptions): Promise<Exchange> {
     );
   }, options.headersMs);
   const signal = AbortSignal.any([options.signal, deadline.signal]);
+  // Loaded with the first download: it takes 5 MiB that most days nobody needs.
+  const { Client } = await import('undici');
   const client = new Client(url.origin, {
     // Each exchange has a connection of its own, so that no later request rides on an address checked for another.
     connect: (_target, callback) => {
