@@ -16,7 +16,7 @@ export const vmErrors = defineErrors({
   vm_protected: {
     status: 409,
     title: 'The VM is protected',
-    hint: 'Take the protection away first: `hv vm edit NAME --unprotect`.',
+    hint: 'Take the protection away first: `hv vm unprotect NAME`.',
   },
   ambiguous_name: {
     status: 409,

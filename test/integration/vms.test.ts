@@ -6,6 +6,7 @@ import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -165,6 +166,31 @@ test('a running VM is edited: some fields at once, others at the next boot, stal
     /only while it is off/,
   );
   await assert.rejects(daemon.admin('DELETE /vms/{id}', { params: { id: 'web1' } }), /is running/);
+});
+
+test('while somebody looks, the figures of a running VM are measured and sent', { skip }, async () => {
+  const seen = await new Promise<Vm['usage']>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('no figures within 40 s')), 40_000);
+    const request = httpRequest(
+      { socketPath: join(daemon.runtimeDir, 'admin.sock'), path: '/api/v1/events', headers: { host: 'localhost' } },
+      (response) => {
+        let text = '';
+        response.on('data', (part: Buffer) => {
+          text += part.toString();
+          for (const match of text.matchAll(/event: vm\.changed\n(?:id: .*\n)?data: (.*)\n/g)) {
+            const vm: Vm = JSON.parse(match[1] ?? '{}');
+            if (vm.usage?.cpuRatio === null || vm.usage?.netReceiveBytesPerSecond === null || !vm.usage) continue;
+            clearTimeout(timer);
+            request.destroy();
+            resolve(vm.usage);
+          }
+        });
+      },
+    );
+    request.on('error', (error) => reject(error));
+    request.end();
+  });
+  assert.ok(seen && seen.cpuRatio !== null && seen.cpuRatio >= 0 && seen.cpuRatio <= 1);
 });
 
 test('an ISO is put into the drive of a running VM and ejected again', { skip }, async () => {

@@ -1,6 +1,6 @@
 /** Inventory: what the host has, kept in memory by events, so that no read waits for libvirt.
  *  Tables: vm. Events in: operation.changed. Events out: vm.changed, vm.removed, network.changed, pool.changed.
- *  Permissions: none of its own; the slices vms, networks and storage show it. Guide: docs/guides/inventory.md */
+ *  Permissions: none of its own; the slices vms, networks and storage show it. Guide: docs/guides/vms.md */
 
 import { FINAL_STATES } from '#contract/operations.ts';
 import { defineFeature } from '#platform/feature.ts';

@@ -10,6 +10,7 @@ import type { EventBus } from '#kernel/event-bus.ts';
 import { isUuid } from '#kernel/ids.ts';
 import type { Logger } from '#kernel/logger.ts';
 import { createChangeQueue } from './change-queue.ts';
+import { coalesced } from './coalesce.ts';
 import type { DomainFacts } from './facts.ts';
 import type { VmRow, VmRows } from './rows.ts';
 import type {
@@ -280,7 +281,7 @@ export function createInventory({ source, rows, events, clock, log, onOverflow }
     },
   });
 
-  const refreshNetworks = async () => {
+  const refreshNetworks = coalesced(async () => {
     const seen = await source.readNetworks();
     const before = new Map(networks.map((network) => [network.id, JSON.stringify(network)]));
     networks = seen;
@@ -289,9 +290,9 @@ export function createInventory({ source, rows, events, clock, log, onOverflow }
       before.delete(network.id);
     }
     for (const id of before.keys()) events.emit('network.changed', { id });
-  };
+  });
 
-  const refreshPools = async () => {
+  const refreshPools = coalesced(async () => {
     const seen = await source.readPools();
     const before = new Map(pools.map((pool) => [pool.id, JSON.stringify(pool)]));
     pools = seen;
@@ -302,7 +303,7 @@ export function createInventory({ source, rows, events, clock, log, onOverflow }
     }
     for (const id of before.keys()) events.emit('pool.changed', { id });
     for (const entry of entries.values()) redraw(entry);
-  };
+  });
 
   const syncDomains = async (isToBeRead: (uuid: string, isOn: boolean, n: number) => boolean) => {
     const seen = await source.listDomains();

@@ -6,12 +6,14 @@ import { isNotFound, type LibvirtEvent, type LibvirtHost } from '#libvirt/index.
 import { factsOf } from './domain-facts.ts';
 import type { DomainFacts } from './facts.ts';
 import { networkFacts, poolFacts, volumeFacts } from './object-facts.ts';
-import type { HostEvent, InventorySource, NetworkReading, PoolReading } from './source.ts';
+import type { HostEvent, InventorySource, NetworkReading, PoolReading, VolumeReading } from './source.ts';
 import { stateOf } from './states.ts';
 import { hashText, isOnState } from './view.ts';
 
 /** Reads of one host side by side, beside those of operations. */
 const PARALLEL_READS = 2;
+/** Keys of deleted volumes are forgotten at this many. */
+const MAX_KNOWN_VOLUMES = 20_000;
 
 interface Parsed {
   readonly liveHash: string | null;
@@ -22,6 +24,7 @@ interface Parsed {
 
 export function createLibvirtSource(libvirt: LibvirtHost): InventorySource {
   const parsed = new Map<string, Parsed>();
+  const volumeKinds = new Map<string, { readonly path: string; readonly format: string | null }>();
   const flags = sharedFlags(libvirt);
 
   /** Parses only what changed: most looks find the same text. */
@@ -77,6 +80,22 @@ export function createLibvirtSource(libvirt: LibvirtHost): InventorySource {
     );
   };
 
+  /** Format and path of a volume do not change while it lives under its key; its sizes do, and are cheaper to ask for. */
+  const readVolume = async (volume: {
+    pool: string;
+    name: string;
+    key: string;
+  }): Promise<Omit<VolumeReading, 'name'>> => {
+    const known = volumeKinds.get(volume.key);
+    if (known) {
+      const { capacityBytes, allocationBytes } = await libvirt.volumes.info(volume);
+      return { ...known, sizeBytes: Number(capacityBytes), allocatedBytes: Number(allocationBytes) };
+    }
+    const facts = volumeFacts(await libvirt.volumes.xml(volume));
+    volumeKinds.set(volume.key, { path: facts.path, format: facts.format });
+    return facts;
+  };
+
   const readPool = async (ref: { uuid: string; name: string }): Promise<PoolReading> => {
     const info = await libvirt.pools.info(ref.uuid);
     const facts = poolFacts(await libvirt.pools.xml(ref.uuid));
@@ -88,7 +107,7 @@ export function createLibvirtSource(libvirt: LibvirtHost): InventorySource {
       PARALLEL_READS,
       async (volume) => {
         try {
-          return { name: volume.name, ...volumeFacts(await libvirt.volumes.xml(volume)) };
+          return { name: volume.name, ...(await readVolume(volume)) };
         } catch (error) {
           // It was deleted between the list and the look.
           if (isNotFound(error)) return null;
@@ -170,6 +189,7 @@ export function createLibvirtSource(libvirt: LibvirtHost): InventorySource {
     },
     async readPools() {
       const all = await libvirt.pools.list();
+      if (volumeKinds.size > MAX_KNOWN_VOLUMES) volumeKinds.clear();
       return (await mapLimit(all, PARALLEL_READS, (ref) => unlessGone(readPool(ref)))).filter((pool) => pool !== null);
     },
     async readLeases(networkName) {

@@ -1,5 +1,5 @@
 /** Networks: lists libvirt's networks and the host's bridges, and keeps the NAT network `default` there for VMs that need it.
- *  Tables: none. Events in: none. Events out: network.changed (by the inventory). Permissions: network.read. Guide: docs/guides/networks.md */
+ *  Tables: none. Events in: none. Events out: network.changed (by the inventory). Permissions: network.read. Guide: docs/guides/vms.md */
 
 import { networkErrors } from '#contract/networks.ts';
 import { inventory } from '#features/inventory/index.ts';

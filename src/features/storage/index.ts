@@ -1,5 +1,5 @@
 /** Storage pools: lists what libvirt has, and keeps our own folder pool defined and started.
- *  Tables: none. Events in: none. Events out: pool.changed (by the inventory). Permissions: storage.read. Guide: docs/guides/storage.md */
+ *  Tables: none. Events in: none. Events out: pool.changed (by the inventory). Permissions: storage.read. Guide: docs/guides/vms.md */
 
 import { type InventoryApi, inventory } from '#features/inventory/index.ts';
 import { defineFeature } from '#platform/feature.ts';

@@ -1,4 +1,5 @@
-/** Empties the trash of what lies there longer than the configuration says, and removes seeds of requests that came to nothing. */
+/** Empties the trash of what lies there longer than the configuration says, the quarantine of what failed operations left as long ago,
+ *  and removes seeds of requests that came to nothing. */
 
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import type { OperationsApi } from '#features/operations/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
+import type { StateFolders } from '#platform/config.ts';
 import type { Identity } from '#platform/feature.ts';
 import type { VmKinds } from './kinds.ts';
 import { trashInput } from './routes.ts';
@@ -13,6 +15,7 @@ import type { TrashStore } from './trash-store.ts';
 
 const LOOK_EVERY_MS = 3_600_000;
 const SEED_KEPT_MS = 24 * 3_600_000;
+const DAY_MS = 86_400_000;
 
 const SYSTEM: Identity = { user: 'system', role: 'admin', via: 'system', sessionId: null, address: null };
 
@@ -20,15 +23,15 @@ export interface ExpiryDependencies {
   readonly operations: OperationsApi;
   readonly kinds: VmKinds;
   readonly trash: TrashStore;
-  /** Folder of prepared seeds. */
-  readonly scratch: string;
+  readonly state: StateFolders;
+  readonly trashDays: number;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
 /** Runs until the signal. */
 export async function runTrashExpiry(
-  { operations, kinds, trash, scratch, clock, log }: ExpiryDependencies,
+  { operations, kinds, trash, state, trashDays, clock, log }: ExpiryDependencies,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
@@ -48,7 +51,8 @@ export async function runTrashExpiry(
           if (!(error instanceof AppError) || error.code !== 'busy') throw error;
         }
       }
-      await dropOldSeeds(scratch, now.getTime() - SEED_KEPT_MS);
+      await dropOldSeeds(state.scratch, now.getTime() - SEED_KEPT_MS);
+      await dropOldQuarantine(state.quarantine, now.getTime() - trashDays * DAY_MS, log);
     } catch (error) {
       log.warn({ err: error }, 'the trash could not be looked through; the next look is in an hour');
     }
@@ -67,5 +71,15 @@ async function dropOldSeeds(scratch: string, beforeMs: number): Promise<void> {
       // An operation took it meanwhile.
       if (!hasErrno(error, 'ENOENT')) throw error;
     }
+  }
+}
+
+/** Only folders named by an operation; what somebody else put there stays. */
+async function dropOldQuarantine(quarantine: string, beforeMs: number, log: Logger): Promise<void> {
+  for (const name of await readdir(quarantine)) {
+    const path = join(quarantine, name);
+    if (!/^op-[0-9a-z]{26}$/.test(name) || (await stat(path)).mtimeMs >= beforeMs) continue;
+    log.info({ operation: name }, 'what a failed operation left is deleted after its time');
+    await rm(path, { recursive: true });
   }
 }

@@ -70,7 +70,10 @@ export const vms = defineFeature<VmsApi>({
       async start(signal) {
         await prepareFolders(config.state);
         await trash.load();
-        job = runTrashExpiry({ operations: journal, kinds, trash, scratch: config.state.scratch, clock, log }, signal);
+        job = runTrashExpiry(
+          { operations: journal, kinds, trash, state: config.state, trashDays: config.trash.days, clock, log },
+          signal,
+        );
       },
       stop: () => job,
     };
