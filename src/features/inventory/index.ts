@@ -10,9 +10,8 @@ import { createLibvirtSource } from './libvirt-source.ts';
 import { createVmRows, inventoryMigrations } from './rows.ts';
 
 export { factsOf } from './domain-facts.ts';
-export type { DiskFacts, DomainFacts } from './facts.ts';
-export type { Definition, InventoryApi } from './inventory.ts';
-export type { VmRow } from './rows.ts';
+export type { DomainFacts } from './facts.ts';
+export type { InventoryApi } from './inventory.ts';
 export { hashText, isOnState } from './view.ts';
 
 /** How long start-up waits for a slow host before it goes on without a picture. */

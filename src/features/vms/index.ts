@@ -19,8 +19,6 @@ import { type CreateVm, createVmRoutes, trashOf } from './routes.ts';
 import type { VmServices } from './services.ts';
 import { createTrashStore, trashMigrations } from './trash-store.ts';
 
-export type { CreateOrder } from './create-order.ts';
-
 export interface VmsApi {
   readonly kinds: VmKinds;
   readonly create: CreateVm;

@@ -32,6 +32,7 @@ export interface NicFacts {
   readonly source: string | null;
   /** Device on the host, as `vnet0`; only of a running domain. */
   readonly target: string | null;
+  readonly isLinkUp: boolean;
   readonly bootOrder: number | null;
   readonly alias: string | null;
 }
@@ -62,6 +63,7 @@ export interface DomainFacts {
   readonly nvramPath: string | null;
   readonly isSecureBoot: boolean;
   readonly kernelPath: string | null;
+  readonly initrdPath: string | null;
   readonly cpuMode: string | null;
   readonly disks: readonly DiskFacts[];
   readonly nics: readonly NicFacts[];
@@ -70,6 +72,8 @@ export interface DomainFacts {
   readonly hasSerial: boolean;
   readonly serialLogPath: string | null;
   readonly hasAgentChannel: boolean;
+  /** Whether something in the guest listens on the agent's channel; null while it is off or has none. */
+  readonly isAgentConnected: boolean | null;
   readonly hasTpm: boolean;
   /** Targets of disks and MACs of NICs in boot order. */
   readonly bootOrder: readonly string[];
@@ -95,6 +99,10 @@ function domainFacts(domain: Element): DomainFacts {
   const maxVcpus = whole(vcpu?.textContent ?? null);
   const loader = child(domain, 'os', 'loader');
   const memoryKib = memoryOf(child(domain, 'memory'));
+  const agentTarget = of('channel')
+    .map((channel) => child(channel, 'target'))
+    .find((target) => attribute(target, 'name') === AGENT_CHANNEL);
+  const agentState = attribute(agentTarget ?? null, 'state');
   return {
     uuid: trimmed(textAt(domain, 'uuid')),
     name: textAt(domain, 'name') ?? '',
@@ -112,6 +120,7 @@ function domainFacts(domain: Element): DomainFacts {
     nvramPath: trimmed(textAt(domain, 'os', 'nvram')),
     isSecureBoot: attribute(loader, 'secure') === 'yes',
     kernelPath: trimmed(textAt(domain, 'os', 'kernel')),
+    initrdPath: trimmed(textAt(domain, 'os', 'initrd')),
     cpuMode: attribute(child(domain, 'cpu'), 'mode'),
     disks,
     nics,
@@ -122,7 +131,8 @@ function domainFacts(domain: Element): DomainFacts {
       of('serial')
         .map((serial) => attribute(child(serial, 'log'), 'file'))
         .find((path) => path !== null) ?? null,
-    hasAgentChannel: of('channel').some((channel) => attribute(child(channel, 'target'), 'name') === AGENT_CHANNEL),
+    hasAgentChannel: agentTarget !== undefined,
+    isAgentConnected: agentState === null ? null : agentState === 'connected',
     hasTpm: of('tpm').length > 0,
     bootOrder: bootOrderOf(disks, nics),
     bootDevices: children(child(domain, 'os') ?? domain, 'boot').flatMap((boot) => attribute(boot, 'dev') ?? []),
@@ -159,6 +169,7 @@ function nicFacts(nic: Element): NicFacts {
       ['network', 'bridge', 'dev', 'path'].map((name) => attribute(source, name)).find((value) => value !== null) ??
       null,
     target: attribute(child(nic, 'target'), 'dev'),
+    isLinkUp: attribute(child(nic, 'link'), 'state') !== 'down',
     bootOrder: whole(attribute(child(nic, 'boot'), 'order')),
     alias: attribute(child(nic, 'alias'), 'name'),
   };
