@@ -10,7 +10,7 @@ import { systemClock } from '#kernel/clock.ts';
 import { AppError, registerErrors } from '#kernel/errors.ts';
 import { createEventBus } from '#kernel/event-bus.ts';
 import { silentLogger } from '#kernel/logger.ts';
-import { openDatabase } from '#platform/db/database.ts';
+import { type Database, openDatabase } from '#platform/db/database.ts';
 import type { Identity } from '#platform/feature.ts';
 import { auditMigrations, createAuditStore } from '../audit/store.ts';
 import { defineOperation, type Step } from './definition.ts';
@@ -30,6 +30,8 @@ const request = (key: string | null = null, hash = 'h'): StartRequest => ({
 });
 
 interface World {
+  /** The file system of the journal is full. */
+  isFull: boolean;
   readonly made: Set<string>;
   readonly log: string[];
 }
@@ -48,8 +50,17 @@ async function withJournal(
   }) => Promise<void>,
 ): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'hv-journal-'));
-  const world: World = { made: new Set(), log: [] };
-  const db = openDatabase(join(dir, 'state.db'));
+  const world: World = { isFull: false, made: new Set(), log: [] };
+  const file = openDatabase(join(dir, 'state.db'));
+  const whenWritable = <Result>(work: () => Result): Result => {
+    if (world.isFull) throw new AppError('unavailable');
+    return work();
+  };
+  const db: Database = {
+    ...file,
+    tables: <Tables>() => whenWritable(() => file.tables<Tables>()),
+    transaction: async (work) => whenWritable(() => file.transaction(work)),
+  };
   db.migrate('operations', operationMigrations);
   db.migrate('audit', auditMigrations);
   const events = createEventBus<ApiEvents>((error) => {
@@ -310,3 +321,23 @@ test('an interrupted operation whose actor lost the right is undone', () => {
     },
   );
 });
+
+test('an operation waits out a journal that cannot be written, and then ends as it should', () =>
+  withJournal(
+    (world) => [
+      makes(world, 'a', {
+        act: async () => {
+          world.made.add('a');
+          world.isFull = true;
+        },
+      }),
+      makes(world, 'b'),
+    ],
+    async ({ world, start, end }) => {
+      const accepted = await start();
+      await systemClock.sleep(1000);
+      world.isFull = false;
+      assert.equal((await end(accepted.id)).state, 'done');
+      assert.deepEqual([...world.made], ['a', 'b']);
+    },
+  ));
