@@ -10,6 +10,7 @@ import { createFakeServer, encodeFailure, FakeFailure, type FakeServer } from '.
 import { type FrameHeader, frame, keepaliveFrame, MESSAGE_TYPES, STATUS } from './frame.ts';
 import { isHole, type LibvirtStream } from './stream.ts';
 import { DOMAIN_EVENTS, P, PROGRAMS } from './table.ts';
+import { overStream } from './transport/transport.ts';
 
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -144,10 +145,7 @@ test('a host that does not even answer pings is given up', async () => {
   inner.on('data', (chunk: Buffer) => {
     if (!isMute) host.write(chunk);
   });
-  const connection = await Connection.open(
-    { bytes: client, describe: () => 'mute' },
-    { uri: 'test:///default', clock },
-  );
+  const connection = await Connection.open(overStream(client, 'mute'), { uri: 'test:///default', clock });
   isMute = true;
   for (let turn = 0; turn < 5; turn += 1) {
     await clock.advance(5_000);

@@ -57,6 +57,8 @@ interface Pending {
   readonly dueMs: number;
   /** Set when the caller gave up; the late reply is then dropped. */
   isAbandoned: boolean;
+  /** Ends the subscription to the caller's signal. */
+  release: (() => void) | null;
   resolve(result: unknown): void;
   reject(error: Error): void;
 }
@@ -89,7 +91,7 @@ export class Connection {
       onFrame: (header, payload) => this.#onFrame(header, payload),
       onStreamData: (header, chunk) => this.#onStreamData(header, chunk),
     });
-    transport.bytes.on('data', (chunk: Buffer) => {
+    transport.onData((chunk) => {
       this.#heardAnything = true;
       if (this.#lost) return;
       try {
@@ -220,27 +222,25 @@ export class Connection {
     if (signal?.aborted) return Promise.reject(cancelled(procedure.name, signal.reason, false));
     const bytes = this.#encode(procedure, args, serial);
     if (bytes instanceof LibvirtError) return Promise.reject(bytes);
-    const deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS;
-    const dueMs = this.#clock.monotonicMs() + deadlineMs;
+    const dueMs = this.#clock.monotonicMs() + (options.deadlineMs ?? DEFAULT_DEADLINE_MS);
     return new Promise<Result>((resolve, reject) => {
-      const onAbort = () => this.#abandon(serial, cancelled(procedure.name, signal?.reason, procedure.isWrite));
-      const settle = () => signal?.removeEventListener('abort', onAbort);
-      this.#pending.set(serial, {
+      const pending: Pending = {
         procedure,
         dueMs,
         isAbandoned: false,
-        resolve: (result) => {
-          settle();
-          resolve(result as Result);
-        },
-        reject: (error) => {
-          settle();
-          reject(error);
-        },
-      });
-      signal?.addEventListener('abort', onAbort, { once: true });
-      this.#sweepBy(dueMs);
+        release: null,
+        resolve: resolve as (result: unknown) => void,
+        reject,
+      };
+      this.#pending.set(serial, pending);
+      // Sent as early as can be: the host works while the rest is made ready.
       this.#write(bytes);
+      if (signal) {
+        const onAbort = () => this.#abandon(serial, cancelled(procedure.name, signal.reason, procedure.isWrite));
+        signal.addEventListener('abort', onAbort, { once: true });
+        pending.release = () => signal.removeEventListener('abort', onAbort);
+      }
+      this.#sweepBy(dueMs);
     });
   }
 
@@ -269,11 +269,9 @@ export class Connection {
   }
 
   /** The first frame of a turn of the event loop leaves at once, those that follow in the same turn together in one system call. */
-  #write(bytes: Uint8Array): boolean {
-    const out = this.#transport.bytes;
-    const isRoom = out.write(bytes);
+  #write(bytes: Uint8Array): void {
+    this.#transport.bytes.write(bytes);
     this.#cork();
-    return isRoom;
   }
 
   #cork(): void {
@@ -342,6 +340,7 @@ export class Connection {
     const pending = this.#pending.get(serial);
     if (!pending) return;
     this.#pending.delete(serial);
+    pending.release?.();
     if (pending.isAbandoned) {
       this.#abandonedCalls -= 1;
       if (this.#abandonedCalls === 0) for (const resolve of this.#onCaughtUp.splice(0)) resolve();
@@ -382,7 +381,7 @@ export class Connection {
   }
 
   #onStreamData(header: FrameHeader, chunk: Buffer): void {
-    this.#streams.get(header.serial)?.receive(chunk);
+    this.#streams.get(header.serial)?.receive(Buffer.from(chunk)); // the chunk is overwritten by the next read
   }
 
   #onStreamControl(header: FrameHeader, payload: Buffer): void {
@@ -415,36 +414,30 @@ export class Connection {
   #streamLink(procedure: Procedure<unknown, unknown>, serial: number): StreamLink {
     const header = (type: number, status: number) => headerOf(procedure, type, serial, status);
     const bytes = this.#transport.bytes;
-    const accept = (isRoom: boolean, accepted: (error?: Error | null) => void): void => {
-      if (this.#lost) accepted(this.#lost);
-      else if (isRoom) accepted();
-      else {
-        const onDrain = () => {
-          stop();
-          accepted();
-        };
-        const stop = this.onClose((error) => {
-          bytes.off('drain', onDrain);
-          accepted(error);
-        });
-        bytes.once('drain', onDrain);
+    // Called when the bytes have left this process: their buffer may then be used again.
+    const send = (pieces: readonly Uint8Array[], accepted: (error?: Error | null) => void): void => {
+      if (this.#lost) {
+        accepted(this.#lost);
+        return;
+      }
+      this.#cork(); // head and data leave together
+      const last = pieces.length - 1;
+      for (const [index, piece] of pieces.entries()) {
+        if (index === last) bytes.write(piece, (error) => accepted(error ? (this.#lost ?? error) : null));
+        else bytes.write(piece);
       }
     };
     return {
       sendData: (parts, accepted) => {
-        if (this.#lost) return accepted(this.#lost);
         const size = parts.reduce((sum, part) => sum + part.length, 0);
         const head = Buffer.allocUnsafe(HEADER_BYTES);
         writeHeader(head, header(MESSAGE_TYPES.stream, STATUS.continue), HEADER_BYTES + size);
-        this.#cork(); // head and data leave together
-        let isRoom = this.#write(head);
-        for (const part of parts) isRoom = this.#write(part);
-        accept(isRoom, accepted);
+        send([head, ...parts], accepted);
       },
       sendHole: (lengthBytes, accepted) => {
         const payload = Buffer.alloc(12);
         payload.writeBigInt64BE(BigInt(lengthBytes), 0);
-        accept(this.#write(frame(header(MESSAGE_TYPES.streamHole, STATUS.continue), payload)), accepted);
+        send([frame(header(MESSAGE_TYPES.streamHole, STATUS.continue), payload)], accepted);
       },
       sendFinish: () => {
         if (!this.#lost) this.#write(frame(header(MESSAGE_TYPES.stream, STATUS.ok)));
@@ -488,6 +481,7 @@ export class Connection {
     const pending = this.#pending.get(serial);
     if (!pending || pending.isAbandoned) return;
     pending.isAbandoned = true;
+    pending.release?.();
     this.#abandonedCalls += 1;
     pending.reject(error);
   }
@@ -519,6 +513,7 @@ export class Connection {
     this.#ended.abort(lost);
     this.#sweep?.abort();
     for (const pending of [...this.#pending.values()]) {
+      pending.release?.();
       if (!pending.isAbandoned)
         pending.reject(this.#unavailable(pending.procedure.name, lost, pending.procedure.isWrite));
     }

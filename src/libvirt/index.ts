@@ -20,6 +20,7 @@ export {
   type LibvirtHostState,
   type LibvirtIdentity,
 } from './host.ts';
+export { type SendFileOptions, sendFile } from './send-file.ts';
 export { type Hole, isHole, LibvirtStream } from './stream.ts';
 export { parseLibvirtUri } from './uri.ts';
 export {

@@ -45,49 +45,17 @@ export class LibvirtStream extends Duplex {
   }
 
   override _write(chunk: Uint8Array | Hole, _encoding: string, done: (error?: Error | null) => void): void {
-    if (isHole(chunk)) this.#link.sendHole(chunk.holeBytes, done);
-    else this.#sendChunk(chunk, done);
+    this._writev([{ chunk }], done);
   }
 
-  /** Small chunks share a frame; each frame costs the host a wake-up. */
+  /** Chunks share frames and are cut where a frame is full: each frame costs the host a wake-up. */
   override _writev(items: { chunk: Uint8Array | Hole }[], done: (error?: Error | null) => void): void {
-    let index = 0;
+    const frames = framesOf(items.map(({ chunk }) => chunk));
     const next = (error?: Error | null): void => {
-      const item = items[index];
-      if (error || item === undefined) {
-        done(error);
-        return;
-      }
-      if (isHole(item.chunk)) {
-        index += 1;
-        this.#link.sendHole(item.chunk.holeBytes, next);
-        return;
-      }
-      const parts: Uint8Array[] = [];
-      let size = 0;
-      for (let following = items[index]; following && !isHole(following.chunk); following = items[index]) {
-        if (size > 0 && size + following.chunk.length > MAX_STREAM_DATA_BYTES) break;
-        parts.push(following.chunk);
-        size += following.chunk.length;
-        index += 1;
-      }
-      const [only] = parts;
-      if (parts.length === 1 && only) this.#sendChunk(only, next);
-      else this.#link.sendData(parts, next);
-    };
-    next();
-  }
-
-  #sendChunk(chunk: Uint8Array, done: (error?: Error | null) => void): void {
-    let at = 0;
-    const next = (error?: Error | null): void => {
-      if (error || at >= chunk.length) {
-        done(error);
-        return;
-      }
-      const part = chunk.subarray(at, at + MAX_STREAM_DATA_BYTES);
-      at += part.length;
-      this.#link.sendData([part], next);
+      const { value } = error ? { value: undefined } : frames.next();
+      if (value === undefined) done(error);
+      else if (isHole(value)) this.#link.sendHole(value.holeBytes, next);
+      else this.#link.sendData(value, next);
     };
     next();
   }
@@ -155,6 +123,32 @@ export class LibvirtStream extends Duplex {
     if (this.readable || !this.readableEnded) this.push(null);
     confirmed?.();
   }
+}
+
+/** The pieces of each frame: data up to the frame's limit, or a hole. */
+function* framesOf(chunks: readonly (Uint8Array | Hole)[]): Generator<Uint8Array[] | Hole, undefined> {
+  let parts: Uint8Array[] = [];
+  let size = 0;
+  for (const chunk of chunks) {
+    if (isHole(chunk)) {
+      if (size > 0) yield parts;
+      parts = [];
+      size = 0;
+      yield chunk;
+      continue;
+    }
+    for (let at = 0; at < chunk.length; ) {
+      const part = chunk.subarray(at, at + MAX_STREAM_DATA_BYTES - size);
+      parts.push(part);
+      at += part.length;
+      size += part.length;
+      if (size < MAX_STREAM_DATA_BYTES) continue;
+      yield parts;
+      parts = [];
+      size = 0;
+    }
+  }
+  if (size > 0) yield parts;
 }
 
 function duplexOptions(

@@ -187,15 +187,11 @@ export class XdrDecoder {
     return cache.get(this.#bytes, at, count);
   }
 
+  /** A copy: the message's own bytes are overwritten by the next one. */
   opaque(): Buffer {
     const count = this.#length(this.remaining);
     const at = this.#take((count + 3) & ~3);
-    return this.#bytes.subarray(at, at + count);
-  }
-
-  fixed(count: number): Buffer {
-    const at = this.#take((count + 3) & ~3);
-    return this.#bytes.subarray(at, at + count);
+    return Buffer.from(this.#bytes.subarray(at, at + count));
   }
 
   uuid(): string {

@@ -8,7 +8,14 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createLibvirtHost, isHole, type LibvirtError, type LibvirtHost, type VolumeRef } from '#libvirt/index.ts';
+import {
+  createLibvirtHost,
+  isHole,
+  type LibvirtError,
+  type LibvirtHost,
+  sendFile,
+  type VolumeRef,
+} from '#libvirt/index.ts';
 import { runChecked } from '#platform/process.ts';
 import { missingForLibvirtd, type PrivateLibvirtd, startPrivateLibvirtd } from '../support/libvirtd.ts';
 
@@ -82,6 +89,25 @@ describe('storage through the libvirt client', { skip }, () => {
     assert.equal(await digestOf(await host.volumes.download(volume)), createHash('sha256').update(data).digest('hex'));
     const part = await digestOf(await host.volumes.download(volume, { offsetBytes: 1000n, lengthBytes: 5000n }));
     assert.equal(part, createHash('sha256').update(data.subarray(1000, 6000)).digest('hex'));
+    await host.volumes.delete(volume);
+  });
+
+  test('a file is sent whole, with progress, and a failing one leaves no hanging stream', async () => {
+    const source = join(daemon.dir, 'source.raw');
+    await runChecked(['dd', 'if=/dev/urandom', `of=${source}`, 'bs=100003', 'count=50'], { timeoutMs: 10_000 });
+    const volume = await host.volumes.create(pool, volumeXml('sent', 50 * 100_003));
+    let progress = 0;
+    await sendFile(await host.volumes.upload(volume), source, {
+      onProgress: (sentBytes) => {
+        progress = sentBytes;
+      },
+    });
+    assert.equal(progress, 50 * 100_003);
+    await runChecked(['cmp', source, path(volume)], { timeoutMs: 10_000 });
+    const before = host.openConnections;
+    await assert.rejects(sendFile(await host.volumes.upload(volume), '/nonexistent'), /ENOENT/);
+    for (let turn = 0; turn < 100 && host.openConnections > before; turn += 1) await sleep(10);
+    assert.equal(host.openConnections, before);
     await host.volumes.delete(volume);
   });
 

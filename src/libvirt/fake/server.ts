@@ -6,7 +6,7 @@ import { type Duplex, duplexPair } from 'node:stream';
 import type { Xdr } from '../codec.ts';
 import { type FrameHeader, FrameSplitter, frame, MESSAGE_TYPES, STATUS } from '../frame.ts';
 import { type EventMessage, errorPayload, P, PROGRAMS, type Procedure } from '../table.ts';
-import type { Transport } from '../transport/transport.ts';
+import { overStream, type Transport } from '../transport/transport.ts';
 import { XdrDecoder, XdrEncoder } from '../xdr.ts';
 
 /** Thrown by an answer: the host's error reply. */
@@ -118,7 +118,7 @@ export function createFakeServer(): FakeServer {
     transport() {
       const [client, ours] = duplexPair();
       serve(ours);
-      return { bytes: client, describe: () => 'fake' };
+      return overStream(client, 'fake');
     },
     listen(socketPath) {
       return new Promise((resolve) => {

@@ -2,7 +2,7 @@
 
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { Duplex } from 'node:stream';
-import type { ConnectOptions, Transport } from './transport.ts';
+import { type ConnectOptions, overStream, type Transport } from './transport.ts';
 
 export interface SshOptions {
   /** The ssh program, default `ssh`. */
@@ -31,8 +31,7 @@ export async function connectSsh(
 ): Promise<Transport> {
   signal.throwIfAborted();
   const child = spawn(options.program ?? 'ssh', sshArguments(target, options), { stdio: ['pipe', 'pipe', 'pipe'] });
-  const bytes = new ProcessStream(child);
-  return { bytes, describe: () => `ssh:${target.host}` };
+  return overStream(new ProcessStream(child), `ssh:${target.host}`);
 }
 
 /** Standard input and output of a process. Ends when the process has ended, so that its complaint is known by then. */

@@ -5,7 +5,7 @@ import { Duplex } from 'node:stream';
 import { connect, type TLSSocket } from 'node:tls';
 import { hasErrno, messageOf } from '#kernel/errors.ts';
 import { LibvirtError } from '../errors.ts';
-import type { ConnectOptions, Transport } from './transport.ts';
+import { type ConnectOptions, overStream, type Transport } from './transport.ts';
 
 /** Files in PEM. They are read at each connect, so renewed certificates need no restart. */
 export interface TlsCredentials {
@@ -46,7 +46,7 @@ export async function connectTls(
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
-  return { bytes: new FrameByFrame(socket), describe: () => `tls:${target.host}:${target.port}` };
+  return overStream(new FrameByFrame(socket), `tls:${target.host}:${target.port}`);
 }
 
 /** Sends each write as a TLS record of its own. libvirt 9.0 looks for one message per wake-up: a second one in the same record

@@ -3,11 +3,19 @@
 import type { Duplex } from 'node:stream';
 
 export interface Transport {
+  /** Writing, pausing, ending. Incoming bytes come by `onData` alone. */
   readonly bytes: Duplex;
+  /** Hands over incoming bytes. The chunk is overwritten after the listener returns: who keeps it copies it. */
+  onData(listener: (chunk: Buffer) => void): void;
   /** Where it leads, for logs and errors; no secrets. */
   describe(): string;
 }
 
 export interface ConnectOptions {
   readonly signal: AbortSignal;
+}
+
+/** A transport over any stream of Node. */
+export function overStream(bytes: Duplex, label: string): Transport {
+  return { bytes, onData: (listener) => void bytes.on('data', listener), describe: () => label };
 }
