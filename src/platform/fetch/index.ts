@@ -8,7 +8,7 @@ import { readBody, tooLarge } from './body.ts';
 import { type Exchange, openExchange } from './exchange.ts';
 import { type Resolve, systemResolve } from './guarded-connect.ts';
 
-export { parseFetchUrl, shownUrl } from './address-policy.ts';
+export { parseFetchUrl } from './address-policy.ts';
 export type { Resolve } from './guarded-connect.ts';
 
 export interface FetchLimits {
