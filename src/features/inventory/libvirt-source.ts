@@ -201,7 +201,15 @@ export function createLibvirtSource(libvirt: LibvirtHost): InventorySource {
       return interfaces.flatMap(({ mac, addresses }) =>
         mac === null || mac === '00:00:00:00:00:00'
           ? []
-          : [{ mac, addresses: addresses.map(({ address, prefix }) => ({ address, prefix, from: 'agent' as const })) }],
+          : [
+              {
+                mac,
+                // A link-local address comes seconds before the real one and reaches nobody who does not name the link too.
+                addresses: addresses
+                  .filter(({ address }) => !/^(fe[89ab][0-9a-f]:|169\.254\.)/i.test(address))
+                  .map(({ address, prefix }) => ({ address, prefix, from: 'agent' as const })),
+              },
+            ],
       );
     },
   };
