@@ -13,8 +13,25 @@ import { type PrivateLibvirtd, startPrivateLibvirtd } from '../support/libvirtd.
 const ROOT = join(import.meta.dirname, '../..');
 const WEB = join(ROOT, 'src/web');
 
-/** Pictures for people: kept only when asked for (`HV_SCREENSHOTS=docs/img`), else thrown away with the other results. */
-export const SCREENSHOTS = join(ROOT, process.env['HV_SCREENSHOTS'] ?? 'test-results/screenshots');
+/** All pictures lie with the other results; `HV_SCREENSHOTS=docs/img` renews those that the documentation shows. */
+const RESULTS = join(ROOT, 'test-results/screenshots');
+const FOR_DOCS: ReadonlySet<string> = new Set([
+  'overview-dark',
+  'overview-light',
+  'overview-phone',
+  'vms-dark',
+  'vms-light',
+  'vms-phone',
+  'vm-dark',
+  'console-screen',
+  'console-serial',
+  'create-plan',
+  'catalogue-light',
+  'hosts-dark',
+  'audit-light',
+  'edit-light',
+  'sign-in',
+]);
 
 export interface Dashboard {
   readonly daemon: TestDaemon;
@@ -102,8 +119,10 @@ export async function startDashboard(): Promise<Dashboard> {
         return page;
       },
       async screenshot(page, name) {
-        await mkdir(SCREENSHOTS, { recursive: true });
-        await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
+        const forDocs = process.env['HV_SCREENSHOTS'];
+        const folder = forDocs !== undefined && FOR_DOCS.has(name) ? join(ROOT, forDocs) : RESULTS;
+        await mkdir(folder, { recursive: true });
+        await page.screenshot({ path: join(folder, `${name}.png`) });
       },
       close: () => stack.disposeAsync(),
     };

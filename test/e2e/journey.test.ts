@@ -80,7 +80,7 @@ test('opening a sign-in link spends nothing; its button does, once', { skip }, a
   await second.page.goto(link);
   await second.page.getByRole('button', { name: 'Sign in' }).click();
   await second.page.getByRole('alert').waitFor();
-  await second.page.getByText('./hv system link', { exact: true }).waitFor();
+  await second.page.getByText('./hv system link', { exact: true }).first().waitFor();
   await first.context.close();
   await second.context.close();
 });
@@ -288,7 +288,8 @@ test('keys: slash searches, g and a letter goes, the question mark explains', { 
   await go('/');
   await page.getByRole('heading', { name: 'Overview' }).waitFor();
   await page.keyboard.press('/');
-  await page.getByRole('combobox').fill('hell');
+  await page.getByRole('combobox').waitFor();
+  await page.keyboard.type('hell');
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { name: 'hello' }).waitFor();
   await page.keyboard.press('g');

@@ -1,15 +1,15 @@
 /** Every page in both themes and at three widths: no serious finding of axe, nothing to scroll sideways, and a picture for people to look at. */
 
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import axe from 'axe-core';
 import type { Page } from 'playwright-core';
+import { MIB } from '#kernel/units.ts';
 import { missingForLibvirtd } from '../support/libvirtd.ts';
 import { type Dashboard, startDashboard } from './dashboard.ts';
 
 const skip = missingForLibvirtd() ?? false;
-const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 const WIDTHS = [
   { name: 'phone', width: 390, narrowest: 360, height: 844 },
@@ -30,11 +30,43 @@ let page: Page;
 before(async () => {
   if (skip) return;
   dashboard = await startDashboard();
+  await furnish();
   page = await dashboard.signIn();
 });
 after(async () => {
   await dashboard?.close();
 });
+
+/** Some more VMs of every look: running, off, paused, protected, headless, with the longest name. */
+async function furnish(): Promise<void> {
+  const { admin, finish } = dashboard.daemon;
+  const plain = { firmware: 'bios', accel: 'tcg', memoryBytes: 128 * MIB, vcpus: 1, start: false } as const;
+  const disks = [{ sizeBytes: 64 * MIB }];
+  const hello = { disks: [{ imageId: 'hello' }], memoryBytes: 256 * MIB, start: true };
+  const orders = [
+    { ...plain, ...hello, name: 'web1', title: 'Shop, front end' },
+    { ...plain, disks, name: 'db1', title: 'Shop, database', isProtected: true, autostart: true },
+    { ...plain, disks, name: 'mail', graphics: false },
+    { ...plain, disks, name: 'build', memoryBytes: 64 * MIB, start: true },
+    { ...plain, disks, name: 'a-name-as-long-as-names-may-be-which-is-sixty-three-characters' },
+  ];
+  for (const body of orders) await finish(await admin('POST /vms', { body }));
+  await finish(await admin('POST /vms/{id}/pause', { params: { id: 'build' } }));
+  // The pictures shall show guests at work: booted, measured and with an address.
+  await waitUntil(async () => {
+    const { items } = await admin('GET /vms', { query: { state: 'running' } });
+    return items.every((vm) => vm.usage?.cpuRatio !== null && vm.nics.some(({ addresses }) => addresses.length > 0));
+  });
+  await waitUntil(async () => (await admin('GET /preflight')) !== null);
+}
+
+async function waitUntil(isTrue: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 120_000;
+  while (!(await isTrue())) {
+    if (performance.now() > deadline) throw new Error('the guests did not get ready within two minutes');
+    await sleep(500);
+  }
+}
 
 function stops(): readonly Stop[] {
   const vm = `/vms/${dashboard.helloId}`;
@@ -89,9 +121,9 @@ async function visit(where: Page, stop: Stop): Promise<void> {
 
 async function seriousFindings(where: Page): Promise<string[]> {
   // Through the debugger, because the page's policy rightly refuses a foreign script.
-  await where.evaluate(axeSource);
+  await where.evaluate(axe.source);
   return where.evaluate(async () => {
-    const { axe } = window as unknown as {
+    const { axe: inPage } = window as unknown as {
       axe: {
         run(
           where: Document,
@@ -99,7 +131,7 @@ async function seriousFindings(where: Page): Promise<string[]> {
         ): Promise<{ violations: { id: string; impact: string; nodes: { target: string[] }[] }[] }>;
       };
     };
-    const { violations } = await axe.run(document, { resultTypes: ['violations'] });
+    const { violations } = await inPage.run(document, { resultTypes: ['violations'] });
     return violations
       .filter(({ impact }) => impact === 'serious' || impact === 'critical')
       .map(

@@ -7,6 +7,8 @@ import { text } from '../text.ts';
 import { Button, type ButtonKind, IconButton } from './button.tsx';
 import { Field } from './form.tsx';
 
+const FIRST_CONTROL = '.dialog-body :is(input, textarea, select):not(:disabled), .dialog-foot button:not(:disabled)';
+
 interface DialogProps {
   readonly title: string;
   readonly onClose: () => void;
@@ -24,6 +26,8 @@ export function Dialog({ title, onClose, children, foot, isWide = false, onSubmi
   const titleId = useId();
   useEffect(() => {
     element.current?.showModal();
+    // Not the cross in the corner, which stands first: a field to fill in, else the way back.
+    element.current?.querySelector<HTMLElement>(FIRST_CONTROL)?.focus();
   }, []);
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the click beside the window is a shortcut for Esc, which the element brings itself

@@ -112,7 +112,8 @@ export function Sparkline({
 }) {
   const top = Math.max(max ?? 0, ...values.map((value) => value ?? 0)) || 1;
   const step = values.length > 1 ? width / (values.length - 1) : width;
-  const pieces = contiguous(values).map((run) =>
+  // One measurement is no line yet.
+  const pieces = contiguous(values.length > 1 ? values : []).map((run) =>
     run.map(([index, value]) => `${round(index * step)},${round(height - 1.5 - (value / top) * (height - 3))}`),
   );
   return (

@@ -5,6 +5,7 @@ import type { VmPlan } from '#contract/vms.ts';
 import { fieldName, text } from '../text.ts';
 import { bytesText } from './figures.tsx';
 import { ProblemBox } from './problem-box.tsx';
+import { Prose } from './prose.tsx';
 import { Badge, Glyph, type Tone } from './state-mark.tsx';
 
 const TONES: Readonly<Record<Effect, Tone>> = {
@@ -28,7 +29,10 @@ export function PlanView({ plan, isCreate = false }: { readonly plan: VmPlan; re
     <div class="plan">
       {plan.warnings.map((warning) => (
         <p key={warning} class="plan-warning">
-          <Glyph tone="warn" shape="triangle" /> {warning}
+          <Glyph tone="warn" shape="triangle" />
+          <span>
+            <Prose value={warning} />
+          </span>
         </p>
       ))}
       {plan.changes.length > 0 && (

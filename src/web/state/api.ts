@@ -48,6 +48,16 @@ async function reach(path: string, init: RequestInit): Promise<Response> {
   return response;
 }
 
+/** True once somebody was signed in here: then this page holds what he could see. */
+export function wasSignedIn(): boolean {
+  return hadIdentity;
+}
+
+let hadIdentity = false;
+session.subscribe((state) => {
+  if (state.kind === 'signed_in') hadIdentity = true;
+});
+
 /** Asks who is signed in. An unreachable daemon leaves the state as it was. */
 export async function loadSession(): Promise<void> {
   const identity = await api('GET /auth/session');

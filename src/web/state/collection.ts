@@ -87,12 +87,16 @@ type WholeObjectEvent =
   | { [Name in ApiEventName]: ApiEvents[Name] extends { id: string; createdAt: unknown } ? Name : never }[ApiEventName]
   | 'upload.changed';
 
-/** A keyed list: changed objects are put in place, removed ones taken out. Events are gathered for one frame's worth of time. */
+/** Longer than a frame, shorter than anybody notices. */
+const GATHER_MS = 80;
+
+/** A keyed list: changed objects are put in place, removed ones taken out. Events are gathered.
+ *  @param keep takes out what has become too old to be kept in memory */
 export function createCollection<Name extends WholeObjectEvent>(
   read: () => Promise<readonly ApiEvents[Name][]>,
   changed: Name,
   removed: 'vm.removed' | 'image.removed' | 'upload.removed' | null,
-  gatherMs = 80,
+  keep: (items: Map<string, ApiEvents[Name]>) => void = () => undefined,
 ): Resource<ReadonlyMap<string, ApiEvents[Name]>> & { put(item: ApiEvents[Name]): void } {
   type Item = ApiEvents[Name];
   const resource = createResource(
@@ -110,6 +114,7 @@ export function createCollection<Name extends WholeObjectEvent>(
         if (item === null) after.delete(id);
         else after.set(id, item);
       }
+      keep(after);
       return after;
     });
   };
@@ -117,7 +122,7 @@ export function createCollection<Name extends WholeObjectEvent>(
     waiting.set(id, item);
     if (isPlanned) return;
     isPlanned = true;
-    window.setTimeout(flush, gatherMs);
+    window.setTimeout(flush, GATHER_MS);
   };
   onEvent(changed, (item) => gather(item.id, item));
   if (removed) onEvent(removed, ({ id }) => gather(id, null));

@@ -12,6 +12,7 @@ export const operations = createCollection(
   async () => (await api('GET /operations', { query: { limit: 200 } })).items,
   'operation.changed',
   null,
+  forgetOldest,
 );
 
 /** Newest first. */
@@ -95,4 +96,15 @@ function showEnd(operation: Operation): void {
 function linkTo(operation: Operation): { link?: { href: string; label: string } } {
   if (operation.objectType !== 'vm' || operation.objectId === null || operation.kind === 'vm.delete') return {};
   return { link: { href: `/vms/${operation.objectId}`, label: text.toasts.show(operation.objectName ?? '') } };
+}
+
+const MOST_KEPT = 400;
+
+/** A page that stays open for months must not grow: ended operations beyond the newest few hundred are on the server only. */
+function forgetOldest(items: Map<string, Operation>): void {
+  if (items.size <= MOST_KEPT) return;
+  const ended = [...items.values()]
+    .filter((operation) => !isOpen(operation))
+    .sort((a, b) => a.createdAt.localeCompare(b.createdAt));
+  for (const operation of ended.slice(0, items.size - MOST_KEPT)) items.delete(operation.id);
 }

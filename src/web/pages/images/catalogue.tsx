@@ -66,7 +66,9 @@ export function Catalogue() {
 
 function Entry({ entry }: { readonly entry: CatalogueEntry }) {
   const isHere = [...(images.data.value?.values() ?? [])].some((image) => image.catalogueId === entry.id);
-  const isComing = openOperations.value.some((operation) => operation.objectId === entry.id);
+  const isComing = openOperations.value.some(
+    (operation) => operation.kind === 'image.download' && operation.objectName === entry.id,
+  );
   return (
     <li class="card entry">
       <div class="entry-head">

@@ -153,6 +153,7 @@ function HostCard({ host }: { readonly host: Host }) {
   );
 }
 
+const STATE_ORDER: readonly string[] = Object.keys(text.vmStates);
 const MOST_DOTS = 160;
 const MOST_RUNNING = 6;
 const ON_STATES = ['running', 'idle'];
@@ -180,7 +181,9 @@ function VmsCard({ data }: { readonly data: Overview }) {
         </EmptyState>
       </Card>
     );
-  const states = Object.entries(vms.byState).filter(([, count]) => count > 0);
+  const states = Object.entries(vms.byState)
+    .filter(([, count]) => count > 0)
+    .sort(([a], [b]) => STATE_ORDER.indexOf(a) - STATE_ORDER.indexOf(b));
   const others = states
     .filter(([state]) => !ON_STATES.includes(state))
     .flatMap(([state, count]) => Array.from({ length: count }, () => state));

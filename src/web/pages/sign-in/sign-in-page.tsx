@@ -10,7 +10,7 @@ import { Field } from '../../components/form.tsx';
 import { Logo } from '../../components/icon.tsx';
 import { ProblemBox } from '../../components/problem-box.tsx';
 import { Prose } from '../../components/prose.tsx';
-import { api, problemOf, session } from '../../state/api.ts';
+import { api, problemOf, session, wasSignedIn } from '../../state/api.ts';
 import { currentPath, navigate } from '../../state/router.ts';
 import { text } from '../../text.ts';
 
@@ -46,6 +46,11 @@ export function SignInPage() {
     problem.value = null;
     try {
       const identity = await api('POST /auth/link', { body: { token: value } });
+      // Whoever signs in now may see other things: nothing of the former session stays in memory.
+      if (wasSignedIn()) {
+        window.location.replace(currentPath.peek() === '/sign-in' ? '/' : window.location.href);
+        return;
+      }
       if (currentPath.peek() === '/sign-in') navigate('/', { replace: true });
       session.value = { kind: 'signed_in', identity };
     } catch (error) {

@@ -12,6 +12,7 @@ import { VmBadges, VmStateMark } from '../../components/state-mark.tsx';
 import { Thumbnail } from '../../components/thumbnail.tsx';
 import { fittingActions, powerIcon, powerVm, VmDialogs, vmMenu } from '../../components/vm-actions.tsx';
 import { api, can } from '../../state/api.ts';
+import { isNarrow } from '../../state/media.ts';
 import { follow, operations } from '../../state/operations.ts';
 import { isOn, vms } from '../../state/vms.ts';
 import { text } from '../../text.ts';
@@ -90,10 +91,11 @@ function Found({ vm, tab }: { readonly vm: Vm; readonly tab: Tab }) {
   );
 }
 
-const SHOWN_ACTIONS = 2;
+/** Beside the menu; the phone has room for one. */
+const shownActions = () => (isNarrow.value ? 1 : 2);
 
 function Head({ vm, isConsole }: { readonly vm: Vm; readonly isConsole: boolean }) {
-  const shown = can('vm.power') ? fittingActions(vm).slice(0, SHOWN_ACTIONS) : [];
+  const shown = can('vm.power') ? fittingActions(vm).slice(0, shownActions()) : [];
   const operation = vm.operationId === null ? undefined : operations.data.value?.get(vm.operationId);
   const edits: MenuEntry[] = can('vm.configure')
     ? [
