@@ -57,6 +57,12 @@ export interface JsonReply<Value> {
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
 }
 
+/** Answer of a JSON route whose text was made before, for large answers that many ask for. */
+export interface JsonTextReply {
+  /** UTF-8; must be what the route's schema says. Not to be changed any more. */
+  readonly jsonText: Buffer;
+}
+
 /** An accepted WebSocket, as messages. */
 export interface Socket {
   /** Binary messages from the client. */
@@ -77,7 +83,7 @@ type HandlerResult<Key extends ApiKey> =
       ? (socket: Socket) => void
       : RawOf<Key> extends 'stream'
         ? BytesReply
-        : Answer<Key> | JsonReply<Answer<Key>>;
+        : Answer<Key> | JsonReply<Answer<Key>> | JsonTextReply;
 
 export type Handler<Key extends ApiKey> = (
   request: ApiRequest<Key>,

@@ -9,7 +9,7 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { AppError } from '#kernel/errors.ts';
 import { newId } from '#kernel/ids.ts';
 import type { Logger } from '#kernel/logger.ts';
-import type { BytesReply, Identity, JsonReply } from '#platform/feature.ts';
+import type { BytesReply, Identity, JsonReply, JsonTextReply } from '#platform/feature.ts';
 import { SECURITY_HEADERS } from './guard.ts';
 import type { Door } from './listener.ts';
 import type { Route } from './pipeline.ts';
@@ -53,6 +53,9 @@ const isBytesReply = (answer: unknown): answer is BytesReply =>
   typeof answer === 'object' && answer !== null && 'contentType' in answer && 'bytes' in answer;
 const isJsonReply = (answer: unknown): answer is JsonReply<unknown> =>
   typeof answer === 'object' && answer !== null && 'json' in answer;
+
+const isJsonTextReply = (answer: unknown): answer is JsonTextReply =>
+  typeof answer === 'object' && answer !== null && 'jsonText' in answer;
 
 function rawServer(tls: ServerParts['tls'], handler: (request: IncomingMessage, reply: never) => void) {
   const options: ServerOptions = {
@@ -194,6 +197,11 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
         typeof result.bytes === 'string' || result.bytes instanceof Readable ? result.bytes : Buffer.from(result.bytes),
       );
     }
+    if (isJsonTextReply(result))
+      return reply
+        .header('cache-control', 'no-store')
+        .header('content-type', 'application/json; charset=utf-8')
+        .send(result.jsonText);
     const { json, headers } = isJsonReply(result) ? result : { json: result, headers: undefined };
     for (const [name, value] of Object.entries(headers ?? {})) reply.header(name, value);
     reply.header('cache-control', 'no-store');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Vm } from '#contract/vms.ts';
 import { GIB } from '#kernel/units.ts';
-import { listVms } from './list.ts';
+import { createListAnswer, listVms } from './list.ts';
 
 const vm = (name: string, more: Partial<Vm> = {}): Vm => ({
   id: `00000000-0000-4000-8000-${name.padStart(12, '0')}`,
@@ -82,4 +82,18 @@ test('pages add up to the whole', () => {
   assert.deepEqual([...first.items, ...second.items], all);
   assert.equal(second.next, null);
   assert.throws(() => listVms(all, { limit: 2, sort: 'name', cursor: '../x' }), { code: 'invalid_input' });
+});
+
+test('the usual question is answered with one text until the VMs change, any other one anew', () => {
+  const answer = createListAnswer();
+  const usual = { limit: 1000, sort: 'name' } as const;
+  const first = answer(all, usual);
+  assert.ok('jsonText' in first);
+  assert.deepEqual(JSON.parse(first.jsonText.toString()), listVms(all, usual));
+  const again = answer(all, { ...usual, q: '' });
+  assert.ok('jsonText' in again && again.jsonText === first.jsonText);
+  const changed = answer(all.slice(1), usual);
+  assert.ok('jsonText' in changed && JSON.parse(changed.jsonText.toString()).total === all.length - 1);
+  assert.deepEqual(answer(all, { ...usual, state: 'running' }), listVms(all, { ...usual, state: 'running' }));
+  assert.deepEqual(answer(all, { ...usual, limit: 2 }), listVms(all, { ...usual, limit: 2 }));
 });

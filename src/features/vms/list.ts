@@ -2,6 +2,7 @@
 
 import type { Vm } from '#contract/vms.ts';
 import { AppError } from '#kernel/errors.ts';
+import type { JsonTextReply } from '#platform/feature.ts';
 
 export interface VmQuery {
   readonly limit: number;
@@ -37,6 +38,23 @@ export function listVms(all: readonly Vm[], query: VmQuery): VmPage {
   const end = from + items.length;
   return { items, next: end < found.length ? String(end) : null, total: found.length };
 }
+
+/** As `listVms`; the usual question is answered with the text that was made for it when a VM last changed. */
+export function createListAnswer(): (all: readonly Vm[], query: VmQuery) => VmPage | JsonTextReply {
+  // The inventory gives the same array until something changes, and drops it then.
+  const texts = new WeakMap<readonly Vm[], Buffer>();
+  return (all, query) => {
+    if (!isUsual(query) || query.limit < all.length) return listVms(all, query);
+    const known = texts.get(all);
+    if (known) return { jsonText: known };
+    const jsonText = Buffer.from(JSON.stringify(listVms(all, query)));
+    texts.set(all, jsonText);
+    return { jsonText };
+  };
+}
+
+const isUsual = ({ cursor, q, state, sort }: VmQuery): boolean =>
+  cursor === undefined && (q ?? '') === '' && (state ?? '') === '' && sort === 'name';
 
 function matching(all: readonly Vm[], { q, state }: VmQuery): readonly Vm[] {
   let found = all;

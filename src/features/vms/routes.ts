@@ -14,7 +14,7 @@ import { type ResolvedEdit, resolveEdit } from './edit-order.ts';
 import { type HostSpace, hostSpace, requireDiskSpace } from './host-space.ts';
 import type { VmKinds } from './kinds.ts';
 import { prepareFolders } from './layout.ts';
-import { listVms } from './list.ts';
+import { createListAnswer } from './list.ts';
 import { createPlan, editPlan } from './plan.ts';
 import type { Accelerator, ImageLibrary } from './ports.ts';
 import { type PowerVerb, requireState } from './power-operations.ts';
@@ -54,6 +54,7 @@ export function createVmRoutes({ services, operations, kinds, images, accel, acc
     return vm;
   };
 
+  const listAnswer = createListAnswer();
   const describeFile = (path: string) => ({ name: known.describeFile(path).name });
 
   const orderFor = async (spec: VmCreate, vmId: string): Promise<{ order: CreateOrder; space: HostSpace }> => {
@@ -154,7 +155,7 @@ export function createVmRoutes({ services, operations, kinds, images, accel, acc
   };
 
   const handlers: Handlers = {
-    'GET /vms': ({ query }) => listVms(known.vms(), query),
+    'GET /vms': ({ query }) => listAnswer(known.vms(), query),
     'GET /vms/{id}': ({ params }) => {
       const vm = find(params.id);
       return { json: vm, headers: { etag: `"${vm.etag}"` } };
