@@ -421,7 +421,8 @@ const FOREIGN = (name: string, disk: string) => `<!-- made by hand -->
   <name>${name}</name>
   <metadata><other:thing xmlns:other='urn:other' keep='me'>text &amp; more</other:thing></metadata>
   <memory unit='MiB'>64</memory>
-  <vcpu placement='static'>1</vcpu>
+  <currentMemory unit='MiB'>32</currentMemory>
+  <vcpu placement='static' current='1'>4</vcpu>
   <os><type arch='x86_64' machine='pc'>hvm</type><boot dev='hd'/></os>
   <devices>
     <disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='${disk}'/><target dev='vda' bus='virtio'/></disk>
@@ -452,6 +453,15 @@ test('VMs of others appear within a second, keep everything but the edited field
   const xmlAfter = await libvirtd.virsh('dumpxml', '--inactive', '--security-info', vm.id);
   assert.deepEqual(lineDifference(xmlBefore, xmlAfter), ['+  <description>seen</description>']);
   assert.match(xmlAfter, /passwd='s3cret'/);
+  const grow = { vcpus: 3, memoryBytes: 48 * MIB };
+  await daemon.finish(await daemon.admin('PATCH /vms/{id}', { params: { id: vm.id }, body: grow }));
+  const grown = await libvirtd.virsh('dumpxml', '--inactive', '--security-info', vm.id);
+  assert.deepEqual(lineDifference(xmlAfter, grown), [
+    "-  <currentMemory unit='KiB'>32768</currentMemory>",
+    "-  <vcpu placement='static' current='1'>4</vcpu>",
+    "+  <currentMemory unit='KiB'>49152</currentMemory>",
+    "+  <vcpu placement='static' current='3'>4</vcpu>",
+  ]);
   const shown = await daemon.admin('GET /vms/{id}', { params: { id: vm.id } });
   assert.equal(JSON.stringify(shown).includes('s3cret'), false);
 
@@ -465,10 +475,7 @@ test('VMs of others appear within a second, keep everything but the edited field
   const item = (await daemon.admin('GET /trash')).items.find((row) => row.vmId === vm.id);
   assert.deepEqual(item?.disks, []);
   await daemon.finish(await daemon.admin('POST /trash/{id}/restore', { params: { id: item?.id ?? '' } }));
-  assert.deepEqual(
-    lineDifference(xmlAfter, await libvirtd.virsh('dumpxml', '--inactive', '--security-info', vm.id)),
-    [],
-  );
+  assert.deepEqual(lineDifference(grown, await libvirtd.virsh('dumpxml', '--inactive', '--security-info', vm.id)), []);
   assert.equal(
     (await readFile(disk)).every((byte) => byte === 7),
     true,

@@ -1,7 +1,7 @@
 /** Carries out an edit: the stored definition by compare-and-set, then what can be done to the running guest, then name and marks.
  *  Undo is the same edit backwards, so it leaves alone what somebody else changed meanwhile. */
 
-import type { DomainFacts } from '#features/inventory/index.ts';
+import { type DomainFacts, factsOf } from '#features/inventory/index.ts';
 import { defineOperation, type OperationDefinition, type Step } from '#features/operations/index.ts';
 import { AppError, toAppError } from '#kernel/errors.ts';
 import { KIB } from '#kernel/units.ts';
@@ -28,7 +28,8 @@ function editSteps(order: EditOrder, services: VmServices): Step[] {
   const { vmId, rename } = order;
 
   const redefine = async (edit: DefinitionEdit) => {
-    await libvirt.domains.define(editDomain(await access.secretXml(vmId), domainEdits(edit)));
+    const xml = await access.secretXml(vmId);
+    await libvirt.domains.define(editDomain(xml, domainEdits(edit, factsOf(xml))));
   };
 
   const definition: Step = {
@@ -119,12 +120,19 @@ function pick(from: DefinitionEdit, like: DefinitionEdit): DefinitionEdit {
   return Object.fromEntries(Object.entries(from).filter(([field]) => field in like));
 }
 
-function domainEdits(edit: DefinitionEdit): DomainEdits {
+/** A definition that leaves room to grow keeps its maximum as long as the new value fits into it. */
+function domainEdits(edit: DefinitionEdit, stored: DomainFacts): DomainEdits {
+  const fits = (wanted: number, now: number, maximum: number) => now < maximum && wanted <= maximum;
+  const { vcpus, memoryBytes } = edit;
   return {
     ...(edit.title === undefined ? {} : { title: edit.title }),
     ...(edit.description === undefined ? {} : { description: edit.description }),
-    ...(edit.vcpus === undefined ? {} : { vcpus: edit.vcpus }),
-    ...(edit.memoryBytes === undefined ? {} : { memoryKib: edit.memoryBytes / KIB }),
+    ...(vcpus === undefined ? {} : fits(vcpus, stored.vcpus, stored.maxVcpus) ? { currentVcpus: vcpus } : { vcpus }),
+    ...(memoryBytes === undefined
+      ? {}
+      : fits(memoryBytes, stored.memoryBytes, stored.maxMemoryBytes)
+        ? { currentMemoryKib: memoryBytes / KIB }
+        : { memoryKib: memoryBytes / KIB }),
     ...(edit.bootOrder === undefined ? {} : { bootOrder: edit.bootOrder }),
     ...(edit.cdrom === undefined ? {} : { cdroms: { [edit.cdrom.target]: edit.cdrom.path } }),
   };

@@ -18,6 +18,9 @@ export interface DomainEdits {
   readonly memoryKib?: number;
   /** Maximum and current count; a CPU topology that does not fit becomes one socket. */
   readonly vcpus?: number;
+  /** What the guest has of its maximum, which stays: for definitions that leave room to grow while they run. */
+  readonly currentMemoryKib?: number;
+  readonly currentVcpus?: number;
   /** Targets of disks and MACs of NICs, first boots first. All others no longer boot. */
   readonly bootOrder?: readonly string[];
   /** Medium of a cdrom drive by target; null ejects. */
@@ -38,6 +41,8 @@ export function editDomain(xml: string, edits: DomainEdits): string {
   if (edits.description !== undefined) setText(domain, 'description', edits.description);
   if (edits.memoryKib !== undefined) setMemory(domain, edits.memoryKib);
   if (edits.vcpus !== undefined) setVcpus(domain, edits.vcpus);
+  if (edits.currentMemoryKib !== undefined) setKib(domain, 'currentMemory', edits.currentMemoryKib);
+  if (edits.currentVcpus !== undefined) setCurrentVcpus(domain, edits.currentVcpus);
   for (const target of edits.removeDisks ?? []) remove(diskAt(domain, target, 'removeDisks'));
   for (const mac of edits.removeNics ?? []) remove(nicAt(domain, mac, 'removeNics'));
   for (const [target, path] of Object.entries(edits.cdroms ?? {}))
@@ -85,12 +90,23 @@ function insert(domain: Element, name: string): Element {
 }
 
 function setMemory(domain: Element, memoryKib: number): void {
-  assertCount('memoryKib', memoryKib);
-  for (const name of ['memory', 'currentMemory']) {
-    const target = child(domain, name) ?? insert(domain, name);
-    target.setAttribute('unit', 'KiB');
-    target.textContent = String(memoryKib);
-  }
+  for (const name of ['memory', 'currentMemory'] as const) setKib(domain, name, memoryKib);
+}
+
+function setKib(domain: Element, name: 'memory' | 'currentMemory', kib: number): void {
+  assertCount('memoryKib', kib);
+  const target = child(domain, name) ?? insert(domain, name);
+  target.setAttribute('unit', 'KiB');
+  target.textContent = String(kib);
+}
+
+function setCurrentVcpus(domain: Element, vcpus: number): void {
+  assertCount('vcpus', vcpus);
+  const vcpu = child(domain, 'vcpu') ?? insert(domain, 'vcpu');
+  vcpu.setAttribute('current', String(vcpus));
+  // The list says for each vCPU whether it is on; libvirt makes a new one from the count.
+  const enumerated = child(domain, 'vcpus');
+  if (enumerated) remove(enumerated);
 }
 
 function setVcpus(domain: Element, vcpus: number): void {
