@@ -137,7 +137,6 @@ export function list<Value>(type: Xdr<Value>): Xdr<readonly Value[]> {
   };
 }
 
-export type Fields = Readonly<Record<string, Xdr<never>>>;
 export type StructOf<Shape> = { readonly [Name in keyof Shape]: ValueOf<Shape[Name]> };
 
 /** Fields one after the other, in the order they are written. */

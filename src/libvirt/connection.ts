@@ -563,8 +563,3 @@ function deadlinePassed(procedure: Procedure<unknown, unknown>): LibvirtError {
     outcomeUnknown: procedure.isWrite,
   });
 }
-
-/** Any message's payload by its codec; for events. */
-export function decodePayload<Value>(type: { get(from: XdrDecoder): Value }, payload: Buffer): Value {
-  return type.get(new XdrDecoder(payload));
-}

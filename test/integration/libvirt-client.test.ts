@@ -68,6 +68,19 @@ describe('a guest through the libvirt client', { skip }, () => {
     assert.ok((await host.node.freeMemoryBytes()) > 0);
   });
 
+  test('a connection takes another identity, and only that connection', async () => {
+    const identity = {
+      userName: 'nobody',
+      userId: 65_534,
+      groupName: 'nogroup',
+      groupId: 65_534,
+      processId: process.pid,
+    };
+    const before = host.openConnections;
+    assert.deepEqual(await host.asIdentity(identity, (domains) => domains.list()), []);
+    assert.equal(host.openConnections, before);
+  });
+
   test('define, list, look up: as virsh sees it', async () => {
     const xml = buildDomainXml({
       name: 'guest-1',
