@@ -106,6 +106,7 @@ export const text = {
 
   signIn: {
     title: 'Sign in',
+    ended: 'Your session has ended.',
     ready: 'Your sign-in link is ready',
     readyNote: (host: string) => `It signs this browser in to ${host} and works once, within 5 minutes of being made.`,
     button: 'Sign in',

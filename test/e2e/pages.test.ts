@@ -55,7 +55,9 @@ async function furnish(): Promise<void> {
   // The pictures shall show guests at work: booted, measured and with an address.
   await waitUntil(async () => {
     const { items } = await admin('GET /vms', { query: { state: 'running' } });
-    return items.every((vm) => vm.usage?.cpuRatio !== null && vm.nics.some(({ addresses }) => addresses.length > 0));
+    return items.every(
+      (vm) => (vm.usage?.cpuRatio ?? null) !== null && vm.nics.some(({ addresses }) => addresses.length > 0),
+    );
   });
   await waitUntil(async () => (await admin('GET /preflight')) !== null);
 }
@@ -72,7 +74,7 @@ function stops(): readonly Stop[] {
   const vm = `/vms/${dashboard.helloId}`;
   return [
     { name: 'overview', path: '/', ready: 'text=What happened lately' },
-    { name: 'vms', path: '/vms', ready: 'a.vm-name' },
+    { name: 'vms', path: '/vms', ready: '.thumbnail img' },
     { name: 'vm', path: vm, ready: 'text=Hardware' },
     { name: 'vm-console', path: `${vm}/console`, ready: '[data-state=open]' },
     { name: 'vm-serial', path: `${vm}/console?view=serial`, ready: '[data-state=open]' },

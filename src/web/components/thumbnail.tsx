@@ -1,6 +1,7 @@
 /** A small picture of a VM's screen. Asked for only while it is on screen and the tab is visible; a few at a time. */
 
-import { useSignal, useSignalEffect } from '@preact/signals';
+import { effect, useSignal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
 import type { Vm } from '#contract/vms.ts';
 import { can } from '../state/api.ts';
 import { isPageVisible } from '../state/clock.ts';
@@ -32,8 +33,8 @@ export function Thumbnail({
   const source = useSignal(pictures.get(vm.id)?.url ?? null);
   const { id } = vm;
 
-  useSignalEffect(() => {
-    if (!isLive || !isPageVisible.value) return;
+  useEffect(() => {
+    if (!isLive) return;
     const stop = new AbortController();
     const refresh = () => {
       if ((pictures.get(id)?.at ?? 0) > Date.now() - everyMs + 500) return;
@@ -41,13 +42,17 @@ export function Thumbnail({
         if (url && !stop.signal.aborted) source.value = url;
       });
     };
-    refresh();
-    const timer = window.setInterval(refresh, everyMs);
+    const unfollow = effect(() => {
+      if (!isPageVisible.value) return;
+      refresh();
+      const timer = window.setInterval(refresh, everyMs);
+      return () => window.clearInterval(timer);
+    });
     return () => {
       stop.abort();
-      window.clearInterval(timer);
+      unfollow();
     };
-  });
+  }, [id, isLive, everyMs, width, source]);
 
   return (
     <span class={`thumbnail ${isLive ? 'is-live' : ''} ${extra}`} aria-hidden="true">

@@ -105,6 +105,11 @@ export function createCollection<Name extends WholeObjectEvent>(
   const waiting = new Map<string, Item | null>();
   let isPlanned = false;
   const flush = () => {
+    // What came in while the list is being read is newer than the list.
+    if (resource.isLoading.peek()) {
+      window.setTimeout(flush, GATHER_MS);
+      return;
+    }
     isPlanned = false;
     const changes = [...waiting];
     waiting.clear();

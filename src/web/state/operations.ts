@@ -37,8 +37,14 @@ export function isOpen(operation: Pick<Operation, 'state'>): boolean {
 type Ending = (operation: Operation) => void;
 const mine = new Map<string, Ending>();
 
+/** Operations that ended a moment ago: a quick one is over before the answer to its request is here. */
+const justEnded = new Map<string, Operation>();
+const JUST_ENDED_MS = 10_000;
+
 onEvent('operation.changed', (operation) => {
   if (isOpen(operation)) return;
+  justEnded.set(operation.id, operation);
+  window.setTimeout(() => justEnded.delete(operation.id), JUST_ENDED_MS);
   const ending = mine.get(operation.id);
   mine.delete(operation.id);
   ending?.(operation);
@@ -66,9 +72,7 @@ export async function follow(
       showEnd(ended);
     }
   };
-  // A quick operation can be over before its answer arrived here.
-  const known = operations.data.peek()?.get(operation.id);
-  const newest = known && !isOpen(known) ? known : operation;
+  const newest = justEnded.get(operation.id) ?? operation;
   operations.put(newest);
   if (isOpen(newest)) mine.set(newest.id, ending);
   else ending(newest);

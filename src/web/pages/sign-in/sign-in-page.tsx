@@ -89,6 +89,7 @@ export function SignInPage() {
             }}
           >
             <h1>{words.title}</h1>
+            {wasSignedIn() && !problem.value && <p>{words.ended}</p>}
             {problem.value && <ProblemBox problem={problem.value} isCompact />}
             <p class="muted">{words.how}</p>
             <p class="command">
