@@ -184,7 +184,7 @@ export const text = {
     checked: 'checked',
     attention: 'Needs attention',
     severity: { warn: 'warning', fail: 'failure' },
-    look: 'Look',
+    look: 'Show where',
     cpu: 'CPU',
     memory: 'Memory',
     cpuHistory: 'CPU use of the last 10 minutes',

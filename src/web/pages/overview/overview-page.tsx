@@ -79,24 +79,28 @@ function Problems({ data }: { readonly data: Overview }) {
       <ul class="problem-list">
         {data.problems.toSorted(failuresFirst).map((problem) => (
           <li key={problem.id}>
-            <Glyph
-              tone={problem.severity === 'fail' ? 'bad' : 'warn'}
-              shape={problem.severity === 'fail' ? 'square' : 'triangle'}
-            />
-            <div>
-              <p>
-                <strong>{problem.title}</strong> <span class="visually-hidden">{words.severity[problem.severity]}</span>
-              </p>
-              <p class="muted">
-                <Prose value={problem.detail} />
-              </p>
-              {problem.hint && (
-                <p class="small">
-                  <Prose value={problem.hint} />
+            <details open={problem.severity === 'fail'}>
+              <summary>
+                <Glyph
+                  tone={problem.severity === 'fail' ? 'bad' : 'warn'}
+                  shape={problem.severity === 'fail' ? 'square' : 'triangle'}
+                />
+                <strong>{problem.title}</strong>
+                <span class="visually-hidden">{words.severity[problem.severity]}</span>
+                <span class="muted problem-brief">{problem.detail}</span>
+              </summary>
+              <div class="problem-more">
+                <p>
+                  <Prose value={problem.detail} />
                 </p>
-              )}
-            </div>
-            {problem.link && <a href={problem.link}>{words.look}</a>}
+                {problem.hint && (
+                  <p class="muted">
+                    <Prose value={problem.hint} />
+                  </p>
+                )}
+                {problem.link && <a href={problem.link}>{words.look}</a>}
+              </div>
+            </details>
           </li>
         ))}
       </ul>
