@@ -89,6 +89,51 @@ const HELLO: VmCreateInput = {
   accel: 'tcg',
 };
 
+test('on an empty host several VMs are made at once, with the pool and the network that they need', {
+  skip,
+}, async () => {
+  const names = ['one', 'two', 'three', 'four'];
+  const operations = await Promise.all(
+    names.map((name) =>
+      daemon.admin('POST /vms', {
+        body: {
+          name,
+          memoryBytes: 32 * MIB,
+          firmware: 'bios',
+          disks: [{ sizeBytes: 4 * MIB }],
+          graphics: false,
+          accel: 'tcg',
+        },
+      }),
+    ),
+  );
+  for (const operation of operations) await daemon.finish(operation);
+  const vms = (await daemon.admin('GET /vms')).items;
+  assert.deepEqual(vms.map((vm) => [vm.name, vm.state]).sort(), names.map((name) => [name, 'running']).sort());
+  const deletions = await Promise.all(
+    vms.map((vm) => daemon.admin('DELETE /vms/{id}', { params: { id: vm.id }, query: { stop: 'true' } })),
+  );
+  for (const operation of deletions) await daemon.finish(operation);
+  const purges = await Promise.all(names.map((name) => daemon.admin('DELETE /trash/{id}', { params: { id: name } })));
+  for (const operation of purges) await daemon.finish(operation);
+});
+
+test('Secure Boot gets firmware with keys, and System Management Mode to guard them', { skip }, async () => {
+  await create({
+    name: 'secure1',
+    memoryBytes: 256 * MIB,
+    secureBoot: true,
+    disks: [{ sizeBytes: 4 * MIB }],
+    nics: [],
+    accel: 'tcg',
+  });
+  const xml = await libvirtd.virsh('dumpxml', 'secure1');
+  assert.match(xml, /<loader readonly='yes' secure='yes' type='pflash'>/);
+  assert.match(xml, /<smm state='on'\/>/);
+  await daemon.finish(await daemon.admin('DELETE /vms/{id}', { params: { id: 'secure1' }, query: { stop: 'true' } }));
+  await daemon.finish(await daemon.admin('DELETE /trash/{id}', { params: { id: 'secure1' } }));
+});
+
 test('a VM is planned, created and run, gets an address, and the host reaches it', { skip }, async () => {
   const plan = await daemon.admin('POST /vms/plan', { body: HELLO });
   assert.deepEqual(

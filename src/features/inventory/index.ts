@@ -17,6 +17,8 @@ export { hashText, isOnState } from './view.ts';
 /** How long start-up waits for a slow host before it goes on without a picture. */
 const FIRST_PICTURE_MS = 10_000;
 
+const STOP_MS = 2_000;
+
 export const inventory = defineFeature<InventoryApi>({
   name: 'inventory',
   migrations: inventoryMigrations,
@@ -69,7 +71,8 @@ export const inventory = defineFeature<InventoryApi>({
       },
       async stop() {
         for (const end of subscriptions.splice(0)) end();
-        await loops;
+        // A call that hangs in libvirt ends when its connections are closed, right after this.
+        await Promise.race([loops, clock.sleep(STOP_MS)]);
       },
     };
   },

@@ -57,28 +57,40 @@ export function createDefaultNetwork({ libvirt, known, log }: Dependencies): Def
     }
   };
 
+  const makeActive = async (name: string) => {
+    let network = await find(name);
+    if (!network) {
+      if (name !== DEFAULT_NETWORK)
+        throw new AppError('not_found', { detail: `There is no network "${name}" any more.` });
+      network = await define();
+    }
+    const { uuid } = network;
+    const isActive = async () => (await libvirt.networks.list({ active: true })).some((active) => active.uuid === uuid);
+    if (await isActive()) return;
+    try {
+      await libvirt.networks.create(uuid);
+      if (name === DEFAULT_NETWORK) await libvirt.networks.setAutostart(uuid, true);
+    } catch (error) {
+      // Two VMs that start at once both find it inactive; the second start is refused because the first succeeded.
+      if (!(await isActive()))
+        throw new AppError('network_not_started', { detail: `The network "${name}" does not start.`, cause: error });
+    }
+    await known.refreshNetworks();
+  };
+
+  const making = new Map<string, Promise<void>>();
+
   return {
     async ensureActive(name, signal) {
-      let network = await find(name);
-      if (!network) {
-        if (name !== DEFAULT_NETWORK)
-          throw new AppError('not_found', { detail: `There is no network "${name}" any more.` });
-        signal.throwIfAborted();
-        network = await define();
-      }
-      const { uuid } = network;
-      const isActive = async () =>
-        (await libvirt.networks.list({ active: true })).some((active) => active.uuid === uuid);
-      if (await isActive()) return;
-      try {
-        await libvirt.networks.create(uuid);
-        if (name === DEFAULT_NETWORK) await libvirt.networks.setAutostart(uuid, true);
-      } catch (error) {
-        // Two VMs that start at once both find it inactive; the second start is refused because the first succeeded.
-        if (!(await isActive()))
-          throw new AppError('network_not_started', { detail: `The network "${name}" does not start.`, cause: error });
-      }
-      await known.refreshNetworks();
+      signal.throwIfAborted();
+      // VMs that start at the same moment share one look at their network.
+      const made =
+        making.get(name) ??
+        makeActive(name).finally(() => {
+          making.delete(name);
+        });
+      making.set(name, made);
+      await made;
     },
   };
 }

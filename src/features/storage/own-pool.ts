@@ -31,29 +31,50 @@ export function createOwnPool({ libvirt, known, folder, log }: Dependencies): Ow
     }
   };
 
+  const isActive = async (uuid: string) => (await libvirt.pools.info(uuid)).state !== 'inactive';
+
+  const make = async () => {
+    await mkdir(folder, { recursive: true, mode: 0o711 });
+    const pool = (await find()) ?? (await define());
+    const path = known.pools().find((other) => other.name === OWN_POOL)?.path ?? folder;
+    // Another daemon's pool, or one made by hand: disks are files with absolute paths, so VMs work without libvirt's view of the folder.
+    if (path !== folder) {
+      log.warn(
+        { pool: OWN_POOL, path },
+        'the pool of this name belongs to another folder; our disks are not shown in it',
+      );
+      return;
+    }
+    if (await isActive(pool.uuid)) return;
+    try {
+      await libvirt.pools.create(pool.uuid);
+      await libvirt.pools.setAutostart(pool.uuid, true);
+    } catch (error) {
+      // Another program started it at the same moment.
+      if (!(await isActive(pool.uuid))) throw error;
+    }
+  };
+
+  const define = async () => {
+    try {
+      return await libvirt.pools.define(poolXml(folder));
+    } catch (error) {
+      const made = await find();
+      if (made === null) throw error;
+      return made;
+    }
+  };
+
+  let making: Promise<void> | null = null;
+
   return {
     async ensure(signal) {
-      await mkdir(folder, { recursive: true, mode: 0o711 });
-      let pool = await find();
-      if (pool) {
-        const path = known.pools().find((other) => other.name === OWN_POOL)?.path ?? folder;
-        // Another daemon's pool, or one made by hand: disks are files with absolute paths, so VMs work without libvirt's view of the folder.
-        if (path !== folder) {
-          log.warn(
-            { pool: OWN_POOL, path },
-            'the pool of this name belongs to another folder; our disks are not shown in it',
-          );
-          return;
-        }
-      } else {
-        signal.throwIfAborted();
-        pool = await libvirt.pools.define(poolXml(folder));
-      }
-      const info = await libvirt.pools.info(pool.uuid);
-      if (info.state === 'inactive') {
-        await libvirt.pools.create(pool.uuid);
-        await libvirt.pools.setAutostart(pool.uuid, true);
-      }
+      signal.throwIfAborted();
+      // Several VMs can be made at once; one look at the pool serves them all.
+      making ??= make().finally(() => {
+        making = null;
+      });
+      await making;
     },
     async rescan() {
       const pool = await find();
