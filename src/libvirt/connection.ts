@@ -79,6 +79,7 @@ export class Connection {
   #sweepDueMs = Number.POSITIVE_INFINITY;
   #sweep: AbortController | null = null;
   #heardAnything = true;
+  #isChunkKept = false;
   #abandonedCalls = 0;
   #onCaughtUp: (() => void)[] = [];
   #lost: LibvirtError | null = null;
@@ -93,13 +94,15 @@ export class Connection {
     });
     transport.onData((chunk) => {
       this.#heardAnything = true;
-      if (this.#lost) return;
+      this.#isChunkKept = false;
+      if (this.#lost) return false;
       try {
         splitter.push(chunk);
       } catch (error) {
         if (!(error instanceof FrameError)) throw error;
         this.#lose(`the host sent ${error.message}`, error);
       }
+      return this.#isChunkKept;
     });
     transport.bytes.on('error', (error: Error) => this.#lose(messageOf(error), error));
     transport.bytes.on('end', () => this.#lose('the host closed the connection'));
@@ -381,7 +384,8 @@ export class Connection {
   }
 
   #onStreamData(header: FrameHeader, chunk: Buffer): void {
-    this.#streams.get(header.serial)?.receive(Buffer.from(chunk)); // the chunk is overwritten by the next read
+    this.#isChunkKept = true;
+    this.#streams.get(header.serial)?.receive(chunk);
   }
 
   #onStreamControl(header: FrameHeader, payload: Buffer): void {

@@ -67,7 +67,7 @@ export function keepaliveFrame(kind: 'ping' | 'pong'): Buffer {
 export interface FrameSink {
   /** A complete message. The payload is only valid during the call. */
   onFrame(header: FrameHeader, payload: Buffer): void;
-  /** Part of the data of a stream, only valid during the call, in order, as it arrives: joining frames first halves the throughput (measured). */
+  /** Part of the data of a stream, in order, as it arrives: joining frames first halves the throughput (measured). */
   onStreamData(header: FrameHeader, chunk: Buffer): void;
 }
 

@@ -48,16 +48,16 @@ export class LibvirtStream extends Duplex {
     this._writev([{ chunk }], done);
   }
 
-  /** Chunks share frames and are cut where a frame is full: each frame costs the host a wake-up. */
+  /** Chunks share frames and are cut where a frame is full: each frame costs the host a wake-up. All leave together; what is
+   *  written at once is bounded by the high-water mark. */
   override _writev(items: { chunk: Uint8Array | Hole }[], done: (error?: Error | null) => void): void {
-    const frames = framesOf(items.map(({ chunk }) => chunk));
-    const next = (error?: Error | null): void => {
-      const { value } = error ? { value: undefined } : frames.next();
-      if (value === undefined) done(error);
-      else if (isHole(value)) this.#link.sendHole(value.holeBytes, next);
-      else this.#link.sendData(value, next);
-    };
-    next();
+    const frames = [...framesOf(items.map(({ chunk }) => chunk))];
+    for (const [index, piece] of frames.entries()) {
+      const accepted = index === frames.length - 1 ? done : () => undefined;
+      if (isHole(piece)) this.#link.sendHole(piece.holeBytes, accepted);
+      else this.#link.sendData(piece, accepted);
+    }
+    if (frames.length === 0) done();
   }
 
   override _final(done: (error?: Error | null) => void): void {

@@ -5,8 +5,8 @@ import type { Duplex } from 'node:stream';
 export interface Transport {
   /** Writing, pausing, ending. Incoming bytes come by `onData` alone. */
   readonly bytes: Duplex;
-  /** Hands over incoming bytes. The chunk is overwritten after the listener returns: who keeps it copies it. */
-  onData(listener: (chunk: Buffer) => void): void;
+  /** Hands over incoming bytes. When the listener returns false the chunk is overwritten afterwards; true = it is kept. */
+  onData(listener: (chunk: Buffer) => boolean): void;
   /** Where it leads, for logs and errors; no secrets. */
   describe(): string;
 }
@@ -17,5 +17,9 @@ export interface ConnectOptions {
 
 /** A transport over any stream of Node. */
 export function overStream(bytes: Duplex, label: string): Transport {
-  return { bytes, onData: (listener) => void bytes.on('data', listener), describe: () => label };
+  return {
+    bytes,
+    onData: (listener) => void bytes.on('data', (chunk: Buffer) => void listener(chunk)),
+    describe: () => label,
+  };
 }

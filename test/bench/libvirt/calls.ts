@@ -28,15 +28,15 @@ export async function measureCalls(libvirtd: PrivateLibvirtd, rival: Rival): Pro
       },
       theirs: () => rival.measure('call 500'),
     },
-    { rounds: 20, better: 'less' },
+    { rounds: 30, better: 'less' },
   );
   const rate = await inTurns(
     {
-      ours: async () => (5_000 * 1_000) / (await millisecondsOf(() => callMany(info, 5_000, 100))),
+      ours: async () => (3_000 * 1_000) / (await millisecondsOf(() => callMany(info, 3_000, 100))),
       theirs: () => rival.measure('rate 2000 1'),
-      threads: () => rival.measure('rate 5000 100'),
+      threads: () => rival.measure('rate 3000 100'),
     },
-    { rounds: 15, better: 'more' },
+    { rounds: 30, better: 'more' },
   );
   const single = await inTurns(
     {
