@@ -120,9 +120,11 @@ export async function startDashboard(): Promise<Dashboard> {
       },
       async screenshot(page, name) {
         const forDocs = process.env['HV_SCREENSHOTS'];
-        const folder = forDocs !== undefined && FOR_DOCS.has(name) ? join(ROOT, forDocs) : RESULTS;
+        const isForDocs = forDocs !== undefined && FOR_DOCS.has(name);
+        const folder = isForDocs ? join(ROOT, forDocs) : RESULTS;
         await mkdir(folder, { recursive: true });
-        await page.screenshot({ path: join(folder, `${name}.png`) });
+        // In the documentation dark is what one sees unless told otherwise.
+        await page.screenshot({ path: join(folder, `${isForDocs ? name.replace(/-dark$/, '') : name}.png`) });
       },
       close: () => stack.disposeAsync(),
     };

@@ -93,6 +93,7 @@ function stops(): readonly Stop[] {
     { name: 'hosts', path: '/hosts', ready: '.checks' },
     { name: 'audit', path: '/audit', ready: 'td' },
     { name: 'settings', path: '/settings', ready: 'text=Certificate' },
+    { name: 'console-window', path: `/consoles/${dashboard.helloId}/vnc`, ready: '[data-state=open]' },
     { name: 'not-found', path: '/nowhere', ready: 'text=There is no such page' },
     { name: 'search', path: '/vms', ready: 'a.vm-name', open: (where) => where.keyboard.press('/') },
     {
@@ -103,6 +104,34 @@ function stops(): readonly Stop[] {
         await where.getByRole('button', { name: 'Edit' }).first().click();
         await where.getByRole('dialog').getByLabel('vCPUs').fill('2');
         await where.getByRole('dialog').getByRole('table').waitFor();
+      },
+    },
+    {
+      name: 'upload',
+      path: '/images',
+      ready: 'text=Checked against',
+      open: async (where) => {
+        await where.getByRole('button', { name: 'Upload', exact: true }).click();
+        await where.getByText('Drop a file here').waitFor();
+      },
+    },
+    {
+      name: 'delete',
+      path: vm,
+      ready: 'text=Hardware',
+      open: async (where) => {
+        await where.getByRole('button', { name: 'Actions for hello' }).click();
+        await where.getByRole('menuitem', { name: 'Delete…' }).click();
+        await where.getByLabel('Type hello to confirm').fill('hell');
+      },
+    },
+    {
+      name: 'type-text',
+      path: `${vm}/console`,
+      ready: '[data-state=open]',
+      open: async (where) => {
+        await where.getByRole('button', { name: 'Type text' }).click();
+        await where.getByRole('textbox', { name: 'Text' }).fill('uname -a\n');
       },
     },
     {

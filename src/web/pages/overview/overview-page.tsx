@@ -87,7 +87,9 @@ function Problems({ data }: { readonly data: Overview }) {
                 />
                 <strong>{problem.title}</strong>
                 <span class="visually-hidden">{words.severity[problem.severity]}</span>
-                <span class="muted problem-brief">{problem.detail}</span>
+                <span class="muted problem-brief">
+                  <Prose value={problem.detail} />
+                </span>
               </summary>
               <div class="problem-more">
                 <p>
