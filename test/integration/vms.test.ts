@@ -280,6 +280,10 @@ test('pause, resume, reset and reboot do what they say', { skip }, async () => {
   const count = await boots();
   await act('reset');
   await waitFor('a boot after the reset', 90_000, async () => (await boots()) > count);
+  await waitFor('the agent after the reset', 60_000, async () => (await show('web1')).agent === 'connected');
+  await act('reboot');
+  await waitFor('a boot after the reboot', 90_000, async () => (await boots()) > count + 1);
+  assert.equal((await show('web1')).state, 'running');
 });
 
 test('the guest shuts down when asked; then it is renamed and started with its new vCPUs', { skip }, async () => {
@@ -459,6 +463,29 @@ test('a kernel and initrd boot directly, headless, on a bridge of the host', { s
   assert.equal(bridge.kind, 'host_bridge');
   assert.deepEqual(bridge.usedBy, [{ vmId: vm.id, name: 'direct1' }]);
   await daemon.finish(await daemon.admin('DELETE /vms/{id}', { params: { id: vm.id }, query: { stop: 'true' } }));
+});
+
+test('a create that is cancelled while it copies its disk leaves nothing behind', { skip }, async () => {
+  const big = join(libvirtd.dir, 'big.raw');
+  await runChecked(['dd', 'if=/dev/urandom', `of=${big}`, 'bs=1M', 'count=400', 'status=none'], { timeoutMs: 60_000 });
+  await importImage(big, 'big', 'disk');
+  const disksBefore = await readdir(join(daemon.stateDir, 'disks'));
+  const operation = await daemon.admin('POST /vms', {
+    body: { ...HELLO, name: 'cancelled1', disks: [{ sizeBytes: 4 * MIB }, { imageId: 'big' }], cloudInit: {} },
+  });
+  await waitFor('the copy to begin', 10_000, async () =>
+    (await readdir(join(daemon.stateDir, 'disks'))).some((name) => name.endsWith('.part')),
+  );
+  await daemon.admin('POST /operations/{id}/cancel', { params: { id: operation.id } });
+  const ended = await daemon.finish(operation, 'cancelled');
+  assert.equal(ended.steps.find((step) => step.name === 'define')?.state, 'pending');
+  assert.deepEqual(await readdir(join(daemon.stateDir, 'disks')), disksBefore);
+  assert.deepEqual(
+    (await readdir(join(daemon.stateDir, 'scratch'))).filter((name) => name.startsWith('seed-')),
+    [],
+  );
+  assert.equal(await isGone('cancelled1'), true);
+  await daemon.finish(await daemon.admin('DELETE /images/{id}', { params: { id: 'big' } }));
 });
 
 const FOREIGN = (name: string, disk: string) => `<!-- made by hand -->

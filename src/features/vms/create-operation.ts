@@ -42,6 +42,8 @@ function createSteps(order: CreateOrder, services: VmServices): Step[] {
       await prepareFolders(state);
       await storage.ensureOwnPool(context.signal);
     },
+    // The seed was prepared with the request: it goes even when its own step was not reached.
+    compensate: () => dropSeed(files.preparedSeed(order.vmId)),
   };
 
   const disks: Step = {

@@ -6,7 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { factsOf } from '#features/inventory/index.ts';
 import { defineOperation, type OperationDefinition, type Step } from '#features/operations/index.ts';
-import { AppError } from '#kernel/errors.ts';
+import { AppError, toAppError } from '#kernel/errors.ts';
 import { DEFINE_MS } from './create-operation.ts';
 import { allocatedBytes, exists, moveFile } from './disk-files.ts';
 import type { VmServices } from './services.ts';
@@ -38,6 +38,25 @@ export function deleteVmOperation(services: VmServices): OperationDefinition<Del
 function deleteSteps(input: DeleteInput, services: VmServices): Step[] {
   const { access, known, libvirt, storage, trash, clock, trashDays } = services;
   const { vmId, trashId } = input;
+
+  const look: Step = {
+    name: 'look',
+    title: 'Look for what the trash cannot keep',
+    async act() {
+      // libvirt drops both together with the definition, and nothing could bring them back.
+      const snapshots = await orNone(() => libvirt.snapshots.list(vmId), []);
+      if (snapshots.length > 0)
+        throw new AppError('wrong_state', {
+          detail: `"${input.name}" has snapshots (${snapshots.length}), which would not come back from the trash.`,
+          hint: 'Delete the snapshots first with the program that made them.',
+        });
+      if (!input.isStopWanted && (await orNone(() => libvirt.domains.hasManagedSave(vmId), false)))
+        throw new AppError('wrong_state', {
+          detail: `"${input.name}" was saved while it ran; what its memory holds would be lost.`,
+          hint: 'Start it and shut it down first, or delete it with its power cut (`hv vm delete NAME --stop`).',
+        });
+    },
+  };
 
   const stop: Step = {
     name: 'stop',
@@ -124,7 +143,17 @@ function deleteSteps(input: DeleteInput, services: VmServices): Step[] {
     },
   };
 
-  return [...(input.isStopWanted ? [stop] : []), keep, undefine, move, release];
+  return [look, ...(input.isStopWanted ? [stop] : []), keep, undefine, move, release];
+}
+
+/** What a driver without this kind of thing cannot have. */
+async function orNone<Value>(ask: () => Promise<Value>, none: Value): Promise<Value> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (toAppError(error).code === 'unsupported_by_host') return none;
+    throw error;
+  }
 }
 
 /** Files that go along: disks, seed, firmware variables and serial log that we made, and that no other VM uses. */

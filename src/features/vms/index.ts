@@ -16,6 +16,7 @@ import { runTrashExpiry } from './expiry.ts';
 import { registerVmKinds, type VmKinds } from './kinds.ts';
 import { prepareFolders, vmFiles } from './layout.ts';
 import { type CreateVm, createVmRoutes, trashOf } from './routes.ts';
+import { dropSeed } from './seed.ts';
 import type { VmServices } from './services.ts';
 import { createTrashStore, trashMigrations } from './trash-store.ts';
 
@@ -51,6 +52,7 @@ export const vms = defineFeature<VmsApi>({
     const kinds = registerVmKinds(journal, services);
     known.describeFilesBy((path) => (services.files.isOwnDisk(path) ? { imageId: null, name: basename(path) } : null));
     let job: Promise<void> = Promise.resolve();
+    let endWatch: () => void = () => undefined;
 
     const { handlers, create } = createVmRoutes({
       services,
@@ -68,12 +70,22 @@ export const vms = defineFeature<VmsApi>({
       async start(signal) {
         await prepareFolders(config.state);
         await trash.load();
+        endWatch = events.on('operation.changed', ({ kind, state, objectId }) => {
+          // Cancelled before its first step, a create has nothing to undo but the seed that came with the request.
+          if (kind !== 'vm.create' || (state !== 'cancelled' && state !== 'failed') || objectId === null) return;
+          dropSeed(services.files.preparedSeed(objectId)).catch((error: unknown) =>
+            log.warn({ vm: objectId, err: error }, 'a seed could not be removed; it goes within a day'),
+          );
+        });
         job = runTrashExpiry(
           { operations: journal, kinds, trash, state: config.state, trashDays: config.trash.days, clock, log },
           signal,
         );
       },
-      stop: () => job,
+      async stop() {
+        endWatch();
+        await job;
+      },
     };
   },
 });
