@@ -1,6 +1,6 @@
 /** One daemon per state folder: an exclusive SQLite lock, which the kernel releases even after `kill -9`. */
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { hasErrno } from '#kernel/errors.ts';
@@ -10,7 +10,11 @@ import { hasErrno } from '#kernel/errors.ts';
  *  @throws Error naming the process that holds it */
 export function lockStateFolder(stateDir: string): () => void {
   const ownerFile = join(stateDir, 'owner.json');
-  const lock = new DatabaseSync(join(stateDir, 'lock.db'));
+  const path = join(stateDir, 'lock.db');
+  // Ours alone: whoever can open it for reading can hold a lock on it too, and keep the daemon from starting.
+  closeSync(openSync(path, 'a', 0o600));
+  chmodSync(path, 0o600);
+  const lock = new DatabaseSync(path);
   try {
     lock.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE;');
   } catch (error) {
