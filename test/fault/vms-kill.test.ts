@@ -272,7 +272,7 @@ for (const point of points('vm.create', ['prepare', 'disks', 'seed', 'network', 
   });
 }
 
-for (const point of points('vm.delete', ['stop', 'keep', 'undefine', 'move', 'release'], 1)) {
+for (const point of points('vm.delete', ['look', 'stop', 'keep', 'undefine', 'move', 'release'], 1)) {
   test(`delete survives a kill at ${point}`, { skip }, async () => {
     const name = nameFor('gone');
     await killedRun({

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { type Problem, problemSchema } from '#contract/common.ts';
 import type { Vm, VmCreateInput } from '#contract/vms.ts';
@@ -457,6 +458,40 @@ test('who may only read changes nothing', { skip }, async () => {
   assert.deepEqual(await fingerprint(), before);
   const denied = await daemon.admin('GET /audit', { query: { outcome: 'denied' } });
   assert.ok(denied.total > 0);
+});
+
+test('a VM is not deleted while libvirt holds something of it that the trash cannot keep', { skip }, async () => {
+  const spec = {
+    firmware: 'bios' as const,
+    memoryBytes: 64 * MIB,
+    vcpus: 1,
+    disks: [{ sizeBytes: 16 * MIB }],
+    nics: [],
+  } satisfies Omit<VmCreateInput, 'name'>;
+  for (const name of ['with-snapshot', 'saved'])
+    await daemon.finish(await daemon.admin('POST /vms', { body: { ...spec, name, start: name === 'saved' } }));
+  await libvirtd.virsh('snapshot-create-as', 'with-snapshot', 'before');
+  await libvirtd.virsh('managedsave', 'saved');
+  const isOff = async () => (await daemon.admin('GET /vms/{id}', { params: { id: 'saved' } })).state === 'off';
+  while (!(await isOff())) await sleep(50);
+
+  const inTrash = (await daemon.admin('GET /trash')).total;
+  const remove = async (id: string, query: { stop?: string }, state: 'done' | 'failed') =>
+    daemon.finish(await daemon.admin('DELETE /vms/{id}', { params: { id }, query }), state);
+  for (const query of [{}, { stop: 'true' }]) {
+    const { error } = await remove('with-snapshot', query, 'failed');
+    assert.match(error?.detail ?? '', /has snapshots \(1\)/);
+  }
+  assert.match(await libvirtd.virsh('snapshot-list', 'with-snapshot', '--name'), /before/);
+  assert.match((await remove('saved', {}, 'failed')).error?.detail ?? '', /saved while it ran/);
+  assert.match(await libvirtd.virsh('dominfo', 'saved'), /Managed save:\s+yes/);
+  assert.equal((await daemon.admin('GET /trash')).total, inTrash);
+
+  await libvirtd.virsh('snapshot-delete', 'with-snapshot', 'before');
+  await remove('with-snapshot', {}, 'done');
+  await remove('saved', { stop: 'true' }, 'done');
+  for (const id of ['with-snapshot', 'saved'])
+    await daemon.finish(await daemon.admin('DELETE /trash/{id}', { params: { id } }));
 });
 
 test('the daemon is the same, answers at once, and keeps nothing of the refused texts in its log', {
