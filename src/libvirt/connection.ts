@@ -384,8 +384,7 @@ export class Connection {
   }
 
   #onStreamData(header: FrameHeader, chunk: Buffer): void {
-    this.#isChunkKept = true;
-    this.#streams.get(header.serial)?.receive(chunk);
+    if (this.#streams.get(header.serial)?.receive(chunk)) this.#isChunkKept = true;
   }
 
   #onStreamControl(header: FrameHeader, payload: Buffer): void {

@@ -13,6 +13,7 @@ export type { PoolInfo, PoolRef, VolumeInfo, VolumeRef } from './api/storage.ts'
 export type { StatValues, TypedParam } from './codec.ts';
 export type { CallOptions } from './connection.ts';
 export { isNotFound, LibvirtError, type LibvirtFailure, libvirtErrors } from './errors.ts';
+export { type FileTransferOptions, receiveFile, sendFile } from './file-transfer.ts';
 export {
   createLibvirtHost,
   type LibvirtHost,
@@ -20,7 +21,6 @@ export {
   type LibvirtHostState,
   type LibvirtIdentity,
 } from './host.ts';
-export { type SendFileOptions, sendFile } from './send-file.ts';
 export { type Hole, isHole, LibvirtStream } from './stream.ts';
 export { parseLibvirtUri } from './uri.ts';
 export {

@@ -34,6 +34,8 @@ export class LibvirtStream extends Duplex {
   #phase: 'open' | 'finishing' | 'over' = 'open';
   #onConfirmed: ((error?: Error) => void) | null = null;
   #onReleased: (() => void) | null = null;
+  #sink: ((item: Buffer | Hole) => boolean) | null = null;
+  #isFull = false;
 
   constructor(link: StreamLink, direction: StreamDirection, isSparse: boolean) {
     super(duplexOptions(direction, isSparse));
@@ -41,7 +43,7 @@ export class LibvirtStream extends Duplex {
   }
 
   override _read(): void {
-    this.#link.resumeReading();
+    if (!this.#isFull) this.#link.resumeReading();
   }
 
   override _write(chunk: Uint8Array | Hole, _encoding: string, done: (error?: Error | null) => void): void {
@@ -89,10 +91,31 @@ export class LibvirtStream extends Duplex {
     this.#link.sendFinish();
   }
 
-  /** For the connection: data came. */
-  receive(item: Buffer | Hole): void {
-    if (this.destroyed || this.#phase === 'over') return;
+  /** Hands all further data to `sink` instead of readers. A chunk is valid only during the call; when the sink returns false,
+   *  no more comes until `continueReceiving`. */
+  receiveInto(sink: (item: Buffer | Hole) => boolean): void {
+    for (let item: Buffer | Hole | null = this.read(); item !== null; item = this.read()) sink(item);
+    this.#sink = sink;
+    this.#link.resumeReading();
+  }
+
+  continueReceiving(): void {
+    this.#isFull = false;
+    this.#link.resumeReading();
+  }
+
+  /** For the connection: data came. @returns whether the chunk is kept */
+  receive(item: Buffer | Hole): boolean {
+    if (this.destroyed || this.#phase === 'over') return false;
+    if (this.#sink) {
+      if (!this.#sink(item)) {
+        this.#isFull = true;
+        this.#link.pauseReading();
+      }
+      return false;
+    }
     if (!this.push(item)) this.#link.pauseReading();
+    return true;
   }
 
   /** For the connection: an empty frame or a reply came: the host's end of data, or its confirmation of our end or abort. */

@@ -13,6 +13,7 @@ import {
   isHole,
   type LibvirtError,
   type LibvirtHost,
+  receiveFile,
   sendFile,
   type VolumeRef,
 } from '#libvirt/index.ts';
@@ -104,6 +105,9 @@ describe('storage through the libvirt client', { skip }, () => {
     });
     assert.equal(progress, 50 * 100_003);
     await runChecked(['cmp', source, path(volume)], { timeoutMs: 10_000 });
+    const received = join(daemon.dir, 'received.raw');
+    await receiveFile(await host.volumes.download(volume), received);
+    await runChecked(['cmp', source, received], { timeoutMs: 10_000 });
     const before = host.openConnections;
     await assert.rejects(sendFile(await host.volumes.upload(volume), '/nonexistent'), /ENOENT/);
     for (let turn = 0; turn < 100 && host.openConnections > before; turn += 1) await sleep(10);
@@ -134,6 +138,12 @@ describe('storage through the libvirt client', { skip }, () => {
     assert.ok(dataBytes < MIB);
     await runChecked(['cmp', path(source), path(target)], { timeoutMs: 30_000 });
     assert.ok((await stat(path(target))).blocks * 512 < MIB);
+    const received = join(daemon.dir, 'sparse.raw');
+    await receiveFile(await host.volumes.download(source, { sparse: true }), received);
+    await runChecked(['cmp', path(source), received], { timeoutMs: 30_000 });
+    assert.ok((await stat(received)).blocks * 512 < MIB);
+    const again = receiveFile(await host.volumes.download(source), received);
+    await assert.rejects(again, /EEXIST/);
     await host.volumes.delete(source);
     await host.volumes.delete(target);
   });
