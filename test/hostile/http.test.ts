@@ -3,10 +3,11 @@
 
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { allRoutes } from '#contract/api.ts';
 import { problemSchema } from '#contract/common.ts';
-import { startDaemon, type TestDaemon } from '#test/support/daemon.ts';
+import { overSocket, startDaemon, type TestDaemon } from '#test/support/daemon.ts';
 import { answerOf, open, requestText, type Site, send, signIn, siteOf, type WireAnswer } from '#test/support/wire.ts';
 
 let daemon: TestDaemon;
@@ -344,8 +345,24 @@ for (const body of ['{', '{"a":1}}', '', '{"a":1,}', "{'a':1}", 'NaN', '\ufeff{'
   });
 }
 
+/** Paths that the router itself cannot read. */
+const UNREADABLE = ['/api/v1/vms/%', '/api/v1/vms/%ff', `/api/v1/vms/${'a'.repeat(301)}`];
+
+test('F9: a path that cannot be read is refused in our words and not repeated, also over the local sockets', async () => {
+  for (const path of UNREADABLE) {
+    const answer = await send(site, requestText(site, { path, lines: [cookie] }));
+    // Beside the pages, a part that is too long is a path that nothing answers.
+    assertRefused(answer, 400, 404);
+    assert.match(answer?.headers['content-type'] ?? '', /^application\/problem\+json/, path);
+    assert.ok(!answer?.body.includes(path), path);
+    const local = await overSocket(join(daemon.runtimeDir, 'operator.sock'), { method: 'DELETE', path });
+    assert.equal(local.status, 400, path);
+    assert.equal(problemSchema.parse(JSON.parse(local.body.toString('utf8'))).code, 'bad_request', path);
+  }
+});
+
 test('F16: every answer carries the headers that keep browsers in bounds', async () => {
-  for (const path of ['/api/v1/system/status', '/', '/sign-in', '/nothing.txt', '/api/v1/nothing']) {
+  for (const path of ['/api/v1/system/status', '/', '/sign-in', '/nothing.txt', '/api/v1/nothing', ...UNREADABLE]) {
     const answer = await send(site, requestText(site, { path, lines: [cookie] }));
     assert.ok(answer, path);
     assert.match(answer.headers['content-security-policy'] ?? '', /default-src 'none'.*frame-ancestors 'none'/, path);

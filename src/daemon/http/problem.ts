@@ -33,6 +33,11 @@ export function fromServer(error: unknown): AppError {
     return new AppError('too_large', { detail: 'The body is larger than this route takes.', cause: error });
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE' || code === 'FST_ERR_CTP_EMPTY_TYPE')
     return new AppError('unsupported_media_type', { cause: error });
+  if (code === 'FST_ERR_BAD_URL' || code === 'FST_ERR_MAX_PARAM_LENGTH')
+    return new AppError('bad_request', {
+      detail: 'The path could not be read: a part of it is too long or not valid percent-encoded UTF-8.',
+      cause: error,
+    });
   if (status >= 400 && status < 500)
     return new AppError('bad_request', {
       detail: 'The request could not be read: it is not valid JSON or not valid HTTP.',

@@ -88,6 +88,12 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     routerOptions: { maxParamLength: 300, caseSensitive: true },
     return503OnClosing: true,
     forceCloseConnections: true,
+    // A path that the router cannot read comes past all hooks, and would be answered in the library's own words.
+    frameworkErrors: (error, request, reply) => {
+      reply.header('x-request-id', request.id);
+      if (door.name === 'network') reply.headers(SECURITY_HEADERS);
+      sendProblem(reply, fromServer(error), request.id);
+    },
     serverFactory: (handler) => {
       const server = rawServer(parts.tls, handler);
       server.on('connection', (socket: Duplex & { remoteAddress?: string }) => {
