@@ -159,7 +159,9 @@ test('a VM is planned, created and run, gets an address, and the host reaches it
   assert.equal((await run(program, args)).stdout.trim(), 'ECONNREFUSED');
   await waitFor('the guest agent', 60_000, async () => (await show(vm.id)).agent === 'connected');
   const pools = await daemon.admin('GET /pools');
-  assert.equal(pools.items.find((pool) => pool.name === 'hyper')?.volumes[0]?.usedBy?.vmId, vm.id);
+  const pool = pools.items.find((item) => item.name === 'hyper');
+  assert.equal(pool?.volumes.find((volume) => volume.usedBy !== null)?.usedBy?.vmId, vm.id);
+  assert.deepEqual([pool?.state, pool?.autostart, pool?.isDefault, pool?.kind], ['active', true, true, 'dir']);
   const networks = await daemon.admin('GET /networks');
   const network = networks.items.find((item) => item.name === 'default');
   assert.deepEqual(network?.usedBy, [{ vmId: vm.id, name: 'web1' }]);

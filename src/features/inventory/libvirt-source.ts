@@ -96,7 +96,10 @@ export function createLibvirtSource(libvirt: LibvirtHost): InventorySource {
     return facts;
   };
 
-  const readPool = async (ref: { uuid: string; name: string }): Promise<PoolReading> => {
+  const readPool = async (
+    ref: { uuid: string; name: string },
+    autostart: ReadonlySet<string>,
+  ): Promise<PoolReading> => {
     const info = await libvirt.pools.info(ref.uuid);
     const facts = poolFacts(await libvirt.pools.xml(ref.uuid));
     const isActive = info.state === 'running' || info.state === 'degraded';
@@ -124,7 +127,7 @@ export function createLibvirtSource(libvirt: LibvirtHost): InventorySource {
       capacityBytes: isActive ? info.capacityBytes : null,
       allocatedBytes: isActive ? info.allocationBytes : null,
       availableBytes: isActive ? info.availableBytes : null,
-      autostart: false,
+      autostart: autostart.has(ref.uuid),
       volumes: seen.filter((volume) => volume !== null),
     };
   };
@@ -188,9 +191,12 @@ export function createLibvirtSource(libvirt: LibvirtHost): InventorySource {
       ).filter((network) => network !== null);
     },
     async readPools() {
-      const all = await libvirt.pools.list();
+      const [all, autostart] = await Promise.all([libvirt.pools.list(), libvirt.pools.list({ autostart: true })]);
+      const autostartIds = idsOf(autostart);
       if (volumeKinds.size > MAX_KNOWN_VOLUMES) volumeKinds.clear();
-      return (await mapLimit(all, PARALLEL_READS, (ref) => unlessGone(readPool(ref)))).filter((pool) => pool !== null);
+      return (await mapLimit(all, PARALLEL_READS, (ref) => unlessGone(readPool(ref, autostartIds)))).filter(
+        (pool) => pool !== null,
+      );
     },
     async readLeases(networkName) {
       const network = await unlessGone(libvirt.networks.byName(networkName));

@@ -47,8 +47,13 @@ export function createStorageApi({ call, callLong, openStream }: Caller) {
 
   return {
     pools: {
-      async list(options: CallOptions & { readonly active?: boolean } = {}): Promise<readonly PoolRef[]> {
-        const flags = options.active === undefined ? 0 : options.active ? 2 : 1;
+      async list(
+        options: CallOptions & { readonly active?: boolean; readonly autostart?: boolean } = {},
+      ): Promise<readonly PoolRef[]> {
+        const flags = flagsOf(
+          options.active !== undefined && (options.active ? 2 : 1),
+          options.autostart !== undefined && (options.autostart ? 16 : 32),
+        );
         return (
           await call(P.connectListAllStoragePools, { need: 1, flags }, { deadlineMs: LIST_DEADLINE_MS, ...options })
         ).pools;
