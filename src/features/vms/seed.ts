@@ -9,20 +9,35 @@ import type { SeedDocuments } from './cloud-init.ts';
 
 const TOOL_TIMEOUT_MS = 30_000;
 
-/** Writes the seed as `target`; a crash leaves at most a `.part` file or a folder beside it.
+/** Writes the seed as `target`; a crash leaves at most a folder beside it that only we can enter.
  *  @param scratch folder for the documents meanwhile; only we can enter what is made in it
  *  @throws program_missing, program_failed, timeout */
 export async function makeSeed(scratch: string, target: string, documents: SeedDocuments): Promise<void> {
   await mkdir(scratch, { recursive: true });
   const folder = await mkdtemp(join(scratch, 'seed-'));
-  const part = `${target}.part`;
+  // Inside of the folder: xorriso makes its file readable by all.
+  const part = join(folder, 'seed.iso');
+  const sources = join(folder, 'documents');
   try {
-    await writeFile(join(folder, 'user-data'), documents.userData, { mode: 0o600 });
-    await writeFile(join(folder, 'meta-data'), documents.metaData, { mode: 0o600 });
+    await mkdir(sources);
+    await writeFile(join(sources, 'user-data'), documents.userData, { mode: 0o600 });
+    await writeFile(join(sources, 'meta-data'), documents.metaData, { mode: 0o600 });
     if (documents.networkConfig !== null)
-      await writeFile(join(folder, 'network-config'), documents.networkConfig, { mode: 0o600 });
+      await writeFile(join(sources, 'network-config'), documents.networkConfig, { mode: 0o600 });
     await runChecked(
-      ['xorriso', '-as', 'mkisofs', '-quiet', '-volid', 'CIDATA', '-joliet', '-rational-rock', '-output', part, folder],
+      [
+        'xorriso',
+        '-as',
+        'mkisofs',
+        '-quiet',
+        '-volid',
+        'CIDATA',
+        '-joliet',
+        '-rational-rock',
+        '-output',
+        part,
+        sources,
+      ],
       { timeoutMs: TOOL_TIMEOUT_MS },
     );
     // It holds the password's hash.
@@ -30,7 +45,6 @@ export async function makeSeed(scratch: string, target: string, documents: SeedD
     await rename(part, target);
   } finally {
     await rm(folder, { recursive: true, force: true });
-    await rm(part, { force: true });
   }
 }
 
