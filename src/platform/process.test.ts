@@ -1,7 +1,12 @@
 /** Starting programs: what comes back, what is capped, and that nothing survives its deadline. */
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '#kernel/errors.ts';
 import { run, runChecked } from './process.ts';
 
@@ -58,6 +63,35 @@ test('an aborted signal ends the program with the reason', async () => {
   controller.abort(new AppError('cancelled'));
   await assert.rejects(running, failsWith('cancelled'));
 });
+
+test('a program ends with the process that started it, even after kill -9', async () => {
+  const module = join(import.meta.dirname, 'process.ts');
+  const parent = spawn(process.execPath, [
+    '--input-type=module',
+    '-e',
+    `import { run } from ${JSON.stringify(module)}; await run(['sh', '-c', 'echo $$ >&2; exec sleep 60 2>/dev/null'], { timeoutMs: 60_000 });`,
+  ]);
+  const children = `/proc/${parent.pid}/task/${parent.pid}/children`;
+  const started = await until(async () => (await readFile(children, 'utf8')).trim());
+  parent.kill('SIGKILL');
+  await once(parent, 'exit');
+  await until(async () => ((await stateOf(started)) === 'gone' ? 'gone' : ''));
+});
+
+/** A zombie that nobody has waited for is gone too. */
+async function stateOf(pid: string): Promise<'alive' | 'gone'> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ') Z');
+  return stat.slice(stat.lastIndexOf(')') + 2).startsWith('Z') ? 'gone' : 'alive';
+}
+
+async function until(look: () => Promise<string>): Promise<string> {
+  for (let tries = 500; tries > 0; tries -= 1) {
+    const found = await look();
+    if (found !== '') return found;
+    await delay(20);
+  }
+  return assert.fail('it did not happen within 10 s');
+}
 
 test('endless output is cut and refused', async () => {
   await assert.rejects(run(['yes'], { ...limits, maxOutputBytes: 10_000 }), failsWith('program_output_too_large'));

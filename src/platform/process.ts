@@ -67,6 +67,7 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   mmd: 'mtools',
   nft: 'nftables',
   prlimit: 'util-linux',
+  setpriv: 'util-linux',
   'qemu-img': 'qemu-utils',
   'qemu-system-x86_64': 'qemu-system-x86',
   sfdisk: 'fdisk',
@@ -77,6 +78,9 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   xz: 'xz-utils',
 };
 
+const LAST_WILL = ['setpriv', '--pdeathsig', 'KILL', '--'] as const;
+/** What setpriv ends with when it cannot start the program. */
+const NOT_STARTED = 127;
 const DEFAULT_MAX_OUTPUT_BYTES = 4 * 2 ** 20;
 
 /** Programs of the administrator lie in sbin, which is not on the PATH of every user. */
@@ -90,7 +94,8 @@ export async function run(argv: readonly string[], options: RunOptions): Promise
   const [program, ...args] = argv;
   if (program === undefined) throw new TypeError('run() needs a program');
   options.signal?.throwIfAborted();
-  const child = spawn(program, args, {
+  // The kernel ends the program with us, even after kill -9: what the next start does anew must not still be running.
+  const child = spawn(LAST_WILL[0], [...LAST_WILL.slice(1), program, ...args], {
     detached: true, // its own process group, so that the deadline reaches its children too
     stdio: ['pipe', 'pipe', 'pipe'],
     env: {
@@ -175,11 +180,13 @@ function follow(
 
     child.on('error', (error) => {
       settle();
-      reject(hasErrno(error, 'ENOENT', 'EACCES') ? programMissing(program, options.cwd, error) : error);
+      reject(hasErrno(error, 'ENOENT', 'EACCES') ? programMissing(LAST_WILL[0], options.cwd, error) : error);
     });
     child.on('close', (status, signalName) => {
       settle();
       if (failure !== undefined) reject(failure);
+      else if (status === NOT_STARTED && stderr().startsWith('setpriv: failed to execute'))
+        reject(programMissing(program, options.cwd, new Error(stderr().trim())));
       else
         resolve({
           code: status ?? 128 + (signalName ? constants.signals[signalName] : 0),
