@@ -3,6 +3,7 @@
  *  Guide: docs/guides/vms.md */
 
 import { basename } from 'node:path';
+import { FINAL_STATES } from '#contract/operations.ts';
 import { vmErrors } from '#contract/vms.ts';
 import { health } from '#features/health/index.ts';
 import { images } from '#features/images/index.ts';
@@ -15,6 +16,7 @@ import { createDomainAccess } from './domain-access.ts';
 import { runTrashExpiry } from './expiry.ts';
 import { registerVmKinds, type VmKinds } from './kinds.ts';
 import { prepareFolders, vmFiles } from './layout.ts';
+import { createReservations } from './reservations.ts';
 import { type CreateVm, createVmRoutes, trashOf } from './routes.ts';
 import { dropSeed } from './seed.ts';
 import type { VmServices } from './services.ts';
@@ -51,6 +53,7 @@ export const vms = defineFeature<VmsApi>({
     };
     const kinds = registerVmKinds(journal, services);
     known.describeFilesBy((path) => (services.files.isOwnDisk(path) ? { imageId: null, name: basename(path) } : null));
+    const reservations = createReservations();
     let job: Promise<void> = Promise.resolve();
     let endWatch: () => void = () => undefined;
 
@@ -59,6 +62,7 @@ export const vms = defineFeature<VmsApi>({
       operations: journal,
       kinds,
       images: library,
+      reservations,
       accel: context.use(health).accel,
       accelProven: context.use(health).accelProven,
     });
@@ -71,8 +75,10 @@ export const vms = defineFeature<VmsApi>({
         await prepareFolders(config.state);
         await trash.load();
         endWatch = events.on('operation.changed', ({ kind, state, objectId }) => {
+          if (kind !== 'vm.create' || objectId === null || !FINAL_STATES.includes(state)) return;
+          reservations.release(objectId);
           // Cancelled before its first step, a create has nothing to undo but the seed that came with the request.
-          if (kind !== 'vm.create' || (state !== 'cancelled' && state !== 'failed') || objectId === null) return;
+          if (state === 'done') return;
           dropSeed(services.files.preparedSeed(objectId)).catch((error: unknown) =>
             log.warn({ vm: objectId, err: error }, 'a seed could not be removed; it goes within a day'),
           );

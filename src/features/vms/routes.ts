@@ -18,6 +18,7 @@ import { createListAnswer } from './list.ts';
 import { createPlan, editPlan } from './plan.ts';
 import type { Accelerator, ImageLibrary } from './ports.ts';
 import { type PowerVerb, requireState } from './power-operations.ts';
+import type { Reservations } from './reservations.ts';
 import { dropSeed, hashPassword, makeSeed } from './seed.ts';
 import type { VmServices } from './services.ts';
 import { type TrashRow, trashView } from './trash-store.ts';
@@ -27,6 +28,7 @@ export interface VmRouteDependencies {
   readonly operations: OperationsApi;
   readonly kinds: VmKinds;
   readonly images: ImageLibrary;
+  readonly reservations: Reservations;
   readonly accel: Accelerator;
   /** Waits until it is known whether VMs may use KVM. */
   accelProven(): Promise<unknown>;
@@ -42,7 +44,15 @@ interface Asked {
 /** Begins to create a VM, as `POST /vms` does. @throws the refusals of that route */
 export type CreateVm = (request: Asked & { readonly body: VmCreate }) => Promise<Operation>;
 
-export function createVmRoutes({ services, operations, kinds, images, accel, accelProven }: VmRouteDependencies): {
+export function createVmRoutes({
+  services,
+  operations,
+  kinds,
+  images,
+  reservations,
+  accel,
+  accelProven,
+}: VmRouteDependencies): {
   readonly handlers: Handlers;
   readonly create: CreateVm;
 } {
@@ -141,7 +151,19 @@ export function createVmRoutes({ services, operations, kinds, images, accel, acc
     if (request.body.accel === 'auto') await accelProven();
     const vmId = newUuid();
     const { order, space } = await orderFor(request.body, vmId);
-    requireDiskSpace(space, bytesToWrite(order));
+    // No await between the look and the reservation: of two at once the second sees the first.
+    requireDiskSpace(space, bytesToWrite(order) + reservations.total());
+    reservations.add(vmId, bytesToWrite(order));
+    try {
+      return await startCreate(request, order);
+    } catch (error) {
+      reservations.release(vmId);
+      throw error;
+    }
+  };
+
+  const startCreate = async (request: Parameters<CreateVm>[0], order: CreateOrder): Promise<Operation> => {
+    const { vmId } = order;
     const { cloudInit } = request.body;
     const seed = files.preparedSeed(vmId);
     if (cloudInit) {
@@ -149,9 +171,11 @@ export function createVmRoutes({ services, operations, kinds, images, accel, acc
       const { seedDocuments } = await cloudInitDocuments();
       await makeSeed(state.scratch, seed, seedDocuments({ vmId, vmName: order.name, cloudInit, passwordHash }));
     }
-    return orDropSeed(seed, vmId, () =>
+    const operation = await orDropSeed(seed, vmId, () =>
       operations.start(kinds.create, order, { ...startRequest(request), action: 'POST /vms' }),
     );
+    if (operation.objectId !== vmId) reservations.release(vmId);
+    return operation;
   };
 
   const handlers: Handlers = {
