@@ -4,19 +4,21 @@
 import { type Clock, systemClock } from '#kernel/clock.ts';
 import { messageOf } from '#kernel/errors.ts';
 import { type Logger, silentLogger } from '#kernel/logger.ts';
+import { DeadlineTimer } from './deadline-timer.ts';
 import { errorFromReply, LibvirtError } from './errors.ts';
 import {
   FrameError,
   type FrameHeader,
   FrameSplitter,
-  frame,
   HEADER_BYTES,
   keepaliveFrame,
   MESSAGE_TYPES,
   STATUS,
   writeHeader,
 } from './frame.ts';
+import { type KeepaliveRate, keepAlive } from './keepalive.ts';
 import { LibvirtStream, type StreamLink } from './stream.ts';
+import { createStreamLink } from './stream-link.ts';
 import { errorPayload, P, PROGRAMS, type Procedure } from './table.ts';
 import type { Transport } from './transport/transport.ts';
 import { XdrDecoder, XdrEncoder, XdrError } from './xdr.ts';
@@ -42,7 +44,7 @@ export interface ConnectionOptions {
   readonly openDeadlineMs?: number;
   readonly signal?: AbortSignal;
   /** null = none. Default: a ping each 5,000 ms, lost after 3 without any byte from the host. */
-  readonly keepalive?: { readonly intervalMs: number; readonly count: number } | null;
+  readonly keepalive?: KeepaliveRate | null;
 }
 
 export const DEFAULT_DEADLINE_MS = 10_000;
@@ -74,10 +76,9 @@ export class Connection {
   readonly #eventListeners = new Set<EventListener>();
   readonly #closeListeners = new Set<(error: LibvirtError) => void>();
   readonly #ended = new AbortController();
+  readonly #deadlines: DeadlineTimer;
   #nextSerial = 1;
   #isCorked = false;
-  #sweepDueMs = Number.POSITIVE_INFINITY;
-  #sweep: AbortController | null = null;
   #heardAnything = true;
   #isChunkKept = false;
   #abandonedCalls = 0;
@@ -88,6 +89,7 @@ export class Connection {
     this.#transport = transport;
     this.#clock = options.clock ?? systemClock;
     this.#log = options.log ?? silentLogger;
+    this.#deadlines = new DeadlineTimer(this.#clock, (nowMs) => this.#expire(nowMs));
     const splitter = new FrameSplitter({
       onFrame: (header, payload) => this.#onFrame(header, payload),
       onStreamData: (header, chunk) => this.#onStreamData(header, chunk),
@@ -132,7 +134,7 @@ export class Connection {
       const keepalive = options.keepalive === undefined ? { intervalMs: 5_000, count: 3 } : options.keepalive;
       if (keepalive) {
         const { supported } = await connection.call(P.connectSupportsFeature, { feature: FEATURE_KEEPALIVE }, call);
-        if (supported !== 0) void connection.#keepAlive(keepalive.intervalMs, keepalive.count);
+        if (supported !== 0) void connection.#keepAlive(keepalive);
       }
       return connection;
     } catch (error) {
@@ -243,7 +245,7 @@ export class Connection {
         signal.addEventListener('abort', onAbort, { once: true });
         pending.release = () => signal.removeEventListener('abort', onAbort);
       }
-      this.#sweepBy(dueMs);
+      this.#deadlines.armFor(dueMs);
     });
   }
 
@@ -415,69 +417,23 @@ export class Connection {
   }
 
   #streamLink(procedure: Procedure<unknown, unknown>, serial: number): StreamLink {
-    const header = (type: number, status: number) => headerOf(procedure, type, serial, status);
-    const bytes = this.#transport.bytes;
-    // Called when the bytes have left this process: their buffer may then be used again.
-    const send = (pieces: readonly Uint8Array[], accepted: (error?: Error | null) => void): void => {
-      if (this.#lost) {
-        accepted(this.#lost);
-        return;
-      }
-      this.#cork(); // head and data leave together
-      const last = pieces.length - 1;
-      for (const [index, piece] of pieces.entries()) {
-        if (index === last) bytes.write(piece, (error) => accepted(error ? (this.#lost ?? error) : null));
-        else bytes.write(piece);
-      }
-    };
-    return {
-      sendData: (parts, accepted) => {
-        const size = parts.reduce((sum, part) => sum + part.length, 0);
-        const head = Buffer.allocUnsafe(HEADER_BYTES);
-        writeHeader(head, header(MESSAGE_TYPES.stream, STATUS.continue), HEADER_BYTES + size);
-        send([head, ...parts], accepted);
-      },
-      sendHole: (lengthBytes, accepted) => {
-        const payload = Buffer.alloc(12);
-        payload.writeBigInt64BE(BigInt(lengthBytes), 0);
-        send([frame(header(MESSAGE_TYPES.streamHole, STATUS.continue), payload)], accepted);
-      },
-      sendFinish: () => {
-        if (!this.#lost) this.#write(frame(header(MESSAGE_TYPES.stream, STATUS.ok)));
-      },
-      sendAbort: () => {
-        if (!this.#lost) this.#write(frame(header(MESSAGE_TYPES.stream, STATUS.error)));
-      },
-      pauseReading: () => bytes.pause(),
-      resumeReading: () => bytes.resume(),
+    return createStreamLink({
+      headerOf: (type, status) => headerOf(procedure, type, serial, status),
+      bytes: this.#transport.bytes,
+      lost: () => this.#lost,
+      cork: () => this.#cork(),
       release: () => this.#streams.delete(serial),
-    };
+    });
   }
 
-  /** One timer for all calls: it fires at the earliest deadline. */
-  #sweepBy(dueMs: number): void {
-    if (dueMs >= this.#sweepDueMs) return;
-    this.#sweep?.abort();
-    const sweep = new AbortController();
-    this.#sweep = sweep;
-    this.#sweepDueMs = dueMs;
-    this.#clock.sleep(Math.max(0, dueMs - this.#clock.monotonicMs()), sweep.signal).then(
-      () => this.#expire(),
-      () => undefined, // replaced by an earlier deadline, or the connection ended
-    );
-  }
-
-  #expire(): void {
-    this.#sweepDueMs = Number.POSITIVE_INFINITY;
-    const now = this.#clock.monotonicMs();
+  #expire(nowMs: number): void {
     let nextMs = Number.POSITIVE_INFINITY;
     for (const [serial, pending] of [...this.#pending]) {
       if (pending.isAbandoned) continue;
-      // A timer may fire up to a millisecond early.
-      if (pending.dueMs <= now + 1) this.#abandon(serial, deadlinePassed(pending.procedure));
+      if (pending.dueMs <= nowMs) this.#abandon(serial, deadlinePassed(pending.procedure));
       else nextMs = Math.min(nextMs, pending.dueMs);
     }
-    if (nextMs < Number.POSITIVE_INFINITY) this.#sweepBy(nextMs);
+    if (nextMs < Number.POSITIVE_INFINITY) this.#deadlines.armFor(nextMs);
   }
 
   #abandon(serial: number, error: LibvirtError): void {
@@ -489,21 +445,19 @@ export class Connection {
     pending.reject(error);
   }
 
-  async #keepAlive(intervalMs: number, count: number): Promise<void> {
-    let missed = 0;
-    while (!this.#lost) {
-      try {
-        await this.#clock.sleep(intervalMs, this.#ended.signal);
-      } catch {
-        return; // the connection ended
-      }
-      // Nothing is heard while a slow reader of a stream has paused us; that is no sign of a dead host.
-      if (this.#heardAnything || this.#transport.bytes.isPaused()) missed = 0;
-      else missed += 1;
-      this.#heardAnything = false;
-      if (missed >= count) this.#lose(`no sign of life for ${(missed * intervalMs) / 1000} s`);
-      else this.#write(keepaliveFrame('ping'));
-    }
+  #keepAlive(rate: KeepaliveRate): Promise<void> {
+    return keepAlive(rate, {
+      clock: this.#clock,
+      signal: this.#ended.signal,
+      heard: () => {
+        // Nothing is heard while a slow reader of a stream has paused us; that is no sign of a dead host.
+        const isAlive = this.#heardAnything || this.#transport.bytes.isPaused();
+        this.#heardAnything = false;
+        return isAlive;
+      },
+      ping: () => this.#write(keepaliveFrame('ping')),
+      onDead: (silentMs) => this.#lose(`no sign of life for ${silentMs / 1000} s`),
+    });
   }
 
   #lose(reason: string, cause?: unknown): void {
@@ -514,7 +468,7 @@ export class Connection {
     });
     this.#lost = lost;
     this.#ended.abort(lost);
-    this.#sweep?.abort();
+    this.#deadlines.stop();
     for (const pending of [...this.#pending.values()]) {
       pending.release?.();
       if (!pending.isAbandoned)
