@@ -47,8 +47,10 @@ async function makeFolders(config: Config): Promise<void> {
     await mkdir(folder, { recursive: true, mode: 0o711 });
     await chmod(folder, 0o711);
   }
-  for (const folder of [config.state.scratch, config.state.trash, config.state.quarantine])
-    await mkdir(folder, { recursive: true, mode: 0o711 });
+  for (const folder of [config.state.scratch, config.state.trash, config.state.quarantine]) {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await chmod(folder, 0o700);
+  }
   await mkdir(config.runtimeDir, { recursive: true, mode: 0o755 });
 }
 

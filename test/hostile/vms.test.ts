@@ -10,6 +10,7 @@ import { type Problem, problemSchema } from '#contract/common.ts';
 import type { Vm, VmCreateInput } from '#contract/vms.ts';
 import { GIB, MIB, TIB } from '#kernel/units.ts';
 import { buildDomainXml, editDomain, readDomain } from '#libvirt/index.ts';
+import { runChecked } from '#platform/process.ts';
 import { overSocket, startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { missingForLibvirtd, type PrivateLibvirtd, startPrivateLibvirtd } from '../support/libvirtd.ts';
 
@@ -492,6 +493,41 @@ test('a VM is not deleted while libvirt holds something of it that the trash can
   await remove('saved', { stop: 'true' }, 'done');
   for (const id of ['with-snapshot', 'saved'])
     await daemon.finish(await daemon.admin('DELETE /trash/{id}', { params: { id } }));
+});
+
+test('a disk that another VM builds upon cannot be deleted under it', { skip }, async () => {
+  const body: VmCreateInput = {
+    name: 'golden',
+    memoryBytes: 64 * MIB,
+    firmware: 'bios',
+    disks: [{ sizeBytes: MIB }],
+    nics: [],
+    start: false,
+  };
+  await daemon.finish(await daemon.admin('POST /vms', { body }));
+  const base =
+    readDomain(await libvirtd.virsh('dumpxml', 'golden')).disks.find((disk) => disk.device === 'disk')?.source ?? '';
+  const overlay = join(libvirtd.dir, 'overlay.qcow2');
+  await runChecked(['qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', base, overlay], {
+    timeoutMs: 20_000,
+  });
+  const disk = `<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='${overlay}'/><target dev='vda'/></disk>`;
+  const file = join(libvirtd.dir, 'overlay.xml');
+  await writeFile(
+    file,
+    `<domain type='qemu'><name>clone</name><memory unit='MiB'>64</memory><os><type>hvm</type></os><devices>${disk}</devices></domain>`,
+  );
+  await libvirtd.virsh('define', file);
+  const isSeen = async () => (await daemon.admin('GET /vms')).items.some((vm) => vm.name === 'clone');
+  while (!(await isSeen())) await sleep(50);
+
+  const remove = async (state: 'failed' | 'done') =>
+    daemon.finish(await daemon.admin('DELETE /vms/{id}', { params: { id: 'golden' } }), state);
+  assert.match((await remove('failed')).error?.detail ?? '', /build upon the disks of "golden": clone/);
+  await libvirtd.virsh('undefine', 'clone');
+  while (await isSeen()) await sleep(50);
+  await remove('done');
+  await daemon.finish(await daemon.admin('DELETE /trash/{id}', { params: { id: 'golden' } }));
 });
 
 test('the daemon is the same, answers at once, and keeps nothing of the refused texts in its log', {

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { factsOf } from '#features/inventory/index.ts';
 import { defineOperation, type OperationDefinition, type Step } from '#features/operations/index.ts';
 import { AppError, toAppError } from '#kernel/errors.ts';
+import { dependants } from './backing-files.ts';
 import { DEFINE_MS } from './create-operation.ts';
 import { allocatedBytes, exists, moveFile } from './disk-files.ts';
 import type { VmServices } from './services.ts';
@@ -54,6 +55,14 @@ function deleteSteps(input: DeleteInput, services: VmServices): Step[] {
         throw new AppError('wrong_state', {
           detail: `"${input.name}" was saved while it ran; what its memory holds would be lost.`,
           hint: 'Start it and shut it down first, or delete it with its power cut (`hv vm delete NAME --stop`).',
+        });
+      const facts = known.storedFacts(vmId);
+      const disks = facts?.disks.flatMap((disk) => (disk.path === null ? [] : [disk.path])) ?? [];
+      const users = await dependants(vmId, disks, known);
+      if (users.length > 0)
+        throw new AppError('wrong_state', {
+          detail: `Disks of other VMs build upon the disks of "${input.name}": ${users.slice(0, 5).join(', ')}.`,
+          hint: 'Delete those VMs first, or make their disks whole (`virsh blockpull`).',
         });
     },
   };
