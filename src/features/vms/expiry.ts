@@ -63,10 +63,11 @@ export async function runTrashExpiry(
 
 async function dropOldSeeds(scratch: string, beforeMs: number): Promise<void> {
   for (const name of await readdir(scratch)) {
-    if (!/^seed-[0-9a-f-]{36}\.iso(\.part)?$/.test(name)) continue;
+    // Finished seeds that no operation took, and the folders in which a crash left half-made ones.
+    if (!/^seed-([0-9a-f-]{36}\.iso(\.part)?|[A-Za-z0-9]{6})$/.test(name)) continue;
     const path = join(scratch, name);
     try {
-      if ((await stat(path)).mtimeMs < beforeMs) await rm(path);
+      if ((await stat(path)).mtimeMs < beforeMs) await rm(path, { recursive: true });
     } catch (error) {
       // An operation took it meanwhile.
       if (!hasErrno(error, 'ENOENT')) throw error;
