@@ -9,6 +9,7 @@ import { ProblemBox } from './components/problem-box.tsx';
 import { SignInPage } from './pages/sign-in/sign-in-page.tsx';
 import { navigationPages, type Page, type PageComponent, routes } from './routes.ts';
 import { can, loadSession, problemOf, session } from './state/api.ts';
+import { readSetting, writeSetting } from './state/browser-settings.ts';
 import { followEvents } from './state/live.ts';
 import { currentPath, matchPath, navigate } from './state/router.ts';
 import { startShortcuts } from './state/shortcuts.ts';
@@ -40,8 +41,22 @@ async function loadPage(page: Page): Promise<void> {
     loadProblem.value = null;
   } catch (error) {
     // After an update of the daemon the old files are gone; a reload brings the new ones.
+    if (isFirstReloadLately()) {
+      window.location.reload();
+      return;
+    }
     loadProblem.value = { ...problemOf(error), ...text.errors.page };
   }
+}
+
+const RELOAD_PAUSE_MS = 60_000;
+
+/** True at most once a minute: a page that cannot be loaded at all must not reload for ever. */
+function isFirstReloadLately(): boolean {
+  if (Date.now() - Number(readSetting('reloaded-at') ?? 0) < RELOAD_PAUSE_MS) return false;
+  writeSetting('reloaded-at', String(Date.now()));
+  // Where nothing can be kept, nothing would stop the next reload.
+  return readSetting('reloaded-at') !== null;
 }
 
 effect(() => {

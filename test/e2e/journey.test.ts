@@ -301,6 +301,35 @@ test('keys: slash searches, g and a letter goes, the question mark explains', { 
   await page.getByRole('dialog').waitFor({ state: 'detached' });
 });
 
+test('an operator sees everything that he may see, and is offered nothing that he may not do', { skip }, async () => {
+  const { page: his, context } = await dashboard.open();
+  const refusals: string[] = [];
+  his.on('response', (response) => {
+    if (response.status() >= 400) refusals.push(`${response.status()} ${new URL(response.url()).pathname}`);
+  });
+  const { url } = await dashboard.daemon.admin('POST /auth/links', { body: { role: 'operator' } });
+  await his.goto(url);
+  refusals.length = 0;
+  await his.getByRole('button', { name: 'Sign in' }).click();
+  await his.getByRole('heading', { name: 'Overview' }).waitFor();
+  const names = ['VMs', 'Images', 'Operations', 'Networks', 'Storage', 'Trash', 'Hosts', 'Settings'];
+  for (const name of names) {
+    await his.getByRole('link', { name, exact: true }).first().click();
+    await his.getByRole('heading', { name, exact: true }).waitFor();
+    assert.equal(await his.getByRole('button', { name: /^(Upload|Download|Restore|Check again|Link for)/ }).count(), 0);
+    assert.equal(await his.getByRole('link', { name: 'Create VM' }).count(), 0);
+  }
+  assert.equal(await his.getByRole('link', { name: 'Audit', exact: true }).count(), 0);
+  await his.goto(`${dashboard.daemon.origin}/vms/${dashboard.helloId}/console`);
+  await his.locator('[data-testid=vnc][data-state=open]').waitFor();
+  assert.equal(await his.getByRole('button', { name: 'View only' }).isDisabled(), true);
+  assert.equal(await his.getByRole('button', { name: /^(Type text|Shut down|Start|Reboot)$/ }).count(), 0);
+  await his.goto(`${dashboard.daemon.origin}/audit`);
+  await his.getByText('You may not see this').waitFor();
+  assert.deepEqual(refusals, []);
+  await context.close();
+});
+
 test('nothing breached the content security policy, threw, or opened a dialog', { skip }, () => {
   assert.deepEqual(dashboard.complaints, []);
 });
