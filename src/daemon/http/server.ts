@@ -65,6 +65,8 @@ function rawServer(tls: ServerParts['tls'], handler: (request: IncomingMessage, 
     keepAliveTimeout: 30_000,
     connectionsCheckingInterval: 1000,
     insecureHTTPParser: false,
+    // Our own guard answers a missing Host, in the form of every other refusal.
+    requireHostHeader: false,
   };
   const listener = handler as (request: IncomingMessage, reply: unknown) => void;
   return tls
