@@ -35,7 +35,7 @@ before(async () => {
 });
 after(async () => {
   await daemon?.close();
-  await rm(folder, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
 /** The common oracle: nothing is left, the same daemon answers, no secret and no path went out. */

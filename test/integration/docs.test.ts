@@ -83,7 +83,7 @@ after(async () => {
   if (missing) return;
   await daemon.close();
   await libvirtd.close();
-  await rm(folder, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
 const names = async (): Promise<string[]> => (await daemon.admin('GET /vms')).items.map((vm) => vm.name);

@@ -13,7 +13,7 @@ let folder = '';
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'hv-hello-'));
 });
-after(() => rm(folder, { recursive: true, force: true }));
+after(() => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
 
 test('the micro-guest says its token, which the kernel alone does not, and switches itself off', async () => {
   const { kernel, initrd } = await microGuest();

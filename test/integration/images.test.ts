@@ -35,7 +35,7 @@ before(async () => {
 after(async () => {
   await daemon?.close();
   web?.close();
-  await rm(folder, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
 /** A daemon without libvirt, which the library does not need, once its features have started. */

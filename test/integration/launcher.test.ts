@@ -24,7 +24,7 @@ before(async () => {
 });
 after(async () => {
   if (skip === false) await libvirtd.close();
-  await rm(folder, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
 /** An instance with folders of its own and a free port. */

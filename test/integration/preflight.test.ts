@@ -22,7 +22,7 @@ let folder = '';
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'hv-preflight-'));
 });
-after(() => rm(folder, { recursive: true, force: true }));
+after(() => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
 
 test('the verdict on KVM fits what a real guest does under it, and the control guest runs', async () => {
   const proof = await proveAccel({

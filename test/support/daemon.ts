@@ -138,7 +138,7 @@ export async function startDaemon(options: TestDaemonOptions = {}): Promise<Test
   const close = async () => {
     if (isRunning) child.kill('SIGKILL');
     await exited;
-    await rm(base, { recursive: true, force: true });
+    await rm(base, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   };
 
   const isUp = async (): Promise<boolean> => {

@@ -26,7 +26,7 @@ export async function helloDisk(): Promise<string> {
     await buildHelloDisk({ outPath: join(folder, 'hello.qcow2'), cacheDir: join(GUEST_CACHE, 'packages') });
     await rename(join(folder, 'hello.qcow2'), path);
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
   return path;
 }
@@ -120,7 +120,7 @@ export async function bootGuest(options: BootOptions): Promise<BootedGuest> {
 async function dispose(child: ChildProcess, exited: Promise<unknown>, folder: string): Promise<void> {
   child.kill('SIGKILL');
   await exited;
-  await rm(folder, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 }
 
 async function exitOf(child: ChildProcess): Promise<number | null> {

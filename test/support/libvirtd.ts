@@ -125,7 +125,7 @@ export async function startPrivateLibvirtd(options: PrivateLibvirtdOptions = {})
   const fail = async (reason: string): Promise<never> => {
     await end(init);
     const log = await readFile(join(dir, 'log/libvirtd.log'), 'utf8').catch(() => '');
-    await rm(dir, { recursive: true, force: true });
+    await rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
     throw new Error(
       `the private libvirtd did not start: ${reason}\n${complaints}\n${log.split('\n').slice(-10).join('\n')}`,
     );
