@@ -63,7 +63,7 @@ test('a guest that stands still is told apart from one that ran, and its QEMU is
   assert.deepEqual(await commandLinesWith(kernel), []);
 });
 
-test('a guest that hangs does not outlive for long a daemon that is killed', async () => {
+test('a guest that hangs ends with a daemon that is killed', async () => {
   const { kernel, initrd } = await standingGuest();
   const script = `
     const { runMicroGuest } = await import('#features/health/micro-guest.ts');

@@ -105,8 +105,7 @@ export function fakeMachine(parts: FakeMachine): Machine {
     space: async () => parts.space,
     tryOpen: async () => parts.kvm,
     async run(argv, options) {
-      // `timeout --signal=KILL SECONDS PROGRAM …` stands for the program.
-      const name = (argv[0] === 'timeout' ? argv[3] : argv[0]) ?? '';
+      const name = argv[0] ?? '';
       const program = parts.programs[name] ?? 'missing';
       if (program === 'missing')
         throw new AppError('program_missing', { detail: `${name} cannot be started: it is not installed` });
