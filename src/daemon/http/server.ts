@@ -1,7 +1,7 @@
 /** Binds the routes to fastify: one instance per door, the same routes behind each. */
 
 import type { IncomingMessage, ServerOptions } from 'node:http';
-import { createServer as createHttpServer, STATUS_CODES } from 'node:http';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { type Duplex, Readable } from 'node:stream';
 import fastifyStatic from '@fastify/static';
@@ -77,25 +77,6 @@ function rawServer(tls: ServerParts['tls'], handler: (request: IncomingMessage, 
     : createHttpServer(options, listener);
 }
 
-/** What cannot be parsed as HTTP reaches no route; it is answered in our own words all the same, and the connection ends. */
-function answerBrokenRequest(error: Error & { code?: string }, socket: Duplex): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const [status, problem] =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? [431, new AppError('bad_request', { detail: 'The headers are too large; 16 KiB are taken.' })]
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? [408, new AppError('bad_request', { detail: 'The request did not arrive in time.' })]
-        : [400, new AppError('bad_request', { detail: 'This is not a well-formed HTTP request.' })];
-  const body = JSON.stringify({ ...problemOf(problem, newId('req')), status });
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\n` +
-      `x-content-type-options: nosniff\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-  );
-}
-
 /** Makes the server of one door; the caller listens and closes. */
 export async function createServer(parts: ServerParts): Promise<FastifyInstance> {
   const { door, routes, log } = parts;
@@ -109,7 +90,6 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     routerOptions: { maxParamLength: 300, caseSensitive: true },
     return503OnClosing: true,
     forceCloseConnections: true,
-    clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket),
     // A path that the router cannot read comes past all hooks, and would be answered in the library's own words.
     frameworkErrors: (error, request, reply) => {
       reply.header('x-request-id', request.id);
