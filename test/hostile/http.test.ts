@@ -60,7 +60,7 @@ function assertRefused(answer: WireAnswer | null, ...statuses: readonly number[]
     statuses.includes(answer.status),
     `${answer.status} instead of ${statuses.join(' or ')}: ${answer.body.slice(0, 300)}`,
   );
-  if (!(answer.headers['content-type'] ?? '').startsWith('application/problem+json')) return;
+  assert.match(answer.headers['content-type'] ?? '', /^application\/problem\+json/, answer.body.slice(0, 300));
   const problem = problemSchema.parse(JSON.parse(answer.body));
   assert.equal(problem.status, answer.status);
   assert.doesNotMatch(answer.body, /node_modules|at .*\.ts:\d|SELECT |\/home\/|state\.db/);

@@ -1,7 +1,7 @@
 /** Binds the routes to fastify: one instance per door, the same routes behind each. */
 
 import type { IncomingMessage, ServerOptions } from 'node:http';
-import { createServer as createHttpServer } from 'node:http';
+import { createServer as createHttpServer, STATUS_CODES } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { type Duplex, Readable } from 'node:stream';
 import fastifyStatic from '@fastify/static';
@@ -77,6 +77,32 @@ function rawServer(tls: ServerParts['tls'], handler: (request: IncomingMessage, 
     : createHttpServer(options, listener);
 }
 
+/** What cannot be parsed as HTTP reaches no route; it is answered in our own words all the same, and the connection ends
+ *  with the answer, whatever the other side does. */
+function answerBrokenRequest(error: Error & { code?: string }, socket: Duplex): void {
+  const answer = answerToBroken(error.code ?? '');
+  // Also TLS handshakes that fail or never end come here: nothing written to those would ever leave.
+  if (answer === null || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const { status, detail } = answer;
+  const body = JSON.stringify({ ...problemOf(new AppError('bad_request', { detail }), newId('req')), status });
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\n` +
+      `x-content-type-options: nosniff\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    () => socket.destroy(),
+  );
+}
+
+/** @param code of Node's HTTP parser and server; null when there is no one to answer */
+function answerToBroken(code: string): { readonly status: number; readonly detail: string } | null {
+  if (code === 'HPE_HEADER_OVERFLOW') return { status: 431, detail: 'The headers are too large; 16 KiB are taken.' };
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return { status: 408, detail: 'The request did not arrive in time.' };
+  if (code.startsWith('HPE_')) return { status: 400, detail: 'This is not a well-formed HTTP request.' };
+  return null;
+}
+
 /** Makes the server of one door; the caller listens and closes. */
 export async function createServer(parts: ServerParts): Promise<FastifyInstance> {
   const { door, routes, log } = parts;
@@ -89,6 +115,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     genReqId: () => newId('req'),
     routerOptions: { maxParamLength: 300, caseSensitive: true },
     return503OnClosing: true,
+    clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket),
     forceCloseConnections: true,
     // A path that the router cannot read comes past all hooks, and would be answered in the library's own words.
     frameworkErrors: (error, request, reply) => {
@@ -121,6 +148,8 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
     if (door.name === 'network') reply.headers(SECURITY_HEADERS);
+    // Also pages, files and paths that are not there answer only under our own names.
+    if (!request.url.startsWith('/api/')) door.identify(request.raw, false);
   });
   app.addHook('onResponse', async (request, reply) => {
     const fields = {
@@ -247,10 +276,6 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
       setHeaders: (reply, path) => {
         reply.header('cache-control', path.includes('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache');
       },
-    });
-    app.addHook('onRequest', async (request) => {
-      // Also pages and static files answer only under our own names.
-      if (!request.url.startsWith('/api/')) door.identify(request.raw, false);
     });
   }
 
