@@ -8,7 +8,11 @@ import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
 import { operationSchema } from './operations.ts';
 
 export const imageErrors = defineErrors({
-  image_in_use: { status: 409, title: 'The image is in use', hint: 'Eject or delete it from the named VMs first.' },
+  image_in_use: {
+    status: 409,
+    title: 'The image is in use',
+    hint: 'Eject or delete it from the named VMs first; purge those in the trash.',
+  },
   checksum_mismatch: {
     status: 422,
     title: 'The content does not have the expected checksum',
@@ -49,7 +53,9 @@ export const imageSchema = z.object({
     .enum(['signature', 'checksum', 'given_checksum', 'none'])
     .describe('what the content was checked against'),
   label: z.string().nullable().describe('volume label of an ISO'),
-  usedBy: z.array(z.object({ vmId: z.string(), name: z.string() })),
+  usedBy: z.array(
+    z.object({ vmId: z.string(), name: z.string(), isTrashed: z.boolean().describe('the VM lies in the trash') }),
+  ),
   defaultUser: z.string().nullable().describe('cloud-init user of a cloud image'),
   createdAt: timeSchema,
 });

@@ -578,6 +578,7 @@ export const text = {
     createVm: 'Create a VM from it',
     delete: 'Delete…',
     deleteUsed: 'VMs use it',
+    inTrash: (name: string) => `${name} (in the trash)`,
     deleteTitle: (name: string) => `Delete ${name}?`,
     deleteAction: (name: string) => `Delete ${name}`,
     deleteBody: (size: string) =>

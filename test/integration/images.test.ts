@@ -384,7 +384,7 @@ test('kill -9 at every step of an import loses nothing and leaves nothing', asyn
   }
 });
 
-test('an image in the drive of a VM cannot be deleted until it is ejected', {
+test('an image cannot be deleted while a VM is made from it, has it in its drive, or lies in the trash with it', {
   skip: missingForLibvirtd() ?? false,
 }, async (t) => {
   const libvirtd = await startPrivateLibvirtd();
@@ -394,23 +394,20 @@ test('an image in the drive of a VM cannot be deleted until it is ejected', {
   await real.finish(
     await real.admin('POST /images/import', { body: { path: join(folder, 'label.iso'), name: 'disc' } }),
   );
-  await real.finish(
-    await real.admin('POST /vms', {
-      body: {
-        name: 'reader',
-        firmware: 'bios',
-        accel: 'tcg',
-        memoryBytes: 64 * 2 ** 20,
-        isoId: 'disc',
-        nics: [],
-        start: false,
-      },
-    }),
+  const small = { firmware: 'bios' as const, accel: 'tcg' as const, memoryBytes: 64 * 2 ** 20, nics: [], start: false };
+  const making = await real.admin('POST /vms', { body: { ...small, name: 'reader', isoId: 'disc' } });
+  await assert.rejects(
+    real.admin('DELETE /images/{id}', { params: { id: 'disc' } }),
+    (error) =>
+      error instanceof ApiProblem &&
+      ['busy', 'image_in_use'].includes(error.problem.code) &&
+      /reader/.test(error.problem.detail),
   );
+  await real.finish(making);
   const vm = await real.admin('GET /vms/{id}', { params: { id: 'reader' } });
   const drive = vm.disks.find(({ device }) => device === 'cdrom');
   const disc = await real.admin('GET /images/{id}', { params: { id: 'disc' } });
-  assert.deepEqual([drive?.imageId, disc.usedBy], [disc.id, [{ vmId: vm.id, name: 'reader' }]]);
+  assert.deepEqual([drive?.imageId, disc.usedBy], [disc.id, [{ vmId: vm.id, name: 'reader', isTrashed: false }]]);
   await assert.rejects(
     real.admin('DELETE /images/{id}', { params: { id: 'disc' } }),
     (error) =>
@@ -418,5 +415,14 @@ test('an image in the drive of a VM cannot be deleted until it is ejected', {
   );
   const cdrom = { target: drive?.target ?? '', imageId: null };
   await real.finish(await real.admin('PATCH /vms/{id}', { params: { id: vm.id }, body: { cdrom } }));
+
+  await real.finish(await real.admin('POST /vms', { body: { ...small, name: 'second', isoId: 'disc' } }));
+  await real.finish(await real.admin('DELETE /vms/{id}', { params: { id: 'second' }, query: {} }));
+  await assert.rejects(
+    real.admin('DELETE /images/{id}', { params: { id: 'disc' } }),
+    (error) => error instanceof ApiProblem && /second \(in the trash\)/.test(error.problem.detail),
+  );
+  const [trashed] = (await real.admin('GET /trash', { query: {} })).items;
+  await real.finish(await real.admin('DELETE /trash/{id}', { params: { id: trashed?.id ?? '' } }));
   await real.finish(await real.admin('DELETE /images/{id}', { params: { id: 'disc' } }));
 });

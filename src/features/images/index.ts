@@ -1,5 +1,5 @@
 /** Images: the library of ISOs, cloud images, kernels; downloads, uploads, imports, and the catalogue of well-known systems.
- *  Tables: image, upload, catalogue_check. Events in: vm.changed, vm.removed. Events out: image.changed, image.removed, upload.changed,
+ *  Tables: image, upload, catalogue_check. Events in: vm.changed, vm.removed, trash.changed. Events out: image.changed, image.removed, upload.changed,
  *  upload.removed. Permissions: image.read, image.upload, image.delete, host.configure. Guide: docs/guides/images.md */
 
 import { type Image, imageErrors } from '#contract/images.ts';
@@ -19,6 +19,7 @@ import { createImageStore, type ImageRow } from './store.ts';
 import { createUploads } from './uploads.ts';
 
 export type { BuiltImage } from './built-image.ts';
+export { imageLock } from './kinds.ts';
 export type { ImageFile } from './library.ts';
 
 export interface ImagesApi {
@@ -166,6 +167,7 @@ export const images = defineFeature<ImagesApi>({
         endings.push(
           events.on('vm.changed', usersChanged),
           events.on('vm.removed', usersChanged),
+          events.on('trash.changed', usersChanged),
           () => clearTimeout(usersTimer),
           () => clearInterval(sweeper),
         );

@@ -14,6 +14,7 @@ import { type CatalogueCheck, verifyCatalogueEntry } from './catalogue-online.ts
 import { type ContentJob, contentSteps, digestSchema } from './content-steps.ts';
 import { copyStep, downloadStep, recallResolved, resolveStep } from './download-steps.ts';
 import { type ImageFiles, isFile, moveAway, removeEmptyFolder, removeFile, syncFolder } from './image-files.ts';
+import type { ImageUser } from './library.ts';
 import { type ImageRow, type ImageStore, imageRowSchema } from './store.ts';
 
 const target = { imageId: z.string(), name: z.string(), kind: imageKindSchema.nullable() };
@@ -39,7 +40,7 @@ export interface ImageKindsOptions {
   readonly maxBytes: number;
   readonly reservedBytes: () => number;
   /** VMs that use the image, for people. */
-  readonly usersOf: (row: ImageRow) => readonly { readonly name: string }[];
+  readonly usersOf: (row: ImageRow) => readonly ImageUser[];
   readonly onImage: (row: ImageRow) => void;
   readonly onImageGone: (id: string) => void;
   /** Drops an upload's row and bytes. */
@@ -55,15 +56,16 @@ export interface ImageKinds {
 }
 
 const lockName = (name: string): string => `image-name:${name}`;
-const lockImage = (id: string): string => `image:${id}`;
+/** Held by what changes an image; what only reads one shares it. */
+export const imageLock = (id: string): string => `image:${id}`;
 
 /** @throws AppError `image_in_use` naming the VMs */
-export function assertUnused(row: ImageRow, users: readonly { readonly name: string }[]): void {
+export function assertUnused(row: ImageRow, users: readonly ImageUser[]): void {
   if (users.length === 0) return;
-  const names = users.map(({ name }) => name);
+  const names = users.map(({ name, isTrashed }) => (isTrashed ? `${name} (in the trash)` : name));
   throw new AppError('image_in_use', {
     detail: `${row.name} is used by ${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}.`,
-    params: { vms: names },
+    params: { vms: users.map(({ name }) => name) },
   });
 }
 
@@ -79,7 +81,7 @@ export function createImageKinds(options: ImageKindsOptions): ImageKinds {
       input: downloadInput,
       title: ({ name }) => `Download ${name}`,
       object: ({ imageId, name }) => ({ type: 'image', id: imageId, name }),
-      locks: ({ imageId, name }) => [lockImage(imageId), lockName(name)],
+      locks: ({ imageId, name }) => [imageLock(imageId), lockName(name)],
       result: ({ imageId }) => idAndName(imageId),
       steps(input) {
         const entry = input.catalogueId === null ? null : findCatalogueEntry(input.catalogueId);
@@ -105,7 +107,7 @@ export function createImageKinds(options: ImageKindsOptions): ImageKinds {
       input: importInput,
       title: ({ name }) => `Import ${name}`,
       object: ({ imageId, name }) => ({ type: 'image', id: imageId, name }),
-      locks: ({ imageId, name }) => [lockImage(imageId), lockName(name)],
+      locks: ({ imageId, name }) => [imageLock(imageId), lockName(name)],
       result: ({ imageId }) => idAndName(imageId),
       steps: (input) => [
         copyStep(input.path, options),
@@ -119,7 +121,7 @@ export function createImageKinds(options: ImageKindsOptions): ImageKinds {
       input: publishInput,
       title: ({ name }) => `Check and publish ${name}`,
       object: ({ imageId, name }) => ({ type: 'image', id: imageId, name }),
-      locks: ({ imageId, name, uploadId }) => [lockImage(imageId), lockName(name), `upload:${uploadId}`],
+      locks: ({ imageId, name, uploadId }) => [imageLock(imageId), lockName(name), `upload:${uploadId}`],
       result: ({ imageId }) => idAndName(imageId),
       steps: (input) => [
         {
@@ -143,7 +145,7 @@ export function createImageKinds(options: ImageKindsOptions): ImageKinds {
       input: deleteInput,
       title: ({ name }) => `Delete image ${name}`,
       object: ({ imageId, name }) => ({ type: 'image', id: imageId, name }),
-      locks: ({ imageId, name }) => [lockImage(imageId), lockName(name)],
+      locks: ({ imageId, name }) => [imageLock(imageId), lockName(name)],
       steps: ({ imageId }) => deleteSteps(imageId, options),
     }),
 

@@ -10,7 +10,7 @@ import { createEventBus } from '#kernel/event-bus.ts';
 import { openDatabase } from '#platform/db/database.ts';
 import { createImageFiles } from './image-files.ts';
 import { assertUnused } from './kinds.ts';
-import { createImageLibrary, type ImageUser } from './library.ts';
+import { createImageLibrary } from './library.ts';
 import { imageMigrations } from './migrations.ts';
 import { createImageStore, type ImageRow } from './store.ts';
 
@@ -52,7 +52,7 @@ async function stageOf(t: TestContext) {
   });
   const store = createImageStore(db);
   await store.addImage(row);
-  const users: ImageUser[] = [];
+  const users: { vmId: string; name: string }[] = [];
   const told: string[][] = [];
   const events = createEventBus<ApiEvents>((error) => {
     throw error;
@@ -80,13 +80,13 @@ test('an image can be used by id or name while its file is there and whole', asy
   assert.equal(library.describeFile('/etc/passwd'), null);
 });
 
-test('users are the VMs that have the file and those that are being made, each once', async (t) => {
+test('users are the VMs that have the file and those in the trash, each once', async (t) => {
   const { library, users } = await stageOf(t);
   users.push({ vmId: 'vm-1', name: 'web1' });
   library.registerUsage(() => [
-    { imageId: 'img-1', vmId: 'vm-1', name: 'web1' },
-    { imageId: 'img-1', vmId: 'vm-2', name: 'web2' },
-    { imageId: 'img-9', vmId: 'vm-3', name: 'web3' },
+    { imageId: 'img-1', vmId: 'vm-1', name: 'web1', isTrashed: true },
+    { imageId: 'img-1', vmId: 'vm-2', name: 'web2', isTrashed: true },
+    { imageId: 'img-9', vmId: 'vm-3', name: 'web3', isTrashed: true },
   ]);
   assert.deepEqual(
     library.usersOf(row).map(({ name }) => name),
@@ -94,7 +94,7 @@ test('users are the VMs that have the file and those that are being made, each o
   );
   assert.throws(() => assertUnused(row, library.usersOf(row)), {
     code: 'image_in_use',
-    message: 'alpine is used by web1, web2.',
+    message: 'alpine is used by web1, web2 (in the trash).',
   });
   assert.doesNotThrow(() => assertUnused(row, []));
 });

@@ -7,10 +7,7 @@ import type { EventBus } from '#kernel/event-bus.ts';
 import type { ImageFiles } from './image-files.ts';
 import type { ImageRow, ImageStore } from './store.ts';
 
-export interface ImageUser {
-  readonly vmId: string;
-  readonly name: string;
-}
+export type ImageUser = Image['usedBy'][number];
 
 /** An image that can be used now. */
 export interface ImageFile {
@@ -34,7 +31,7 @@ export interface ImageLibrary {
   /** @throws AppError not_found */
   view(idOrName: string): Image;
   usersOf(row: ImageRow): readonly ImageUser[];
-  /** Adds a source of users beside the disks and drives of the inventory, as creates that are not done yet. */
+  /** Adds a source of users beside the disks and drives of the inventory, as the trash. */
   registerUsage(usage: () => readonly (ImageUser & { readonly imageId: string })[]): void;
   /** Which image a file is. */
   describeFile(path: string): { readonly imageId: string; readonly name: string } | null;
@@ -47,7 +44,8 @@ export interface ImageLibrary {
 export interface ImageLibraryOptions {
   readonly store: ImageStore;
   readonly files: ImageFiles;
-  readonly fileUsers: (path: string) => readonly ImageUser[];
+  /** VMs that have this file as disk, drive or kernel. */
+  readonly fileUsers: (path: string) => readonly { readonly vmId: string; readonly name: string }[];
   readonly events: EventBus<ApiEvents>;
 }
 
@@ -58,9 +56,10 @@ export function createImageLibrary({ store, files, fileUsers, events }: ImageLib
 
   const usersOf = (row: ImageRow): readonly ImageUser[] => {
     const found = new Map<string, ImageUser>();
-    for (const { vmId, name } of fileUsers(files.pathOf(row.file))) found.set(vmId, { vmId, name });
+    for (const { vmId, name } of fileUsers(files.pathOf(row.file))) found.set(vmId, { vmId, name, isTrashed: false });
     for (const usage of usages) {
-      for (const { imageId, vmId, name } of usage()) if (imageId === row.id) found.set(vmId, { vmId, name });
+      for (const { imageId, ...user } of usage())
+        if (imageId === row.id && !found.has(user.vmId)) found.set(user.vmId, user);
     }
     return [...found.values()];
   };

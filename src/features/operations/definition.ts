@@ -62,6 +62,8 @@ export interface OperationDefinition<Input> {
   object(input: Input): OperationObject | null;
   /** Only one open operation may hold a key, as `vm:<uuid>` or `vm-name:web1`; a second start answers 409 `busy`. */
   locks(input: Input): readonly string[];
+  /** Keys that several may hold together, but not beside one that has them among its `locks`: what an operation only reads. */
+  shares?(input: Input): readonly string[];
   steps(input: Input): readonly Step[];
   /** Result shown to the user when done; JSON. */
   result?(input: Input, context: StepContext): Promise<unknown>;

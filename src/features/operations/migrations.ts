@@ -23,4 +23,16 @@ export const operationMigrations: readonly Migration[] = [
          PRIMARY KEY(actor, key)) STRICT`,
     ],
   },
+  {
+    id: '002-shared-locks',
+    statements: [
+      'ALTER TABLE op_lock RENAME TO op_lock_before',
+      `CREATE TABLE op_lock(
+         key TEXT NOT NULL, op_id TEXT NOT NULL REFERENCES operation(id) ON DELETE CASCADE,
+         mode TEXT NOT NULL CHECK(mode IN ('exclusive','shared')), PRIMARY KEY(key, op_id)) STRICT`,
+      "CREATE UNIQUE INDEX op_lock_exclusive ON op_lock(key) WHERE mode = 'exclusive'",
+      "INSERT INTO op_lock SELECT key, op_id, 'exclusive' FROM op_lock_before",
+      'DROP TABLE op_lock_before',
+    ],
+  },
 ];

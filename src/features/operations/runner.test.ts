@@ -42,6 +42,8 @@ async function withJournal(
   work: (journal: {
     world: World;
     start: (name?: string, request?: StartRequest) => Promise<Operation>;
+    /** Starts an operation that only reads this thing. */
+    read: (name: string) => Promise<Operation>;
     end: (id: string) => Promise<Operation>;
     api: ReturnType<typeof createRunner>['api'];
     audit: ReturnType<typeof createAuditStore>;
@@ -90,7 +92,19 @@ async function withJournal(
         result: async ({ name }) => ({ name }),
       }),
     );
-    return { runner, kind };
+    const reader = runner.api.register(
+      defineOperation({
+        kind: 'thing.read',
+        permission: 'vm.create',
+        input: z.object({ name: z.string() }),
+        title: ({ name }) => `Read ${name}`,
+        object: () => null,
+        locks: () => [],
+        shares: ({ name }) => [`thing:${name}`],
+        steps: () => steps(world),
+      }),
+    );
+    return { runner, kind, reader };
   };
   let current = boot(true);
   await current.runner.start(new AbortController().signal);
@@ -98,6 +112,7 @@ async function withJournal(
     await work({
       world,
       start: (name = 'one', how = request()) => current.runner.api.start(current.kind, { name }, how),
+      read: (name) => current.runner.api.start(current.reader, { name }, request()),
       end: (id) => current.runner.api.waitFor(id, 20_000),
       get api() {
         return current.runner.api;
@@ -222,6 +237,24 @@ test('two operations on one object: the second is refused and told which one wor
       release();
       await end(first.id);
       assert.equal((await end((await start()).id)).state, 'done');
+    },
+  );
+});
+
+test('readers of one thing run side by side, and none beside who changes it', () => {
+  const { promise, resolve: release } = Promise.withResolvers<void>();
+  return withJournal(
+    (world) => [makes(world, 'a', { check: async () => false, act: () => promise })],
+    async ({ start, read, end }) => {
+      const isBusy = (holder: Operation) => (error: unknown) =>
+        error instanceof AppError && error.code === 'busy' && error.params['operationId'] === holder.id;
+      const writer = await start('other');
+      await assert.rejects(read('other'), isBusy(writer));
+      const readers = [await read('one'), await read('one')];
+      await assert.rejects(start('one'), (error: unknown) => readers.some((reader) => isBusy(reader)(error)));
+      release();
+      for (const { id } of [writer, ...readers]) assert.equal((await end(id)).state, 'done');
+      assert.equal((await end((await start('one')).id)).state, 'done');
     },
   );
 });

@@ -169,7 +169,7 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
             return known.op_id;
           }
         }
-        const locks = definition.locks(input);
+        const locks = { exclusive: definition.locks(input), shared: definition.shares?.(input) ?? [] };
         const holder = await store.lockHolder(tx, locks);
         if (holder) {
           throw new AppError('busy', {

@@ -42,7 +42,7 @@ interface StepRow {
 export interface OperationTables {
   operation: OperationRow;
   op_step: StepRow;
-  op_lock: { key: string; op_id: string };
+  op_lock: { key: string; op_id: string; mode: 'exclusive' | 'shared' };
   idempotency: { actor: string; key: string; request_hash: string; op_id: string; expires_at: string };
 }
 
@@ -74,6 +74,12 @@ export function viewOf(
     finishedAt: row.finished_at,
     requestId: row.request_id,
   };
+}
+
+/** What an operation holds while it is open; the same key is never in both. */
+export interface LockKeys {
+  readonly exclusive: readonly string[];
+  readonly shared: readonly string[];
 }
 
 export interface OperationQuery {
@@ -109,7 +115,7 @@ export function createOperationStore(db: Database) {
       tx: Transaction,
       row: OperationRow,
       steps: readonly { name: string; title: string }[],
-      locks: readonly string[],
+      locks: LockKeys,
     ): Promise<void> {
       const at = tx.tables<OperationTables>();
       await at.insertInto('operation').values(row).execute();
@@ -127,18 +133,23 @@ export function createOperationStore(db: Database) {
           )
           .execute();
       }
-      for (const key of locks) await at.insertInto('op_lock').values({ key, op_id: row.id }).execute();
+      for (const mode of ['exclusive', 'shared'] as const)
+        for (const key of locks[mode]) await at.insertInto('op_lock').values({ key, op_id: row.id, mode }).execute();
     },
-    lockHolder: (tx: Transaction, keys: readonly string[]) =>
-      keys.length === 0
-        ? Promise.resolve(undefined)
-        : tx
-            .tables<OperationTables>()
-            .selectFrom('op_lock')
-            .innerJoin('operation', 'operation.id', 'op_lock.op_id')
-            .select(['operation.id', 'operation.title', 'op_lock.key'])
-            .where('op_lock.key', 'in', keys)
-            .executeTakeFirst(),
+    /** An open operation that stands in the way of these keys. */
+    lockHolder: (tx: Transaction, { exclusive, shared }: LockKeys) =>
+      tx
+        .tables<OperationTables>()
+        .selectFrom('op_lock')
+        .innerJoin('operation', 'operation.id', 'op_lock.op_id')
+        .select(['operation.id', 'operation.title', 'op_lock.key'])
+        .where((is) =>
+          is.or([
+            is('op_lock.key', 'in', exclusive),
+            is.and([is('op_lock.key', 'in', shared), is('op_lock.mode', '=', 'exclusive')]),
+          ]),
+        )
+        .executeTakeFirst(),
     idempotent: (tx: Transaction, actor: string, key: string) =>
       tx
         .tables<OperationTables>()

@@ -1,6 +1,7 @@
 /** Creates a VM. Everything it makes is named by the operation's id or the UUID chosen before, so each step can tell what is done already. */
 
 import { rm } from 'node:fs/promises';
+import { imageLock } from '#features/images/index.ts';
 import { factsOf } from '#features/inventory/index.ts';
 import { defineOperation, type OperationDefinition, type Step } from '#features/operations/index.ts';
 import { AppError } from '#kernel/errors.ts';
@@ -23,6 +24,7 @@ export function createVmOperation(services: VmServices): OperationDefinition<Cre
     title: (order) => `Create ${order.name}`,
     object: (order) => ({ type: 'vm', id: order.vmId, name: order.name }),
     locks: (order) => [`vm:${order.vmId}`, `vm-name:${order.name}`, ...order.nics.map((nic) => `mac:${nic.mac}`)],
+    shares: (order) => order.imageIds.map(imageLock),
     steps: (order) => createSteps(order, services),
     result: async (order) => ({ vmId: order.vmId, name: order.name }),
   });

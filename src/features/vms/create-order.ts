@@ -30,6 +30,8 @@ export const createOrderSchema = z.object({
     .describe('null = BIOS or kernel'),
   hasTpm: z.boolean(),
   hasGraphics: z.boolean(),
+  /** Images that are read while the VM is made, or that it uses. */
+  imageIds: z.array(z.string()).default([]),
   isoPath: z.string().nullable(),
   kernel: z.object({ path: z.string(), initrdPath: z.string().nullable(), commandLine: z.string() }).nullable(),
   disks: z.array(diskOrderSchema),
@@ -98,6 +100,10 @@ function checkedOrder(spec: VmCreate, vmId: string, world: CreateWorld, problems
   const iso = imageOf(world.images, spec.isoId, 'isoId', ['iso'], problems);
   const kernel = imageOf(world.images, spec.kernel?.kernelImageId, 'kernel.kernelImageId', ['kernel'], problems);
   const initrd = imageOf(world.images, spec.kernel?.initrdImageId, 'kernel.initrdImageId', ['initrd'], problems);
+  const diskImages = spec.disks.map((disk, n) =>
+    imageOf(world.images, disk.imageId, `disks.${n}.imageId`, ['disk'], problems),
+  );
+  const used = [iso, kernel, initrd, ...diskImages].flatMap((image) => image?.id ?? []);
   return {
     vmId,
     name: spec.name,
@@ -109,11 +115,12 @@ function checkedOrder(spec: VmCreate, vmId: string, world: CreateWorld, problems
     uefi: null,
     hasTpm: spec.tpm,
     hasGraphics: spec.graphics,
+    imageIds: [...new Set(used)],
     isoPath: iso?.path ?? null,
     kernel: kernel
       ? { path: kernel.path, initrdPath: initrd?.path ?? null, commandLine: spec.kernel?.commandLine ?? '' }
       : null,
-    disks: spec.disks.map((disk, n) => diskOrder(disk, `disks.${n}`, world, problems)),
+    disks: spec.disks.map((disk, n) => diskOrder(disk, diskImages[n] ?? null, `disks.${n}`, problems)),
     hasSeed: spec.cloudInit !== undefined,
     nics: nicOrders(spec, world, problems),
     isAutostart: spec.autostart,
@@ -124,8 +131,8 @@ function checkedOrder(spec: VmCreate, vmId: string, world: CreateWorld, problems
 
 function diskOrder(
   disk: VmCreate['disks'][number],
+  image: ImageFile | null,
   path: string,
-  world: CreateWorld,
   problems: FieldProblem[],
 ): CreateOrder['disks'][number] {
   if (disk.pool !== undefined && disk.pool !== DEFAULT_POOL) {
@@ -135,7 +142,6 @@ function diskOrder(
       mend: `leave it out, or use "${DEFAULT_POOL}"`,
     });
   }
-  const image = imageOf(world.images, disk.imageId, `${path}.imageId`, ['disk'], problems);
   if (disk.imageId === undefined && disk.sizeBytes === undefined)
     problems.push({
       path: `${path}.sizeBytes`,

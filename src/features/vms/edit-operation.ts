@@ -1,6 +1,7 @@
 /** Carries out an edit: the stored definition by compare-and-set, then what can be done to the running guest, then name and marks.
  *  Undo is the same edit backwards, so it leaves alone what somebody else changed meanwhile. */
 
+import { imageLock } from '#features/images/index.ts';
 import { type DomainFacts, factsOf } from '#features/inventory/index.ts';
 import { defineOperation, type OperationDefinition, type Step } from '#features/operations/index.ts';
 import { AppError, toAppError } from '#kernel/errors.ts';
@@ -18,6 +19,7 @@ export function editVmOperation(services: VmServices): OperationDefinition<EditO
     title: (order) => `Edit ${order.vmName}`,
     object: (order) => ({ type: 'vm', id: order.vmId, name: order.vmName }),
     locks: (order) => [`vm:${order.vmId}`, ...(order.rename ? [`vm-name:${order.rename.to}`] : [])],
+    shares: (order) => order.imageIds.map(imageLock),
     steps: (order) => editSteps(order, services),
     result: async (order) => ({ vmId: order.vmId, name: order.rename?.to ?? order.vmName }),
   });

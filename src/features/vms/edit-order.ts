@@ -33,6 +33,8 @@ export const editOrderSchema = z.object({
   live: definitionEditSchema,
   autostart: z.object({ from: z.boolean(), to: z.boolean() }).nullable(),
   protection: z.object({ from: z.boolean(), to: z.boolean() }).nullable(),
+  /** Images that are put into drives. */
+  imageIds: z.array(z.string()).default([]),
 });
 export type EditOrder = z.infer<typeof editOrderSchema>;
 
@@ -70,6 +72,7 @@ export function resolveEdit(edit: VmEdit, target: EditTarget, world: EditWorld):
   const definition: DefinitionEdit = {};
   const undo: DefinitionEdit = {};
   const live: DefinitionEdit = {};
+  const imageIds: string[] = [];
   const change = (field: string, before: string | null, after: string | null, effect: Effect) =>
     changes.push({ field, now: before, after, effect });
   const whenOff: Effect = isOn ? 'next_boot' : 'live';
@@ -111,6 +114,7 @@ export function resolveEdit(edit: VmEdit, target: EditTarget, world: EditWorld):
   if (edit.cdrom !== undefined) {
     const drive = cdromChange(edit.cdrom, stored, world, problems);
     if (drive && drive.before !== drive.after) {
+      if (drive.imageId !== null) imageIds.push(drive.imageId);
       definition.cdrom = { target: edit.cdrom.target, path: drive.after };
       undo.cdrom = { target: edit.cdrom.target, path: drive.before };
       if (isOn) live.cdrom = definition.cdrom;
@@ -145,6 +149,7 @@ export function resolveEdit(edit: VmEdit, target: EditTarget, world: EditWorld):
       live,
       autostart,
       protection,
+      imageIds,
     },
     changes,
     warnings,
@@ -183,7 +188,7 @@ function cdromChange(
   stored: DomainFacts,
   world: EditWorld,
   problems: FieldProblem[],
-): { before: string | null; after: string | null } | null {
+): { before: string | null; after: string | null; imageId: string | null } | null {
   const drive = stored.disks.find((disk) => disk.target === cdrom.target && disk.device === 'cdrom');
   if (!drive) {
     const drives = stored.disks.filter((disk) => disk.device === 'cdrom').map((disk) => disk.target);
@@ -194,7 +199,7 @@ function cdromChange(
     });
     return null;
   }
-  if (cdrom.imageId === null) return { before: drive.path, after: null };
+  if (cdrom.imageId === null) return { before: drive.path, after: null, imageId: null };
   const image = world.images.get(cdrom.imageId);
   if (image?.kind !== 'iso') {
     problems.push({
@@ -204,7 +209,7 @@ function cdromChange(
     });
     return null;
   }
-  return { before: drive.path, after: image.path };
+  return { before: drive.path, after: image.path, imageId: image.id };
 }
 
 function toggled(wanted: boolean | undefined, now: boolean): { from: boolean; to: boolean } | null {

@@ -20,6 +20,7 @@ import { createReservations } from './reservations.ts';
 import { type CreateVm, createVmRoutes, trashOf } from './routes.ts';
 import { dropSeed } from './seed.ts';
 import type { VmServices } from './services.ts';
+import { createTrashedImageUse } from './trash-image-use.ts';
 import { createTrashStore, trashMigrations } from './trash-store.ts';
 
 export interface VmsApi {
@@ -52,6 +53,7 @@ export const vms = defineFeature<VmsApi>({
       trashDays: config.trash.days,
     };
     const kinds = registerVmKinds(journal, services);
+    library.registerUsage(createTrashedImageUse(trash.list, (path) => known.describeFile(path).imageId));
     known.describeFilesBy((path) => (services.files.isOwnDisk(path) ? { imageId: null, name: basename(path) } : null));
     const reservations = createReservations();
     let job: Promise<void> = Promise.resolve();

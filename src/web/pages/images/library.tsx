@@ -253,8 +253,8 @@ function Details({ image, onClose }: { readonly image: Image; readonly onClose: 
             ) : (
               <span class="name-list">
                 {image.usedBy.map((vm) => (
-                  <a key={vm.vmId} href={`/vms/${vm.vmId}`}>
-                    {vm.name}
+                  <a key={vm.vmId} href={vm.isTrashed ? '/trash' : `/vms/${vm.vmId}`}>
+                    {vm.isTrashed ? words.inTrash(vm.name) : vm.name}
                   </a>
                 ))}
               </span>
