@@ -23,7 +23,7 @@ const COLUMNS: readonly Column<TrashItem>[] = [
     colour: (text, _item, paint) => paint('bold', text),
   },
   { title: 'DELETED', value: (item) => ageText(item.deletedAt) },
-  { title: 'GONE', value: (item) => ageText(item.purgeAt) },
+  { title: 'GONE', value: (item) => (item.purgeAt === null ? 'kept' : ageText(item.purgeAt)) },
   { title: 'SIZE', value: (item) => formatBytes(item.sizeBytes), align: 'right' },
   { title: 'BY', value: (item) => safeText(item.deletedBy), flexibleTo: 6, isOptional: true },
   { title: 'ID', value: (item) => safeText(item.id), isOptional: true },

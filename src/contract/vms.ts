@@ -274,7 +274,10 @@ export const trashItemSchema = z.object({
   name: z.string(),
   state: z.literal('trashed'),
   deletedAt: timeSchema,
-  purgeAt: timeSchema,
+  purgeAt: timeSchema.nullable().describe('null = kept until a person decides'),
+  isTakenAway: z
+    .boolean()
+    .describe('another program took the VM from libvirt; its disks lie where they were until it is restored or purged'),
   sizeBytes: z.number(),
   disks: z.array(z.string()),
   deletedBy: z.string(),

@@ -364,6 +364,8 @@ export const text = {
     by: 'By',
     size: 'Size',
     purges: 'Gone for good',
+    kept: 'when you purge it',
+    keptNote: 'Another program took it from libvirt. Its disks lie where they were until you restore or purge it.',
     restore: 'Restore',
     purge: 'Purge…',
     purgeTitle: (name: string) => `Delete ${name} for good?`,

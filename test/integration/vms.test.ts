@@ -343,7 +343,7 @@ test('a deleted VM lies in the trash, comes back as it was, and is purged', { sk
   assert.ok(item);
   assert.equal(item.vmId, vm.id);
   assert.equal(item.disks.length, 1);
-  assert.ok(Date.parse(item.purgeAt) - Date.parse(item.deletedAt) === 7 * 86_400_000);
+  assert.ok(Date.parse(item.purgeAt ?? '') - Date.parse(item.deletedAt) === 7 * 86_400_000);
   const trashFolder = join(daemon.stateDir, 'trash', item.id);
   const disk = (await readdir(trashFolder)).find((name) => name.endsWith('.qcow2')) ?? '';
   const sum = await sha256(join(trashFolder, disk));
@@ -369,6 +369,47 @@ test('a deleted VM lies in the trash, comes back as it was, and is purged', { sk
     1,
     'only the deaf one is left',
   );
+});
+
+test('a VM that another program undefines waits in the trash, its disk in its place, until somebody decides', {
+  skip,
+}, async () => {
+  await daemon.finish(
+    await daemon.admin('POST /vms', {
+      body: { name: 'stray', accel: 'tcg', firmware: 'bios', disks: [{ sizeBytes: 2 ** 20 }], nics: [], start: false },
+    }),
+  );
+  const vm = await show('stray');
+  const disk = join(daemon.stateDir, 'disks', vm.disks.find(({ device }) => device === 'disk')?.source ?? '');
+  const inTrash = async () => (await daemon.admin('GET /trash')).items.find(({ name }) => name === 'stray');
+  const problems = async () =>
+    (await daemon.admin('GET /system/overview')).problems.filter(({ id }) => id === `vm.taken-away:${vm.id}`).length;
+  const xml = await libvirtd.virsh('dumpxml', 'stray', '--inactive');
+  const undefine = async () => {
+    await libvirtd.virsh('undefine', 'stray');
+    await waitFor('its way to the trash', 15_000, async () => (await inTrash()) ?? null);
+  };
+
+  await undefine();
+  assert.deepEqual([(await inTrash())?.isTakenAway, (await inTrash())?.purgeAt], [true, null]);
+  assert.equal(await problems(), 1);
+  assert.ok(existsSync(disk));
+  await daemon.finish(await daemon.admin('POST /trash/{id}/restore', { params: { id: 'stray' } }));
+  const back = await show('stray');
+  assert.deepEqual([back.id, back.managed, back.createdAt], [vm.id, true, vm.createdAt]);
+  assert.equal(await problems(), 0);
+
+  await undefine();
+  const file = join(libvirtd.dir, 'stray.xml');
+  await writeFile(file, xml);
+  await libvirtd.virsh('define', file);
+  await waitFor('its way out of the trash', 15_000, async () => (await inTrash()) === undefined);
+  assert.equal((await show('stray')).managed, true);
+
+  await undefine();
+  await daemon.finish(await daemon.admin('DELETE /trash/{id}', { params: { id: 'stray' } }));
+  assert.equal(existsSync(disk), false);
+  assert.equal(await inTrash(), undefined);
 });
 
 test('UEFI variables and the TPM go to the trash and come back with the VM', { skip }, async () => {

@@ -180,6 +180,14 @@ export function createInventory({ source, rows, events, clock, log, onOverflow }
     idsByName.set(to, uuid);
   };
 
+  const keepDefinition = async (uuid: string, xml: string) => {
+    try {
+      await rows.keepDefinition(uuid, xml);
+    } catch (error) {
+      log.warn({ vm: uuid, err: error }, 'the definition could not be kept; it is tried again with its next change');
+    }
+  };
+
   const upsert = (uuid: string, seen: DomainReading): Vm => {
     const known = entries.get(uuid);
     const isOn = isOnState(seen.state);
@@ -202,6 +210,7 @@ export function createInventory({ source, rows, events, clock, log, onOverflow }
       startedAt: startTimes.get(uuid) ?? null,
     };
     users = null;
+    if (record.persistent && rows.get(uuid)?.managed === true) void keepDefinition(uuid, definition.xml);
     if (known) {
       known.record = record;
       known.definition = definition;

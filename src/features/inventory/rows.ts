@@ -3,6 +3,7 @@
 
 import type { Vm } from '#contract/vms.ts';
 import type { Database, Migration, Transaction } from '#platform/db/database.ts';
+import { hashText } from './view.ts';
 
 export interface VmRow {
   readonly uuid: string;
@@ -24,6 +25,7 @@ interface VmTables {
     managed: number;
     created_at: string | null;
     op_id: string | null;
+    definition: string | null;
   };
 }
 
@@ -36,19 +38,27 @@ export const inventoryMigrations: readonly Migration[] = [
          is_protected INTEGER NOT NULL DEFAULT 0, managed INTEGER NOT NULL DEFAULT 0, created_at TEXT, op_id TEXT) STRICT`,
     ],
   },
+  { id: '002-definition', statements: ['ALTER TABLE vm ADD COLUMN definition TEXT'] },
 ];
 
 export interface VmRows {
   /** Reads the table; once, at start. */
   load(): Promise<void>;
   get(uuid: string): VmRow | null;
+  all(): readonly VmRow[];
   /** Makes or replaces the row. With a transaction it stands or falls with it; memory follows at once. */
   put(row: VmRow, tx?: Transaction): Promise<void>;
   remove(uuid: string, tx?: Transaction): Promise<void>;
+  /** Keeps the stored definition of a VM that has a row, for the day when another program takes it from libvirt. */
+  keepDefinition(uuid: string, xml: string): Promise<void>;
+  /** As it was last kept, without secrets; null when it never was. */
+  definition(uuid: string): Promise<string | null>;
 }
 
 export function createVmRows(db: Database): VmRows {
   const rows = new Map<string, VmRow>();
+  /** Hashes of the kept definitions: the texts themselves would take megabytes that nobody reads. */
+  const kept = new Map<string, string>();
   const tablesOf = (tx: Transaction | undefined) => (tx ?? db).tables<VmTables>();
 
   return {
@@ -62,9 +72,11 @@ export function createVmRows(db: Database): VmRows {
           createdAt: row.created_at,
           operationId: row.op_id,
         });
+        if (row.definition !== null) kept.set(row.uuid, hashText(row.definition));
       }
     },
     get: (uuid) => rows.get(uuid) ?? null,
+    all: () => [...rows.values()],
     async put(row, tx) {
       const values = {
         desired: row.desired,
@@ -75,7 +87,7 @@ export function createVmRows(db: Database): VmRows {
       };
       await tablesOf(tx)
         .insertInto('vm')
-        .values({ uuid: row.uuid, ...values })
+        .values({ uuid: row.uuid, definition: null, ...values })
         .onConflict((conflict) => conflict.column('uuid').doUpdateSet(values))
         .execute();
       rows.set(row.uuid, row);
@@ -83,6 +95,21 @@ export function createVmRows(db: Database): VmRows {
     async remove(uuid, tx) {
       await tablesOf(tx).deleteFrom('vm').where('uuid', '=', uuid).execute();
       rows.delete(uuid);
+      kept.delete(uuid);
+    },
+    async keepDefinition(uuid, xml) {
+      const hash = hashText(xml);
+      if (!rows.has(uuid) || kept.get(uuid) === hash) return;
+      kept.set(uuid, hash);
+      await tablesOf(undefined).updateTable('vm').set({ definition: xml }).where('uuid', '=', uuid).execute();
+    },
+    async definition(uuid) {
+      const row = await tablesOf(undefined)
+        .selectFrom('vm')
+        .select('definition')
+        .where('uuid', '=', uuid)
+        .executeTakeFirst();
+      return row?.definition ?? null;
     },
   };
 }

@@ -29,6 +29,8 @@ export const system = defineFeature<Record<string, never>>({
       handlers: createSystemRoutes({
         host: context.use(hosts).local,
         vms: known.vms,
+        trash: context.use(vms).trash,
+        ownerlessFiles: context.use(vms).ownerlessFiles,
         operations: journal,
         preflight: checks.last,
         facts: () => ({ version: VERSION, pid: process.pid, startedAt, libvirtUri: libvirt.uri, ...address() }),

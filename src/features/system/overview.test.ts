@@ -97,7 +97,18 @@ const check = (id: string, status: Preflight['checks'][number]['status']) => ({
 });
 
 const of = (input: Partial<Parameters<typeof overviewOf>[0]>) =>
-  overviewSchema.parse(overviewOf({ host: host(), vms: [], operations: [], preflight: null, now, ...input }));
+  overviewSchema.parse(
+    overviewOf({
+      host: host(),
+      vms: [],
+      operations: [],
+      preflight: null,
+      trash: [],
+      ownerlessFiles: [],
+      now,
+      ...input,
+    }),
+  );
 const ids = (input: Partial<Parameters<typeof overviewOf>[0]>) => of(input).problems.map(({ id }) => id);
 
 test('on a machine without trouble there are no problems, and nothing checked is told as such', () => {
@@ -133,6 +144,32 @@ test('a crashed VM and one stopped by a full disk are failures', () => {
     ids({ vms }).map((id) => id.split(':')[0]),
     ['vm.crashed', 'vm.io-error'],
   );
+});
+
+test('a VM that another program took away and disks without a VM are warnings that say where things lie', () => {
+  const item = {
+    id: 'trash-1',
+    vmId: vm('1').id,
+    name: 'web1',
+    state: 'trashed' as const,
+    deletedAt: now.toISOString(),
+    purgeAt: null,
+    sizeBytes: GIB,
+    disks: ['op-1-0.qcow2'],
+    deletedBy: 'another program',
+    isTakenAway: true,
+  };
+  const deleted = { ...item, id: 'trash-2', isTakenAway: false, purgeAt: now.toISOString() };
+  const ownerlessFiles = Array.from({ length: 5 }, (_, n) => ({ path: `/disks/${n}.qcow2`, sizeBytes: GIB }));
+  const { problems } = of({ trash: [item, deleted], ownerlessFiles });
+  assert.deepEqual(
+    problems.map(({ id, severity, link }) => [id, severity, link]),
+    [
+      [`vm.taken-away:${item.vmId}`, 'warn', '/trash'],
+      ['disks.ownerless', 'warn', '/storage'],
+    ],
+  );
+  assert.match(problems[1]?.detail ?? '', /0\.qcow2.*and 2 more \(5(\.0)? GiB\)/);
 });
 
 test('an operation that waits for a person stays a problem, a failed one for a day', () => {

@@ -2,7 +2,7 @@
 
 import type { Operation } from '#contract/operations.ts';
 import type { Check, Host, Overview, Preflight } from '#contract/system.ts';
-import type { Vm } from '#contract/vms.ts';
+import type { TrashItem, Vm } from '#contract/vms.ts';
 import { formatBytes, formatDuration, GIB } from '#kernel/units.ts';
 
 type ProblemItem = Overview['problems'][number];
@@ -13,6 +13,9 @@ export interface OverviewInput {
   /** Newest first. */
   readonly operations: readonly Operation[];
   readonly preflight: Preflight | null;
+  readonly trash: readonly TrashItem[];
+  /** Disk files that no VM uses. */
+  readonly ownerlessFiles: readonly { readonly path: string; readonly sizeBytes: number }[];
   readonly now: Date;
 }
 
@@ -54,6 +57,8 @@ function problemsOf(input: OverviewInput): ProblemItem[] {
   const problems = [
     ...hostProblems(input),
     ...vmProblems(input.vms),
+    ...trashProblems(input.trash),
+    ...ownerlessProblems(input.ownerlessFiles),
     ...operationProblems(input),
     ...filesystemProblems(input.host),
     ...preflightProblems(input.preflight),
@@ -104,6 +109,38 @@ function vmProblems(vms: readonly Vm[]): ProblemItem[] {
     }
     return [];
   });
+}
+
+function trashProblems(trash: readonly TrashItem[]): ProblemItem[] {
+  return trash
+    .filter(({ isTakenAway }) => isTakenAway)
+    .map(({ vmId, name, disks, sizeBytes }) => ({
+      id: `vm.taken-away:${vmId}`,
+      severity: 'warn',
+      title: `${name} was taken from libvirt by another program`,
+      detail:
+        disks.length === 0
+          ? 'It can be defined again as it was.'
+          : `It can be defined again as it was; its disks (${formatBytes(sizeBytes)}) lie where they were.`,
+      hint: 'Restore it from the trash, or delete it there for good.',
+      link: '/trash',
+    }));
+}
+
+function ownerlessProblems(files: OverviewInput['ownerlessFiles']): ProblemItem[] {
+  if (files.length === 0) return [];
+  const names = files.slice(0, 3).map(({ path }) => path);
+  const size = formatBytes(files.reduce((sum, file) => sum + file.sizeBytes, 0));
+  return [
+    {
+      id: 'disks.ownerless',
+      severity: 'warn',
+      title: files.length === 1 ? 'A disk belongs to no VM' : `${files.length} disks belong to no VM`,
+      detail: `${names.join(', ')}${files.length > 3 ? ` and ${files.length - 3} more` : ''} (${size}).`,
+      hint: 'Nothing here deletes them. Give them to a VM again, or remove the files on the host.',
+      link: '/storage',
+    },
+  ];
 }
 
 /** An operation that failed longer ago is history. */

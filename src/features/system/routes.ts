@@ -3,17 +3,19 @@
 import type { Operation } from '#contract/operations.ts';
 import { FINAL_STATES } from '#contract/operations.ts';
 import type { Host, Preflight } from '#contract/system.ts';
-import type { Vm } from '#contract/vms.ts';
+import type { TrashItem, Vm } from '#contract/vms.ts';
 import type { OperationsApi } from '#features/operations/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { ApiRequest, Handlers } from '#platform/feature.ts';
 import { DEMO_KIND } from './demo.ts';
-import { overviewOf, runningCount } from './overview.ts';
+import { type OverviewInput, overviewOf, runningCount } from './overview.ts';
 
 export interface SystemRoutesOptions {
   host(): Host;
   vms(): readonly Vm[];
+  trash(): readonly TrashItem[];
+  ownerlessFiles: () => OverviewInput['ownerlessFiles'];
   readonly operations: OperationsApi;
   preflight(): Preflight | null;
   facts(): {
@@ -38,7 +40,7 @@ const SETTLE_MS = 20_000;
 const SETTLE_STEP_MS = 100;
 
 export function createSystemRoutes(options: SystemRoutesOptions): Handlers {
-  const { host, vms, operations, preflight, facts, isCurrent, startDemo, clock } = options;
+  const { host, vms, trash, ownerlessFiles, operations, preflight, facts, isCurrent, startDemo, clock } = options;
 
   const waitUntilCurrent = async (signal: AbortSignal): Promise<void> => {
     const endMs = clock.monotonicMs() + SETTLE_MS;
@@ -79,6 +81,8 @@ export function createSystemRoutes(options: SystemRoutesOptions): Handlers {
       overviewOf({
         host: host(),
         vms: vms(),
+        trash: trash(),
+        ownerlessFiles: ownerlessFiles(),
         operations: await operations.newest(LOOKED_AT_OPERATIONS),
         preflight: preflight(),
         now: clock.now(),

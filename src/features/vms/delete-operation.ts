@@ -104,6 +104,7 @@ function deleteSteps(input: DeleteInput, services: VmServices): Step[] {
           deletedAt: deletedAt.toISOString(),
           purgeAt: new Date(deletedAt.getTime() + trashDays * DAY_MS).toISOString(),
           deletedBy: context.actor,
+          isTakenAway: false,
         },
         false,
       );
@@ -166,7 +167,7 @@ async function orNone<Value>(ask: () => Promise<Value>, none: Value): Promise<Va
 }
 
 /** Files that go along: disks, seed, firmware variables and serial log that we made, and that no other VM uses. */
-async function filesOf(
+export async function filesOf(
   vmId: string,
   trashId: string,
   facts: ReturnType<typeof factsOf>,
@@ -186,7 +187,7 @@ async function filesOf(
   return there;
 }
 
-async function sizeOf(files: readonly MovedFile[]): Promise<number> {
+export async function sizeOf(files: readonly MovedFile[]): Promise<number> {
   let sum = 0;
   for (const file of files) sum += await allocatedBytes(file.from);
   return sum;

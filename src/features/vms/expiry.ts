@@ -37,7 +37,7 @@ export async function runTrashExpiry(
   while (!signal.aborted) {
     try {
       const now = clock.now();
-      for (const row of trash.list().filter((item) => item.purgeAt <= now.toISOString())) {
+      for (const row of trash.list().filter((item) => !item.isTakenAway && item.purgeAt <= now.toISOString())) {
         try {
           await operations.start(kinds.purge, trashInput(row), {
             identity: SYSTEM,

@@ -4,7 +4,7 @@
 
 import { basename } from 'node:path';
 import { FINAL_STATES } from '#contract/operations.ts';
-import { vmErrors } from '#contract/vms.ts';
+import { type TrashItem, vmErrors } from '#contract/vms.ts';
 import { health } from '#features/health/index.ts';
 import { images } from '#features/images/index.ts';
 import { inventory } from '#features/inventory/index.ts';
@@ -16,16 +16,22 @@ import { createDomainAccess } from './domain-access.ts';
 import { runTrashExpiry } from './expiry.ts';
 import { registerVmKinds, type VmKinds } from './kinds.ts';
 import { prepareFolders, vmFiles } from './layout.ts';
+import { createOwnerlessFiles, type OwnerlessFile } from './ownerless-files.ts';
 import { createReservations } from './reservations.ts';
 import { type CreateVm, createVmRoutes, trashOf } from './routes.ts';
 import { dropSeed } from './seed.ts';
 import type { VmServices } from './services.ts';
+import { createTakenAwayWatch } from './taken-away.ts';
 import { createTrashedImageUse } from './trash-image-use.ts';
-import { createTrashStore, trashMigrations } from './trash-store.ts';
+import { createTrashStore, trashMigrations, trashView } from './trash-store.ts';
 
 export interface VmsApi {
   readonly kinds: VmKinds;
   readonly create: CreateVm;
+  /** What lies in the trash, newest first. */
+  trash(): readonly TrashItem[];
+  /** Disk files that no VM uses, as they were last found. */
+  ownerlessFiles(): readonly OwnerlessFile[];
 }
 
 export const vms = defineFeature<VmsApi>({
@@ -56,8 +62,10 @@ export const vms = defineFeature<VmsApi>({
     library.registerUsage(createTrashedImageUse(trash.list, (path) => known.describeFile(path).imageId));
     known.describeFilesBy((path) => (services.files.isOwnDisk(path) ? { imageId: null, name: basename(path) } : null));
     const reservations = createReservations();
-    let job: Promise<void> = Promise.resolve();
-    let endWatch: () => void = () => undefined;
+    const takenAway = createTakenAwayWatch(services, journal);
+    const ownerless = createOwnerlessFiles({ ...services, operations: journal, folder: config.state.disks });
+    let jobs: Promise<unknown> = Promise.resolve();
+    const subscriptions: (() => void)[] = [];
 
     const { handlers, create } = createVmRoutes({
       services,
@@ -70,29 +78,39 @@ export const vms = defineFeature<VmsApi>({
     });
 
     return {
-      api: { kinds, create },
+      api: { kinds, create, trash: () => trash.list().map(trashView), ownerlessFiles: ownerless.list },
       handlers,
       resolvers: { vm: known.vm, trash: (id) => trashOf(trash.list(), id) },
       async start(signal) {
         await prepareFolders(config.state);
         await trash.load();
-        endWatch = events.on('operation.changed', ({ kind, state, objectId }) => {
-          if (kind !== 'vm.create' || objectId === null || !FINAL_STATES.includes(state)) return;
-          reservations.release(objectId);
-          // Cancelled before its first step, a create has nothing to undo but the seed that came with the request.
-          if (state === 'done') return;
-          dropSeed(services.files.preparedSeed(objectId)).catch((error: unknown) =>
-            log.warn({ vm: objectId, err: error }, 'a seed could not be removed; it goes within a day'),
-          );
-        });
-        job = runTrashExpiry(
-          { operations: journal, kinds, trash, state: config.state, trashDays: config.trash.days, clock, log },
-          signal,
+        subscriptions.push(
+          events.on('operation.changed', ({ kind, state, objectId }) => {
+            if (kind !== 'vm.create' || objectId === null || !FINAL_STATES.includes(state)) return;
+            reservations.release(objectId);
+            // Cancelled before its first step, a create has nothing to undo but the seed that came with the request.
+            if (state === 'done') return;
+            dropSeed(services.files.preparedSeed(objectId)).catch((error: unknown) =>
+              log.warn({ vm: objectId, err: error }, 'a seed could not be removed; it goes within a day'),
+            );
+          }),
+          events.on('vm.removed', takenAway.noticed),
+          events.on('vm.changed', ({ id }) => {
+            if (trash.ofVm(id) !== null) takenAway.noticed();
+          }),
         );
+        jobs = Promise.all([
+          runTrashExpiry(
+            { operations: journal, kinds, trash, state: config.state, trashDays: config.trash.days, clock, log },
+            signal,
+          ),
+          takenAway.run(signal),
+          ownerless.run(signal),
+        ]);
       },
       async stop() {
-        endWatch();
-        await job;
+        for (const end of subscriptions.splice(0)) end();
+        await jobs;
       },
     };
   },

@@ -40,7 +40,7 @@ export function restoreVmOperation(services: VmServices): OperationDefinition<Tr
         },
         async compensate() {
           const row = trash.get(trashId);
-          if (row) await moveAll(row, 'to');
+          if (row && !row.isTakenAway) await moveAll(row, 'to');
         },
       },
       {
@@ -75,7 +75,7 @@ export function restoreVmOperation(services: VmServices): OperationDefinition<Tr
 }
 
 export function purgeVmOperation(services: VmServices): OperationDefinition<TrashInput> {
-  const { access, libvirt, trash, files } = services;
+  const { access, known, libvirt, trash, files } = services;
   return defineOperation({
     kind: 'vm.purge',
     permission: 'vm.delete',
@@ -101,8 +101,17 @@ export function purgeVmOperation(services: VmServices): OperationDefinition<Tras
       {
         name: 'files',
         title: 'Delete the disks',
-        check: async () => !(await exists(files.trash(trashId))),
-        act: () => rm(files.trash(trashId), { recursive: true, force: true }),
+        async check() {
+          const row = trash.get(trashId);
+          return row?.isTakenAway !== true && !(await exists(files.trash(trashId)));
+        },
+        async act() {
+          const row = trash.get(trashId);
+          // Files that were left in their place may be another VM's by now.
+          if (row?.isTakenAway)
+            await moveAll({ ...row, files: row.files.filter(({ from }) => known.fileUsers(from).length === 0) }, 'to');
+          await rm(files.trash(trashId), { recursive: true, force: true });
+        },
       },
       { name: 'release', title: 'Take it from the trash', act: () => trash.remove(trashId) },
     ],

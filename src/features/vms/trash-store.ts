@@ -25,6 +25,8 @@ export interface TrashRow {
   readonly deletedAt: string;
   readonly purgeAt: string;
   readonly deletedBy: string;
+  /** Another program took the VM from libvirt: its files lie where they were, and only a person may delete them. */
+  readonly isTakenAway: boolean;
 }
 
 interface TrashTables {
@@ -43,6 +45,7 @@ interface TrashTables {
     purge_at: string;
     deleted_by: string;
     ready: number;
+    taken_away: number;
   };
 }
 
@@ -56,6 +59,7 @@ export const trashMigrations: readonly Migration[] = [
          deleted_at TEXT NOT NULL, purge_at TEXT NOT NULL, deleted_by TEXT NOT NULL, ready INTEGER NOT NULL DEFAULT 0) STRICT`,
     ],
   },
+  { id: '002-taken-away', statements: ['ALTER TABLE trash ADD COLUMN taken_away INTEGER NOT NULL DEFAULT 0'] },
 ];
 
 const filesSchema = z.array(z.object({ from: z.string(), to: z.string() }));
@@ -66,6 +70,8 @@ export interface TrashStore {
   list(): readonly TrashRow[];
   /** Also finds an item that is still on its way in. */
   get(id: string): TrashRow | null;
+  /** The item of this VM, also one on its way in. */
+  ofVm(vmId: string): TrashRow | null;
   /** The row is written before anything is moved, and shown only once it is `ready`. */
   put(row: TrashRow, isReady: boolean): Promise<void>;
   remove(id: string, tx?: Transaction): Promise<void>;
@@ -92,6 +98,7 @@ export function createTrashStore(db: Database, onChange: (id: string) => void): 
           deletedAt: stored.deleted_at,
           purgeAt: stored.purge_at,
           deletedBy: stored.deleted_by,
+          isTakenAway: stored.taken_away === 1,
         };
         rows.set(row.id, { row, isReady: stored.ready === 1 });
       }
@@ -102,6 +109,7 @@ export function createTrashStore(db: Database, onChange: (id: string) => void): 
         .map((entry) => entry.row)
         .sort((a, b) => (a.deletedAt < b.deletedAt ? 1 : -1)),
     get: (id) => rows.get(id)?.row ?? null,
+    ofVm: (vmId) => [...rows.values()].find(({ row }) => row.vmId === vmId)?.row ?? null,
     async put(row, isReady) {
       const values = {
         vm_id: row.vmId,
@@ -117,6 +125,7 @@ export function createTrashStore(db: Database, onChange: (id: string) => void): 
         purge_at: row.purgeAt,
         deleted_by: row.deletedBy,
         ready: Number(isReady),
+        taken_away: Number(row.isTakenAway),
       };
       await db
         .tables<TrashTables>()
@@ -142,7 +151,8 @@ export function trashView(row: TrashRow): TrashItem {
     name: row.name,
     state: 'trashed',
     deletedAt: row.deletedAt,
-    purgeAt: row.purgeAt,
+    purgeAt: row.isTakenAway ? null : row.purgeAt,
+    isTakenAway: row.isTakenAway,
     sizeBytes: row.sizeBytes,
     disks: row.files
       .map((file) => file.from.slice(file.from.lastIndexOf('/') + 1))

@@ -55,7 +55,11 @@ export function TrashPage() {
                           {bytesText(item.sizeBytes)}
                         </td>
                         <td data-label={words.purges}>
-                          <TimeAgo iso={item.purgeAt} />
+                          {item.purgeAt === null ? (
+                            <span title={words.keptNote}>{words.kept}</span>
+                          ) : (
+                            <TimeAgo iso={item.purgeAt} />
+                          )}
                         </td>
                         <td class="end">
                           {can('vm.delete') && (

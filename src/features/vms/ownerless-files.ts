@@ -1,0 +1,129 @@
+/** Disk files that we made and that nobody uses any more, as after `virsh undefine` by hand. They are only told of: the daemon never
+ *  deletes a disk by itself. Half-made ones (`.part`) of operations that are over are removed after a day. */
+
+import { readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FINAL_STATES, type Operation } from '#contract/operations.ts';
+import type { InventoryApi } from '#features/inventory/index.ts';
+import type { Clock } from '#kernel/clock.ts';
+import { hasErrno } from '#kernel/errors.ts';
+import type { Logger } from '#kernel/logger.ts';
+import { backingChain } from './backing-files.ts';
+import type { VmFiles } from './layout.ts';
+import type { TrashRow } from './trash-store.ts';
+
+const LOOK_EVERY_MS = 600_000;
+/** A file that was just made, moved or renamed is an operation's matter. */
+const SETTLED_MS = 600_000;
+const PART_KEPT_MS = 24 * 3_600_000;
+
+export interface OwnerlessFile {
+  /** Absolute. */
+  readonly path: string;
+  /** What it takes on the file system. */
+  readonly sizeBytes: number;
+}
+
+export interface OwnerlessFiles {
+  /** As they were last found. */
+  list(): readonly OwnerlessFile[];
+  /** Looks now. */
+  look(): Promise<void>;
+  /** Runs until the signal. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+interface Dependencies {
+  readonly known: Pick<InventoryApi, 'facts' | 'storedFacts' | 'staleSince'> & {
+    vms(): readonly { readonly id: string }[];
+  };
+  readonly trash: { list(): readonly Pick<TrashRow, 'files'>[] };
+  readonly operations: { get(id: string): Promise<Pick<Operation, 'state'> | null> };
+  readonly files: Pick<VmFiles, 'isOwnDisk'>;
+  /** The folder of our disks. */
+  readonly folder: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export function createOwnerlessFiles({
+  known,
+  trash,
+  operations,
+  files,
+  folder,
+  clock,
+  log,
+}: Dependencies): OwnerlessFiles {
+  let found: readonly OwnerlessFile[] = [];
+
+  /** All files that a VM reads, those that its disks build upon included. */
+  const filesInUse = async (): Promise<ReadonlySet<string>> => {
+    const used = new Set(trash.list().flatMap((row) => row.files.map(({ from }) => from)));
+    for (const { id } of known.vms()) {
+      for (const disk of [...(known.facts(id)?.disks ?? []), ...(known.storedFacts(id)?.disks ?? [])]) {
+        if (disk.path === null || used.has(disk.path)) continue;
+        used.add(disk.path);
+        if (disk.format === 'qcow2') for (const below of await backingChain(disk.path)) used.add(below);
+      }
+    }
+    return used;
+  };
+
+  const isOver = async (operationId: string): Promise<boolean> => {
+    const operation = await operations.get(operationId);
+    return operation === null || FINAL_STATES.includes(operation.state);
+  };
+
+  const weigh = async (path: string) => {
+    try {
+      const { blocks, ctimeMs } = await stat(path);
+      return { sizeBytes: blocks * 512, ageMs: clock.now().getTime() - ctimeMs };
+    } catch (error) {
+      // An operation took it meanwhile.
+      if (hasErrno(error, 'ENOENT')) return null;
+      throw error;
+    }
+  };
+
+  const look = async (): Promise<void> => {
+    // Who uses what is known only while libvirt answers.
+    if (known.staleSince !== null) return;
+    const ownerless: OwnerlessFile[] = [];
+    const used = await filesInUse();
+    for (const name of (await readdir(folder)).sort()) {
+      const isPart = name.endsWith('.part');
+      const path = join(folder, name);
+      if (!files.isOwnDisk(isPart ? path.slice(0, -'.part'.length) : path) || used.has(path)) continue;
+      const weight = await weigh(path);
+      if (weight === null || weight.ageMs < (isPart ? PART_KEPT_MS : SETTLED_MS)) continue;
+      if (!(await isOver(name.slice(0, 'op-'.length + 26)))) continue;
+      if (isPart) {
+        log.warn({ path }, 'a half-made disk that nobody owns is removed');
+        await rm(path, { force: true });
+      } else {
+        ownerless.push({ path, sizeBytes: weight.sizeBytes });
+      }
+    }
+    found = ownerless;
+  };
+
+  return {
+    list: () => found,
+    look,
+    async run(signal) {
+      while (!signal.aborted) {
+        try {
+          await look();
+        } catch (error) {
+          log.warn(
+            { err: error },
+            'disk files without an owner could not be looked for; it is tried again in ten minutes',
+          );
+        }
+        // The abort ends the sleep; that is the expected way out.
+        await clock.sleep(LOOK_EVERY_MS, signal).catch(() => undefined);
+      }
+    },
+  };
+}

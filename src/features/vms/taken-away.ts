@@ -1,0 +1,108 @@
+/** VMs of ours that another program took from libvirt (`virsh undefine`): nothing of them may get lost without a word. They go to the
+ *  trash as they were last defined, their disks stay where they are, and only a person deletes them. One that comes back leaves it again. */
+
+import { factsOf } from '#features/inventory/index.ts';
+import type { OperationsApi } from '#features/operations/index.ts';
+import { newId } from '#kernel/ids.ts';
+import { filesOf, putRow, sizeOf } from './delete-operation.ts';
+import type { VmServices } from './services.ts';
+
+const LOOK_EVERY_MS = 60_000;
+/** Programs that move or change a VM take it away and bring it back within moments. */
+const PATIENCE_MS = 5_000;
+
+export interface TakenAwayWatch {
+  /** Runs until the signal. */
+  run(signal: AbortSignal): Promise<void>;
+  /** A VM came or went: look soon. */
+  noticed(): void;
+}
+
+export function createTakenAwayWatch(services: VmServices, operations: OperationsApi): TakenAwayWatch {
+  const { access, known, trash, clock, log } = services;
+  let wake: () => void = () => undefined;
+  /** VMs that are missing, and since when. */
+  let suspects = new Map<string, number>();
+
+  const isMissing = (vmId: string) =>
+    known.vm(vmId) === null && operations.openFor(vmId) === null && trash.ofVm(vmId) === null;
+
+  const toTrash = async (vmId: string): Promise<void> => {
+    const row = known.row(vmId);
+    const xml = await known.rows.definition(vmId);
+    if (row === null || xml === null || (await access.isDefined(vmId)) || !isMissing(vmId)) return;
+    const facts = factsOf(xml);
+    const id = newId('trash');
+    const files = await filesOf(vmId, id, facts, services);
+    const ownDisks = facts.disks.filter(({ path }) => path !== null && services.files.isOwnDisk(path));
+    if (ownDisks.length > 0 && !files.some(({ from }) => services.files.isOwnDisk(from))) {
+      log.info({ vm: vmId, name: facts.name }, 'another program deleted a VM with its disks');
+    } else {
+      const now = clock.now().toISOString();
+      await trash.put(
+        {
+          id,
+          vmId,
+          name: facts.name,
+          xml,
+          files,
+          hasTpm: facts.hasTpm,
+          isAutostart: false,
+          isManaged: true,
+          createdAt: row.createdAt,
+          sizeBytes: await sizeOf(files),
+          deletedAt: now,
+          purgeAt: now,
+          deletedBy: 'another program',
+          isTakenAway: true,
+        },
+        true,
+      );
+      log.warn(
+        { vm: vmId, name: facts.name },
+        'another program took a VM from libvirt; it can be restored from the trash',
+      );
+    }
+    await known.rows.remove(vmId);
+  };
+
+  const look = async (signal: AbortSignal): Promise<void> => {
+    for (const row of trash.list().filter((item) => item.isTakenAway && known.vm(item.vmId) !== null)) {
+      if (operations.openFor(row.vmId) !== null) continue;
+      await putRow(row, services);
+      await trash.remove(row.id);
+      await known.refresh(row.vmId);
+    }
+    const missing = known.rows.all().flatMap(({ uuid, managed }) => (managed && isMissing(uuid) ? [uuid] : []));
+    const nowMs = clock.monotonicMs();
+    suspects = new Map(missing.map((vmId) => [vmId, suspects.get(vmId) ?? nowMs]));
+    for (const [vmId, sinceMs] of suspects) {
+      if (nowMs - sinceMs < PATIENCE_MS || signal.aborted) continue;
+      await toTrash(vmId);
+      suspects.delete(vmId);
+    }
+  };
+
+  return {
+    noticed: () => wake(),
+    async run(signal) {
+      while (!signal.aborted) {
+        try {
+          // What libvirt has is known only while it answers.
+          if (known.staleSince === null) await look(signal);
+        } catch (error) {
+          log.warn(
+            { err: error },
+            'VMs that other programs took away could not be looked for; it is tried again in a minute',
+          );
+        }
+        const early = new AbortController();
+        wake = () => early.abort();
+        // Both ways out are expected.
+        await clock
+          .sleep(suspects.size > 0 ? PATIENCE_MS : LOOK_EVERY_MS, AbortSignal.any([signal, early.signal]))
+          .catch(() => undefined);
+      }
+    },
+  };
+}
