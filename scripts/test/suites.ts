@@ -4,6 +4,7 @@ import { glob } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
+import { pathToFileURL } from 'node:url';
 import { run as runProgram } from '#platform/process.ts';
 import type { NotRun, SuiteResult } from './results.ts';
 
@@ -72,10 +73,20 @@ async function execute(suite: Suite, files: readonly string[]) {
   const failures: string[] = [];
   let [passed, failed, skipped] = [0, 0, 0];
 
-  const stream = run({ files, concurrency: suite.concurrency, timeout: suite.timeoutMs });
+  const stream = run({
+    files,
+    concurrency: suite.concurrency,
+    timeout: suite.timeoutMs,
+    execArgv: ['--import', pathToFileURL(join(import.meta.dirname, 'properties.ts')).href],
+  });
   const place = (file: string | undefined) => (file === undefined ? '' : `${relative(ROOT, file)}: `);
+  const tried = { properties: 0, cases: 0 };
   const count = (text: string) => {
     for (const match of text.matchAll(/^#? ?count: (.+)$/gm)) counts.push(match[1] ?? '');
+    for (const match of text.matchAll(/^# properties: (\d+) tried with (\d+) cases$/gm)) {
+      tried.properties += Number(match[1]);
+      tried.cases += Number(match[2]);
+    }
   };
   stream.on('test:stdout', ({ message }) => count(message));
   stream.on('test:diagnostic', ({ message }) => count(message));
@@ -97,6 +108,7 @@ async function execute(suite: Suite, files: readonly string[]) {
     failures.push(`${place(file)}${name}`);
   });
   for await (const chunk of stream.compose(new spec())) process.stdout.write(String(chunk));
+  if (tried.properties > 0) counts.push(`${tried.properties} properties tried with ${tried.cases} random cases`);
   return { passed, failed, skipped, counts, notRun, failures };
 }
 
