@@ -399,6 +399,22 @@ export const P = {
     { retcode: i },
     { acl: 'domain:write+save' },
   ),
+  domainGetAutostart: proc(
+    'remote',
+    15,
+    'DOMAIN_GET_AUTOSTART',
+    { dom: Dom },
+    { autostart: i },
+    { acl: 'domain:read', isHighPriority: true },
+  ),
+  domainIsPersistent: proc(
+    'remote',
+    151,
+    'DOMAIN_IS_PERSISTENT',
+    { dom: Dom },
+    { persistent: i },
+    { acl: 'domain:read', isHighPriority: true },
+  ),
   domainSetAutostart: proc(
     'remote',
     29,

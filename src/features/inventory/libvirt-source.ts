@@ -25,7 +25,6 @@ interface Parsed {
 export function createLibvirtSource(libvirt: LibvirtHost): InventorySource {
   const parsed = new Map<string, Parsed>();
   const volumeKinds = new Map<string, { readonly path: string; readonly format: string | null }>();
-  const flags = sharedFlags(libvirt);
 
   /** Parses only what changed: most looks find the same text. */
   const parse = (uuid: string, liveXml: string | null, inactiveXml: string): Parsed => {
@@ -150,19 +149,22 @@ export function createLibvirtSource(libvirt: LibvirtHost): InventorySource {
     },
     async readDomain(uuid) {
       try {
-        const [seen, sets] = await Promise.all([libvirt.domains.state(uuid), flags()]);
+        const [seen, autostart, persistent] = await Promise.all([
+          libvirt.domains.state(uuid),
+          libvirt.domains.autostart(uuid),
+          libvirt.domains.isPersistent(uuid),
+        ]);
         const { state, reason } = stateOf(seen.state, seen.reason);
         const inactiveXml = await libvirt.domains.xml(uuid, { inactive: true });
         const liveXml = isOnState(state) ? await libvirt.domains.xml(uuid) : null;
         const { live, inactive } = parse(uuid, liveXml, inactiveXml);
-        const persistent = sets.persistent.has(uuid);
         return {
           facts: live ?? inactive,
           next: persistent ? inactive : null,
           definition: inactiveXml,
           state,
           stateReason: reason,
-          autostart: sets.autostart.has(uuid),
+          autostart,
           persistent,
         };
       } catch (error) {
@@ -218,29 +220,6 @@ export function createLibvirtSource(libvirt: LibvirtHost): InventorySource {
             ],
       );
     },
-  };
-}
-
-interface Flags {
-  readonly autostart: ReadonlySet<string>;
-  readonly persistent: ReadonlySet<string>;
-}
-
-/** libvirt tells autostart and persistence cheapest as lists. Reads that begin in the same turn share one pair of them. */
-function sharedFlags(libvirt: LibvirtHost): () => Promise<Flags> {
-  let next: Promise<Flags> | null = null;
-  const fetch = async (): Promise<Flags> => {
-    await new Promise((resolve) => setImmediate(resolve));
-    next = null;
-    const [autostart, persistent] = await Promise.all([
-      libvirt.domains.list({ autostart: true }),
-      libvirt.domains.list({ persistent: true }),
-    ]);
-    return { autostart: idsOf(autostart), persistent: idsOf(persistent) };
-  };
-  return () => {
-    next ??= fetch();
-    return next;
   };
 }
 

@@ -230,6 +230,13 @@ export function createDomainApi({ call, callLong, openStream }: Caller) {
     async rename(uuid: string, newName: string, options?: CallOptions): Promise<void> {
       await call(P.domainRename, { dom: domainOf(uuid), new_name: newName, flags: 0 }, options);
     },
+    async autostart(uuid: string, options?: CallOptions): Promise<boolean> {
+      return (await call(P.domainGetAutostart, { dom: domainOf(uuid) }, options)).autostart !== 0;
+    },
+    /** False for a guest that exists only while it runs. */
+    async isPersistent(uuid: string, options?: CallOptions): Promise<boolean> {
+      return (await call(P.domainIsPersistent, { dom: domainOf(uuid) }, options)).persistent !== 0;
+    },
     async setAutostart(uuid: string, autostart: boolean, options?: CallOptions): Promise<void> {
       await call(P.domainSetAutostart, { dom: domainOf(uuid), autostart: autostart ? 1 : 0 }, options);
     },
