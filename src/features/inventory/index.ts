@@ -11,8 +11,9 @@ import { createVmRows, inventoryMigrations } from './rows.ts';
 
 export { factsOf } from './domain-facts.ts';
 export type { DomainFacts } from './facts.ts';
+export { hashText } from './hash-text.ts';
 export type { InventoryApi } from './inventory.ts';
-export { hashText, isOnState } from './view.ts';
+export { isOnState } from './view.ts';
 
 /** How long start-up waits for a slow host before it goes on without a picture. */
 const FIRST_PICTURE_MS = 10_000;

@@ -5,13 +5,14 @@ import type { ApiEvents } from '#contract/events.ts';
 import type { Vm } from '#contract/vms.ts';
 import { mapLimit } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
-import { AppError } from '#kernel/errors.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
 import { isUuid } from '#kernel/ids.ts';
 import type { Logger } from '#kernel/logger.ts';
 import { createChangeQueue } from './change-queue.ts';
 import { coalesced } from './coalesce.ts';
 import type { DomainFacts } from './facts.ts';
+import { type FileUsers, fileUsersOf } from './file-users.ts';
+import { hashText } from './hash-text.ts';
 import type { VmRow, VmRows } from './rows.ts';
 import type {
   DomainReading,
@@ -22,7 +23,8 @@ import type {
   VolumeReading,
 } from './source.ts';
 import { type Counters, createUsageMeter, type UsageMeter } from './usage.ts';
-import { type Addresses, hashText, isOnState, type VmRecord, vmView } from './view.ts';
+import { type Addresses, isOnState, type VmRecord, vmView } from './view.ts';
+import { createVmWaiters } from './vm-waiters.ts';
 
 const MAX_WAITING_CHANGES = 10_000;
 /** Looks side by side; libvirt serves four calls of ours at a time and others want some of them. */
@@ -123,14 +125,14 @@ export function createInventory({ source, rows, events, clock, log, onOverflow }
   const reading = new Map<string, Promise<unknown>>();
   const operationIds = new Map<string, string>();
   const startTimes = new Map<string, string>();
-  const waiters = new Set<{ readonly uuid: string; check(vm: Vm | null): void }>();
+  const waiters = createVmWaiters(clock, (uuid) => entries.get(uuid)?.view ?? null);
   const describers: FileDescriber[] = [];
   const watcherListeners: (() => void)[] = [];
   let networks: readonly NetworkReading[] = [];
   let pools: readonly PoolReading[] = [];
   let volumes = new Map<string, VolumeReading>();
   let sorted: readonly Vm[] | null = null;
-  let users: Map<string, { vmId: string; name: string }[]> | null = null;
+  let users: FileUsers | null = null;
   let staleSince: string | null = clock.now().toISOString();
   let watching = 0;
 
@@ -159,10 +161,6 @@ export function createInventory({ source, rows, events, clock, log, onOverflow }
       sizeOf: sizeOf(entry),
     });
 
-  const tell = (uuid: string, vm: Vm | null) => {
-    for (const waiter of [...waiters]) if (waiter.uuid === uuid) waiter.check(vm);
-  };
-
   const redraw = (entry: Entry) => {
     const view = draw(entry);
     const json = JSON.stringify(view);
@@ -172,7 +170,7 @@ export function createInventory({ source, rows, events, clock, log, onOverflow }
     entry.json = json;
     sorted = null;
     events.emit('vm.changed', view);
-    tell(entry.record.id, view);
+    waiters.tell(entry.record.id, view);
   };
 
   const rename = (uuid: string, from: string, to: string) => {
@@ -235,7 +233,7 @@ export function createInventory({ source, rows, events, clock, log, onOverflow }
     idsByName.set(view.name, uuid);
     sorted = null;
     events.emit('vm.changed', view);
-    tell(uuid, view);
+    waiters.tell(uuid, view);
     return view;
   };
 
@@ -248,7 +246,7 @@ export function createInventory({ source, rows, events, clock, log, onOverflow }
     sorted = null;
     users = null;
     events.emit('vm.removed', { id: uuid });
-    tell(uuid, null);
+    waiters.tell(uuid, null);
   };
 
   /** One read of a VM at a time, so that an older answer never replaces a newer one. */
@@ -334,27 +332,6 @@ export function createInventory({ source, rows, events, clock, log, onOverflow }
   const idOf = (idOrName: string): string | undefined =>
     isUuid(idOrName) && entries.has(idOrName) ? idOrName : idsByName.get(idOrName);
 
-  const usersByPath = () => {
-    if (users) return users;
-    users = new Map();
-    for (const { record } of entries.values()) {
-      const paths = new Set<string>();
-      for (const facts of [record.facts, record.next]) {
-        if (!facts) continue;
-        for (const path of [
-          ...facts.disks.map((disk) => disk.path),
-          facts.kernelPath,
-          facts.initrdPath,
-          facts.nvramPath,
-        ])
-          if (path !== null) paths.add(path);
-      }
-      for (const path of paths)
-        users.set(path, [...(users.get(path) ?? []), { vmId: record.id, name: record.facts.name }]);
-    }
-    return users;
-  };
-
   const noteIntent = async (uuid: string, desired: Vm['desired']) => {
     const row = rows.get(uuid);
     if (!row || row.desired === desired) return;
@@ -381,7 +358,10 @@ export function createInventory({ source, rows, events, clock, log, onOverflow }
     rows,
     networks: () => networks,
     pools: () => pools,
-    fileUsers: (path) => usersByPath().get(path) ?? [],
+    fileUsers(path) {
+      users ??= fileUsersOf([...entries.values()].map(({ record }) => record));
+      return users.get(path) ?? [];
+    },
     refresh,
     refreshNetworks,
     refreshPools,
@@ -389,29 +369,7 @@ export function createInventory({ source, rows, events, clock, log, onOverflow }
       const entry = entries.get(uuid);
       if (entry) redraw(entry);
     },
-    waitFor(uuid, condition, timeoutMs, signal) {
-      const current = entries.get(uuid)?.view ?? null;
-      if (condition(current)) return Promise.resolve(current);
-      return new Promise((resolve, reject) => {
-        const timer = new AbortController();
-        const settle = (act: () => void) => {
-          waiters.delete(waiter);
-          timer.abort();
-          signal.removeEventListener('abort', onAbort);
-          act();
-        };
-        const onAbort = () => settle(() => reject(signal.reason));
-        const waiter = { uuid, check: (vm: Vm | null) => void (condition(vm) && settle(() => resolve(vm))) };
-        waiters.add(waiter);
-        signal.addEventListener('abort', onAbort, { once: true });
-        if (signal.aborted) onAbort();
-        clock.sleep(timeoutMs, timer.signal).then(
-          () =>
-            settle(() => reject(new AppError('timeout', { detail: 'The VM did not reach the wanted state in time.' }))),
-          () => undefined, // it was settled before
-        );
-      });
-    },
+    waitFor: waiters.waitFor,
     watchers(change) {
       watching = Math.max(0, watching + change);
       if (change === 1 && watching === 1) for (const listener of watcherListeners) listener();

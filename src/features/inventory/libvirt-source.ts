@@ -5,10 +5,11 @@ import { mapLimit } from '#kernel/async.ts';
 import { isNotFound, type LibvirtEvent, type LibvirtHost } from '#libvirt/index.ts';
 import { factsOf } from './domain-facts.ts';
 import type { DomainFacts } from './facts.ts';
+import { hashText } from './hash-text.ts';
 import { networkFacts, poolFacts, volumeFacts } from './object-facts.ts';
 import type { HostEvent, InventorySource, NetworkReading, PoolReading, VolumeReading } from './source.ts';
 import { stateOf } from './states.ts';
-import { hashText, isOnState } from './view.ts';
+import { isOnState } from './view.ts';
 
 /** Reads of one host side by side, beside those of operations. */
 const PARALLEL_READS = 2;

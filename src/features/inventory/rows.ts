@@ -3,7 +3,7 @@
 
 import type { Vm } from '#contract/vms.ts';
 import type { Database, Migration, Transaction } from '#platform/db/database.ts';
-import { hashText } from './view.ts';
+import { hashText } from './hash-text.ts';
 
 export interface VmRow {
   readonly uuid: string;

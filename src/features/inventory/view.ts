@@ -1,9 +1,9 @@
 /** Makes the contract's VM from what was last seen: definition, state, figures, our own row. Pure, so that equal input gives equal output. */
 
-import { createHash } from 'node:crypto';
 import type { Vm } from '#contract/vms.ts';
 import { formatBytes } from '#kernel/units.ts';
 import type { DomainFacts } from './facts.ts';
+import { hashText } from './hash-text.ts';
 import type { VmRow } from './rows.ts';
 
 export type Addresses = ReadonlyMap<string, Vm['nics'][number]['addresses']>;
@@ -104,10 +104,6 @@ function desiredOf(state: Vm['state']): Vm['desired'] {
 /** What a client sends back as If-Match; changes with everything that an edit can change. */
 export function etagOf(definitionHash: string, autostart: boolean, isProtected: boolean): string {
   return hashText(`${definitionHash} ${autostart} ${isProtected}`);
-}
-
-export function hashText(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 32);
 }
 
 /** The fields in which the running guest differs from what it will be after its next start. */
