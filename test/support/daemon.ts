@@ -121,8 +121,13 @@ export async function startDaemon(options: TestDaemonOptions = {}): Promise<Test
   child.stderr?.on('data', (data: Buffer) => {
     output += data.toString();
   });
+  const removeBase = () => rm(base, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   const exited = new Promise<number | string>((resolve) => {
-    child.on('exit', (code, signal) => resolve(signal ?? code ?? -1));
+    child.on('exit', async (code, signal) => {
+      // With its state elsewhere the next daemon begins a folder of its own; nothing comes back to this one.
+      if (options.stateDir !== undefined) await removeBase();
+      resolve(signal ?? code ?? -1);
+    });
   });
   let isRunning = true;
   void exited.then(() => {
@@ -138,7 +143,7 @@ export async function startDaemon(options: TestDaemonOptions = {}): Promise<Test
   const close = async () => {
     if (isRunning) child.kill('SIGKILL');
     await exited;
-    await rm(base, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+    await removeBase();
   };
 
   const isUp = async (): Promise<boolean> => {

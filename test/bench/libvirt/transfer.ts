@@ -33,7 +33,7 @@ export async function measureTransfer(libvirtd: PrivateLibvirtd): Promise<Measur
       ours: () => speed(async () => sendFile(await host.volumes.upload(volume), source)),
       virsh: () => speed(() => libvirtd.virsh('vol-upload', '--pool', 'bench', 'v', source)),
     },
-    { rounds: 3, better: 'more' },
+    { rounds: 5, better: 'more' },
   );
   const down = await inTurns(
     {
@@ -46,7 +46,7 @@ export async function measureTransfer(libvirtd: PrivateLibvirtd): Promise<Measur
         return speed(() => libvirtd.virsh('vol-download', '--pool', 'bench', 'v', target));
       },
     },
-    { rounds: 3, better: 'more' },
+    { rounds: 5, better: 'more' },
   );
   await runChecked(['cmp', source, target], { timeoutMs: 60_000 });
   await rm(source);
