@@ -14,8 +14,8 @@ export const access = defineFeature<AccessApi>({
   name: 'access',
   migrations: accessMigrations,
   errors: accessErrors,
-  setup({ db, clock, config, address }) {
-    const sessions = createSessions({ db, clock });
+  setup({ db, clock, log, config, address }) {
+    const sessions = createSessions({ db, clock, log });
     return {
       api: { ...sessions, decide: (who, permission) => decide(who, permission, config.console.operatorSeesScreens) },
       handlers: createAccessRoutes(sessions, address, config.console.operatorSeesScreens),

@@ -6,7 +6,8 @@ import { test } from 'node:test';
 import { accessErrors } from '#contract/system.ts';
 import { TestClock } from '#kernel/clock.ts';
 import { AppError, registerErrors } from '#kernel/errors.ts';
-import { openDatabase } from '#platform/db/database.ts';
+import { silentLogger } from '#kernel/logger.ts';
+import { type Database, openDatabase } from '#platform/db/database.ts';
 import { accessMigrations, createSessions, type Sessions } from './sessions.ts';
 
 registerErrors(accessErrors);
@@ -14,22 +15,36 @@ const from = { address: '192.0.2.1', userAgent: 'test' };
 const HOUR = 3_600_000;
 
 async function withSessions(
-  work: (sessions: Sessions, clock: TestClock, file: string, again: () => Promise<Sessions>) => Promise<void>,
+  work: (
+    sessions: Sessions,
+    clock: TestClock,
+    file: string,
+    again: () => Promise<Sessions>,
+    disk: { isFull: boolean },
+  ) => Promise<void>,
 ): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'hv-sessions-'));
   const file = join(dir, 'state.db');
-  const db = openDatabase(file);
-  db.migrate('access', accessMigrations);
+  const opened = openDatabase(file);
+  opened.migrate('access', accessMigrations);
+  const disk = { isFull: false };
+  const db: Database = {
+    ...opened,
+    tables<Tables>() {
+      if (disk.isFull) throw new AppError('unavailable');
+      return opened.tables<Tables>();
+    },
+  };
   const clock = new TestClock();
   const made: Sessions[] = [];
   const create = async () => {
-    const sessions = createSessions({ db, clock });
+    const sessions = createSessions({ db, clock, log: silentLogger });
     made.push(sessions);
     await sessions.load(new AbortController().signal);
     return sessions;
   };
   try {
-    await work(await create(), clock, file, create);
+    await work(await create(), clock, file, create, disk);
   } finally {
     for (const sessions of made) await sessions.stop();
     await db.close();
@@ -102,4 +117,18 @@ test('no live secret is in the database file', () =>
     const bytes = Buffer.concat([await readFile(file), await readFile(`${file}-wal`)]).toString('latin1');
     assert.ok(!bytes.includes(secret));
     assert.ok(!bytes.includes(link.token));
+  }));
+
+test('a session ends in time also while the database cannot be written, and stays ended after a restart', () =>
+  withSessions(async (sessions, clock, _file, again, disk) => {
+    const { token } = await sessions.createLink('admin');
+    const { secret } = await sessions.redeem(token, from);
+    const ended: string[] = [];
+    sessions.onSessionEnded((id) => ended.push(id));
+    disk.isFull = true;
+    for (let passed = 0; passed <= 12 * HOUR; passed += HOUR) await clock.advance(HOUR);
+    assert.equal(sessions.authenticate(secret, from.address), null);
+    assert.equal(ended.length, 1);
+    disk.isFull = false;
+    assert.equal((await again()).authenticate(secret, from.address), null);
   }));

@@ -6,6 +6,7 @@ import type { Session } from '#contract/system.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
 import { newId, newSecret } from '#kernel/ids.ts';
+import type { Logger } from '#kernel/logger.ts';
 import type { Database, Migration } from '#platform/db/database.ts';
 import type { Decide, Identity } from '#platform/feature.ts';
 
@@ -72,10 +73,11 @@ export interface AccessApi extends Sessions {
 
 const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex');
 
-export function createSessions({ db, clock }: { db: Database; clock: Clock }): Sessions {
+export function createSessions({ db, clock, log }: { db: Database; clock: Clock; log: Logger }): Sessions {
   const byHash = new Map<string, SessionRow & { seenMs: number; seenWrittenMs: number; startedMs: number }>();
   const listeners = new Set<{ run: (sessionId: string) => void }>();
-  let sweeper: NodeJS.Timeout | null = null;
+  const stopping = new AbortController();
+  let sweeping: Promise<void> = Promise.resolve();
   const tables = () => db.tables<AccessTables>();
 
   const isOver = (row: { seenMs: number; startedMs: number; expires_at: string }): boolean => {
@@ -101,7 +103,23 @@ export function createSessions({ db, clock }: { db: Database; clock: Clock }): S
   });
 
   const sweep = async () => {
-    for (const row of [...byHash.values()]) if (isOver(row)) await forget(row);
+    for (const row of [...byHash.values()]) {
+      if (!isOver(row)) continue;
+      try {
+        await forget(row);
+      } catch (error) {
+        // It is over for everybody all the same; the next start removes what is left of it.
+        log.warn({ session: row.id, err: error }, 'a session that is over could not be removed from the database');
+      }
+    }
+  };
+
+  const keepSweeping = async (signal: AbortSignal) => {
+    while (!signal.aborted) {
+      // The abort ends the sleep; that is the expected way out.
+      await clock.sleep(SWEEP_MS, signal).catch(() => undefined);
+      if (!signal.aborted) await sweep();
+    }
   };
 
   return {
@@ -205,7 +223,7 @@ export function createSessions({ db, clock }: { db: Database; clock: Clock }): S
       return () => listeners.delete(entry);
     },
 
-    async load() {
+    async load(signal) {
       const now = clock.now().getTime();
       for (const row of await tables().selectFrom('session').selectAll().execute()) {
         const nowMs = clock.monotonicMs();
@@ -217,11 +235,12 @@ export function createSessions({ db, clock }: { db: Database; clock: Clock }): S
         });
       }
       await sweep();
-      sweeper = setInterval(() => void sweep(), SWEEP_MS);
+      sweeping = keepSweeping(AbortSignal.any([signal, stopping.signal]));
     },
 
     async stop() {
-      if (sweeper) clearInterval(sweeper);
+      stopping.abort();
+      await sweeping;
     },
   };
 }

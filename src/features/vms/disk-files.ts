@@ -71,9 +71,8 @@ async function reportCopy(part: string, source: string, onProgress: (ratio: numb
     const [made, whole] = [await allocatedBytes(part), await allocatedBytes(source)];
     // A compressed source grows while it is copied; the last stretch is never shown as done.
     if (whole > 0) onProgress(Math.min(0.99, made / whole));
-  } catch (error) {
-    // The file is not there yet, or was renamed just now; progress is a hint only.
-    if (!hasErrno(error, 'ENOENT')) throw error;
+  } catch {
+    // The file is not there yet, was renamed just now, or cannot be looked at: progress is a hint only.
   }
 }
 
