@@ -284,6 +284,29 @@ test('deleting a running VM cuts its power, as the question says', { skip }, asy
   );
 });
 
+test('the list shows disk and traffic at 1280 px and sorts by them; the card on the phone shows the address', {
+  skip,
+}, async () => {
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await go('/vms');
+  const row = page.getByRole('row', { name: /hello.*running/ });
+  await row.getByText('64 MiB').waitFor();
+  await row.getByText(/^↓ .*B\/s$/).waitFor({ timeout: SLOW_MS });
+  await row.getByText(/^↑ .*B\/s$/).waitFor();
+  const first = page.locator('a.vm-name').first();
+  await page.getByRole('button', { name: 'Disk', exact: true }).click();
+  assert.equal(new URL(page.url()).searchParams.get('sort'), '-disk');
+  await until('the largest disk is on top', async () => (await first.textContent()) === 'from-iso');
+  await page.getByRole('button', { name: 'Network', exact: true }).click();
+  await until('who talks most is on top', async () => (await first.textContent()) === 'hello');
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page
+    .locator('.vm-card', { hasText: 'hello' })
+    .getByText(/^192\.168\./)
+    .waitFor();
+  await page.setViewportSize({ width: 1280, height: 800 });
+});
+
 test('a foreign VM with a hostile name is shown as text', { skip }, async () => {
   const name = '<img src=x onerror=alert(1)>';
   const xml = `<domain type='qemu'><name>&lt;img src=x onerror=alert(1)&gt;</name><title>&lt;script&gt;alert(2)&lt;/script&gt;</title><memory unit='MiB'>64</memory><os><type arch='x86_64' machine='q35'>hvm</type></os></domain>`;

@@ -3,17 +3,19 @@
 import type { Vm } from '#contract/vms.ts';
 import { Spinner } from '../../components/button.tsx';
 import { bytesText, Meter, percentText, rateText, Sparkline } from '../../components/figures.tsx';
-import { Menu } from '../../components/menu.tsx';
+import { Menu, type MenuEntry } from '../../components/menu.tsx';
 import { VmBadges, VmStateMark } from '../../components/state-mark.tsx';
 import { Thumbnail } from '../../components/thumbnail.tsx';
 import { vmMenu } from '../../components/vm-actions.tsx';
+import { can } from '../../state/api.ts';
 import { operations } from '../../state/operations.ts';
+import { navigate } from '../../state/router.ts';
 import { addressesOf, diskBytesOf, historyOf, isOn } from '../../state/vms.ts';
 import { text } from '../../text.ts';
 
 /** Pixels; the virtual list counts with them. */
 export const ROW_HEIGHT = 52;
-export const CARD_HEIGHT = 132;
+export const CARD_HEIGHT = 140;
 
 interface VmRowProps {
   readonly vm: Vm;
@@ -68,24 +70,25 @@ export function VmRow({ vm, index, isSelected, onSelect }: VmRowProps) {
       <span role="cell">
         <Memory vm={vm} />
       </span>
-      <span role="cell" class="col-disk mono small">
-        {bytesText(diskBytesOf(vm))}
+      <span role="cell" class="col-disk mono small" title={diskTitle(vm)}>
+        {diskText(vm) ?? <span class="muted">{text.unknownValue}</span>}
       </span>
-      <span role="cell" class="col-net">
-        {isLive && <Network vm={vm} />}
+      <span role="cell" class="col-net mono small">
+        {isLive && vm.usage ? <Network vm={vm} /> : <span class="muted">{text.unknownValue}</span>}
       </span>
       <span role="cell" class="col-address mono small" title={address.join('\n')}>
         {address[0] ?? <span class="muted">{text.unknownValue}</span>}
         {address.length > 1 && <span class="muted"> +{address.length - 1}</span>}
       </span>
       <span role="cell" class="vm-menu">
-        <Menu label={text.vms.actionsFor(vm.name)} entries={vmMenu(vm)} />
+        <Menu label={text.vms.actionsFor(vm.name)} entries={listMenu(vm)} />
       </span>
     </div>
   );
 }
 
 export function VmCard({ vm, index, isSelected, onSelect }: VmRowProps) {
+  const isLive = isOn(vm) && vm.usage !== null;
   const address = addressesOf(vm)[0];
   return (
     <div
@@ -112,19 +115,20 @@ export function VmCard({ vm, index, isSelected, onSelect }: VmRowProps) {
         </span>
         <span class="muted small card-figures">
           {[
-            isOn(vm) && vm.usage ? `CPU ${percentText(vm.usage.cpuRatio)}` : text.vms.vcpus(vm.vcpus),
+            isLive ? text.vms.cpuNow(percentText(vm.usage?.cpuRatio ?? null)) : text.vms.vcpus(vm.vcpus),
             bytesText(vm.memoryBytes),
-            address,
+            diskText(vm) && text.vms.diskOf(diskText(vm) ?? ''),
           ]
             .filter(Boolean)
             .join(' · ')}
         </span>
+        {address && <span class="muted small card-figures">{address}</span>}
         <span class="badges">
           <VmBadges vm={vm} />
         </span>
       </span>
       <span role="cell" class="vm-menu">
-        <Menu label={text.vms.actionsFor(vm.name)} entries={vmMenu(vm)} />
+        <Menu label={text.vms.actionsFor(vm.name)} entries={listMenu(vm)} />
       </span>
     </div>
   );
@@ -153,24 +157,47 @@ function Memory({ vm }: { readonly vm: Vm }) {
   );
 }
 
+/** What came in and what went out, one above the other; wide rows have the last minutes beside it. */
 function Network({ vm }: { readonly vm: Vm }) {
-  const rates = historyOf(vm.id).map((sample) => sample.netRate);
-  const now =
-    vm.usage && vm.usage.netReceiveBytesPerSecond !== null
-      ? vm.usage.netReceiveBytesPerSecond + (vm.usage.netTransmitBytesPerSecond ?? 0)
-      : null;
+  const history = historyOf(vm.id).map((sample) => sample.netRate);
+  const [received, sent] = ratesOf(vm);
   return (
-    <span
-      class="net"
-      title={text.vms.netTitle(
-        rateText(vm.usage?.netReceiveBytesPerSecond ?? null),
-        rateText(vm.usage?.netTransmitBytesPerSecond ?? null),
+    <span class="net" title={text.vms.netTitle(received, sent)}>
+      {history.length > 1 && (
+        <Sparkline values={history} max={1024} series={3} width={40} height={18} label={text.vms.netHistory(vm.name)} />
       )}
-    >
-      {rates.length > 1 && (
-        <Sparkline values={rates} max={1024} series={3} width={40} height={18} label={text.vms.netHistory(vm.name)} />
-      )}
-      <span class="mono small">{rateText(now)}</span>
+      <span class="rates">
+        <span>↓ {received}</span>
+        <span>↑ {sent}</span>
+      </span>
     </span>
   );
+}
+
+function ratesOf({ usage }: Vm): [received: string, sent: string] {
+  return [rateText(usage?.netReceiveBytesPerSecond ?? null), rateText(usage?.netTransmitBytesPerSecond ?? null)];
+}
+
+/** Size of the disks; null when there is none, or none whose size is known. */
+function diskText(vm: Vm): string | null {
+  const bytes = diskBytesOf(vm);
+  return bytes === null ? null : bytesText(bytes);
+}
+
+function diskTitle(vm: Vm): string | undefined {
+  const disks = vm.disks.filter((disk) => disk.device === 'disk');
+  if (disks.length === 0) return undefined;
+  const taken = disks.reduce((total, disk) => total + (disk.allocatedBytes ?? 0), 0);
+  return text.vms.diskTitle(text.vm.diskSummary(disks.length, bytesText(diskBytesOf(vm))), bytesText(taken));
+}
+
+/** The console is what a list is mostly opened for. */
+function listMenu(vm: Vm): MenuEntry[] {
+  const console: MenuEntry = {
+    label: text.vm.console,
+    icon: vm.hasVnc ? 'screen' : 'terminal',
+    startsGroup: true,
+    run: () => navigate(`/vms/${vm.id}/console`),
+  };
+  return vmMenu(vm, { extra: can('vm.screen') ? [console] : [] });
 }
