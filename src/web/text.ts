@@ -517,6 +517,7 @@ export const text = {
     viewOnlyHint: 'Switch between typing into the guest and only looking',
     viewOnlyRight: 'Your role may look but not type',
     full: 'Full screen',
+    leaveFull: 'Leave full screen',
     ownWindow: 'Own window',
     typeText: 'Type text',
     keys: 'Keys',

@@ -182,7 +182,30 @@ test('text that is typed into the screen arrives in the guest, and its picture c
   await page.getByRole('dialog').waitFor({ state: 'detached' });
   await page.waitForTimeout(500);
   assert.notDeepEqual(await picture(), before);
+  // The keyboard is back in the guest.
+  assert.equal(await page.evaluate(() => document.activeElement?.tagName), 'CANVAS');
   await dashboard.screenshot(page, 'console-screen');
+});
+
+test('Ctrl-Alt-Shift takes the keyboard back from a console and leaves no key down in the guest', {
+  skip,
+}, async () => {
+  const screen = page.getByTestId('vnc').locator('canvas');
+  await page.getByRole('button', { name: 'Type text' }).click();
+  await page.getByRole('textbox', { name: 'Text' }).fill('tee /dev/ttyS0\n');
+  await page.getByRole('button', { name: /^Type \d+ characters/ }).click();
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  await screen.focus();
+  const chord = ['Control', 'Alt', 'Shift'];
+  for (const key of chord) await page.keyboard.down(key);
+  for (const key of chord.toReversed()) await page.keyboard.up(key);
+  assert.equal(await page.evaluate(() => document.activeElement?.id), 'main');
+  await screen.click();
+  await page.keyboard.type('keys-are-up\n', { delay: 30 });
+  await until('the guest wrote it to its serial port', async () => (await serialLog()).includes('keys-are-up'), 15_000);
+  await page.keyboard.down('Control');
+  await page.keyboard.press('c');
+  await page.keyboard.up('Control');
 });
 
 test('Ctrl-Alt-Del and other combinations are in a menu, and full screen and scaling are at hand', {

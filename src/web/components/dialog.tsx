@@ -25,9 +25,15 @@ export function Dialog({ title, onClose, children, foot, isWide = false, onSubmi
   const element = useRef<HTMLDialogElement>(null);
   const titleId = useId();
   useEffect(() => {
+    const before = document.activeElement;
     element.current?.showModal();
     // Not the cross in the corner, which stands first: a field to fill in, else the way back.
     element.current?.querySelector<HTMLElement>(FIRST_CONTROL)?.focus();
+    return () => {
+      // The element is taken away, not closed, so the browser does not give the keyboard back by itself.
+      if (before instanceof HTMLElement && before.isConnected && document.activeElement === document.body)
+        before.focus({ preventScroll: true });
+    };
   }, []);
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the click beside the window is a shortcut for Esc, which the element brings itself

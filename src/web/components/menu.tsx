@@ -92,6 +92,8 @@ export function Menu({
             onClick={(event) => {
               event.stopPropagation();
               list.current?.hidePopover();
+              // What the entry opens gives the keyboard back to where it was.
+              button.current?.focus({ preventScroll: true });
               entry.run();
             }}
           >

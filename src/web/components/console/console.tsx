@@ -67,6 +67,14 @@ export function Console({
       isGone = true;
     };
   }, [kind, isShown, buttons, view]);
+  const isFull = useSignal(false);
+  useEffect(() => {
+    const onChange = () => {
+      isFull.value = document.fullscreenElement !== null;
+    };
+    document.addEventListener('fullscreenchange', onChange);
+    return () => document.removeEventListener('fullscreenchange', onChange);
+  }, [isFull]);
   const toggleFull = () => {
     if (document.fullscreenElement) void document.exitFullscreen();
     else void frame.current?.requestFullscreen();
@@ -107,10 +115,10 @@ export function Console({
           )}
           {isShown && (
             <Button isSmall kind="quiet" icon="full" onClick={toggleFull}>
-              {words.full}
+              {isFull.value ? words.leaveFull : words.full}
             </Button>
           )}
-          {!isOwnWindow && (
+          {!isOwnWindow && !isFull.value && (
             <ButtonLink kind="quiet" icon="external" href={`/consoles/${vm.id}/${kind}`} opensWindow>
               {words.ownWindow}
             </ButtonLink>

@@ -21,6 +21,12 @@ function press(rfb: RFB, keys: readonly KeyPress[]): void {
   for (const key of keys.toReversed()) rfb.sendKey(key.keysym, key.code, false);
 }
 
+/** Keys that are down when the keyboard goes elsewhere come up elsewhere, and the guest would hold them for ever.
+ *  noVNC lets go of all keys when the window loses the keyboard, but not when only its canvas does: it is told the former. */
+function letKeysGo(): void {
+  window.dispatchEvent(new Event('blur'));
+}
+
 export function VncScreen({ vm, isViewOnly, buttons }: ConsoleViewProps) {
   const target = useRef<HTMLDivElement>(null);
   const touchInput = useRef<HTMLTextAreaElement>(null);
@@ -127,10 +133,14 @@ export function VncScreen({ vm, isViewOnly, buttons }: ConsoleViewProps) {
           onKeyDownCapture={(event) => {
             // The way out for people who work with the keyboard only.
             if (event.ctrlKey && event.altKey && event.shiftKey) {
+              // The third key of the chord is not for the guest.
+              event.stopPropagation();
+              event.preventDefault();
               rfb.current?.blur();
               document.getElementById('main')?.focus();
             }
           }}
+          onBlurCapture={letKeysGo}
         />
         <LinkCover state={state} onRetry={() => (attempt.value += 1)} />
       </div>
@@ -189,7 +199,8 @@ export function VncScreen({ vm, isViewOnly, buttons }: ConsoleViewProps) {
           }}
           onClose={() => {
             isTyping.value = false;
-            rfb.current?.focus();
+            // Once the dialog has gone: until then it keeps the keyboard.
+            window.setTimeout(() => rfb.current?.focus());
           }}
         />
       )}
