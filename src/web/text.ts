@@ -12,7 +12,8 @@ export function fieldName(field: string): string {
   const device = /^(cdrom|disk|nic) (.+)$/.exec(field);
   const devices: Readonly<Record<string, string>> = { cdrom: 'CD-ROM', disk: 'Disk', nic: 'NIC' };
   if (device) return `${devices[device[1] ?? ''] ?? ''} ${device[2] ?? ''}`;
-  return known[field] ?? field;
+  // `cloudInit.sshKeys.0` is one line of the field.
+  return known[field] ?? known[field.replace(/\.\d+$/, '')] ?? field;
 }
 
 export const text = {
@@ -114,6 +115,7 @@ export const text = {
     command: './hv system link',
     commandNote: 'The first `./hv up` prints one too. A link works once, for 5 minutes.',
     paste: 'Or paste the link here',
+    noLink: 'This is not a whole sign-in link: it ends with # and some 40 letters and digits.',
   },
 
   toasts: {
@@ -427,6 +429,7 @@ export const text = {
     needsOf: (what: string, wanted: string, free: string) => `needs ${wanted} of ${what}, ${free} free`,
     nothing: 'Nothing changes.',
     making: 'Making the plan…',
+    correct: 'Correct what is marked above.',
   },
 
   fields: {
@@ -445,6 +448,17 @@ export const text = {
     iso: 'ISO',
     cloudInit: 'cloud-init',
     machine: 'Machine',
+    memoryBytes: 'Memory',
+    token: 'Link',
+    path: 'Path',
+    url: 'Address',
+    'cloudInit.user': 'User',
+    'cloudInit.password': 'Password',
+    'cloudInit.sshKeys': 'SSH public keys',
+    'cloudInit.hostname': 'Host name',
+    'cloudInit.packages': 'Packages',
+    'cloudInit.userData': 'user-data',
+    'cloudInit.networkData': 'network-config',
   },
 
   devices: { disk: 'disk', cdrom: 'CD-ROM', floppy: 'floppy', lun: 'LUN', nic: 'NIC' },
@@ -792,6 +806,7 @@ export const text = {
     emptyNote: 'The VM gets an empty disk and tries to boot from the network.',
     noImages: 'There is no such image in the library yet.',
     nameHint: 'Lower-case letters, digits and dashes',
+    nameTaken: (name: string) => `There is a VM named ${name} already.`,
     vcpusBad: 'Use a whole number from 1 on.',
     hostCpus: (count: number) => `The host has ${count}.`,
     memoryBad: 'Use at least 16 MiB.',

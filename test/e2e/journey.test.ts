@@ -154,16 +154,25 @@ test('a VM is created from the ISO; the plan is shown before anything happens', 
   await page.getByRole('row', { name: /from-iso.*running/ }).waitFor();
 });
 
-test('a name that is taken is refused at its field, and the wizard leads back to it', { skip }, async () => {
+test('a taken name is told at once; what the review refuses is marked at its field until it is changed', {
+  skip,
+}, async () => {
   await go('/vms/new');
   await page.getByText('Boot from the network, or fill it later').click();
   await page.getByRole('button', { name: 'Next' }).click();
   await page.getByLabel('Name', { exact: true }).fill('hello');
+  await page.getByText('There is a VM named hello already.').waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Next' }).isDisabled(), true);
+  await page.getByLabel('Name', { exact: true }).fill('large');
+  await page.getByLabel('vCPUs').fill('600');
   await page.getByRole('button', { name: 'Next' }).click();
   await page.getByRole('button', { name: 'Next' }).click();
   await page.getByRole('alert').waitFor();
+  assert.equal(await page.getByText('Nothing changes.').count(), 0);
   await page.getByRole('button', { name: 'Correct it in Resources' }).click();
-  await page.getByLabel('Name', { exact: true }).waitFor();
+  await page.getByText('It is too large. Give at most 512.').waitFor();
+  await page.getByLabel('vCPUs').fill('1');
+  await page.getByText('It is too large.').waitFor({ state: 'detached' });
   await page.getByRole('button', { name: 'Cancel' }).click();
 });
 
@@ -305,6 +314,32 @@ test('deleting a running VM cuts its power, as the question says', { skip }, asy
     (await admin('GET /vms')).items.some((vm) => vm.name === 'short-lived'),
     false,
   );
+});
+
+test('numbers that cannot be are told at their field, and closing a dialog gives the keyboard back', {
+  skip,
+}, async () => {
+  await go(`/vms/${dashboard.helloId}`);
+  const edit = page.getByRole('button', { name: 'Edit' }).first();
+  await edit.focus();
+  await page.keyboard.press('Enter');
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('vCPUs').fill('1.5');
+  await dialog.getByText('Use a whole number from 1 on.').waitFor();
+  await dialog.getByLabel('vCPUs').fill('513');
+  await dialog.getByText('It is too large. Give at most 512.').waitFor();
+  assert.equal(await dialog.getByRole('alert').count(), 0, 'once is enough');
+  await page.keyboard.press('Escape');
+  await dialog.waitFor({ state: 'detached' });
+  await until('the keyboard is back', () => edit.evaluate((element) => element === document.activeElement), 2000);
+  // Also through a menu, whose entry is gone by then.
+  await page.getByRole('button', { name: 'Actions for hello' }).click();
+  await page.getByRole('menuitem', { name: 'Delete…' }).click();
+  await page.getByLabel('Type hello to confirm').waitFor();
+  await page.keyboard.press('Escape');
+  await dialog.waitFor({ state: 'detached' });
+  const menu = page.getByRole('button', { name: 'Actions for hello' });
+  await until('the keyboard is back', () => menu.evaluate((element) => element === document.activeElement), 2000);
 });
 
 test('the list shows disk and traffic at 1280 px and sorts by them; the card on the phone shows the address', {

@@ -93,15 +93,20 @@ export function PlanPane({
   problem,
   isBusy,
   isCreate = false,
+  isMarked = false,
 }: {
   readonly plan: VmPlan | null;
   readonly problem: Problem | null;
+  /** What is wrong stands at its field already. */
+  readonly isMarked?: boolean;
   readonly isBusy: boolean;
   readonly isCreate?: boolean;
 }) {
   return (
     <div class={`plan-pane ${isBusy ? 'is-busy' : ''}`} aria-live="polite" aria-busy={isBusy}>
-      {problem ? (
+      {isMarked ? (
+        <p class="muted">{text.plan.correct}</p>
+      ) : problem ? (
         <ProblemBox problem={problem} isCompact />
       ) : plan ? (
         plan.changes.length === 0 && plan.warnings.length === 0 ? (

@@ -2,7 +2,8 @@
 
 import type { Problem } from '#contract/common.ts';
 import type { Operation } from '#contract/operations.ts';
-import { text } from '../text.ts';
+import { fieldSentence } from '../state/api.ts';
+import { fieldName, text } from '../text.ts';
 import { Button } from './button.tsx';
 import { CopyButton } from './copy-button.tsx';
 import { Prose } from './prose.tsx';
@@ -18,6 +19,9 @@ export function ProblemBox({
   readonly onRetry?: () => void;
   readonly isCompact?: boolean;
 }) {
+  const fields = problem.fields ?? [];
+  // The first field's words are also those of the whole; once is enough.
+  const isOfFields = fields.length > 0 && problem.code === 'invalid_input';
   const report = [
     `${problem.code} (${problem.status})`,
     problem.title,
@@ -32,18 +36,17 @@ export function ProblemBox({
       <Glyph tone="bad" shape="square" />
       <div class="problem-body">
         <p class="problem-title">{problem.title}</p>
-        {problem.detail && problem.detail !== problem.title && <p>{problem.detail}</p>}
-        {problem.fields && problem.fields.length > 0 && (
+        {!isOfFields && problem.detail && problem.detail !== problem.title && <p>{problem.detail}</p>}
+        {isOfFields && (
           <ul class="problem-fields">
-            {problem.fields.map((field) => (
+            {fields.map((field) => (
               <li key={field.path}>
-                <code>{field.path}</code> {field.problem}
-                {field.mend && `: ${field.mend}`}
+                {fieldName(field.path)}: {fieldSentence(field)}
               </li>
             ))}
           </ul>
         )}
-        {problem.hint && (
+        {problem.hint && !fields.some((field) => field.mend === problem.hint) && (
           <p class="problem-hint">
             <Prose value={problem.hint} />
           </p>

@@ -86,7 +86,21 @@ export function problemOf(error: unknown): Problem {
 /** What the problem says about one field of the form, as `disks.0.sizeBytes`; null when nothing. */
 export function fieldProblem(problem: Problem | null, path: string): string | null {
   const field = problem?.fields?.find((candidate) => candidate.path === path || candidate.path.startsWith(`${path}.`));
-  return field ? [field.problem, field.mend].filter(Boolean).join(': ') : null;
+  return field ? fieldSentence(field) : null;
+}
+
+/** What is wrong with a field and what mends it, each said once. */
+export function fieldSentence({
+  problem,
+  mend,
+}: {
+  readonly problem: string;
+  readonly mend?: string | undefined;
+}): string {
+  const said = [problem, mend ?? ''].map((part) => part.trim()).filter(Boolean);
+  return [
+    ...new Set(said.map((part) => `${part.charAt(0).toUpperCase()}${part.slice(1)}${/[.!?]$/.test(part) ? '' : '.'}`)),
+  ].join(' ');
 }
 
 function unknownProblem(status: number): Problem {

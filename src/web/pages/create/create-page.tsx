@@ -27,10 +27,11 @@ import {
   stepOfField,
   stepsOf,
   withCloudImage,
+  withoutChanged,
 } from './draft.ts';
 import { GuestStep } from './guest-step.tsx';
 import { NetworkStep } from './network-step.tsx';
-import { ResourcesStep } from './resources-step.tsx';
+import { ResourcesStep, resourcesProblem } from './resources-step.tsx';
 import { SourceStep } from './source-step.tsx';
 import './create.css';
 
@@ -46,6 +47,8 @@ export interface StepProps {
 export function CreatePage() {
   const draft = useSignal(loadDraft());
   const refused = useSignal<Problem | null>(null);
+  // What the last review found wrong stays marked in the other steps until it is changed.
+  const marked = useSignal<Problem | null>(null);
   const isBusy = useSignal(false);
   const steps = stepsOf(draft.value);
   const asked = currentQuery.value.get('step');
@@ -57,6 +60,7 @@ export function CreatePage() {
   const change = (part: Partial<Draft>) => {
     draft.value = { ...draft.value, ...part };
     refused.value = null;
+    marked.value = withoutChanged(marked.peek(), part);
     saveDraft(draft.value);
   };
   useEffect(() => images.ensure(), []);
@@ -76,7 +80,11 @@ export function CreatePage() {
     problem,
     isBusy: isPlanning,
   } = usePlan(current === 'review' ? request : null, (body, signal) => api('POST /vms/plan', { body, signal }));
-  const shown = refused.value ?? problem;
+  const found = refused.value ?? problem;
+  useEffect(() => {
+    if (found || plan) marked.value = found;
+  }, [found, plan, marked]);
+  const shown = current === 'review' ? found : marked.value;
   const go = (step: Step) => setQuery({ step: step === 'source' ? null : step });
 
   const create = async () => {
@@ -90,9 +98,10 @@ export function CreatePage() {
     clearDraft();
     navigate(operation.objectId ? `/operations/${operation.id}` : '/vms');
   };
+  const isReady = isStepReady(current, draft.value) && !(current === 'resources' && resourcesProblem(draft.value));
   const next = () => {
     const following = steps[at + 1];
-    if (following && isStepReady(current, draft.value)) go(following);
+    if (following && isReady) go(following);
     else if (current === 'review' && plan && !isPlanning) void create();
   };
   const props: StepProps = { draft: draft.value, change, problemOfField: (path) => fieldProblem(shown, path) };
@@ -147,7 +156,7 @@ export function CreatePage() {
                   {words.noWayIn}
                 </p>
               )}
-              <PlanPane plan={plan} problem={null} isBusy={isPlanning} isCreate />
+              {!(shown && !plan) && <PlanPane plan={plan} problem={null} isBusy={isPlanning} isCreate />}
               {shown && (
                 <>
                   <ProblemBox problem={shown} isCompact />
@@ -173,7 +182,7 @@ export function CreatePage() {
             type="submit"
             kind="primary"
             isBusy={isBusy.value}
-            disabled={current === 'review' ? !plan || isPlanning : !isStepReady(current, draft.value)}
+            disabled={current === 'review' ? !plan || isPlanning : !isReady}
           >
             {current === 'review'
               ? draft.value.start

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { vmCreateSchema } from '#contract/vms.ts';
-import { type Draft, EMPTY_DRAFT, hasNoWayIn, isStepReady, requestOf, stepOfField } from './draft.ts';
+import { type Draft, EMPTY_DRAFT, hasNoWayIn, isStepReady, requestOf, stepOfField, withoutChanged } from './draft.ts';
 
 const cloud: Draft = { ...EMPTY_DRAFT, name: 'web1', cloudImageId: 'img-1' };
 
@@ -64,4 +64,23 @@ test('a refused field leads to the step where it stands', () => {
   assert.equal(stepOfField('nics.0.mac'), 'network');
   assert.equal(stepOfField('cloudInit.sshKeys.0'), 'guest');
   assert.equal(stepOfField('name'), 'resources');
+});
+
+test('a mark goes away when its field is changed, and only then', () => {
+  const field = (path: string) => ({ path, problem: 'It does not fit.', mend: 'Change it.' });
+  const problem = {
+    type: 'about:blank',
+    title: '',
+    status: 400,
+    code: 'invalid_input',
+    detail: '',
+    hint: '',
+    requestId: '',
+    fields: [field('nics.0.mac'), field('cloudInit.sshKeys.1'), field('disks.0.sizeBytes')],
+  };
+  const left = (part: Partial<Draft>) => withoutChanged(problem, part)?.fields?.map(({ path }) => path) ?? [];
+  assert.deepEqual(left({ name: 'x' }), ['nics.0.mac', 'cloudInit.sshKeys.1', 'disks.0.sizeBytes']);
+  assert.deepEqual(left({ sshKeys: '' }), ['nics.0.mac', 'disks.0.sizeBytes']);
+  assert.deepEqual(left({ mac: '', diskBytes: 1 }), ['cloudInit.sshKeys.1']);
+  assert.deepEqual(left({ mac: '', diskBytes: 1, sshKeys: '' }), []);
 });

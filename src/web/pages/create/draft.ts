@@ -1,5 +1,6 @@
 /** What the create wizard holds between its steps, and what it sends. Pure but for the copy kept in this tab. */
 
+import type { Problem } from '#contract/common.ts';
 import type { Image } from '#contract/images.ts';
 import type { VmCreateInput } from '#contract/vms.ts';
 import { NAME_PATTERN } from '#kernel/names.ts';
@@ -200,6 +201,22 @@ export function withCloudImage(draft: Draft, image: Image): Draft {
       ? Math.ceil(image.virtualSizeBytes / GIB) * GIB
       : draft.diskBytes;
   return { ...draft, source: 'cloud', cloudImageId: image.id, diskBytes };
+}
+
+/** Draft fields that the API calls otherwise. */
+const PATHS: Partial<Readonly<Record<string, string>>> = {
+  diskBytes: 'disks.0.sizeBytes',
+  attach: 'nics',
+  mac: 'nics',
+};
+
+/** The problem without the fields that were changed; null when none of its fields is left. */
+export function withoutChanged(problem: Problem | null, part: Partial<Draft>): Problem | null {
+  const changed = Object.keys(part).map((name) => PATHS[name] ?? name);
+  const left = (problem?.fields ?? []).filter(
+    (field) => !changed.some((path) => `.${field.path}.`.includes(`.${path}.`)),
+  );
+  return problem && left.length > 0 ? { ...problem, fields: left } : null;
 }
 
 const KEY = 'hyper.create-draft';

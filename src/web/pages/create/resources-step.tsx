@@ -8,13 +8,32 @@ import { Check, Choice, Field, SizeInput } from '../../components/form.tsx';
 import { can } from '../../state/api.ts';
 import { images, pools } from '../../state/library.ts';
 import { overview } from '../../state/overview.ts';
+import { vmList, vms } from '../../state/vms.ts';
 import { text } from '../../text.ts';
 import type { StepProps } from './create-page.tsx';
+import type { Draft } from './draft.ts';
 
 const words = text.create;
 
+/** What stands in the way of the next step and only the lists of VMs and images tell; null when nothing. */
+export function resourcesProblem(draft: Draft): string | null {
+  return nameProblem(draft) ?? diskProblem(draft);
+}
+
+function nameProblem(draft: Draft): string | null {
+  return vmList.value.some((vm) => vm.name === draft.name) ? words.nameTaken(draft.name) : null;
+}
+
+function diskProblem(draft: Draft): string | null {
+  const least = draft.source === 'cloud' ? images.data.value?.get(draft.cloudImageId)?.virtualSizeBytes : undefined;
+  return least !== undefined && draft.diskBytes !== null && draft.diskBytes < least
+    ? words.diskTooSmall(bytesText(least))
+    : null;
+}
+
 export function ResourcesStep({ draft, change, problemOfField }: StepProps) {
   useEffect(() => {
+    vms.ensure();
     if (can('storage.read')) pools.ensure();
   }, []);
   const isNameBad = draft.name !== '' && !NAME_PATTERN.test(draft.name);
@@ -27,17 +46,13 @@ export function ResourcesStep({ draft, change, problemOfField }: StepProps) {
   const usablePools = (pools.data.value ?? []).filter((pool) => pool.state === 'active');
   const memoryProblem =
     draft.memoryBytes === null || draft.memoryBytes < 16 * MIB ? words.memoryBad : problemOfField('memoryBytes');
-  const tooSmall =
-    image && draft.diskBytes !== null && draft.diskBytes < image.virtualSizeBytes
-      ? words.diskTooSmall(bytesText(image.virtualSizeBytes))
-      : null;
   return (
     <div class="form">
       <div class="form-row">
         <Field
           label={text.fields.name}
           hint={words.nameHint}
-          problem={isNameBad ? text.edit.nameRule(NAME_RULE) : problemOfField('name')}
+          problem={isNameBad ? text.edit.nameRule(NAME_RULE) : (nameProblem(draft) ?? problemOfField('name'))}
         >
           {(field) => (
             <input
@@ -102,7 +117,9 @@ export function ResourcesStep({ draft, change, problemOfField }: StepProps) {
           <Field
             label={words.disk}
             hint={image ? words.diskFrom(image.name) : words.diskHint}
-            problem={tooSmall ?? (draft.diskBytes === null ? words.diskBad : problemOfField('disks.0.sizeBytes'))}
+            problem={
+              diskProblem(draft) ?? (draft.diskBytes === null ? words.diskBad : problemOfField('disks.0.sizeBytes'))
+            }
           >
             {(field) => (
               <SizeInput

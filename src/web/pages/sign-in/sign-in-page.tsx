@@ -22,6 +22,10 @@ function tokenOf(pasted: string): string {
   return trimmed.slice(trimmed.lastIndexOf('#') + 1);
 }
 
+function isLink(pasted: string): boolean {
+  return /^[\w-]{20,}$/.test(tokenOf(pasted));
+}
+
 export function SignInPage() {
   const token = useSignal(tokenOf(window.location.hash));
   const pasted = useSignal('');
@@ -85,7 +89,7 @@ export function SignInPage() {
           <form
             onSubmit={(event) => {
               event.preventDefault();
-              if (pasted.value.trim()) void signIn(tokenOf(pasted.value));
+              if (isLink(pasted.value)) void signIn(tokenOf(pasted.value));
             }}
           >
             <h1>{words.title}</h1>
@@ -99,7 +103,10 @@ export function SignInPage() {
             <p class="muted small">
               <Prose value={words.commandNote} />
             </p>
-            <Field label={words.paste}>
+            <Field
+              label={words.paste}
+              problem={pasted.value.trim() !== '' && !isLink(pasted.value) ? words.noLink : null}
+            >
               {(field) => (
                 <input
                   {...field}
@@ -111,13 +118,7 @@ export function SignInPage() {
                 />
               )}
             </Field>
-            <Button
-              type="submit"
-              kind="primary"
-              class="large"
-              isBusy={isBusy.value}
-              disabled={pasted.value.trim() === ''}
-            >
+            <Button type="submit" kind="primary" class="large" isBusy={isBusy.value} disabled={!isLink(pasted.value)}>
               {words.button}
             </Button>
           </form>

@@ -6,7 +6,7 @@ import { useEffect } from 'preact/hooks';
 import type { Problem } from '#contract/common.ts';
 import type { Vm, VmEdit } from '#contract/vms.ts';
 import { NAME_PATTERN, NAME_RULE } from '#kernel/names.ts';
-import { GIB, parseBytes } from '#kernel/units.ts';
+import { GIB, MIB, parseBytes } from '#kernel/units.ts';
 import { Button, IconButton } from '../../components/button.tsx';
 import { Dialog } from '../../components/dialog.tsx';
 import { bytesText } from '../../components/figures.tsx';
@@ -57,6 +57,16 @@ function EditDialog({ vm, title, edit, onClose, children }: EditDialogProps) {
     if (started) onClose();
   };
   const shown = refused.value ?? problem;
+  const marked: string[] = [];
+  const fields = children((path) => {
+    const found = fieldProblem(shown, path);
+    if (found) marked.push(path);
+    return found;
+  });
+  const wrong = shown?.fields ?? [];
+  const isMarked =
+    edit === null ||
+    (wrong.length > 0 && wrong.every((field) => marked.some((path) => `${field.path}.`.startsWith(`${path}.`))));
   return (
     <Dialog
       title={title}
@@ -71,8 +81,8 @@ function EditDialog({ vm, title, edit, onClose, children }: EditDialogProps) {
         </>
       }
     >
-      {children((path) => fieldProblem(shown, path))}
-      <PlanPane plan={hasChanges ? plan : null} problem={shown} isBusy={isPlanning} />
+      {fields}
+      <PlanPane plan={hasChanges ? plan : null} problem={shown} isBusy={isPlanning} isMarked={isMarked} />
     </Dialog>
   );
 }
@@ -91,7 +101,9 @@ export function HardwareDialog({ vm, onClose }: DialogProps) {
   const memoryBytes = useSignal<number | null>(storedMemory);
   const count = Number(vcpus.value);
   const bytes = memoryBytes.value;
-  const isValid = Number.isInteger(count) && count > 0 && bytes !== null && bytes > 0;
+  const areVcpusGood = Number.isInteger(count) && count > 0;
+  const isMemoryGood = bytes !== null && bytes >= 16 * MIB;
+  const isValid = areVcpusGood && isMemoryGood;
   const edit: VmEdit | null = isValid
     ? { ...(count === storedVcpus ? {} : { vcpus: count }), ...(bytes === storedMemory ? {} : { memoryBytes: bytes }) }
     : null;
@@ -99,7 +111,7 @@ export function HardwareDialog({ vm, onClose }: DialogProps) {
     <EditDialog vm={vm} title={words.hardware(vm.name)} edit={edit} onClose={onClose}>
       {(problemOfField) => (
         <div class="form-row">
-          <Field label={text.fields.vcpus} problem={problemOfField('vcpus')}>
+          <Field label={text.fields.vcpus} problem={areVcpusGood ? problemOfField('vcpus') : text.create.vcpusBad}>
             {(field) => (
               <input
                 {...field}
@@ -110,7 +122,10 @@ export function HardwareDialog({ vm, onClose }: DialogProps) {
               />
             )}
           </Field>
-          <Field label={text.fields.memory} problem={problemOfField('memoryBytes')}>
+          <Field
+            label={text.fields.memory}
+            problem={isMemoryGood ? problemOfField('memoryBytes') : text.create.memoryBad}
+          >
             {(field) => (
               <SizeInput
                 control={field}
