@@ -230,6 +230,8 @@ export const text = {
     select: (name: string) => `Select ${name}`,
     selectAll: 'Select all that are shown',
     selected: (count: number) => `${count} selected`,
+    selectedHidden: (count: number) => `${count} of them not shown`,
+    bulkNone: 'Fits the state of none of them',
     clearSelection: 'Clear selection',
     bulk: 'Selected VMs',
     vcpus: (count: number) => plural(count, 'vCPU'),

@@ -66,18 +66,31 @@ const close = () => {
   question.value = null;
 };
 
+const asked = signal<ReadonlyMap<string, PowerAction>>(new Map());
+
+/** What was asked of a VM and is not answered by the daemon yet. */
+export function askedOf(id: string): PowerAction | null {
+  return asked.value.get(id) ?? null;
+}
+
 /** Does it, asking first where data could be lost. */
 export function powerVm(vm: Vm, action: PowerAction): void {
-  const run = () => void follow(callPower(vm.id, action));
+  const run = async () => {
+    asked.value = new Map(asked.peek()).set(vm.id, action);
+    await follow(callPower(vm.id, action));
+    const left = new Map(asked.peek());
+    left.delete(vm.id);
+    asked.value = left;
+  };
   if (!LOSES_DATA.has(action)) {
-    run();
+    void run();
     return;
   }
   question.value = (
     <ConfirmDialog
       title={words.confirm[action === 'stop' ? 'stop' : 'reset'].title(vm.name)}
       action={words.confirm[action === 'stop' ? 'stop' : 'reset'].action(vm.name)}
-      onConfirm={run}
+      onConfirm={() => void run()}
       onClose={close}
     >
       <p>{words.confirm[action === 'stop' ? 'stop' : 'reset'].body}</p>
@@ -89,6 +102,11 @@ function callPower(id: string, action: PowerAction) {
   const params = { id };
   if (action === 'shutdown') return api('POST /vms/{id}/shutdown', { params, body: {} });
   return api(`POST /vms/{id}/${action}`, { params });
+}
+
+/** How many of these the action fits. */
+export function countFitting(chosen: readonly Vm[], action: PowerAction): number {
+  return chosen.filter((vm) => fittingActions(vm).includes(action)).length;
 }
 
 /** Several VMs at once. Those that the action does not fit are left out, and the question says so. */

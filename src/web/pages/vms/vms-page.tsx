@@ -7,7 +7,7 @@ import { Button, ButtonLink } from '../../components/button.tsx';
 import { Icon } from '../../components/icon.tsx';
 import { EmptyState, Loaded, PageHead } from '../../components/page.tsx';
 import { VirtualList } from '../../components/virtual-list.tsx';
-import { type PowerAction, powerIcon, powerVms, VmDialogs } from '../../components/vm-actions.tsx';
+import { countFitting, type PowerAction, powerIcon, powerVms, VmDialogs } from '../../components/vm-actions.tsx';
 import { api, can } from '../../state/api.ts';
 import { isNarrow } from '../../state/media.ts';
 import { follow } from '../../state/operations.ts';
@@ -148,7 +148,13 @@ function VmList({ known }: { readonly known: ReadonlyMap<string, Vm> }) {
           </VirtualList>
         </div>
       )}
-      {chosen.value.length > 0 && <BulkBar chosen={chosen.value} onClear={() => (selected.value = new Set())} />}
+      {chosen.value.length > 0 && (
+        <BulkBar
+          chosen={chosen.value}
+          hidden={chosen.value.filter((vm) => !wanted.includes(vm)).length}
+          onClear={() => (selected.value = new Set())}
+        />
+      )}
     </>
   );
 }
@@ -268,16 +274,28 @@ function Filters({
 
 const BULK_ACTIONS: readonly PowerAction[] = ['start', 'shutdown', 'stop'];
 
-function BulkBar({ chosen, onClear }: { readonly chosen: readonly Vm[]; readonly onClear: () => void }) {
+function BulkBar({
+  chosen,
+  hidden,
+  onClear,
+}: {
+  readonly chosen: readonly Vm[];
+  /** So many of them are left out by the filters now. */
+  readonly hidden: number;
+  readonly onClear: () => void;
+}) {
   return (
     <div class="bulk" role="region" aria-label={words.bulk}>
       <strong>{words.selected(chosen.length)}</strong>
+      {hidden > 0 && <span class="muted small">{words.selectedHidden(hidden)}</span>}
       {can('vm.power') &&
         BULK_ACTIONS.map((action) => (
           <Button
             key={action}
             icon={powerIcon(action)}
             kind={action === 'stop' ? 'danger' : 'plain'}
+            disabled={countFitting(chosen, action) === 0}
+            title={countFitting(chosen, action) === 0 ? words.bulkNone : text.power.hints[action]}
             onClick={() => powerVms(chosen, action, onClear)}
           >
             {text.power.actions[action]}
