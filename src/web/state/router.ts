@@ -9,12 +9,34 @@ export const currentUrl = computed(() => new URL(href.value));
 export const currentPath = computed(() => currentUrl.value.pathname);
 export const currentQuery = computed(() => currentUrl.value.searchParams);
 
+/** How far down each entry of the history was scrolled, in pixels; entries are told apart by a number in their state. */
+const places = new Map<number, number>();
+let entries = 0;
+
+function entryOf(): number {
+  const state: unknown = window.history.state;
+  return typeof state === 'number' ? state : 0;
+}
+
+/** Remembers how far down the page is scrolled. */
+export function keepPlace(pixels: number): void {
+  places.set(entryOf(), pixels);
+}
+
+/** Where this entry of the history was left; 0 for a new one. */
+export function placeOf(): number {
+  return places.get(entryOf()) ?? 0;
+}
+
 /** Goes to a path of the dashboard. `replace` leaves no entry in the history. */
 export function navigate(to: string, options: { readonly replace?: boolean } = {}): void {
   const target = new URL(to, window.location.href);
   if (target.href === window.location.href) return;
-  if (options.replace) window.history.replaceState(null, '', target);
-  else window.history.pushState(null, '', target);
+  if (options.replace) window.history.replaceState(entryOf(), '', target);
+  else {
+    entries += 1;
+    window.history.pushState(entries, '', target);
+  }
   href.value = target.href;
 }
 

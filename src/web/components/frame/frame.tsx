@@ -1,11 +1,11 @@
 /** What surrounds every page: navigation, search, what runs now, and the word when the daemon is not heard. */
 
 import type { ComponentChildren } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { now } from '../../state/clock.ts';
 import { live } from '../../state/live.ts';
 import { isTrayOpen } from '../../state/operations.ts';
-import { currentPath } from '../../state/router.ts';
+import { currentPath, keepPlace, placeOf } from '../../state/router.ts';
 import { isHelpOpen, isSearchOpen } from '../../state/shortcuts.ts';
 import { text } from '../../text.ts';
 import { roughly } from '../figures.tsx';
@@ -20,9 +20,10 @@ import { Tray } from './tray.tsx';
 export function Frame({ children }: { readonly children: ComponentChildren }) {
   const main = useRef<HTMLElement>(null);
   const path = currentPath.value;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another page begins at its top
-  useEffect(() => {
-    main.current?.scrollTo(0, 0);
+  // Another page begins at its top; the way back leads to where one was.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the path is what this waits for
+  useLayoutEffect(() => {
+    main.current?.scrollTo(0, placeOf());
   }, [path]);
   const isLost = live.value.kind === 'lost';
   return (
@@ -34,7 +35,13 @@ export function Frame({ children }: { readonly children: ComponentChildren }) {
       <div class="frame-right">
         <TopBar />
         <ConnectionBanner />
-        <main id="main" ref={main} tabIndex={-1} data-scroller>
+        <main
+          id="main"
+          ref={main}
+          tabIndex={-1}
+          data-scroller
+          onScroll={(event) => keepPlace(event.currentTarget.scrollTop)}
+        >
           <div class="content">{children}</div>
         </main>
       </div>
