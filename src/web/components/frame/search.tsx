@@ -98,9 +98,21 @@ export function Search({ onClose }: { readonly onClose: () => void }) {
     navigate(hit.href);
   };
   const list = found.value;
+  // Who types faster than the list of VMs comes is not told that there is nothing, and Enter waits for it.
+  const isWaiting = list.length === 0 && vms.data.value === null && vms.problem.value === null;
+  const isEntered = useSignal(false);
+  useEffect(() => {
+    if (!isEntered.peek() || isWaiting) return;
+    isEntered.value = false;
+    open(list[0]);
+  });
   const at = Math.min(chosen.value, Math.max(0, list.length - 1));
+  const enter = () => {
+    if (isWaiting) isEntered.value = true;
+    else open(list[at]);
+  };
   return (
-    <Dialog title={text.search.title} onClose={onClose} onSubmit={() => open(list[at])}>
+    <Dialog title={text.search.title} onClose={onClose} onSubmit={enter}>
       <input
         type="text"
         class="search-input"
@@ -115,6 +127,7 @@ export function Search({ onClose }: { readonly onClose: () => void }) {
         value={query.value}
         onInput={(event) => {
           query.value = event.currentTarget.value;
+          isEntered.value = false;
           chosen.value = 0;
         }}
         onKeyDown={(event) => {
@@ -144,7 +157,7 @@ export function Search({ onClose }: { readonly onClose: () => void }) {
           </div>
         ))}
       </div>
-      {list.length === 0 && <p class="muted hits-none">{text.search.nothing(query.value)}</p>}
+      {list.length === 0 && !isWaiting && <p class="muted hits-none">{text.search.nothing(query.value)}</p>}
     </Dialog>
   );
 }
