@@ -60,7 +60,11 @@ export function Thumbnail({
         <img src={source.value} alt="" decoding="async" />
       ) : (
         <span class="thumbnail-none">
-          {vm.hasVnc ? <Icon name={isOn(vm) ? 'screen' : 'power'} /> : <span>{text.badges.headlessShort}</span>}
+          {vm.hasVnc ? (
+            <Icon name={isOn(vm) || vm.state === 'unknown' ? 'screen' : 'power'} />
+          ) : (
+            <span>{text.badges.headlessShort}</span>
+          )}
         </span>
       )}
     </span>

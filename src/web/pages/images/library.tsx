@@ -114,7 +114,9 @@ export function Library({ onUpload }: { readonly onUpload: () => void }) {
                       <tr>
                         <th scope="col">{words.name}</th>
                         <th scope="col">{words.kind}</th>
-                        <th scope="col">{words.size}</th>
+                        <th scope="col" class="number">
+                          {words.size}
+                        </th>
                         <th scope="col">{words.checked}</th>
                         <th scope="col">{words.usedBy}</th>
                         <th scope="col">{words.added}</th>

@@ -71,8 +71,12 @@ function PoolCard({ pool }: { readonly pool: Pool }) {
                 <tr>
                   <th scope="col">{words.volume}</th>
                   <th scope="col">{words.format}</th>
-                  <th scope="col">{words.size}</th>
-                  <th scope="col">{words.allocated}</th>
+                  <th scope="col" class="number">
+                    {words.size}
+                  </th>
+                  <th scope="col" class="number">
+                    {words.allocated}
+                  </th>
                   <th scope="col">{words.usedBy}</th>
                 </tr>
               </thead>

@@ -34,7 +34,9 @@ export function TrashPage() {
                       <th scope="col">{text.fields.name}</th>
                       <th scope="col">{words.deleted}</th>
                       <th scope="col">{words.by}</th>
-                      <th scope="col">{words.size}</th>
+                      <th scope="col" class="number">
+                        {words.size}
+                      </th>
                       <th scope="col">{words.purges}</th>
                       <th scope="col">
                         <span class="visually-hidden">{text.vms.actions}</span>

@@ -36,9 +36,13 @@ export function DisksTab({ vm }: { readonly vm: Vm }) {
               <th scope="col">{words.target}</th>
               <th scope="col">{words.device}</th>
               <th scope="col">{words.source}</th>
-              <th scope="col">{words.size}</th>
+              <th scope="col" class="number">
+                {words.size}
+              </th>
               <th scope="col">{words.used}</th>
-              <th scope="col">{words.boot}</th>
+              <th scope="col" class="number">
+                {words.boot}
+              </th>
               <th scope="col">
                 <span class="visually-hidden">{text.vms.actions}</span>
               </th>

@@ -173,7 +173,7 @@ function LiveFigures({ vm }: { readonly vm: Vm }) {
   if (!isOn(vm))
     return (
       <Card title={words.figures}>
-        <p class="muted">{words.figuresOff}</p>
+        <p class="muted">{vm.state === 'unknown' ? words.figuresUnknown : words.figuresOff}</p>
       </Card>
     );
   const tiles = [
