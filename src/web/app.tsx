@@ -8,9 +8,9 @@ import { EmptyState, Skeleton } from './components/page.tsx';
 import { ProblemBox } from './components/problem-box.tsx';
 import { SignInPage } from './pages/sign-in/sign-in-page.tsx';
 import { navigationPages, type Page, type PageComponent, routes } from './routes.ts';
-import { can, loadSession, problemOf, session } from './state/api.ts';
+import { can, loadSession, problemOf, session, Unreachable } from './state/api.ts';
 import { readSetting, writeSetting } from './state/browser-settings.ts';
-import { followEvents } from './state/live.ts';
+import { followEvents, live } from './state/live.ts';
 import { currentPath, matchPath, navigate } from './state/router.ts';
 import { startShortcuts } from './state/shortcuts.ts';
 import { text } from './text.ts';
@@ -40,6 +40,11 @@ async function loadPage(page: Page): Promise<void> {
     loaded.value = new Map(loaded.peek()).set(page.path, component);
     loadProblem.value = null;
   } catch (error) {
+    // A reload now would leave the user with the browser's own error page.
+    if (!(await isReachable())) {
+      loadProblem.value = problemOf(new Unreachable(error));
+      return;
+    }
     // After an update of the daemon the old files are gone; a reload brings the new ones.
     if (isFirstReloadLately()) {
       window.location.reload();
@@ -47,6 +52,22 @@ async function loadPage(page: Page): Promise<void> {
     }
     loadProblem.value = { ...problemOf(error), ...text.errors.page };
   }
+}
+
+async function isReachable(): Promise<boolean> {
+  try {
+    await fetch('/', { method: 'HEAD', cache: 'no-store' });
+    return true;
+  } catch {
+    // No answer at all is what was asked about.
+    return false;
+  }
+}
+
+function retryPage(): void {
+  const page = match.peek()?.page;
+  if (page && loadProblem.peek()?.code === 'unreachable') void loadPage(page);
+  else window.location.reload();
 }
 
 const RELOAD_PAUSE_MS = 60_000;
@@ -61,6 +82,11 @@ function isFirstReloadLately(): boolean {
 
 effect(() => {
   if (match.value && session.value.kind === 'signed_in') void loadPage(match.value.page);
+});
+
+// What could not be loaded while the daemon was away comes when it is back.
+effect(() => {
+  if (live.value.kind === 'open' && loadProblem.peek()?.code === 'unreachable') retryPage();
 });
 
 const startProblem = signal<Problem | null>(null);
@@ -105,7 +131,7 @@ function SignedIn() {
     const stopKeys = startShortcuts(letters, navigate);
     // The other pages come while nothing else is to do, so that each opens at once.
     const idle = window.setTimeout(() => {
-      for (const page of navigationPages) void page.load().catch(() => null);
+      for (const page of routes) void page.load().catch(() => null);
     }, 3000);
     return () => {
       stop.abort();
@@ -137,9 +163,5 @@ function Outlet({ found }: { readonly found: Match | null }) {
     );
   const Component = loaded.value.get(found.page.path);
   if (Component) return <Component params={found.params} />;
-  return loadProblem.value ? (
-    <ProblemBox problem={loadProblem.value} onRetry={() => window.location.reload()} />
-  ) : (
-    <Skeleton />
-  );
+  return loadProblem.value ? <ProblemBox problem={loadProblem.value} onRetry={retryPage} /> : <Skeleton />;
 }

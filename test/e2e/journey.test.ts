@@ -426,6 +426,23 @@ test('when the daemon is gone the page says how old its data is, and goes on by 
   await page.getByText(/The daemon has not been heard for/).waitFor({ state: 'detached', timeout: SLOW_MS });
 });
 
+test('a page that cannot be loaded without the daemon says so, and comes when the daemon is back', {
+  skip,
+}, async () => {
+  const { page: fresh, context } = await dashboard.open();
+  await fresh.goto(await dashboard.link());
+  await fresh.getByRole('button', { name: 'Sign in' }).click();
+  await fresh.getByRole('heading', { name: 'Overview' }).waitFor();
+  // Before the other pages were loaded ahead.
+  await context.setOffline(true);
+  await fresh.getByRole('link', { name: 'Networks', exact: true }).first().click();
+  await fresh.getByText('The daemon does not answer').waitFor();
+  await fresh.getByRole('link', { name: 'VMs', exact: true }).first().waitFor();
+  await context.setOffline(false);
+  await fresh.getByRole('heading', { name: 'Networks' }).waitFor({ timeout: SLOW_MS });
+  await context.close();
+});
+
 test('keys: slash searches, g and a letter goes, the question mark explains', { skip }, async () => {
   await go('/');
   await page.getByRole('heading', { name: 'Overview' }).waitFor();
