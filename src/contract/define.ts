@@ -27,6 +27,8 @@ interface RouteBase {
   readonly status?: 200 | 201 | 202 | 204;
   /** The answer or request is not JSON: `bytes` (with content type), `stream` (SSE), `websocket`, `upload` (raw request body). */
   readonly raw?: 'bytes' | 'stream' | 'websocket' | 'upload';
+  /** A question that needs a body, as a plan: the audit log keeps its refusals for want of a right, and nothing else of it. */
+  readonly changesNothing?: true;
   /** Largest accepted JSON body, default 256 KiB. */
   readonly maxBodyBytes?: number;
 }

@@ -319,6 +319,7 @@ export const vmRoutes = defineRoutes({
     summary: 'Show what a create would do',
     permission: 'vm.create',
     body: vmCreateSchema,
+    changesNothing: true,
     response: vmPlanSchema,
   },
   'GET /vms/{id}': { summary: 'Show a VM', permission: 'vm.read', ...onVm, response: vmSchema },
@@ -341,6 +342,7 @@ export const vmRoutes = defineRoutes({
     permission: 'vm.configure',
     ...onVm,
     body: vmEditSchema,
+    changesNothing: true,
     response: vmPlanSchema,
   },
   'DELETE /vms/{id}': {

@@ -136,6 +136,21 @@ test('a change is recorded before and after; when it cannot be recorded it does 
   assert.deepEqual(called, []);
 });
 
+test('a plan changes nothing: neither it nor its bad input is recorded, only who may not ask for it', async () => {
+  const rows: AuditEntry[] = [];
+  const called: string[] = [];
+  const plan = routesOf(allHandlers(called), fakeAudit(rows)).get('POST /vms/plan');
+  await plan?.run(request(admin, { body: { name: 'web1' } }));
+  assert.equal(await plan?.run(request(admin, { body: { name: '?' } })).then(() => 'done', codeOf), 'invalid_input');
+  assert.deepEqual([called, rows], [['POST /vms/plan'], []]);
+  const arrival = { identify: () => operator, address: null, requestId: 'r' };
+  assert.equal(await plan?.enter(arrival).then(() => 'in', codeOf), 'forbidden');
+  assert.deepEqual(
+    rows.map(({ outcome }) => outcome),
+    ['denied'],
+  );
+});
+
 test('an unknown object answers 404, and the name in the path reaches the record only when it exists', async () => {
   const rows: AuditEntry[] = [];
   const routes = routesOf(allHandlers([]), fakeAudit(rows));

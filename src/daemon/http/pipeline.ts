@@ -105,6 +105,7 @@ export function createRoutes(
     const handler = found as AnyHandler;
     const permission = permissionOf(key, definition);
     const isChange = !key.startsWith('GET ') || definition.raw === 'websocket';
+    const isAudited = isChange && definition.changesNothing !== true;
 
     const entryFor = (
       request: Pick<RawRequest, 'identity' | 'address' | 'requestId'>,
@@ -153,7 +154,7 @@ export function createRoutes(
       let object: { id: string; name: string } | null = null;
       let isRecorded = false;
       const refuse = async (error: AppError, outcome: 'denied' | 'invalid' | 'failed') => {
-        if (isChange || outcome === 'denied') {
+        if (isAudited || outcome === 'denied') {
           await audit.record({ ...entryFor(request, object), phase: 'outcome', outcome, code: error.code });
         }
         throw error;
@@ -178,7 +179,7 @@ export function createRoutes(
           });
         }
         const isOperation = definition.status === 202;
-        if (isChange && !isOperation && definition.raw !== 'upload') {
+        if (isAudited && !isOperation && definition.raw !== 'upload') {
           await audit.record({ ...entryFor(request, object), phase: 'intent', outcome: null, code: null });
           isRecorded = true;
         }

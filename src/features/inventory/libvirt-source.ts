@@ -1,7 +1,8 @@
 /** The inventory's eyes on a real libvirt host. */
 
+import { statfs } from 'node:fs/promises';
 import type { Vm } from '#contract/vms.ts';
-import { mapLimit } from '#kernel/async.ts';
+import { mapLimit, withDeadline } from '#kernel/async.ts';
 import { isNotFound, type LibvirtEvent, type LibvirtHost } from '#libvirt/index.ts';
 import { factsOf } from './domain-facts.ts';
 import type { DomainFacts } from './facts.ts';
@@ -13,6 +14,7 @@ import { isOnState } from './view.ts';
 
 /** Reads of one host side by side, beside those of operations. */
 const PARALLEL_READS = 2;
+const STATFS_MS = 2_000;
 /** Keys of deleted volumes are forgotten at this many. */
 const MAX_KNOWN_VOLUMES = 20_000;
 
@@ -126,7 +128,7 @@ export function createLibvirtSource(libvirt: LibvirtHost): InventorySource {
       path: facts.path,
       capacityBytes: isActive ? info.capacityBytes : null,
       allocatedBytes: isActive ? info.allocationBytes : null,
-      availableBytes: isActive ? info.availableBytes : null,
+      availableBytes: isActive ? await usableBytes(facts, info.availableBytes) : null,
       autostart: autostart.has(ref.uuid),
       volumes: seen.filter((volume) => volume !== null),
     };
@@ -222,6 +224,21 @@ export function createLibvirtSource(libvirt: LibvirtHost): InventorySource {
       );
     },
   };
+}
+
+/** libvirt counts blocks of a folder's file system that only root may use as available; disks cannot have them (QEMU is not root). */
+async function usableBytes(
+  { kind, path }: { readonly kind: string; readonly path: string | null },
+  toldBytes: number,
+): Promise<number> {
+  if (kind !== 'dir' || path === null) return toldBytes;
+  try {
+    const { bavail, bsize } = await withDeadline('statfs', STATFS_MS, () => statfs(path));
+    return Math.min(toldBytes, bavail * bsize);
+  } catch {
+    // The folder is not to be seen from here, or its server hangs: libvirt's own figure is the best there is.
+    return toldBytes;
+  }
 }
 
 async function unlessGone<Value>(work: Promise<Value>): Promise<Value | null> {
