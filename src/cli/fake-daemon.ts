@@ -221,6 +221,7 @@ export const exampleOperation: Operation = {
   ],
   progress: null,
   canCancel: true,
+  isDismissed: false,
   error: null,
   result: null,
   createdAt: '2026-01-01T00:00:00Z',

@@ -156,4 +156,19 @@ export const commands = defineCommands([
       return EXIT.done;
     },
   }),
+  command({
+    path: ['op', 'dismiss'],
+    summary: 'Take note of a failed operation, so that the overview no longer names it',
+    positionals: { id: operationId },
+    examples: ['op dismiss op-01h2…'],
+    run: async (context, { args }) => {
+      const { api, output } = context;
+      const operation = await about(context, 'operation', args.id, (id) =>
+        api('POST /operations/{id}/dismiss', { params: { id } }),
+      );
+      if (output.isJson) output.json(operation);
+      else output.message(`○ ${safeText(operation.title)}: noted`);
+      return EXIT.done;
+    },
+  }),
 ]);

@@ -30,6 +30,11 @@ export const operationErrors = defineErrors({
     title: 'The operation is over',
     hint: 'Nothing is left to cancel; `hv op show` tells how it ended.',
   },
+  operation_not_failed: {
+    status: 409,
+    title: 'The operation did not fail',
+    hint: 'Only a failed operation can be dismissed; `hv op show` tells how this one stands.',
+  },
   interrupted: {
     status: 503,
     title: 'The operation was interrupted',
@@ -69,6 +74,7 @@ export const operationSchema = z.object({
     .nullable()
     .describe('of the running step; ratio is null when the total is not known'),
   canCancel: z.boolean(),
+  isDismissed: z.boolean().describe('somebody took note of its failure; it no longer counts as a problem'),
   error: z.object({ code: z.string(), title: z.string(), detail: z.string(), hint: z.string() }).nullable(),
   result: z.unknown().nullable(),
   createdAt: timeSchema,
@@ -108,6 +114,13 @@ export const operationRoutes = defineRoutes({
   },
   'POST /operations/{id}/cancel': {
     summary: 'Ask an operation to stop at the next safe point and undo itself',
+    permission: 'operation.cancel',
+    object: { type: 'operation', param: 'id' },
+    params: idParam('operation id'),
+    response: operationSchema,
+  },
+  'POST /operations/{id}/dismiss': {
+    summary: 'Take note of a failure, so that the overview no longer names it',
     permission: 'operation.cancel',
     object: { type: 'operation', param: 'id' },
     params: idParam('operation id'),

@@ -187,6 +187,7 @@ export const text = {
     attention: 'Needs attention',
     severity: { warn: 'warning', fail: 'failure' },
     look: 'Show where',
+    dismiss: 'Dismiss',
     cpu: 'CPU',
     memory: 'Memory',
     cpuHistory: 'CPU use of the last 10 minutes',

@@ -35,4 +35,5 @@ export const operationMigrations: readonly Migration[] = [
       'DROP TABLE op_lock_before',
     ],
   },
+  { id: '003-dismissed', statements: ['ALTER TABLE operation ADD COLUMN dismissed INTEGER NOT NULL DEFAULT 0'] },
 ];

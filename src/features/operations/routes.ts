@@ -1,4 +1,4 @@
-/** HTTP of operations: list, show (optionally waiting for the end), cancel. */
+/** HTTP of operations: list, show (optionally waiting for the end), cancel, dismiss. */
 
 import { AppError } from '#kernel/errors.ts';
 import type { Handlers } from '#platform/feature.ts';
@@ -21,5 +21,6 @@ export function createOperationRoutes(store: OperationStore, api: OperationsApi)
       return operation;
     },
     'POST /operations/{id}/cancel': ({ params }) => api.cancel(params.id),
+    'POST /operations/{id}/dismiss': ({ params }) => api.dismiss(params.id),
   };
 }

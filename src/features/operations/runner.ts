@@ -45,6 +45,8 @@ export interface OperationsApi {
   get(id: string): Promise<Operation | null>;
   /** Asks for a stop at the next safe point. @throws not_found, operation_over */
   cancel(id: string): Promise<Operation>;
+  /** Takes note of a failure. @throws not_found, operation_not_failed */
+  dismiss(id: string): Promise<Operation>;
   /** The open operation that works on this object now. */
   openFor(objectId: string): Operation | null;
   newest(count: number): Promise<Operation[]>;
@@ -156,6 +158,7 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
         request_id: request.requestId,
         created_at: now.toISOString(),
         finished_at: null,
+        dismissed: 0,
       };
       if (isStopping)
         throw new AppError('unavailable', { detail: 'The daemon is stopping.', hint: 'Try again when it runs.' });
@@ -228,6 +231,16 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
       await engine.setState(op, { cancel_asked: 1 });
       op.controller.abort(new Cancelled());
       return view(op);
+    },
+
+    async dismiss(id) {
+      const known = await current(id);
+      if (!known) throw new AppError('not_found', { detail: `There is no operation ${id}.` });
+      if (known.state !== 'failed') throw new AppError('operation_not_failed');
+      await store.update(db, id, { dismissed: 1 });
+      const dismissed = { ...known, isDismissed: true };
+      events.emit('operation.changed', dismissed);
+      return dismissed;
     },
 
     openFor(objectId) {

@@ -29,6 +29,7 @@ export interface OperationRow {
   request_id: string | null;
   created_at: string;
   finished_at: string | null;
+  dismissed: number;
 }
 
 interface StepRow {
@@ -68,6 +69,7 @@ export function viewOf(
     steps: steps.map(({ name, title, state }) => ({ name, title, state })),
     progress: live?.progress ?? null,
     canCancel: (row.state === 'pending' || row.state === 'running') && row.cancel_asked === 0,
+    isDismissed: row.dismissed === 1,
     error: row.error === null ? null : JSON.parse(row.error),
     result: row.result === null ? null : JSON.parse(row.result),
     createdAt: row.created_at,

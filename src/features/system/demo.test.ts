@@ -33,6 +33,7 @@ const inner = (id: string, isDone: boolean): Operation => ({
   steps: [],
   progress: null,
   canCancel: false,
+  isDismissed: false,
   error: isDone ? null : { code: 'no_space', title: 'Full', detail: 'The disk is full.', hint: 'Free space.' },
   result: null,
   createdAt: '2026-01-01T00:00:00.000Z',

@@ -72,6 +72,7 @@ const operation = (id: string, change: Partial<Operation> = {}): Operation => ({
   steps: [],
   progress: null,
   canCancel: false,
+  isDismissed: false,
   error: null,
   result: null,
   createdAt: '2026-05-01T11:00:00.000Z',
@@ -187,8 +188,9 @@ test('an operation that waits for a person stays a problem, a failed one for a d
   ]);
 });
 
-test('a failure is over once the same thing succeeded', () => {
+test('a failure is over once the same thing succeeded, or somebody took note of it', () => {
   const failed = operation('op-1', { state: 'failed', error });
+  assert.deepEqual(ids({ operations: [{ ...failed, isDismissed: true }] }), []);
   const again = operation('op-2', { createdAt: '2026-05-01T11:30:00.000Z' });
   assert.deepEqual(ids({ operations: [again, failed] }), []);
 });

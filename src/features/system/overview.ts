@@ -162,7 +162,7 @@ function operationProblems({ operations, now }: OverviewInput): ProblemItem[] {
         },
       ];
     }
-    if (state !== 'failed' || error === null || finishedAt === null) return [];
+    if (state !== 'failed' || operation.isDismissed || error === null || finishedAt === null) return [];
     if (now.getTime() - Date.parse(finishedAt) > RECENT_MS || wasDoneLater(operation, operations)) return [];
     return [
       {

@@ -8,7 +8,7 @@ import { Card, EmptyState, Loaded, PageHead } from '../../components/page.tsx';
 import { Prose } from '../../components/prose.tsx';
 import { ActiveMark, Badge, Glyph, OperationMark, vmTone } from '../../components/state-mark.tsx';
 import { api, can } from '../../state/api.ts';
-import { follow, isOpen } from '../../state/operations.ts';
+import { follow, isOpen, showProblem } from '../../state/operations.ts';
 import { overview } from '../../state/overview.ts';
 import { text } from '../../text.ts';
 
@@ -100,13 +100,33 @@ function Problems({ data }: { readonly data: Overview }) {
                     <Prose value={problem.hint} />
                   </p>
                 )}
-                {problem.link && <a href={problem.link}>{words.look}</a>}
+                <span class="row-actions">
+                  {problem.link && <a href={problem.link}>{words.look}</a>}
+                  <Dismiss problemId={problem.id} />
+                </span>
               </div>
             </details>
           </li>
         ))}
       </ul>
     </Card>
+  );
+}
+
+const FAILED_OPERATION = 'operation.failed:';
+
+/** A failed operation is named for a day, or until somebody took note of it. */
+function Dismiss({ problemId }: { readonly problemId: string }) {
+  if (!problemId.startsWith(FAILED_OPERATION) || !can('operation.cancel')) return null;
+  const id = problemId.slice(FAILED_OPERATION.length);
+  return (
+    <Button
+      isSmall
+      kind="quiet"
+      onClick={() => void api('POST /operations/{id}/dismiss', { params: { id } }).catch(showProblem)}
+    >
+      {words.dismiss}
+    </Button>
   );
 }
 
