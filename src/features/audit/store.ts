@@ -110,7 +110,7 @@ export function createAuditStore({
         code: record.code,
       })
       .execute();
-    events.emit('audit.recorded', record);
+    tx.afterCommit(() => events.emit('audit.recorded', record));
   };
 
   return {

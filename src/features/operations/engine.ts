@@ -104,12 +104,13 @@ export function createEngine({ store, db, audit, events, clock, log, killPoint, 
   });
 
   const mark = async (op: Live, n: number, state: Live['stepStates'][number]) => {
-    op.stepStates[n] = state;
-    if (state === 'done' || state === 'skipped') op.row.step = n + 1;
+    const step = state === 'done' || state === 'skipped' ? n + 1 : op.row.step;
     await db.transaction(async (tx) => {
       await store.setStep(tx, op.row.id, n, state);
-      await store.update(tx, op.row.id, { step: op.row.step, attempt: op.row.attempt });
+      await store.update(tx, op.row.id, { step, attempt: op.row.attempt });
     });
+    op.stepStates[n] = state;
+    op.row.step = step;
     announce(op);
   };
 

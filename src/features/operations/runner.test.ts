@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { z } from 'zod';
 import type { ApiEvents } from '#contract/events.ts';
 import { type Operation, operationErrors } from '#contract/operations.ts';
-import { systemClock } from '#kernel/clock.ts';
+import { type Clock, systemClock, TestClock } from '#kernel/clock.ts';
 import { AppError, registerErrors } from '#kernel/errors.ts';
 import { createEventBus } from '#kernel/event-bus.ts';
 import { silentLogger } from '#kernel/logger.ts';
@@ -50,7 +50,9 @@ async function withJournal(
     restart: (allow?: boolean) => Promise<void>;
     stop: () => Promise<void>;
   }) => Promise<void>,
+  wall: Pick<Clock, 'now'> = systemClock,
 ): Promise<void> {
+  const clock: Clock = { ...systemClock, now: () => wall.now() };
   const dir = await mkdtemp(join(tmpdir(), 'hv-journal-'));
   const world: World = { isFull: false, made: new Set(), log: [] };
   const file = openDatabase(join(dir, 'state.db'));
@@ -76,7 +78,7 @@ async function withJournal(
       audit,
       decide: () => allow,
       events,
-      clock: systemClock,
+      clock,
       log: silentLogger,
       killPoint: null,
     });
@@ -283,6 +285,22 @@ test('a repeated idempotency key answers the same operation; with another body i
       );
     },
   ));
+
+test('an idempotency key that has expired makes something new, also while the daemon runs on', () => {
+  const clock = new TestClock();
+  return withJournal(
+    (world) => [makes(world, 'a', { check: async () => false })],
+    async ({ start, end }) => {
+      const first = await start('one', request('k', 'h1'));
+      await end(first.id);
+      clock.jumpWall(25 * 3_600_000);
+      const second = await start('one', request('k', 'h2'));
+      assert.notEqual(second.id, first.id);
+      assert.equal((await end(second.id)).state, 'done');
+    },
+    clock,
+  );
+});
 
 test('cancelling undoes what was done and says cancelled', () =>
   withJournal(

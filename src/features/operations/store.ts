@@ -161,7 +161,13 @@ export function createOperationStore(db: Database) {
         .where('key', '=', key)
         .executeTakeFirst(),
     rememberKey: (tx: Transaction, entry: OperationTables['idempotency']) =>
-      tx.tables<OperationTables>().insertInto('idempotency').values(entry).execute(),
+      tx
+        .tables<OperationTables>()
+        .insertInto('idempotency')
+        .values(entry)
+        // A key that has expired may be used anew.
+        .onConflict((conflict) => conflict.columns(['actor', 'key']).doUpdateSet(entry))
+        .execute(),
     update: (tx: Transaction | Database, id: string, values: Partial<OperationRow>) =>
       tx.tables<OperationTables>().updateTable('operation').set(values).where('id', '=', id).execute(),
     setStep: (tx: Transaction | Database, id: string, n: number, state: StepState) =>

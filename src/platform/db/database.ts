@@ -4,7 +4,8 @@
 import { chmodSync, closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { Kysely, SqliteDialect } from 'kysely';
-import { AppError, hasErrno, messageOf } from '#kernel/errors.ts';
+import { messageOf } from '#kernel/errors.ts';
+import { keepRoom } from './room.ts';
 import { sqliteStatements } from './sqlite-statements.ts';
 
 /** A numbered change of one slice's tables. Append-only: a released migration is never edited. */
@@ -17,30 +18,19 @@ export interface Migration {
 /** A running transaction. */
 export interface Transaction {
   tables<Tables>(): Kysely<Tables>;
+  /** Runs when the transaction is on disk, and never when it is not: for what others are told of it. */
+  afterCommit(act: () => void): void;
 }
 
 export interface Database {
-  /** A typed view for reads and for single-statement writes. */
+  /** A typed view for reads and for single-statement writes.
+   *  @throws AppError `unavailable` as `transaction` does */
   tables<Tables>(): Kysely<Tables>;
   /** Runs `work` in one immediate transaction; commits when it resolves, rolls back when it rejects. Transactions run one after the other.
    *  @throws AppError `unavailable` when the database cannot be written (full disk, read-only file system) */
   transaction<Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result>;
   migrate(slice: string, migrations: readonly Migration[]): void;
   close(): Promise<void>;
-}
-
-const READ_ONLY_CODES = [8, 10, 13, 14];
-
-function asAppError(error: unknown): unknown {
-  if (error instanceof AppError || !hasErrno(error, 'ERR_SQLITE_ERROR')) return error;
-  const code =
-    error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' ? error.errcode & 0xff : 0;
-  if (!READ_ONLY_CODES.includes(code)) return error;
-  return new AppError('unavailable', {
-    detail: 'The state database cannot be written, so nothing was changed.',
-    hint: 'Free space on the file system of the state folder and check that it is writable.',
-    cause: error,
-  });
 }
 
 /** Opens or makes the database file and checks it.
@@ -63,6 +53,7 @@ export function openDatabase(path: string): Database {
   sqlite.exec(
     'CREATE TABLE IF NOT EXISTS migration(slice TEXT NOT NULL, id TEXT NOT NULL, applied_at TEXT NOT NULL, PRIMARY KEY(slice, id)) STRICT',
   );
+  keepRoom(sqlite);
 
   const kysely = new Kysely<Record<string, never>>({
     dialect: new SqliteDialect({ database: sqliteStatements(sqlite) }),
@@ -75,11 +66,15 @@ export function openDatabase(path: string): Database {
     tables: <Tables>() => viewOf<Tables>(kysely),
     transaction: (work) => {
       const run = queue.then(async () => {
-        try {
-          return await kysely.transaction().execute((tx) => work({ tables: <Tables>() => viewOf<Tables>(tx) }));
-        } catch (error) {
-          throw asAppError(error);
-        }
+        const afterwards: (() => void)[] = [];
+        const result = await kysely.transaction().execute((tx) =>
+          work({
+            tables: <Tables>() => viewOf<Tables>(tx),
+            afterCommit: (act) => void afterwards.push(act),
+          }),
+        );
+        for (const act of afterwards) act();
+        return result;
       });
       // The next transaction waits for this one whatever its end; the caller hears of a failure through `run`.
       queue = run.then(
