@@ -157,6 +157,24 @@ export const commands = defineCommands([
     },
   }),
   command({
+    path: ['op', 'retry'],
+    summary: 'Try again to undo an operation that needs attention',
+    positionals: { id: operationId },
+    examples: ['op retry op-01h2…'],
+    run: async (context, { args }) => {
+      const { api, output } = context;
+      const operation = await about(context, 'operation', args.id, (id) =>
+        api('POST /operations/{id}/retry', { params: { id } }),
+      );
+      if (output.isJson) output.json(operation);
+      else
+        output.message(
+          `◐ ${safeText(operation.title)} is being undone. \`hv op follow ${operation.id}\` waits for its end.`,
+        );
+      return EXIT.done;
+    },
+  }),
+  command({
     path: ['op', 'dismiss'],
     summary: 'Take note of a failed operation, so that the overview no longer names it',
     positionals: { id: operationId },

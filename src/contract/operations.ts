@@ -30,6 +30,11 @@ export const operationErrors = defineErrors({
     title: 'The operation is over',
     hint: 'Nothing is left to cancel; `hv op show` tells how it ended.',
   },
+  operation_not_waiting: {
+    status: 409,
+    title: 'The operation does not wait for a person',
+    hint: 'Only one that could not be undone can be tried again; `hv op show` tells how this one stands.',
+  },
   operation_not_failed: {
     status: 409,
     title: 'The operation did not fail',
@@ -114,6 +119,13 @@ export const operationRoutes = defineRoutes({
   },
   'POST /operations/{id}/cancel': {
     summary: 'Ask an operation to stop at the next safe point and undo itself',
+    permission: 'operation.cancel',
+    object: { type: 'operation', param: 'id' },
+    params: idParam('operation id'),
+    response: operationSchema,
+  },
+  'POST /operations/{id}/retry': {
+    summary: 'Try again to undo an operation that needs attention',
     permission: 'operation.cancel',
     object: { type: 'operation', param: 'id' },
     params: idParam('operation id'),

@@ -121,9 +121,21 @@ export class AppError extends Error {
   }
 }
 
-/** Any thrown value as an AppError, without losing the original. */
+/** Any thrown value as an AppError, without losing the original. What the system says of its file systems can happen anywhere. */
 export function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
+  if (hasErrno(error, 'ENOSPC', 'EDQUOT'))
+    return new AppError('no_space', {
+      detail: 'A file system of the host is full.',
+      hint: 'Free space there: `hv trash purge` deletes what is in the trash, `hv image delete` what no VM uses.',
+      cause: error,
+    });
+  if (hasErrno(error, 'EROFS'))
+    return new AppError('unavailable', {
+      detail: 'A file system of the host is read-only, so nothing was changed.',
+      hint: 'Look at `dmesg` for the reason, and mount it writable again.',
+      cause: error,
+    });
   return new AppError('internal_error', { cause: error });
 }
 

@@ -12,6 +12,8 @@ import { missingForLibvirtd, type PrivateLibvirtd, startPrivateLibvirtd } from '
 const skip = missingForLibvirtd() ?? false;
 /** The note asks for 60 s; the default slice stands still for as long as keepalive needs to notice. */
 const STALL_MS = process.env['HV_TEST_FULL'] === '1' ? 60_000 : 25_000;
+/** Longer than five tries take. */
+const LONG_STALL_MS = 35_000;
 
 let libvirtd: PrivateLibvirtd;
 let daemon: TestDaemon;
@@ -107,6 +109,29 @@ test('an operation that libvirtd leaves in the air ends, and the answer agrees w
   }
   await daemon.finish(operation);
   await waitFor('running', 20_000, async () => (await show('lively')).state === 'running');
+});
+
+test('operations that libvirtd keeps waiting for long end as the world is, and free their VMs', { skip }, async () => {
+  await daemon.finish(await daemon.admin('POST /vms/{id}/stop', { params: { id: 'lively' } }));
+  await daemon.finish(await daemon.admin('POST /vms', { body: { ...spec('edited'), start: false } }));
+  const start = await daemon.admin('POST /vms/{id}/start', { params: { id: 'lively' } });
+  await sleep(10);
+  libvirtd.stop();
+  const edit = await daemon.admin('PATCH /vms/{id}', { params: { id: 'edited' }, body: { description: 'later' } });
+  try {
+    await sleep(LONG_STALL_MS);
+    for (const { id } of [start, edit]) {
+      const waiting = await daemon.admin('GET /operations/{id}', { params: { id }, query: {} });
+      assert.ok(['done', 'running'].includes(waiting.state), `${waiting.title}: ${waiting.state}`);
+    }
+  } finally {
+    libvirtd.cont();
+  }
+  await daemon.finish(start);
+  await daemon.finish(edit);
+  assert.equal((await show('lively')).state, 'running');
+  assert.equal((await show('edited')).description, 'later');
+  await daemon.finish(await daemon.admin('DELETE /vms/{id}', { params: { id: 'edited' } }));
 });
 
 test('a QEMU that stands still concerns its own VM only', { skip }, async () => {

@@ -351,6 +351,15 @@ test('a deleted VM lies in the trash, comes back as it was, and is purged', { sk
   const disk = (await readdir(trashFolder)).find((name) => name.endsWith('.qcow2')) ?? '';
   const sum = await sha256(join(trashFolder, disk));
 
+  const mac = vm.nics[0]?.mac ?? '';
+  await create({ ...HELLO, name: 'thief', disks: [], nics: [{ mac }], start: false });
+  await assert.rejects(
+    daemon.admin('POST /trash/{id}/restore', { params: { id: 'web2' } }),
+    new RegExp(`thief.*has the address ${mac}`),
+  );
+  await daemon.finish(await daemon.admin('DELETE /vms/{id}', { params: { id: 'thief' } }));
+  await daemon.finish(await daemon.admin('DELETE /trash/{id}', { params: { id: 'thief' } }));
+
   await daemon.finish(await daemon.admin('POST /trash/{id}/restore', { params: { id: 'web2' } }));
   const back = await show('web2');
   assert.equal(back.id, vm.id);

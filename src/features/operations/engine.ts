@@ -16,6 +16,9 @@ import { type OperationRow, type OperationStore, viewOf } from './store.ts';
 const DEFAULT_STEP_TIMEOUT_MS = 120_000;
 const MAX_ATTEMPTS = 5;
 const RETRY_DELAYS_MS = [500, 1000, 2000, 4000, 8000];
+/** A host that does not answer may have done what it was asked: nothing is given up before it was asked what is so, unless it stays
+ *  silent for this long. */
+const HOST_PATIENCE_MS = 300_000;
 /** How long to wait before an operation whose journal could not be written is taken up again. */
 const JOURNAL_RETRY_MS = 5000;
 
@@ -50,6 +53,8 @@ interface Dependencies {
   /** `kind:step:before|after|recorded|undone`, where the fault tests want the process to die; null in normal use. */
   readonly killPoint: string | null;
   readonly isStopping: () => boolean;
+  /** An operation could not be undone and needs a person. */
+  readonly onAttention: (id: string) => void;
 }
 
 export interface Engine {
@@ -64,15 +69,22 @@ export interface Engine {
   auditBase(row: OperationRow, definition: OperationDefinition<unknown>): AuditBase;
   /** How many ended since the start, by `kind state`. */
   readonly ended: ReadonlyMap<string, number>;
-  /** How many came to need a person since the start. */
-  readonly newAttention: number;
 }
 
 type AuditBase = Omit<Parameters<AuditApi['record']>[0], 'phase' | 'outcome' | 'code'>;
 
-export function createEngine({ store, db, audit, events, clock, log, killPoint, isStopping }: Dependencies): Engine {
+export function createEngine({
+  store,
+  db,
+  audit,
+  events,
+  clock,
+  log,
+  killPoint,
+  isStopping,
+  onAttention,
+}: Dependencies): Engine {
   const ended = new Map<string, number>();
-  let newAttention = 0;
 
   const view = (op: Live): Operation =>
     viewOf(
@@ -143,11 +155,17 @@ export function createEngine({ store, db, audit, events, clock, log, killPoint, 
     killHere(op, step, 'recorded');
   };
 
+  const tellWaiting = (op: Live) => {
+    op.meter.report({ note: 'libvirt does not answer; waiting for it' });
+    announce(op);
+  };
+
   /** Runs what is left of the steps. @throws what ended it */
   const forward = async (op: Live) => {
     for (let n = op.row.step; n < op.steps.length; n += 1) {
       const step = op.steps[n];
       if (!step) break;
+      let silentSinceMs: number | null = null;
       for (;;) {
         if (op.controller.signal.aborted) throw op.controller.signal.reason;
         try {
@@ -158,7 +176,13 @@ export function createEngine({ store, db, audit, events, clock, log, killPoint, 
           if (op.controller.signal.aborted) throw op.controller.signal.reason;
           const problem = toAppError(error);
           op.row.attempt += 1;
-          if (problem.status !== 503 || op.row.attempt >= MAX_ATTEMPTS) throw error;
+          silentSinceMs = isSilence(problem) ? (silentSinceMs ?? clock.monotonicMs()) : null;
+          const isOver =
+            silentSinceMs === null
+              ? problem.status !== 503 || op.row.attempt >= MAX_ATTEMPTS
+              : clock.monotonicMs() - silentSinceMs >= HOST_PATIENCE_MS;
+          if (isOver) throw error;
+          if (silentSinceMs !== null) tellWaiting(op);
           log.warn(
             { operation: op.row.id, step: step.name, attempt: op.row.attempt, err: error },
             'step failed for now; trying again',
@@ -183,7 +207,9 @@ export function createEngine({ store, db, audit, events, clock, log, killPoint, 
           break;
         } catch (error) {
           log.error({ operation: op.row.id, step: step.name, attempt, err: error }, 'undoing a step failed');
-          if (attempt + 1 >= MAX_ATTEMPTS) throw error;
+          // What a silent host has of it can only be undone when it answers again, however long that takes.
+          if (isSilence(toAppError(error))) tellWaiting(op);
+          else if (attempt + 1 >= MAX_ATTEMPTS) throw error;
           await clock.sleep(RETRY_DELAYS_MS[attempt] ?? 8000);
         }
       }
@@ -252,11 +278,11 @@ export function createEngine({ store, db, audit, events, clock, log, killPoint, 
         error: JSON.stringify({
           code: reason.code,
           title: reason.title,
-          detail: `${reason.message} Undoing it failed too: ${error instanceof AppError ? error.message : 'see the log of hyperd'}.`,
-          hint: `Look at what is left with \`hv op show ${op.row.id}\`, repair the cause and restart hyperd: it tries again.`,
+          detail: `${sentence(reason.message)} Undoing it failed too: ${sentence(error instanceof AppError ? error.message : 'see the log of hyperd')}`,
+          hint: `Look at what is left with \`hv op show ${op.row.id}\` and repair the cause. It is tried again every ten minutes, at once with \`hv op retry ${op.row.id}\`.`,
         }),
       });
-      newAttention += 1;
+      onAttention(op.row.id);
     }
   };
 
@@ -320,8 +346,14 @@ export function createEngine({ store, db, audit, events, clock, log, killPoint, 
     run: (op) => persist(op, () => drive(op)),
     abandon: (op, reason) => persist(op, () => undo(op, reason)),
     ended,
-    get newAttention() {
-      return newAttention;
-    },
   };
+}
+
+/** The host did not answer, so what it did is not known. */
+function isSilence(problem: AppError): boolean {
+  return problem.code === 'libvirt_unavailable';
+}
+
+function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
 }

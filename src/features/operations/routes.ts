@@ -1,4 +1,4 @@
-/** HTTP of operations: list, show (optionally waiting for the end), cancel, dismiss. */
+/** HTTP of operations: list, show (optionally waiting for the end), cancel, retry, dismiss. */
 
 import { AppError } from '#kernel/errors.ts';
 import type { Handlers } from '#platform/feature.ts';
@@ -21,6 +21,7 @@ export function createOperationRoutes(store: OperationStore, api: OperationsApi)
       return operation;
     },
     'POST /operations/{id}/cancel': ({ params }) => api.cancel(params.id),
+    'POST /operations/{id}/retry': ({ params }) => api.retry(params.id),
     'POST /operations/{id}/dismiss': ({ params }) => api.dismiss(params.id),
   };
 }

@@ -10,6 +10,7 @@ import { type Clock, systemClock, TestClock } from '#kernel/clock.ts';
 import { AppError, registerErrors } from '#kernel/errors.ts';
 import { createEventBus } from '#kernel/event-bus.ts';
 import { silentLogger } from '#kernel/logger.ts';
+import { LibvirtError } from '#libvirt/index.ts';
 import { type Database, openDatabase } from '#platform/db/database.ts';
 import type { Identity } from '#platform/feature.ts';
 import { auditMigrations, createAuditStore } from '../audit/store.ts';
@@ -50,9 +51,9 @@ async function withJournal(
     restart: (allow?: boolean) => Promise<void>;
     stop: () => Promise<void>;
   }) => Promise<void>,
-  wall: Pick<Clock, 'now'> = systemClock,
+  instead: Partial<Clock> = {},
 ): Promise<void> {
-  const clock: Clock = { ...systemClock, now: () => wall.now() };
+  const clock: Clock = { ...systemClock, ...instead };
   const dir = await mkdtemp(join(tmpdir(), 'hv-journal-'));
   const world: World = { isFull: false, made: new Set(), log: [] };
   const file = openDatabase(join(dir, 'state.db'));
@@ -298,7 +299,70 @@ test('an idempotency key that has expired makes something new, also while the da
       assert.notEqual(second.id, first.id);
       assert.equal((await end(second.id)).state, 'done');
     },
-    clock,
+    { now: () => clock.now() },
+  );
+});
+
+/** The pauses before another try take no time. */
+const hasty: Partial<Clock> = {
+  sleep: (ms, signal) => systemClock.sleep(ms <= 8_000 ? 0 : ms, signal),
+};
+
+/** Fails so many times with what `error` makes. */
+const failing = (times: number, error: () => Error) => {
+  let left = times;
+  return async () => {
+    left -= 1;
+    if (left >= 0) throw error();
+  };
+};
+const silence = () => new LibvirtError('libvirt_unavailable', { procedure: 'DOMAIN_CREATE' });
+
+test('while the host is silent an operation waits, forwards and backwards, instead of guessing', () =>
+  withJournal(
+    (world) => [
+      makes(world, 'a', { check: async () => false, act: failing(8, silence), compensate: failing(8, silence) }),
+      { ...fails(world, 'b', new Error('b is broken')), check: async () => world.made.has('good') },
+    ],
+    async ({ start, end, world }) => {
+      const failed = await end((await start()).id);
+      assert.deepEqual([failed.state, failed.error?.code], ['failed', 'internal_error']);
+      world.made.add('good');
+      assert.equal((await end((await start('two')).id)).state, 'done');
+    },
+    hasty,
+  ));
+
+test('what could not be undone says so, blocks with a way out, and is undone when it is tried again', () => {
+  let isBroken = true;
+  return withJournal(
+    (world) => [
+      makes(world, 'a', {
+        compensate: async () => {
+          if (isBroken) throw new Error('still broken');
+          world.made.delete('a');
+        },
+      }),
+      fails(world, 'b', new Error('b is broken')),
+    ],
+    async ({ start, end, api, world }) => {
+      const { id } = await start();
+      const stuck = await end(id);
+      assert.equal(stuck.state, 'attention');
+      assert.match(stuck.error?.detail ?? '', /\. Undoing it failed too: .*\.$/);
+      assert.deepEqual(api.counts(), { open: 0, attention: 1 });
+      await assert.rejects(start(), (error: unknown) => error instanceof AppError && /hv op retry/.test(error.hint));
+      isBroken = false;
+      await api.cancel(id);
+      assert.equal((await end(id)).state, 'failed');
+      assert.deepEqual([api.counts().attention, world.made.size], [0, 0]);
+      await assert.rejects(
+        api.retry(id),
+        (error: unknown) => error instanceof AppError && error.code === 'operation_not_waiting',
+      );
+      assert.equal((await end((await start()).id)).state, 'failed');
+    },
+    hasty,
   );
 });
 

@@ -18,6 +18,8 @@ import type { OperationRow, OperationStore } from './store.ts';
 
 const STOP_GRACE_MS = 9000;
 const IDEMPOTENCY_HOURS = 24;
+/** What could not be undone is tried again this often: its cause may be gone. */
+const RETRY_EVERY_MS = 600_000;
 
 /** Makes the exact type of a kind's input known to `start`. */
 export interface RegisteredKind<Input> {
@@ -43,8 +45,10 @@ export interface OperationsApi {
   /** The operation that an earlier request with this key started, or null. @throws idempotency_key_reused */
   repeated(request: Pick<StartRequest, 'identity' | 'idempotencyKey' | 'requestHash'>): Promise<Operation | null>;
   get(id: string): Promise<Operation | null>;
-  /** Asks for a stop at the next safe point. @throws not_found, operation_over */
+  /** Asks for a stop at the next safe point; one that could not be undone is tried again. @throws not_found, operation_over */
   cancel(id: string): Promise<Operation>;
+  /** Tries again to undo what needs a person. @throws not_found, operation_not_waiting */
+  retry(id: string): Promise<Operation>;
   /** Takes note of a failure. @throws not_found, operation_not_failed */
   dismiss(id: string): Promise<Operation>;
   /** The open operation that works on this object now. */
@@ -76,12 +80,24 @@ export interface Runner {
 export function createRunner({ store, db, audit, decide, events, clock, log, killPoint }: Dependencies): Runner {
   const kinds = new Map<string, OperationDefinition<unknown>>();
   const live = new Map<string, Live>();
-  let attentionAtStart = 0;
+  /** Operations that need a person. */
+  const attention = new Set<string>();
+  const stopping = new AbortController();
+  let retrying: Promise<void> = Promise.resolve();
   let isStopping = false;
 
-  const engine = createEngine({ store, db, audit, events, clock, log, killPoint, isStopping: () => isStopping });
+  const engine = createEngine({
+    store,
+    db,
+    audit,
+    events,
+    clock,
+    log,
+    killPoint,
+    isStopping: () => isStopping,
+    onAttention: (id) => void attention.add(id),
+  });
   const { view, announce } = engine;
-  const attention = () => attentionAtStart + engine.newAttention;
 
   const launch = (op: Live, work: () => Promise<void> = () => engine.run(op)) => {
     live.set(op.row.id, op);
@@ -176,8 +192,15 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
         const holder = await store.lockHolder(tx, locks);
         if (holder) {
           throw new AppError('busy', {
-            detail: `"${holder.title}" is not finished yet.`,
-            hint: `Wait for it (\`hv op follow ${holder.id}\`) or cancel it (\`hv op cancel ${holder.id}\`).`,
+            ...(holder.state === 'attention'
+              ? {
+                  detail: `"${holder.title}" failed and could not be undone.`,
+                  hint: `See why (\`hv op show ${holder.id}\`), repair it, and try again (\`hv op retry ${holder.id}\`).`,
+                }
+              : {
+                  detail: `"${holder.title}" is not finished yet.`,
+                  hint: `Wait for it (\`hv op follow ${holder.id}\`) or cancel it (\`hv op cancel ${holder.id}\`).`,
+                }),
             params: { operationId: holder.id },
           });
         }
@@ -225,12 +248,24 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
     async cancel(id) {
       const op = live.get(id);
       if (!op) {
-        if (!(await store.get(id))) throw new AppError('not_found', { detail: `There is no operation ${id}.` });
+        const ended = await store.get(id);
+        if (!ended) throw new AppError('not_found', { detail: `There is no operation ${id}.` });
+        if (ended.state === 'attention') return api.retry(id);
         throw new AppError('operation_over');
       }
       await engine.setState(op, { cancel_asked: 1 });
       op.controller.abort(new Cancelled());
       return view(op);
+    },
+
+    async retry(id) {
+      const row = await store.row(id);
+      if (!row) throw new AppError('not_found', { detail: `There is no operation ${id}.` });
+      if (row.state !== 'attention' || live.has(id)) throw new AppError('operation_not_waiting');
+      await undoAgain(row);
+      const now = await current(id);
+      if (!now) throw new AppError('not_found', { detail: `There is no operation ${id}.` });
+      return now;
     },
 
     async dismiss(id) {
@@ -256,7 +291,7 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
       });
     },
 
-    counts: () => ({ open: live.size, attention: attention() }),
+    counts: () => ({ open: live.size, attention: attention.size }),
 
     async waitFor(id, timeoutMs) {
       const op = live.get(id);
@@ -277,6 +312,7 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
         'an unfinished operation of an unknown kind was found; it needs a person',
       );
       await store.update(db, row.id, { state: 'attention' });
+      attention.add(row.id);
       return;
     }
     const op = liveOf(row, definition, input.data, stored?.steps.map((step) => step.state) ?? null);
@@ -287,6 +323,25 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
       return;
     }
     launch(op);
+  };
+
+  const undoAgain = async (row: OperationRow) => {
+    await store.update(db, row.id, { state: 'compensating' });
+    attention.delete(row.id);
+    await resume({ ...row, state: 'compensating' });
+  };
+
+  const keepRetrying = async (signal: AbortSignal) => {
+    for (;;) {
+      // The abort ends the sleep; that is the expected way out.
+      await clock.sleep(RETRY_EVERY_MS, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      try {
+        for (const row of await store.needingAttention()) if (!live.has(row.id)) await undoAgain(row);
+      } catch (error) {
+        log.warn({ err: error }, 'what could not be undone could not be tried again; it is in ten minutes');
+      }
+    }
   };
 
   return {
@@ -302,7 +357,7 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
         name: 'hyper_operations_attention',
         type: 'gauge',
         help: 'Operations that wait for a person.',
-        samples: [{ value: attention() }],
+        samples: [{ value: attention.size }],
       },
       {
         name: 'hyper_operations_ended_total',
@@ -316,14 +371,14 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
     ],
     async start() {
       await store.prune(clock.now());
-      // `attention` is tried again at each start: the person has repaired the cause by then.
-      const waiting = (await store.list({ limit: 1000, state: 'attention' })).items;
-      for (const { id } of waiting) await store.update(db, id, { state: 'compensating' });
+      for (const { id } of await store.needingAttention()) await store.update(db, id, { state: 'compensating' });
       for (const row of await store.unfinished()) await resume(row);
-      attentionAtStart = await store.countAttention();
+      retrying = keepRetrying(stopping.signal);
     },
     async stop() {
       isStopping = true;
+      stopping.abort();
+      await retrying;
       for (const op of live.values()) op.controller.abort(new Stopping());
       await endOrAfter(Promise.all([...live.values()].map((op) => op.finished)), STOP_GRACE_MS);
     },

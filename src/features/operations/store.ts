@@ -144,7 +144,7 @@ export function createOperationStore(db: Database) {
         .tables<OperationTables>()
         .selectFrom('op_lock')
         .innerJoin('operation', 'operation.id', 'op_lock.op_id')
-        .select(['operation.id', 'operation.title', 'op_lock.key'])
+        .select(['operation.id', 'operation.title', 'operation.state', 'op_lock.key'])
         .where((is) =>
           is.or([
             is('op_lock.key', 'in', exclusive),
@@ -187,14 +187,7 @@ export function createOperationStore(db: Database) {
     },
     unfinished: () =>
       tables().selectFrom('operation').selectAll().where('state', 'in', OPEN).orderBy('created_at').execute(),
-    async countAttention(): Promise<number> {
-      const { total } = await tables()
-        .selectFrom('operation')
-        .select((eb) => eb.fn.countAll<number>().as('total'))
-        .where('state', '=', 'attention')
-        .executeTakeFirstOrThrow();
-      return total;
-    },
+    needingAttention: () => tables().selectFrom('operation').selectAll().where('state', '=', 'attention').execute(),
     async list(query: OperationQuery): Promise<{ items: Operation[]; next: string | null; total: number }> {
       let filtered = tables().selectFrom('operation');
       if (query.state) filtered = filtered.where('state', '=', query.state);

@@ -50,6 +50,8 @@ export const POWER_VERBS: Readonly<Record<PowerVerb, VerbDefinition>> = {
 };
 
 const PERMISSION: Permission = 'vm.power';
+/** What a start remembers, so that undoing it stops nothing that ran before. */
+const WAS_OFF = 'was-off';
 
 /** @throws AppError wrong_state naming what fits instead; unavailable while the host does not answer */
 export function requireState(vm: Vm, verb: PowerVerb | 'shutdown'): void {
@@ -87,6 +89,11 @@ export function powerOperation(verb: PowerVerb, services: VmServices): Operation
           await act(verb, input.vmId, services, context);
           await settle(input.vmId, desired, services);
         },
+        // When it was given up while libvirt was silent, the guest may run all the same.
+        async compensate(context) {
+          if (verb === 'start' && context.recall(WAS_OFF) === true) await services.access.stop(input.vmId);
+          await services.known.refresh(input.vmId);
+        },
       },
     ],
     result: async (input) => ({
@@ -105,6 +112,7 @@ async function act(
 ): Promise<void> {
   switch (verb) {
     case 'start': {
+      if (!(await access.isOn(vmId))) await context.remember(WAS_OFF, true);
       const active = new Set(
         known
           .networks()

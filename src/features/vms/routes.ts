@@ -21,6 +21,7 @@ import { type PowerVerb, requireState } from './power-operations.ts';
 import type { Reservations } from './reservations.ts';
 import { dropSeed, hashPassword, makeSeed } from './seed.ts';
 import type { VmServices } from './services.ts';
+import { requireFreeMacs } from './trash-operations.ts';
 import { type TrashRow, trashView } from './trash-store.ts';
 
 export interface VmRouteDependencies {
@@ -284,6 +285,7 @@ export function createVmRoutes({
           hint: 'Rename or delete that one first, then restore.',
         });
       }
+      requireFreeMacs(row, known);
       return operations.start(kinds.restore, trashInput(row), {
         ...startRequest(request),
         action: 'POST /trash/{id}/restore',

@@ -2,6 +2,7 @@
 
 import { rm, rmdir } from 'node:fs/promises';
 import { z } from 'zod';
+import { factsOf } from '#features/inventory/index.ts';
 import { defineOperation, type OperationDefinition, type Step } from '#features/operations/index.ts';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 import { element, serialize } from '#libvirt/index.ts';
@@ -9,6 +10,7 @@ import { nameTaken } from './create-order.ts';
 import { defineAgain, moveAll, putRow, requireRow } from './delete-operation.ts';
 import { exists } from './disk-files.ts';
 import type { VmServices } from './services.ts';
+import type { TrashRow } from './trash-store.ts';
 
 export const trashInputSchema = z.object({ trashId: z.string(), vmId: z.string(), name: z.string() });
 export type TrashInput = z.infer<typeof trashInputSchema>;
@@ -21,7 +23,12 @@ export function restoreVmOperation(services: VmServices): OperationDefinition<Tr
     input: trashInputSchema,
     title: (input) => `Restore ${input.name}`,
     object: (input) => ({ type: 'vm', id: input.vmId, name: input.name }),
-    locks: (input) => [`vm:${input.vmId}`, `vm-name:${input.name}`, `trash:${input.trashId}`],
+    locks: (input) => [
+      `vm:${input.vmId}`,
+      `vm-name:${input.name}`,
+      `trash:${input.trashId}`,
+      ...macsOf(trash.get(input.trashId)).map((mac) => `mac:${mac}`),
+    ],
     steps: ({ trashId, vmId, name }): Step[] => [
       {
         name: 'move',
@@ -50,6 +57,7 @@ export function restoreVmOperation(services: VmServices): OperationDefinition<Tr
         async act() {
           const row = requireRow(services, trashId);
           if ((await access.holderOfName(row.name)) !== null) throw nameTaken(row.name);
+          requireFreeMacs(row, known);
           await putRow(row, services);
           await defineAgain(row, services);
         },
@@ -72,6 +80,24 @@ export function restoreVmOperation(services: VmServices): OperationDefinition<Tr
     ],
     result: async (input) => ({ vmId: input.vmId, name: input.name }),
   });
+}
+
+/** Two machines with one address disturb each other, and libvirt does not refuse it.
+ *  @throws AppError already_exists naming the VM that has an address of the one in the trash */
+export function requireFreeMacs(row: TrashRow, known: Pick<VmServices['known'], 'vms'>): void {
+  const macs = macsOf(row);
+  for (const vm of known.vms()) {
+    const taken = vm.nics.find(({ mac }) => macs.includes(mac));
+    if (!taken || vm.id === row.vmId) continue;
+    throw new AppError('already_exists', {
+      detail: `The VM "${vm.name}" has the address ${taken.mac} of "${row.name}" now.`,
+      hint: `Delete "${vm.name}" or give it another address, then restore.`,
+    });
+  }
+}
+
+function macsOf(row: TrashRow | null): readonly string[] {
+  return row === null ? [] : factsOf(row.xml).nics.map(({ mac }) => mac);
 }
 
 export function purgeVmOperation(services: VmServices): OperationDefinition<TrashInput> {

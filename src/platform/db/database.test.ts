@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdtemp, rm, stat, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
@@ -143,7 +143,8 @@ test(
       try {
         const db = openDatabase(path);
         db.migrate('things', migrations);
-        await run('sh', ['-c', `head -c 64m /dev/zero > '${dir}/filler' || true`]);
+        await run('sh', ['-c', `head -c 64M /dev/zero > '${dir}/filler' || true`]);
+        assert.equal((await statfs(dir)).bavail, 0);
         const text = 'x'.repeat(1000);
         for (let n = 0; n < 1000; n += 1)
           await db.transaction((tx) =>
