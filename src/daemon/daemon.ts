@@ -16,6 +16,7 @@ import { hasErrno, messageOf } from '#kernel/errors.ts';
 import { createEventBus } from '#kernel/event-bus.ts';
 import type { Logger } from '#kernel/logger.ts';
 import { createLibvirtHost } from '#libvirt/index.ts';
+import { calendarMigrations, createCalendar } from '#platform/calendar.ts';
 import type { Config } from '#platform/config.ts';
 import { openDatabase } from '#platform/db/database.ts';
 import type { Handlers } from '#platform/feature.ts';
@@ -119,7 +120,13 @@ export async function startDaemon({
   let port = listen.port;
   const address = () => ({ origin: publicOrigin(listen, port, config.publicNames), fingerprint: tls.fingerprint });
 
-  const composition = compose(features, { config, db, libvirt, clock: systemClock, events, address, startedAt }, log);
+  db.migrate('calendar', calendarMigrations);
+  const calendar = createCalendar({ db, clock: systemClock, log: log.child({ part: 'calendar' }) });
+  const composition = compose(
+    features,
+    { config, db, libvirt, clock: systemClock, calendar, events, address, startedAt },
+    log,
+  );
   const accessApi = composition.use(access);
   const inventoryApi = composition.use(inventory);
   const stream = createEventStream(events, accessApi, randomBytes(4).toString('hex'), (change) =>
@@ -163,6 +170,7 @@ export async function startDaemon({
   const servers: FastifyInstance[] = [];
   const lifetime = new AbortController();
   let beat: NodeJS.Timeout | null = null;
+  let keptDate: Promise<void> = Promise.resolve();
   const stop = async () => {
     await notifier.stopping();
     if (beat) clearInterval(beat);
@@ -170,6 +178,7 @@ export async function startDaemon({
     await Promise.all(servers.map((server) => server.close()));
     lifetime.abort(new Error('the daemon stops'));
     await composition.stop();
+    await keptDate;
     await libvirt.stop();
     await db.close();
     for (const name of ['admin.sock', 'operator.sock', 'hyperd.pid'])
@@ -192,6 +201,8 @@ export async function startDaemon({
     await writeFile(join(config.runtimeDir, 'hyperd.pid'), `${process.pid}\n`);
     // Whether libvirt answers or not, the doors open: the dashboard tells what is wrong.
     await libvirt.start(lifetime.signal);
+    await calendar.load();
+    keptDate = calendar.run(lifetime.signal);
     await composition.start(lifetime.signal);
     isStarted = true;
   } catch (error) {

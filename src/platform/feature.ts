@@ -10,6 +10,7 @@ import type { ErrorCatalogue } from '#kernel/errors.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { LibvirtHost } from '#libvirt/index.ts';
+import type { Calendar } from './calendar.ts';
 import type { Config } from './config.ts';
 import type { Database, Migration } from './db/database.ts';
 
@@ -112,6 +113,8 @@ export interface FeatureContext {
   readonly db: Database;
   readonly libvirt: LibvirtHost;
   readonly clock: Clock;
+  /** Whether the date can be believed; asked before anything is deleted for its age. */
+  readonly calendar: Pick<Calendar, 'leap'>;
   readonly events: EventBus<ApiEvents>;
   readonly log: Logger;
   readonly address: PublicAddress;

@@ -70,6 +70,18 @@ test('a link is refused after five minutes, and an invented one always', () =>
     await assert.rejects(sessions.redeem('x'.repeat(43), from), isRefused);
   }));
 
+test('a link is not made young again by a clock that goes back, and outlives a restart', () =>
+  withSessions(async (sessions, clock, _file, again) => {
+    const [old, fresh] = [await sessions.createLink('admin'), await sessions.createLink('admin')];
+    await clock.advance(4 * 60_000);
+    assert.ok((await (await again()).redeem(fresh.token, from)).secret);
+    await clock.advance(2 * 60_000);
+    clock.jumpWall(-HOUR);
+    await assert.rejects(sessions.redeem(old.token, from), isRefused);
+    assert.ok((await sessions.createLink('admin')).token);
+    await assert.rejects(sessions.redeem(old.token, from), isRefused);
+  }));
+
 test('a session holds across a restart, with the role of its link', () =>
   withSessions(async (sessions, _clock, _file, again) => {
     const { token } = await sessions.createLink('operator');

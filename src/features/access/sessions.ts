@@ -10,7 +10,7 @@ import type { Logger } from '#kernel/logger.ts';
 import type { Database, Migration } from '#platform/db/database.ts';
 import type { Decide, Identity } from '#platform/feature.ts';
 
-const LINK_MINUTES = 5;
+const LINK_MS = 5 * 60_000;
 const IDLE_MS = 2 * 3_600_000;
 const ABSOLUTE_MS = 12 * 3_600_000;
 /** `last_seen_at` is written this often at most. */
@@ -75,6 +75,8 @@ const hashOf = (secret: string): string => createHash('sha256').update(secret).d
 
 export function createSessions({ db, clock, log }: { db: Database; clock: Clock; log: Logger }): Sessions {
   const byHash = new Map<string, SessionRow & { seenMs: number; seenWrittenMs: number; startedMs: number }>();
+  /** When links were made, by the clock that never goes back; those of an earlier life of the daemon count from its start. */
+  const linksMadeMs = new Map<string, number>();
   const listeners = new Set<{ run: (sessionId: string) => void }>();
   const stopping = new AbortController();
   let sweeping: Promise<void> = Promise.resolve();
@@ -82,7 +84,8 @@ export function createSessions({ db, clock, log }: { db: Database; clock: Clock;
 
   const isOver = (row: { seenMs: number; startedMs: number; expires_at: string }): boolean => {
     const nowMs = clock.monotonicMs();
-    // Age by the monotonic clock, so that moving the wall clock neither ends sessions early nor keeps them alive; the wall clock is the second fence.
+    // By the monotonic clock, which no one can set back. The wall clock is the second fence, for the time that a machine sleeps:
+    // set ahead by half a day, it ends sessions too.
     return (
       nowMs - row.seenMs > IDLE_MS || nowMs - row.startedMs > ABSOLUTE_MS || row.expires_at <= clock.now().toISOString()
     );
@@ -125,7 +128,10 @@ export function createSessions({ db, clock, log }: { db: Database; clock: Clock;
   return {
     async createLink(role) {
       const token = newSecret();
-      const expiresAt = new Date(clock.now().getTime() + LINK_MINUTES * 60_000).toISOString();
+      const expiresAt = new Date(clock.now().getTime() + LINK_MS).toISOString();
+      const nowMs = clock.monotonicMs();
+      for (const [hash, madeMs] of linksMadeMs) if (nowMs - madeMs > LINK_MS) linksMadeMs.delete(hash);
+      linksMadeMs.set(hashOf(token), nowMs);
       await db.transaction(async (tx) => {
         await tx
           .tables<AccessTables>()
@@ -144,6 +150,9 @@ export function createSessions({ db, clock, log }: { db: Database; clock: Clock;
     async redeem(token, from) {
       const now = clock.now();
       const secret = newSecret();
+      // A clock that goes back makes no old link young.
+      const madeMs = linksMadeMs.get(hashOf(token));
+      if (madeMs === undefined || clock.monotonicMs() - madeMs > LINK_MS) throw new AppError('link_refused');
       const row = await db.transaction(async (tx) => {
         const link = await tx
           .tables<AccessTables>()
@@ -224,6 +233,8 @@ export function createSessions({ db, clock, log }: { db: Database; clock: Clock;
     },
 
     async load(signal) {
+      for (const { hash } of await tables().selectFrom('sign_in_link').select('hash').execute())
+        linksMadeMs.set(hash, clock.monotonicMs());
       const now = clock.now().getTime();
       for (const row of await tables().selectFrom('session').selectAll().execute()) {
         const nowMs = clock.monotonicMs();

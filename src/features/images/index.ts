@@ -98,6 +98,7 @@ export const images = defineFeature<ImagesApi>({
       );
 
     const tidy = async () => {
+      if (context.calendar.leap() !== null) return;
       await uploads.sweep();
       const owners = new Set([
         ...store.uploads().map(({ id }) => id),

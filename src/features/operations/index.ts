@@ -28,6 +28,7 @@ export const operations = defineFeature<OperationsApi>({
       decide: context.use(access).decide,
       events: context.events,
       clock: context.clock,
+      calendar: context.calendar,
       log: context.log.child({ feature: 'operations' }),
       killPoint: context.config.killPoint,
     });

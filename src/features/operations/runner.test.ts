@@ -80,6 +80,7 @@ async function withJournal(
       decide: () => allow,
       events,
       clock,
+      calendar: { leap: () => null },
       log: silentLogger,
       killPoint: null,
     });

@@ -9,6 +9,7 @@ import { AppError } from '#kernel/errors.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
 import { newId } from '#kernel/ids.ts';
 import type { Logger } from '#kernel/logger.ts';
+import type { Calendar } from '#platform/calendar.ts';
 import type { Database } from '#platform/db/database.ts';
 import type { Decide, Identity, MetricFamily } from '#platform/feature.ts';
 import type { OperationDefinition } from './definition.ts';
@@ -66,6 +67,7 @@ interface Dependencies {
   readonly decide: Decide;
   readonly events: EventBus<ApiEvents>;
   readonly clock: Clock;
+  readonly calendar: Pick<Calendar, 'leap'>;
   readonly log: Logger;
   readonly killPoint: string | null;
 }
@@ -77,7 +79,17 @@ export interface Runner {
   readonly stop: () => Promise<void>;
 }
 
-export function createRunner({ store, db, audit, decide, events, clock, log, killPoint }: Dependencies): Runner {
+export function createRunner({
+  store,
+  db,
+  audit,
+  decide,
+  events,
+  clock,
+  calendar,
+  log,
+  killPoint,
+}: Dependencies): Runner {
   const kinds = new Map<string, OperationDefinition<unknown>>();
   const live = new Map<string, Live>();
   /** Operations that need a person. */
@@ -370,7 +382,7 @@ export function createRunner({ store, db, audit, decide, events, clock, log, kil
       },
     ],
     async start() {
-      await store.prune(clock.now());
+      if (calendar.leap() === null) await store.prune(clock.now());
       for (const { id } of await store.needingAttention()) await store.update(db, id, { state: 'compensating' });
       for (const row of await store.unfinished()) await resume(row);
       retrying = keepRetrying(stopping.signal);

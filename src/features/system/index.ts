@@ -19,7 +19,7 @@ export const system = defineFeature<Record<string, never>>({
   name: 'system',
   needs: ['operations', 'inventory', 'health', 'hosts', 'images', 'vms'],
   setup(context) {
-    const { address, clock, libvirt, startedAt } = context;
+    const { address, calendar, clock, libvirt, startedAt } = context;
     const journal = context.use(operations);
     const known = context.use(inventory);
     const checks = context.use(health);
@@ -30,6 +30,10 @@ export const system = defineFeature<Record<string, never>>({
         host: context.use(hosts).local,
         vms: known.vms,
         trash: context.use(vms).trash,
+        leap() {
+          const leap = calendar.leap();
+          return leap === null ? null : { byMs: leap.byMs, leftMs: leap.untilMs - clock.monotonicMs() };
+        },
         ownerlessFiles: context.use(vms).ownerlessFiles,
         operations: journal,
         preflight: checks.last,

@@ -106,6 +106,7 @@ const of = (input: Partial<Parameters<typeof overviewOf>[0]>) =>
       preflight: null,
       trash: [],
       ownerlessFiles: [],
+      leap: null,
       now,
       ...input,
     }),
@@ -171,6 +172,11 @@ test('a VM that another program took away and disks without a VM are warnings th
     ],
   );
   assert.match(problems[1]?.detail ?? '', /0\.qcow2.*and 2 more \(5(\.0)? GiB\)/);
+});
+
+test('a date that leapt is a warning that says how far, and how long nothing is deleted', () => {
+  const [problem] = of({ leap: { byMs: -40 * 86_400_000, leftMs: 3_600_000 } }).problems;
+  assert.match(`${problem?.title} ${problem?.detail}`, /40 d.* back .*1 h/);
 });
 
 test('an operation that waits for a person stays a problem, a failed one for a day', () => {

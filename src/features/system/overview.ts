@@ -16,6 +16,8 @@ export interface OverviewInput {
   readonly trash: readonly TrashItem[];
   /** Disk files that no VM uses. */
   readonly ownerlessFiles: readonly { readonly path: string; readonly sizeBytes: number }[];
+  /** For which the date is not believed, and how long still, in milliseconds; null = it is. */
+  readonly leap: { readonly byMs: number; readonly leftMs: number } | null;
   readonly now: Date;
 }
 
@@ -61,6 +63,7 @@ function problemsOf(input: OverviewInput): ProblemItem[] {
     ...ownerlessProblems(input.ownerlessFiles),
     ...operationProblems(input),
     ...filesystemProblems(input.host),
+    ...leapProblems(input.leap),
     ...preflightProblems(input.preflight),
   ];
   const badness = { fail: 0, warn: 1 } as const;
@@ -208,6 +211,20 @@ function filesystemProblems(host: Host): ProblemItem[] {
       },
     ];
   });
+}
+
+function leapProblems(leap: OverviewInput['leap']): ProblemItem[] {
+  if (leap === null) return [];
+  return [
+    {
+      id: 'clock.leapt',
+      severity: 'warn',
+      title: `The clock went ${formatDuration(Math.abs(leap.byMs))} ${leap.byMs > 0 ? 'ahead' : 'back'} at once`,
+      detail: `Until it has run true for ${formatDuration(leap.leftMs)} more, nothing is deleted for its age: trash, broken uploads and old operations stay.`,
+      hint: 'Check the date of this machine (`timedatectl`). After a long time off there is nothing to do.',
+      link: null,
+    },
+  ];
 }
 
 /** Lines that are told from fresher figures above. */

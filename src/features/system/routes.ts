@@ -15,6 +15,7 @@ export interface SystemRoutesOptions {
   host(): Host;
   vms(): readonly Vm[];
   trash(): readonly TrashItem[];
+  leap: () => OverviewInput['leap'];
   ownerlessFiles: () => OverviewInput['ownerlessFiles'];
   readonly operations: OperationsApi;
   preflight(): Preflight | null;
@@ -40,7 +41,7 @@ const SETTLE_MS = 20_000;
 const SETTLE_STEP_MS = 100;
 
 export function createSystemRoutes(options: SystemRoutesOptions): Handlers {
-  const { host, vms, trash, ownerlessFiles, operations, preflight, facts, isCurrent, startDemo, clock } = options;
+  const { host, vms, trash, ownerlessFiles, leap, operations, preflight, facts, isCurrent, startDemo, clock } = options;
 
   const waitUntilCurrent = async (signal: AbortSignal): Promise<void> => {
     const endMs = clock.monotonicMs() + SETTLE_MS;
@@ -83,6 +84,7 @@ export function createSystemRoutes(options: SystemRoutesOptions): Handlers {
         vms: vms(),
         trash: trash(),
         ownerlessFiles: ownerlessFiles(),
+        leap: leap(),
         operations: await operations.newest(LOOKED_AT_OPERATIONS),
         preflight: preflight(),
         now: clock.now(),

@@ -7,6 +7,7 @@ import type { OperationsApi } from '#features/operations/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
+import type { Calendar } from '#platform/calendar.ts';
 import type { StateFolders } from '#platform/config.ts';
 import type { Identity } from '#platform/feature.ts';
 import type { VmKinds } from './kinds.ts';
@@ -26,38 +27,43 @@ export interface ExpiryDependencies {
   readonly state: StateFolders;
   readonly trashDays: number;
   readonly clock: Clock;
+  readonly calendar: Pick<Calendar, 'leap'>;
   readonly log: Logger;
 }
 
 /** Runs until the signal. */
 export async function runTrashExpiry(
-  { operations, kinds, trash, state, trashDays, clock, log }: ExpiryDependencies,
+  { operations, kinds, trash, state, trashDays, clock, calendar, log }: ExpiryDependencies,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
     try {
-      const now = clock.now();
-      for (const row of trash.list().filter((item) => !item.isTakenAway && item.purgeAt <= now.toISOString())) {
-        try {
-          await operations.start(kinds.purge, trashInput(row), {
-            identity: SYSTEM,
-            requestId: null,
-            idempotencyKey: null,
-            requestHash: row.id,
-            action: 'job trash.expire',
-          });
-        } catch (error) {
-          // Somebody restores or purges it at this moment.
-          if (!(error instanceof AppError) || error.code !== 'busy') throw error;
-        }
-      }
-      await dropOldSeeds(state.scratch, now.getTime() - SEED_KEPT_MS);
-      await dropOldQuarantine(state.quarantine, now.getTime() - trashDays * DAY_MS, log);
+      if (calendar.leap() === null) await expire();
     } catch (error) {
       log.warn({ err: error }, 'the trash could not be looked through; the next look is in an hour');
     }
     // The abort ends the sleep; that is the expected way out.
     await clock.sleep(LOOK_EVERY_MS, signal).catch(() => undefined);
+  }
+
+  async function expire(): Promise<void> {
+    const now = clock.now();
+    for (const row of trash.list().filter((item) => !item.isTakenAway && item.purgeAt <= now.toISOString())) {
+      try {
+        await operations.start(kinds.purge, trashInput(row), {
+          identity: SYSTEM,
+          requestId: null,
+          idempotencyKey: null,
+          requestHash: row.id,
+          action: 'job trash.expire',
+        });
+      } catch (error) {
+        // Somebody restores or purges it at this moment.
+        if (!(error instanceof AppError) || error.code !== 'busy') throw error;
+      }
+    }
+    await dropOldSeeds(state.scratch, now.getTime() - SEED_KEPT_MS);
+    await dropOldQuarantine(state.quarantine, now.getTime() - trashDays * DAY_MS, log);
   }
 }
 

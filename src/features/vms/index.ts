@@ -40,7 +40,7 @@ export const vms = defineFeature<VmsApi>({
   migrations: trashMigrations,
   errors: vmErrors,
   setup(context) {
-    const { config, db, libvirt, clock, events, log } = context;
+    const { config, db, libvirt, clock, calendar, events, log } = context;
     const journal = context.use(operations);
     const known = context.use(inventory);
     const library = context.use(images);
@@ -101,7 +101,16 @@ export const vms = defineFeature<VmsApi>({
         );
         jobs = Promise.all([
           runTrashExpiry(
-            { operations: journal, kinds, trash, state: config.state, trashDays: config.trash.days, clock, log },
+            {
+              operations: journal,
+              kinds,
+              trash,
+              state: config.state,
+              trashDays: config.trash.days,
+              clock,
+              calendar,
+              log,
+            },
             signal,
           ),
           takenAway.run(signal),

@@ -1,0 +1,96 @@
+/** Whether the date can be believed. A machine that starts with a wrong clock, or whose clock is set wrongly, would delete at once
+ *  everything that is kept for a time; so after a leap of the date nothing is deleted by its age until a day of running has passed. */
+
+import type { Clock } from '#kernel/clock.ts';
+import type { Logger } from '#kernel/logger.ts';
+import { formatDuration } from '#kernel/units.ts';
+import type { Database, Migration } from './db/database.ts';
+
+const DAY_MS = 86_400_000;
+/** A machine that was off for a night has not leapt. */
+const LEAP_MS = DAY_MS;
+const DOUBT_MS = DAY_MS;
+const LOOK_EVERY_MS = 60_000;
+
+export interface Leap {
+  /** How far the date leapt, in milliseconds; negative = back. */
+  readonly byMs: number;
+  /** Monotonic time at which the date is believed again. */
+  readonly untilMs: number;
+}
+
+export interface Calendar {
+  /** The leap for which the date is not believed now; null = it is. Whoever deletes by age asks before each time. */
+  leap(): Leap | null;
+  /** Reads when the daemon last ran; before anything else asks. */
+  load(): Promise<void>;
+  /** Looks each minute and keeps the date. Ends with the signal. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+interface CalendarTables {
+  calendar: { id: 1; seen_at: string };
+}
+
+export const calendarMigrations: readonly Migration[] = [
+  {
+    id: '001-calendar',
+    statements: ['CREATE TABLE calendar(id INTEGER PRIMARY KEY CHECK(id = 1), seen_at TEXT NOT NULL) STRICT'],
+  },
+];
+
+export function createCalendar({ db, clock, log }: { db: Database; clock: Clock; log: Logger }): Calendar {
+  let last = { wallMs: clock.now().getTime(), monotonicMs: clock.monotonicMs() };
+  let leap: Leap | null = null;
+
+  const notice = (byMs: number) => {
+    if (Math.abs(byMs) < LEAP_MS) return;
+    leap = { byMs, untilMs: clock.monotonicMs() + DOUBT_MS };
+    log.warn(
+      { byMs },
+      `the date leapt by ${formatDuration(Math.abs(byMs))} ${byMs > 0 ? 'ahead' : 'back'}; nothing is deleted by its age for a day`,
+    );
+  };
+
+  /** A clock that runs true goes as far as the monotonic one. */
+  const look = () => {
+    const now = { wallMs: clock.now().getTime(), monotonicMs: clock.monotonicMs() };
+    notice(now.wallMs - last.wallMs - (now.monotonicMs - last.monotonicMs));
+    last = now;
+    if (leap && now.monotonicMs >= leap.untilMs) leap = null;
+  };
+
+  const keep = async () => {
+    const seen_at = clock.now().toISOString();
+    await db
+      .tables<CalendarTables>()
+      .insertInto('calendar')
+      .values({ id: 1, seen_at })
+      .onConflict((conflict) => conflict.column('id').doUpdateSet({ seen_at }))
+      .execute();
+  };
+
+  return {
+    leap() {
+      look();
+      return leap;
+    },
+    async load() {
+      const row = await db.tables<CalendarTables>().selectFrom('calendar').select('seen_at').executeTakeFirst();
+      if (row) notice(clock.now().getTime() - Date.parse(row.seen_at));
+    },
+    async run(signal) {
+      while (!signal.aborted) {
+        try {
+          look();
+          await keep();
+        } catch (error) {
+          // Only a start after a long rest is told from a leap by it; the next minute tries again.
+          log.debug({ err: error }, 'the date could not be kept');
+        }
+        // The abort ends the sleep; that is the expected way out.
+        await clock.sleep(LOOK_EVERY_MS, signal).catch(() => undefined);
+      }
+    },
+  };
+}
