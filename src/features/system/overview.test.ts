@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { fakeVm } from '#contract/fake-vm.ts';
 import type { Operation } from '#contract/operations.ts';
 import { type Host, overviewSchema, type Preflight } from '#contract/system.ts';
 import type { Vm } from '#contract/vms.ts';
-import { GIB, MIB } from '#kernel/units.ts';
+import { GIB } from '#kernel/units.ts';
 import { overviewOf, runningCount } from './overview.ts';
 
 const now = new Date('2026-05-01T12:00:00.000Z');
@@ -25,40 +26,8 @@ const host = (change: Partial<Host> = {}): Host => ({
   ...change,
 });
 
-const vm = (name: string, change: Partial<Vm> = {}): Vm => ({
-  id: `00000000-0000-4000-8000-${name.padStart(12, '0')}`,
-  name,
-  state: 'running',
-  stateReason: null,
-  desired: 'running',
-  managed: true,
-  isProtected: false,
-  accel: 'tcg',
-  title: null,
-  description: null,
-  vcpus: 1,
-  memoryBytes: 256 * MIB,
-  autostart: false,
-  persistent: true,
-  arch: 'x86_64',
-  machine: 'q35',
-  firmware: 'bios',
-  hasTpm: false,
-  hasVnc: true,
-  hasSerial: true,
-  agent: 'absent',
-  disks: [],
-  nics: [],
-  bootOrder: [],
-  pending: [],
-  startedAt: '2026-05-01T11:30:00.000Z',
-  createdAt: null,
-  usage: null,
-  operationId: null,
-  staleSince: null,
-  etag: '"1"',
-  ...change,
-});
+const vm = (name: string, change: Partial<Vm> = {}): Vm =>
+  fakeVm(name, { state: 'running', desired: 'running', startedAt: '2026-05-01T11:30:00.000Z', ...change });
 
 const operation = (id: string, change: Partial<Operation> = {}): Operation => ({
   id,

@@ -1,48 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Vm } from '#contract/vms.ts';
+import { fakeVm } from '#contract/fake-vm.ts';
 import { GIB } from '#kernel/units.ts';
 import { createListAnswer, listVms } from './list.ts';
 
-const vm = (name: string, more: Partial<Vm> = {}): Vm => ({
-  id: `00000000-0000-4000-8000-${name.padStart(12, '0')}`,
-  name,
-  state: 'off',
-  stateReason: null,
-  desired: 'off',
-  managed: true,
-  isProtected: false,
-  accel: 'tcg',
-  title: null,
-  description: null,
-  vcpus: 1,
-  memoryBytes: GIB,
-  autostart: false,
-  persistent: true,
-  arch: 'x86_64',
-  machine: 'q35',
-  firmware: 'bios',
-  hasTpm: false,
-  hasVnc: true,
-  hasSerial: true,
-  agent: 'absent',
-  disks: [],
-  nics: [],
-  bootOrder: [],
-  pending: [],
-  startedAt: null,
-  createdAt: null,
-  usage: null,
-  operationId: null,
-  staleSince: null,
-  etag: 'x',
-  ...more,
-});
-
 const all = [
-  vm('1', { memoryBytes: 3 * GIB }),
-  vm('2', { state: 'running', description: 'Mail <server>' }),
-  vm('3', {
+  fakeVm('1', { memoryBytes: 3 * GIB }),
+  fakeVm('2', { state: 'running', description: 'Mail <server>' }),
+  fakeVm('3', {
     memoryBytes: 2 * GIB,
     nics: [
       {

@@ -2,45 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { fakeVm } from '#contract/fake-vm.ts';
 import type { Vm } from '#contract/vms.ts';
 import { applyFilter, holdOrder, readFilter } from './vm-filters.ts';
 
-function vm(name: string, part: Partial<Vm> = {}): Vm {
-  return {
-    id: `id-${name}`,
-    name,
-    state: 'running',
-    stateReason: null,
-    desired: 'running',
-    managed: true,
-    isProtected: false,
-    accel: 'kvm',
-    title: null,
-    description: null,
-    vcpus: 1,
-    memoryBytes: 1,
-    autostart: false,
-    persistent: true,
-    arch: 'x86_64',
-    machine: 'q35',
-    firmware: 'uefi',
-    hasTpm: false,
-    hasVnc: true,
-    hasSerial: true,
-    agent: 'absent',
-    disks: [],
-    nics: [],
-    bootOrder: [],
-    pending: [],
-    startedAt: null,
-    createdAt: null,
-    usage: null,
-    operationId: null,
-    staleSince: null,
-    etag: '',
-    ...part,
-  };
-}
+const vm = (name: string, part: Partial<Vm> = {}) =>
+  fakeVm(name, { id: `id-${name}`, state: 'running', desired: 'running', accel: 'kvm', ...part });
 
 const names = (list: readonly Vm[]) => list.map(({ name }) => name);
 const list = [vm('web10'), vm('web2', { state: 'off' }), vm('db1', { description: 'Holds the SHOP', accel: 'tcg' })];
