@@ -8,7 +8,7 @@ import { EmptyState, Skeleton } from './components/page.tsx';
 import { ProblemBox } from './components/problem-box.tsx';
 import { SignInPage } from './pages/sign-in/sign-in-page.tsx';
 import { navigationPages, type Page, type PageComponent, routes } from './routes.ts';
-import { can, loadSession, problemOf, session, Unreachable } from './state/api.ts';
+import { can, isDaemonThere, loadSession, problemOf, session, Unreachable } from './state/api.ts';
 import { readSetting, writeSetting } from './state/browser-settings.ts';
 import { followEvents, live } from './state/live.ts';
 import { currentPath, matchPath, navigate } from './state/router.ts';
@@ -41,7 +41,7 @@ async function loadPage(page: Page): Promise<void> {
     loadProblem.value = null;
   } catch (error) {
     // A reload now would leave the user with the browser's own error page.
-    if (!(await isReachable())) {
+    if (!(await isDaemonThere())) {
       loadProblem.value = problemOf(new Unreachable(error));
       return;
     }
@@ -51,16 +51,6 @@ async function loadPage(page: Page): Promise<void> {
       return;
     }
     loadProblem.value = { ...problemOf(error), ...text.errors.page };
-  }
-}
-
-async function isReachable(): Promise<boolean> {
-  try {
-    await fetch('/', { method: 'HEAD', cache: 'no-store' });
-    return true;
-  } catch {
-    // No answer at all is what was asked about.
-    return false;
   }
 }
 

@@ -85,6 +85,12 @@ export const text = {
       detail: 'No connection to hyperd.',
       hint: 'It may be restarting. On the host, `./hv status` tells whether it runs and `./hv up` starts it.',
     },
+    late: (seconds: number, isChange: boolean) => ({
+      detail: `No answer came within ${seconds} s.`,
+      hint: isChange
+        ? 'It may still do what was asked once it goes on. Trying again is safe: it is not done twice. On the host, `./hv status` tells whether it runs.'
+        : 'Try again in a moment. On the host, `./hv status` tells whether it runs.',
+    }),
     dashboard: {
       title: 'The dashboard failed here',
       hint: 'Reload the page. If it happens again, report it with what you did.',

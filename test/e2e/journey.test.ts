@@ -426,6 +426,41 @@ test('when the daemon is gone the page says how old its data is, and goes on by 
   await page.getByText(/The daemon has not been heard for/).waitFor({ state: 'detached', timeout: SLOW_MS });
 });
 
+test('a daemon that hangs is noticed at the next click, and asking it again does nothing twice', { skip }, async () => {
+  const { pid, admin } = dashboard.daemon;
+  const starts = async () =>
+    (await admin('GET /operations', { query: { objectId: dashboard.helloId, kind: 'vm.pause' } })).items.length;
+  await go(`/vms/${dashboard.helloId}`);
+  const head = page.locator('.page-actions');
+  const more = head.getByRole('button', { name: 'Actions for hello' });
+  const pause = page.getByRole('menuitem', { name: 'Pause' });
+  await head.getByRole('button', { name: 'Reboot' }).waitFor();
+  const before = await starts();
+  const keys: (string | undefined)[] = [];
+  page.on('request', (request) => {
+    if (request.url().endsWith('/pause')) keys.push(request.headers()['idempotency-key']);
+  });
+  process.kill(pid, 'SIGSTOP');
+  try {
+    await more.click();
+    await pause.click();
+    await page.getByText(/The daemon has not been heard for/).waitFor({ timeout: 15_000 });
+    await page.getByText('No answer came within 20 s.').waitFor({ timeout: 30_000 });
+    await page.getByText('Trying again is safe').waitFor();
+    await more.click();
+    await pause.click();
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  await page.getByText(/The daemon has not been heard for/).waitFor({ state: 'detached', timeout: 30_000 });
+  await head.getByRole('button', { name: 'Resume' }).click();
+  await head.getByRole('button', { name: 'Shut down' }).waitFor();
+  assert.equal(keys.length, 2);
+  assert.ok(keys[0]);
+  assert.equal(keys[0], keys[1]);
+  assert.equal((await starts()) - before, 1);
+});
+
 test('a page that cannot be loaded without the daemon says so, and comes when the daemon is back', {
   skip,
 }, async () => {

@@ -3,7 +3,7 @@
 import { effect, useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import type { Vm } from '#contract/vms.ts';
-import { can } from '../state/api.ts';
+import { can, fetchRaw } from '../state/api.ts';
 import { isPageVisible } from '../state/clock.ts';
 import { isOn } from '../state/vms.ts';
 import { text } from '../text.ts';
@@ -76,12 +76,8 @@ async function fetchPicture(id: string, width: number, stop: AbortSignal): Promi
   await turn();
   try {
     if (stop.aborted) return null;
-    const response = await fetch(`/api/v1/vms/${encodeURIComponent(id)}/screenshot?width=${width}`, {
-      signal: stop,
-      credentials: 'same-origin',
-    });
-    if (!response.ok) return null;
-    const url = URL.createObjectURL(await response.blob());
+    const path = `/api/v1/vms/${encodeURIComponent(id)}/screenshot?width=${width}`;
+    const url = URL.createObjectURL(await fetchRaw(path, (response) => response.blob(), stop));
     const before = pictures.get(id);
     pictures.delete(id);
     pictures.set(id, { url, at: Date.now() });

@@ -15,37 +15,111 @@ export type SessionState =
 
 export const session = signal<SessionState>({ kind: 'unknown' });
 
-/** The daemon could not be reached at all: no HTTP answer came. */
+/** No HTTP answer came: the daemon could not be reached, or `late` says how long it was waited for. */
 export class Unreachable extends Error {
-  constructor(cause: unknown) {
+  readonly late: { readonly limitMs: number; readonly isChange: boolean } | null;
+
+  constructor(cause: unknown, late: Unreachable['late'] = null) {
     super(text.errors.unreachable.detail, { cause });
     this.name = 'Unreachable';
+    this.late = late;
   }
 }
+
+/** A change is answered once it is written down; what the daemon asks libvirt for it ends after 15 s at the latest. */
+const CHANGE_MS = 20_000;
+/** Long lists, logs and plans. */
+const READ_MS = 30_000;
+/** After so long something may be wrong: whether the daemon is there at all is asked beside the request. */
+const DOUBT_MS = 4000;
+const PROBE_MS = 3000;
+
+/** Counts the requests that wait suspiciously long or got no answer. */
+export const doubts = signal(0);
 
 export const api = createApiClient(async ({ method, path, headers, body, signal: abort }) => {
-  const response = await reach(path, { method, headers, body, signal: abort });
-  return { status: response.status, body: await response.text() };
+  const asked = `${method} ${path} ${body ?? ''}`;
+  const key = method === 'GET' || SPENT_ONCE.test(path) ? null : keyOf(asked);
+  const answer = await reach(
+    path,
+    { method, headers: { ...headers, ...(key === null ? {} : { 'idempotency-key': key }) }, body, signal: abort },
+    (response) => response.text(),
+  );
+  unanswered.delete(asked);
+  return { status: answer.response.status, body: answer.body };
 });
 
-/** One request whose answer is not JSON. @throws ApiProblem, Unreachable */
-export async function fetchRaw(path: string, init: RequestInit = {}): Promise<Response> {
-  const response = await reach(path, init);
-  if (response.ok) return response;
-  const body: unknown = await response.json().catch(() => null);
-  throw new ApiProblem({ ...unknownProblem(response.status), ...(typeof body === 'object' ? body : {}) });
+/** Plans are of the present, and tickets and links work once: asked for again they are made anew. */
+const SPENT_ONCE = /\/(plan|tickets|keys|links?)$/;
+/** So long the server knows an Idempotency-Key. */
+const KEY_KEPT_MS = 600_000;
+
+/** Keys of the changes whose answer has not come, by what was asked. Whoever asks the same again gets what the first
+ *  request began instead of beginning it twice. */
+const unanswered = new Map<string, { readonly key: string; readonly at: number }>();
+
+function keyOf(asked: string): string {
+  for (const [other, { at }] of unanswered) if (Date.now() - at > KEY_KEPT_MS) unanswered.delete(other);
+  const known = unanswered.get(asked) ?? { key: crypto.randomUUID(), at: Date.now() };
+  unanswered.set(asked, known);
+  return known.key;
 }
 
-async function reach(path: string, init: RequestInit): Promise<Response> {
-  let response: Response;
+/** One request whose answer is not JSON. @throws ApiProblem, Unreachable */
+export async function fetchRaw<Body>(
+  path: string,
+  read: (response: Response) => Promise<Body>,
+  abort: AbortSignal | null = null,
+): Promise<Body> {
+  const { body } = await reach(path, { signal: abort }, async (response) => {
+    if (response.ok) return read(response);
+    const problem: unknown = await response.json().catch(() => null);
+    throw new ApiProblem({ ...unknownProblem(response.status), ...(typeof problem === 'object' ? problem : {}) });
+  });
+  return body;
+}
+
+/** @param read takes the body; the deadline counts for it too */
+async function reach<Body>(
+  path: string,
+  init: RequestInit,
+  read: (response: Response) => Promise<Body>,
+): Promise<{ readonly response: Response; readonly body: Body }> {
+  const isChange = (init.method ?? 'GET') !== 'GET' && !path.endsWith('/plan');
+  const limitMs = isChange ? CHANGE_MS : READ_MS;
+  const deadline = AbortSignal.timeout(limitMs);
+  const doubt = () => {
+    doubts.value += 1;
+  };
+  const timer = window.setTimeout(doubt, DOUBT_MS);
   try {
-    response = await fetch(path, { ...init, credentials: 'same-origin', cache: 'no-store', redirect: 'error' });
+    const response = await fetch(path, {
+      ...init,
+      signal: init.signal ? AbortSignal.any([init.signal, deadline]) : deadline,
+      credentials: 'same-origin',
+      cache: 'no-store',
+      redirect: 'error',
+    });
+    if (response.status === 401) session.value = { kind: 'signed_out' };
+    return { response, body: await read(response) };
   } catch (error) {
-    if (init.signal?.aborted) throw error;
-    throw new Unreachable(error);
+    if (init.signal?.aborted || error instanceof ApiProblem) throw error;
+    doubt();
+    throw new Unreachable(error, deadline.aborted ? { limitMs, isChange } : null);
+  } finally {
+    window.clearTimeout(timer);
   }
-  if (response.status === 401) session.value = { kind: 'signed_out' };
-  return response;
+}
+
+/** Whether the daemon answers at all, within a few seconds. */
+export async function isDaemonThere(): Promise<boolean> {
+  try {
+    await fetch('/', { method: 'HEAD', cache: 'no-store', signal: AbortSignal.timeout(PROBE_MS) });
+    return true;
+  } catch {
+    // No answer is what was asked about.
+    return false;
+  }
 }
 
 /** True once somebody was signed in here: then this page holds what he could see. */
@@ -73,7 +147,15 @@ export function can(permission: Permission): boolean {
 /** Any thrown value as the problem document that pages show. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof ApiProblem) return error.problem;
-  if (error instanceof Unreachable) return { ...unknownProblem(0), code: 'unreachable', ...text.errors.unreachable };
+  if (error instanceof Unreachable) {
+    const { late } = error;
+    return {
+      ...unknownProblem(0),
+      code: 'unreachable',
+      ...text.errors.unreachable,
+      ...(late ? text.errors.late(late.limitMs / 1000, late.isChange) : {}),
+    };
+  }
   return {
     ...unknownProblem(0),
     code: 'dashboard_error',

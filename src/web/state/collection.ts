@@ -1,10 +1,10 @@
 /** Lists of the API kept current by events: read once, then patched, so that nothing polls. */
 
-import { type ReadonlySignal, signal } from '@preact/signals';
+import { effect, type ReadonlySignal, signal } from '@preact/signals';
 import type { Problem } from '#contract/common.ts';
 import type { ApiEventName, ApiEvents } from '#contract/events.ts';
-import { problemOf } from './api.ts';
-import { onEvent, onReset } from './live.ts';
+import { problemOf, Unreachable } from './api.ts';
+import { live, onEvent, onReset } from './live.ts';
 
 /** Something read from the API. `data` is null until the first answer; `problem` is the last failure, null after a success. */
 export interface Resource<Data> {
@@ -17,6 +17,16 @@ export interface Resource<Data> {
   /** Changes what is shown at once, as after an event. */
   patch(change: (data: Data) => Data): void;
 }
+
+/** Reads that nobody answered; they are repeated when the daemon is heard again. */
+const unanswered = new Set<() => Promise<void>>();
+
+effect(() => {
+  if (live.value.kind !== 'open') return;
+  const reads = [...unanswered];
+  unanswered.clear();
+  for (const reload of reads) void reload();
+});
 
 /** @param read one request
  *  @param staleOn events after which it is read again, at most every `settleMs` */
@@ -47,6 +57,7 @@ export function createResource<Data>(
       })
       .catch((error: unknown) => {
         problem.value = problemOf(error);
+        if (error instanceof Unreachable) unanswered.add(reload);
       })
       .finally(() => {
         running = null;

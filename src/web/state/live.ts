@@ -2,7 +2,7 @@
 
 import { signal } from '@preact/signals';
 import { type ApiEventName, type ApiEvents, RESET_EVENT } from '#contract/events.ts';
-import { session } from './api.ts';
+import { doubts, isDaemonThere, session } from './api.ts';
 import { createEventParser } from './event-parser.ts';
 
 type Listener<Name extends ApiEventName> = (payload: ApiEvents[Name]) => void;
@@ -18,8 +18,9 @@ export const live = signal<LiveState>({ kind: 'connecting' });
 const listeners = new Map<string, Set<(payload: never) => void>>();
 const resetListeners = new Set<() => void>();
 
-/** No byte for so long (the server sends comments between events) means that the line is dead. */
-const SILENCE_MS = 45_000;
+/** No byte for so long means that the line is dead: the server sends a comment every 15 s. */
+const SILENCE_MS = 20_000;
+const CONNECT_MS = 6000;
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 10_000;
 
@@ -49,7 +50,23 @@ export async function followEvents(stop: AbortSignal): Promise<void> {
     stop.addEventListener('abort', onStop);
     // An open stream does not notice that the network went away.
     window.addEventListener('offline', onStop);
-    const watchdog = window.setInterval(() => Date.now() - heardAt > SILENCE_MS && attempt.abort(), 5000);
+    const startedAt = Date.now();
+    let isOpen = false;
+    const watchdog = window.setInterval(() => {
+      if (isOpen ? Date.now() - heardAt > SILENCE_MS : Date.now() - startedAt > CONNECT_MS) attempt.abort();
+    }, 1000);
+    // A request that hangs tells earlier than the silence of the stream that nobody is there.
+    let isAsking = false;
+    const unfollow = doubts.subscribe(() => {
+      if (!isOpen || isAsking) return;
+      isAsking = true;
+      void isDaemonThere().then((isThere) => {
+        isAsking = false;
+        if (isThere || attempt.signal.aborted) return;
+        live.value = { kind: 'lost', since: heardAt };
+        attempt.abort();
+      });
+    });
     try {
       const response = await fetch('/api/v1/events', {
         headers: { accept: 'text/event-stream', ...(lastId ? { 'last-event-id': lastId } : {}) },
@@ -64,6 +81,7 @@ export async function followEvents(stop: AbortSignal): Promise<void> {
       if (!response.ok || !response.body) throw new Error(`HTTP ${response.status}`);
       failures = 0;
       heardAt = Date.now();
+      isOpen = true;
       live.value = { kind: 'open' };
       // Without an id to resume from nobody knows what was missed while the line was down.
       if (wasOpen && !lastId) for (const listener of resetListeners) listener();
@@ -82,6 +100,8 @@ export async function followEvents(stop: AbortSignal): Promise<void> {
       // Refused, torn or silent: all are answered by the next attempt; the banner tells the user.
     } finally {
       window.clearInterval(watchdog);
+      unfollow();
+      isOpen = false;
       stop.removeEventListener('abort', onStop);
       window.removeEventListener('offline', onStop);
     }

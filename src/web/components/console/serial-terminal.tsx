@@ -133,8 +133,8 @@ function connect(url: string, screen: Terminal, onOpen: () => void, stop: AbortS
 }
 
 async function readLog(id: string, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
-  const response = await fetchRaw(`/api/v1/vms/${encodeURIComponent(id)}/serial/log`, signal ? { signal } : {});
-  return new Uint8Array(await response.arrayBuffer());
+  const path = `/api/v1/vms/${encodeURIComponent(id)}/serial/log`;
+  return new Uint8Array(await fetchRaw(path, (response) => response.arrayBuffer(), signal));
 }
 
 async function showLog(id: string, screen: Terminal, state: { value: LinkState }, stop: AbortSignal): Promise<void> {

@@ -12,7 +12,7 @@ import { colourXml } from './xml-colours.ts';
 export function DefinitionTab({ vm }: { readonly vm: Vm }) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: the tag changes with the definition, then it is read again
   const xml = useMemo(
-    () => createResource(async () => (await fetchRaw(`/api/v1/vms/${encodeURIComponent(vm.id)}/xml`)).text()),
+    () => createResource(() => fetchRaw(`/api/v1/vms/${encodeURIComponent(vm.id)}/xml`, (response) => response.text())),
     [vm.id, vm.etag],
   );
   return (
