@@ -1,7 +1,7 @@
 /** A VM's screen or serial console with its key bar; an explanation in its place while there is nothing to see. */
 
-import { type Signal, useSignal } from '@preact/signals';
-import type { ComponentChildren, FunctionComponent } from 'preact';
+import { useSignal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Vm } from '#contract/vms.ts';
 import { can, problemOf } from '../../state/api.ts';
@@ -13,23 +13,14 @@ import { Choice } from '../form.tsx';
 import { EmptyState, Skeleton } from '../page.tsx';
 import { VmStateMark } from '../state-mark.tsx';
 import { fittingActions, powerIcon, powerVm, VmDialogs } from '../vm-actions.tsx';
+import type { ConsoleView } from './console-view.ts';
 import './console.css';
 
 export type ConsoleKind = 'vnc' | 'serial';
 
-/** What a screen and a terminal have in common for this frame. */
-export interface ConsoleViewProps {
-  readonly vm: Vm;
-  readonly isViewOnly: boolean;
-  /** Where it puts its own buttons. */
-  readonly buttons: Signal<ComponentChildren>;
-}
-
-type View = FunctionComponent<ConsoleViewProps>;
-
 const words = text.console;
 
-const loadView: Readonly<Record<ConsoleKind, () => Promise<View>>> = {
+const loadView: Readonly<Record<ConsoleKind, () => Promise<ConsoleView>>> = {
   vnc: async () => (await import('./vnc-screen.tsx')).VncScreen,
   serial: async () => (await import('./serial-terminal.tsx')).SerialTerminal,
 };
@@ -49,7 +40,7 @@ export function Console({
   const mayControl = can('vm.console');
   const isViewOnly = useSignal(!mayControl);
   const buttons = useSignal<ComponentChildren>(null);
-  const view = useSignal<{ readonly kind: ConsoleKind; readonly component: View } | null>(null);
+  const view = useSignal<{ readonly kind: ConsoleKind; readonly component: ConsoleView } | null>(null);
   const has = kind === 'vnc' ? vm.hasVnc : vm.hasSerial;
   // The last words of a guest that is off can still be read on its serial console.
   const isShown = has && (isOn(vm) || kind === 'serial');

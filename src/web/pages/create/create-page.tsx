@@ -33,16 +33,10 @@ import { GuestStep } from './guest-step.tsx';
 import { NetworkStep } from './network-step.tsx';
 import { ResourcesStep, resourcesProblem } from './resources-step.tsx';
 import { SourceStep } from './source-step.tsx';
+import type { StepProps } from './step-props.ts';
 import './create.css';
 
 const words = text.create;
-
-/** What every step gets. */
-export interface StepProps {
-  readonly draft: Draft;
-  readonly change: (part: Partial<Draft>) => void;
-  readonly problemOfField: (path: string) => string | null;
-}
 
 export function CreatePage() {
   const draft = useSignal(loadDraft());

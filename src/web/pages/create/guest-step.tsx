@@ -4,8 +4,8 @@ import { Choice, Field } from '../../components/form.tsx';
 import { Glyph } from '../../components/state-mark.tsx';
 import { images } from '../../state/library.ts';
 import { text } from '../../text.ts';
-import type { StepProps } from './create-page.tsx';
 import { hasNoWayIn } from './draft.ts';
+import type { StepProps } from './step-props.ts';
 
 const words = text.create;
 

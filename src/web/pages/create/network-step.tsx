@@ -4,7 +4,7 @@ import { Field } from '../../components/form.tsx';
 import { Loaded } from '../../components/page.tsx';
 import { networks } from '../../state/library.ts';
 import { text } from '../../text.ts';
-import type { StepProps } from './create-page.tsx';
+import type { StepProps } from './step-props.ts';
 
 const words = text.create;
 

@@ -10,8 +10,8 @@ import { images, pools } from '../../state/library.ts';
 import { overview } from '../../state/overview.ts';
 import { vmList, vms } from '../../state/vms.ts';
 import { text } from '../../text.ts';
-import type { StepProps } from './create-page.tsx';
 import type { Draft } from './draft.ts';
+import type { StepProps } from './step-props.ts';
 
 const words = text.create;
 

@@ -8,8 +8,8 @@ import { Icon, type IconName } from '../../components/icon.tsx';
 import { Loaded } from '../../components/page.tsx';
 import { images } from '../../state/library.ts';
 import { text } from '../../text.ts';
-import type { StepProps } from './create-page.tsx';
 import { type SourceKind, withCloudImage } from './draft.ts';
+import type { StepProps } from './step-props.ts';
 
 const words = text.create;
 
