@@ -14,6 +14,7 @@ import { EmptyState, Skeleton } from '../page.tsx';
 import { VmStateMark } from '../state-mark.tsx';
 import { fittingActions, powerIcon, powerVm, VmDialogs } from '../vm-actions.tsx';
 import type { ConsoleView } from './console-view.ts';
+import { enterFullScreen, leaveConsole, useFullScreen } from './full-screen.ts';
 import './console.css';
 
 export type ConsoleKind = 'vnc' | 'serial';
@@ -58,17 +59,10 @@ export function Console({
       isGone = true;
     };
   }, [kind, isShown, buttons, view]);
-  const isFull = useSignal(false);
-  useEffect(() => {
-    const onChange = () => {
-      isFull.value = document.fullscreenElement !== null;
-    };
-    document.addEventListener('fullscreenchange', onChange);
-    return () => document.removeEventListener('fullscreenchange', onChange);
-  }, [isFull]);
+  const escOwner = useFullScreen();
   const toggleFull = () => {
-    if (document.fullscreenElement) void document.exitFullscreen();
-    else void frame.current?.requestFullscreen();
+    if (document.fullscreenElement) leaveConsole();
+    else if (frame.current) void enterFullScreen(frame.current);
   };
   const View = view.value?.kind === kind ? view.value.component : null;
   return (
@@ -89,27 +83,28 @@ export function Console({
             <VmStateMark vm={vm} />
           </>
         )}
+        {escOwner && <p class="console-way-out muted small">{words.wayOut[escOwner]}</p>}
         <div class="console-buttons">
           {isShown && buttons.value}
           {isShown && isOn(vm) && (
             <Button
               isSmall
               kind="quiet"
-              icon={isViewOnly.value ? 'lock' : 'keyboard'}
+              icon="lock"
               disabled={!mayControl}
               aria-pressed={isViewOnly.value}
               title={mayControl ? words.viewOnlyHint : words.viewOnlyRight}
               onClick={() => (isViewOnly.value = !isViewOnly.value)}
             >
-              {isViewOnly.value ? words.viewOnly : words.control}
+              {words.viewOnly}
             </Button>
           )}
           {isShown && (
             <Button isSmall kind="quiet" icon="full" onClick={toggleFull}>
-              {isFull.value ? words.leaveFull : words.full}
+              {escOwner ? words.leaveFull : words.full}
             </Button>
           )}
-          {!isOwnWindow && !isFull.value && (
+          {!isOwnWindow && !escOwner && (
             <ButtonLink kind="quiet" icon="external" href={`/consoles/${vm.id}/${kind}`} opensWindow>
               {words.ownWindow}
             </ButtonLink>

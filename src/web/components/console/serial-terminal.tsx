@@ -12,6 +12,7 @@ import { text } from '../../text.ts';
 import { Button } from '../button.tsx';
 import { keepConsoleOpen, type LinkState } from './console-link.ts';
 import type { ConsoleViewProps } from './console-view.ts';
+import { leaveConsole } from './full-screen.ts';
 import { LinkCover } from './link-cover.tsx';
 import { allowStyleAttributes, strictDocument, withoutStyleElements } from './strict-document.ts';
 import { terminalTheme } from './terminal-theme.ts';
@@ -67,7 +68,7 @@ export function SerialTerminal({ vm, isViewOnly, buttons }: ConsoleViewProps) {
     screen.attachCustomKeyEventHandler((event) => {
       if (!(event.ctrlKey && event.altKey && event.shiftKey)) return true;
       screen.blur();
-      document.getElementById('main')?.focus();
+      leaveConsole();
       return false;
     });
     if (!isViewOnly && !isLogOnly) screen.focus();

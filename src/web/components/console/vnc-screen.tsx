@@ -9,6 +9,7 @@ import { Button } from '../button.tsx';
 import { Menu } from '../menu.tsx';
 import { keepConsoleOpen, type LinkState } from './console-link.ts';
 import type { ConsoleViewProps } from './console-view.ts';
+import { leaveConsole } from './full-screen.ts';
 import { BACKSPACE, COMBINATIONS, type KeyPress, pressesFor, TOUCH_KEYS, TOUCH_MODIFIERS } from './keys.ts';
 import { LinkCover } from './link-cover.tsx';
 import { TypeTextDialog } from './type-text-dialog.tsx';
@@ -108,7 +109,7 @@ export function VncScreen({ vm, isViewOnly, buttons }: ConsoleViewProps) {
           </>
         )}
         <Button isSmall kind="quiet" aria-pressed={scale} onClick={() => setScale(!scale)}>
-          {scale ? words.scaled : words.unscaled}
+          {words.scaled}
         </Button>
       </>
     );
@@ -137,7 +138,7 @@ export function VncScreen({ vm, isViewOnly, buttons }: ConsoleViewProps) {
               event.stopPropagation();
               event.preventDefault();
               rfb.current?.blur();
-              document.getElementById('main')?.focus();
+              leaveConsole();
             }
           }}
           onBlurCapture={letKeysGo}
