@@ -127,7 +127,7 @@ export const text = {
   toasts: {
     done: (title: string) => `${title}: done`,
     failed: (title: string) => `${title} failed`,
-    cancelled: (title: string) => `${title}: cancelled and undone`,
+    cancelled: (title: string, isUndone: boolean) => `${title}: ${isUndone ? 'cancelled and undone' : 'cancelled'}`,
     details: 'Details',
     show: (name: string) => (name ? `Show ${name}` : 'Show'),
   },
@@ -536,7 +536,6 @@ export const text = {
   console: {
     kind: 'Console',
     kinds: { vnc: 'Screen', serial: 'Serial' },
-    control: 'Control',
     viewOnly: 'View only',
     viewOnlyHint: 'While it is on, nothing is typed into the guest',
     viewOnlyRight: 'Your role may look but not type',

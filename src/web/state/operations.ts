@@ -87,7 +87,10 @@ export function showProblem(error: unknown): void {
 
 function showEnd(operation: Operation): void {
   const link = { href: `/operations/${operation.id}`, label: text.toasts.details };
-  if (operation.state === 'cancelled') showToast({ kind: 'info', title: text.toasts.cancelled(operation.title), link });
+  // What had done nothing yet, or nothing that can be taken back, was only stopped.
+  const isUndone = operation.steps.some((step) => step.state === 'undone');
+  if (operation.state === 'cancelled')
+    showToast({ kind: 'info', title: text.toasts.cancelled(operation.title, isUndone), link });
   else
     showToast({
       kind: 'bad',
