@@ -43,12 +43,14 @@ export function fittingActions(vm: Pick<Vm, 'state' | 'persistent'>): readonly P
     case 'paused':
       return ['resume', 'stop'];
     case 'shutting_down':
-      return ['stop'];
     case 'suspended':
-      return ['resume', 'stop'];
+      // A guest that sleeps wakes up by itself or through its keyboard.
+      return ['stop'];
     case 'off':
-    case 'crashed':
       return ['start'];
+    case 'crashed':
+      // Kept by libvirt as the guest left it (`on_crash` preserve), or off already: the daemon takes both.
+      return ['start', 'stop'];
     case 'unknown':
       return [];
   }
