@@ -3,8 +3,9 @@
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useId } from 'preact/hooks';
-import { GIB, MIB } from '#kernel/units.ts';
+import { GIB, KIB, MIB } from '#kernel/units.ts';
 import { text } from '../text.ts';
+import { Glyph } from './state-mark.tsx';
 
 /** What the control inside a field must carry. */
 export interface FieldControl {
@@ -16,24 +17,31 @@ export interface FieldControl {
 interface FieldProps {
   readonly label: ComponentChildren;
   readonly hint?: ComponentChildren;
+  /** It can be so, and is seldom wanted. */
+  readonly warning?: string | null;
   readonly problem?: string | null;
   readonly isOptional?: boolean;
   readonly children: (control: FieldControl) => ComponentChildren;
 }
 
-export function Field({ label, hint, problem, isOptional = false, children }: FieldProps) {
+export function Field({ label, hint, warning, problem, isOptional = false, children }: FieldProps) {
   const id = useId();
   const noteId = `${id}-note`;
+  const hasNote = Boolean(problem || warning || hint);
   return (
     <div class="field">
       <label for={id}>
         {label}
         {isOptional && <span class="optional"> {text.form.optional}</span>}
       </label>
-      {children({ id, 'aria-describedby': problem || hint ? noteId : undefined, 'aria-invalid': Boolean(problem) })}
+      {children({ id, 'aria-describedby': hasNote ? noteId : undefined, 'aria-invalid': Boolean(problem) })}
       {problem ? (
         <p id={noteId} class="field-problem">
           {problem}
+        </p>
+      ) : warning ? (
+        <p id={noteId} class="field-warning">
+          <Glyph tone="warn" shape="triangle" /> {warning}
         </p>
       ) : (
         hint && (
@@ -86,6 +94,11 @@ export function Check({
 const SIZE_UNITS = { MiB: MIB, GiB: GIB } as const;
 type SizeUnit = keyof typeof SIZE_UNITS;
 
+/** Disks are made of sectors and memory of KiB: 0.1 GiB is what people write for a size near it. */
+function wholeKib(bytes: number): number {
+  return Math.round(bytes / KIB) * KIB;
+}
+
 /** Bytes as a number and a unit. @param bytes null = nothing usable typed */
 export function SizeInput({
   bytes,
@@ -102,14 +115,14 @@ export function SizeInput({
   const factor = SIZE_UNITS[chosen.value];
   const typed = useSignal(bytes === null ? '' : String(bytes / factor));
   const shown =
-    bytes !== null && Number(typed.value) * factor !== bytes
+    bytes !== null && wholeKib(Number(typed.value) * factor) !== bytes
       ? String(Math.round((bytes / factor) * 1000) / 1000)
       : typed.value;
   const report = (value: string, byUnit: SizeUnit) => {
     typed.value = value;
     const number = Number(value.replace(',', '.'));
     onChange(
-      value.trim() === '' || !Number.isFinite(number) || number < 0 ? null : Math.round(number * SIZE_UNITS[byUnit]),
+      value.trim() === '' || !Number.isFinite(number) || number < 0 ? null : wholeKib(number * SIZE_UNITS[byUnit]),
     );
   };
   return (

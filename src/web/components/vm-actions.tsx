@@ -121,7 +121,7 @@ export function powerVms(chosen: readonly Vm[], action: PowerAction, onDone: () 
     showToast({
       kind: 'info',
       title: words.bulkStarted(words.actions[action], fitting.length),
-      link: { href: '/operations', label: text.operations.all },
+      links: [{ href: '/operations', label: text.operations.all }],
     });
   };
   question.value = (
@@ -160,7 +160,7 @@ export function deleteVm(vm: Vm): void {
           title: text.trash.moved(vm.name),
           detail: text.trash.movedNote,
           action: { label: text.trash.undo, run: () => void undoDelete(vm) },
-          link: { href: '/trash', label: text.trash.show },
+          links: [{ href: '/trash', label: text.trash.show }],
         });
       },
     });

@@ -6,7 +6,7 @@ import { text } from '../text.ts';
 import { api, problemOf } from './api.ts';
 import { createCollection } from './collection.ts';
 import { onEvent } from './live.ts';
-import { showToast } from './toasts.ts';
+import { showToast, type ToastLink } from './toasts.ts';
 
 export const operations = createCollection(
   async () => (await api('GET /operations', { query: { limit: 200 } })).items,
@@ -67,7 +67,8 @@ export async function follow(
   const ending: Ending = (ended) => {
     if (ended.state === 'done') {
       if (options.onDone) options.onDone(ended);
-      else if (!options.isQuiet) showToast({ kind: 'good', title: text.toasts.done(ended.title), ...linkTo(ended) });
+      else if (!options.isQuiet)
+        showToast({ kind: 'good', title: text.toasts.done(ended.title), links: linksTo(ended) });
     } else {
       showEnd(ended);
     }
@@ -86,23 +87,24 @@ export function showProblem(error: unknown): void {
 }
 
 function showEnd(operation: Operation): void {
-  const link = { href: `/operations/${operation.id}`, label: text.toasts.details };
+  const links = [{ href: `/operations/${operation.id}`, label: text.toasts.details }];
   // What had done nothing yet, or nothing that can be taken back, was only stopped.
   const isUndone = operation.steps.some((step) => step.state === 'undone');
   if (operation.state === 'cancelled')
-    showToast({ kind: 'info', title: text.toasts.cancelled(operation.title, isUndone), link });
+    showToast({ kind: 'info', title: text.toasts.cancelled(operation.title, isUndone), links });
   else
     showToast({
       kind: 'bad',
       title: text.toasts.failed(operation.title),
       ...(operation.error ? { detail: operation.error.detail } : {}),
-      link,
+      links,
     });
 }
 
-function linkTo(operation: Operation): { link?: { href: string; label: string } } {
-  if (operation.objectType !== 'vm' || operation.objectId === null || operation.kind === 'vm.delete') return {};
-  return { link: { href: `/vms/${operation.objectId}`, label: text.toasts.show(operation.objectName ?? '') } };
+/** Where its result is seen. */
+function linksTo(operation: Operation): ToastLink[] {
+  if (operation.objectType !== 'vm' || operation.objectId === null || operation.kind === 'vm.delete') return [];
+  return [{ href: `/vms/${operation.objectId}`, label: text.toasts.show(operation.objectName ?? '') }];
 }
 
 const MOST_KEPT = 400;

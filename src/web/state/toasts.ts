@@ -3,13 +3,18 @@
 import { signal } from '@preact/signals';
 import type { Problem } from '#contract/common.ts';
 
+export interface ToastLink {
+  readonly href: string;
+  readonly label: string;
+}
+
 export interface Toast {
   readonly id: number;
   readonly kind: 'good' | 'bad' | 'info';
   readonly title: string;
   readonly detail?: string;
   readonly problem?: Problem;
-  readonly link?: { readonly href: string; readonly label: string };
+  readonly links?: readonly ToastLink[];
   readonly action?: { readonly label: string; readonly run: () => void };
 }
 

@@ -108,7 +108,7 @@ async function send(file: File, upload: Upload): Promise<void> {
       kind: 'info',
       title: text.upload.received(upload.name),
       detail: text.upload.checking,
-      link: { href: '/operations', label: text.operations.all },
+      links: [{ href: '/operations', label: text.operations.all }],
     });
   } catch (error) {
     show({ state: 'failed', problem: problemOf(error), bytesPerSecond: null });
@@ -116,7 +116,7 @@ async function send(file: File, upload: Upload): Promise<void> {
       kind: 'bad',
       title: text.upload.failed(upload.name),
       detail: problemOf(error).detail,
-      link: { href: '/images', label: text.pages.images },
+      links: [{ href: '/images', label: text.pages.images }],
     });
   } finally {
     running.delete(upload.id);

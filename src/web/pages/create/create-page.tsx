@@ -3,15 +3,17 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import type { Problem } from '#contract/common.ts';
+import type { Operation } from '#contract/operations.ts';
 import { Button } from '../../components/button.tsx';
 import { PageHead } from '../../components/page.tsx';
 import { PlanPane } from '../../components/plan-view.tsx';
 import { ProblemBox } from '../../components/problem-box.tsx';
 import { Glyph } from '../../components/state-mark.tsx';
-import { api, fieldProblem, problemOf } from '../../state/api.ts';
+import { api, can, fieldProblem, problemOf } from '../../state/api.ts';
 import { images } from '../../state/library.ts';
 import { follow } from '../../state/operations.ts';
 import { currentQuery, navigate, setQuery } from '../../state/router.ts';
+import { showToast } from '../../state/toasts.ts';
 import { usePlan } from '../../state/use-plan.ts';
 import { text } from '../../text.ts';
 import {
@@ -26,7 +28,9 @@ import {
   saveDraft,
   stepOfField,
   stepsOf,
+  wantOf,
   withCloudImage,
+  withOnlyImage,
   withoutChanged,
 } from './draft.ts';
 import { GuestStep } from './guest-step.tsx';
@@ -68,6 +72,15 @@ export function CreatePage() {
     setQuery({ image: null });
   }, [image, draft]);
 
+  // Where there is nothing to choose, nothing has to be chosen.
+  const known = images.data.value;
+  const { source } = draft.value;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the source is what this waits for; who empties the field is not contradicted
+  useEffect(() => {
+    const taken = known && withOnlyImage(draft.peek(), known);
+    if (taken) draft.value = taken;
+  }, [known, source, draft]);
+
   const request = requestOf(draft.value);
   const {
     plan,
@@ -86,6 +99,7 @@ export function CreatePage() {
     isBusy.value = true;
     const operation = await follow(api('POST /vms', { body: request }), {
       onRefused: (error) => (refused.value = problemOf(error)),
+      onDone: (ended) => showCreated(ended, request.start !== false),
     });
     isBusy.value = false;
     if (!operation) return;
@@ -93,6 +107,7 @@ export function CreatePage() {
     navigate(operation.objectId ? `/operations/${operation.id}` : '/vms');
   };
   const isReady = isStepReady(current, draft.value) && !(current === 'resources' && resourcesProblem(draft.value));
+  const want = isReady ? null : (wantOf(current, draft.value) ?? 'marked');
   const next = () => {
     const following = steps[at + 1];
     if (following && isReady) go(following);
@@ -167,6 +182,11 @@ export function CreatePage() {
           )}
         </section>
         <footer class="wizard-foot">
+          {want && (
+            <p id="wizard-want" class="muted small">
+              {words.wants[want]}
+            </p>
+          )}
           {at > 0 && (
             <Button onClick={() => go(steps[at - 1] ?? 'source')} disabled={isBusy.value}>
               {text.actions.back}
@@ -176,6 +196,7 @@ export function CreatePage() {
             type="submit"
             kind="primary"
             isBusy={isBusy.value}
+            aria-describedby={want ? 'wizard-want' : undefined}
             disabled={current === 'review' ? !plan || isPlanning : !isReady}
           >
             {current === 'review'
@@ -188,4 +209,14 @@ export function CreatePage() {
       </form>
     </>
   );
+}
+
+function showCreated({ title, objectId, objectName }: Operation, isStarted: boolean): void {
+  const links = objectId
+    ? [
+        { href: `/vms/${objectId}`, label: text.toasts.show(objectName ?? '') },
+        ...(isStarted && can('vm.screen') ? [{ href: `/vms/${objectId}/console`, label: text.vm.console }] : []),
+      ]
+    : [];
+  showToast({ kind: 'good', title: text.toasts.done(title), links });
 }

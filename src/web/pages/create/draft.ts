@@ -133,6 +133,34 @@ export function isStepReady(step: Step, draft: Draft): boolean {
   }
 }
 
+/** What the step still wants before the next one, in words for the text catalogue; null when it is ready. */
+export function wantOf(step: Step, draft: Draft): 'iso' | 'cloud' | 'kernel' | 'name' | 'marked' | null {
+  if (isStepReady(step, draft)) return null;
+  if (step === 'source') return draft.source === 'empty' ? null : draft.source;
+  return step === 'resources' && draft.name === '' ? 'name' : 'marked';
+}
+
+/** Images that a VM can be made from, by name. */
+export function readyImages(known: ReadonlyMap<string, Image>, kind: Image['kind']): Image[] {
+  return [...known.values()]
+    .filter((image) => image.kind === kind && image.state === 'ready')
+    .sort((a, b) => a.name.localeCompare(b.name));
+}
+
+/** The draft with the image of its source taken where nothing was chosen and there is only one; null when there is nothing to take. */
+export function withOnlyImage(draft: Draft, known: ReadonlyMap<string, Image>): Draft | null {
+  const only = (kind: Image['kind']) => {
+    const list = readyImages(known, kind);
+    return list.length === 1 ? list[0] : undefined;
+  };
+  const iso = draft.source === 'iso' && draft.isoId === '' ? only('iso') : undefined;
+  if (iso) return { ...draft, isoId: iso.id };
+  const disk = draft.source === 'cloud' && draft.cloudImageId === '' ? only('disk') : undefined;
+  if (disk) return withCloudImage(draft, disk);
+  const kernel = draft.source === 'kernel' && draft.kernelImageId === '' ? only('kernel') : undefined;
+  return kernel ? { ...draft, kernelImageId: kernel.id } : null;
+}
+
 /** A cloud image that nobody can sign in to is a common and puzzling mistake. */
 export function hasNoWayIn(draft: Draft): boolean {
   return draft.source === 'cloud' && !draft.hasUserData && draft.password === '' && sshKeysOf(draft).length === 0;

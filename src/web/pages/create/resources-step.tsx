@@ -46,6 +46,12 @@ export function ResourcesStep({ draft, change, problemOfField }: StepProps) {
   const usablePools = (pools.data.value ?? []).filter((pool) => pool.state === 'active');
   const memoryProblem =
     draft.memoryBytes === null || draft.memoryBytes < 16 * MIB ? words.memoryBad : problemOfField('memoryBytes');
+  const memoryWarning =
+    host && draft.memoryBytes !== null && draft.memoryBytes > host.memoryBytes
+      ? words.aboveMemory(bytesText(host.memoryBytes))
+      : free !== null && draft.memoryBytes !== null && draft.memoryBytes > free
+        ? words.aboveFree(bytesText(free))
+        : null;
   return (
     <div class="form">
       <div class="form-row">
@@ -82,6 +88,7 @@ export function ResourcesStep({ draft, change, problemOfField }: StepProps) {
         <Field
           label={text.fields.vcpus}
           hint={host ? words.hostCpus(host.cpus) : undefined}
+          warning={host && vcpus > host.cpus ? words.aboveCpus(host.cpus) : null}
           problem={Number.isInteger(vcpus) && vcpus > 0 ? problemOfField('vcpus') : words.vcpusBad}
         >
           {(field) => (
@@ -97,6 +104,7 @@ export function ResourcesStep({ draft, change, problemOfField }: StepProps) {
         <Field
           label={text.fields.memory}
           hint={free === null ? undefined : words.hostMemory(bytesText(free))}
+          warning={memoryWarning}
           problem={memoryProblem}
         >
           {(field) => (

@@ -6,9 +6,10 @@ import { bytesText } from '../../components/figures.tsx';
 import { Field } from '../../components/form.tsx';
 import { Icon, type IconName } from '../../components/icon.tsx';
 import { Loaded } from '../../components/page.tsx';
+import { can } from '../../state/api.ts';
 import { images } from '../../state/library.ts';
 import { text } from '../../text.ts';
-import { type SourceKind, withCloudImage } from './draft.ts';
+import { readyImages, type SourceKind, withCloudImage } from './draft.ts';
 import type { StepProps } from './step-props.ts';
 
 const words = text.create;
@@ -41,10 +42,7 @@ export function SourceStep({ draft, change, problemOfField }: StepProps) {
       </div>
       <Loaded resource={images} lines={2}>
         {(known) => {
-          const ready = [...known.values()]
-            .filter((image) => image.state === 'ready')
-            .sort((a, b) => a.name.localeCompare(b.name));
-          const of = (kind: Image['kind']) => ready.filter((image) => image.kind === kind);
+          const of = (kind: Image['kind']) => readyImages(known, kind);
           switch (draft.source) {
             case 'iso':
               return (
@@ -75,6 +73,7 @@ export function SourceStep({ draft, change, problemOfField }: StepProps) {
                       list={of('kernel')}
                       value={draft.kernelImageId}
                       problem={problemOfField('kernel.kernelImageId')}
+                      isInCatalogue={false}
                       onChange={(image) => change({ kernelImageId: image?.id ?? '' })}
                     />
                     <ImageField
@@ -115,6 +114,7 @@ function ImageField({
   value,
   problem,
   isOptional = false,
+  isInCatalogue = true,
   onChange,
 }: {
   readonly label: string;
@@ -122,18 +122,27 @@ function ImageField({
   readonly value: string;
   readonly problem: string | null;
   readonly isOptional?: boolean;
+  /** The catalogue has such images. */
+  readonly isInCatalogue?: boolean;
   readonly onChange: (image: Image | undefined) => void;
 }) {
   if (list.length === 0 && !isOptional)
     return (
-      <div class="no-images">
-        <p>{words.noImages}</p>
-        <ButtonLink href="/images/catalogue" icon="download">
-          {text.images.openCatalogue}
-        </ButtonLink>
-        <ButtonLink href="/images" icon="upload">
-          {text.pages.images}
-        </ButtonLink>
+      <div class="field">
+        <span class="field-name">{label}</span>
+        <div class="no-images">
+          <p>{isInCatalogue ? words.noImages : words.noKernels}</p>
+          {isInCatalogue && (
+            <ButtonLink href="/images/catalogue" icon="download">
+              {text.images.openCatalogue}
+            </ButtonLink>
+          )}
+          {can('image.upload') && (
+            <ButtonLink href="/images?add=upload" icon="upload">
+              {words.uploadOne}
+            </ButtonLink>
+          )}
+        </div>
       </div>
     );
   return (

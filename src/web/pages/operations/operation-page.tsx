@@ -1,6 +1,6 @@
 /** One operation with its steps; the address survives a reload, so it can be sent to somebody. */
 
-import { useMemo } from 'preact/hooks';
+import { useEffect, useMemo } from 'preact/hooks';
 import type { Operation } from '#contract/operations.ts';
 import { formatDuration } from '#kernel/units.ts';
 import { ButtonLink } from '../../components/button.tsx';
@@ -10,9 +10,10 @@ import { CancelButton, OperationProgress } from '../../components/operation-item
 import { Card, Facts, Loaded, PageHead } from '../../components/page.tsx';
 import { OperationError } from '../../components/problem-box.tsx';
 import { Glyph, OperationMark, type Tone } from '../../components/state-mark.tsx';
-import { api } from '../../state/api.ts';
+import { api, can } from '../../state/api.ts';
 import { createResource } from '../../state/collection.ts';
 import { isOpen, operations } from '../../state/operations.ts';
+import { isOn, vms } from '../../state/vms.ts';
 import { text } from '../../text.ts';
 
 const words = text.operations;
@@ -35,11 +36,25 @@ const STEP_MARKS: Readonly<Record<StepState, readonly [Tone, 'dot' | 'ring' | 'h
 };
 
 function Shown({ operation }: { readonly operation: Operation }) {
+  useEffect(() => {
+    if (can('vm.read')) vms.ensure();
+  }, []);
   const target = linkOf(operation);
+  const vm = operation.objectType === 'vm' ? vms.data.value?.get(operation.objectId ?? '') : undefined;
+  const hasConsole = vm !== undefined && isOn(vm) && !isOpen(operation) && can('vm.screen');
   return (
     <>
       <PageHead title={operation.title} note={<OperationMark state={operation.state} />}>
         {target && <ButtonLink href={target}>{text.toasts.show(operation.objectName ?? '')}</ButtonLink>}
+        {hasConsole && (
+          <ButtonLink
+            kind={operation.kind === 'vm.create' ? 'primary' : 'plain'}
+            icon={vm.hasVnc ? 'screen' : 'terminal'}
+            href={`/vms/${vm.id}/console`}
+          >
+            {text.vm.console}
+          </ButtonLink>
+        )}
         <CancelButton operation={operation} />
       </PageHead>
       <div class="stack">
@@ -96,7 +111,11 @@ function Shown({ operation }: { readonly operation: Operation }) {
 
 function linkOf(operation: Operation): string | null {
   if (operation.objectId === null) return null;
-  if (operation.objectType === 'vm') return operation.kind === 'vm.delete' ? '/trash' : `/vms/${operation.objectId}`;
+  if (operation.objectType === 'vm') {
+    if (operation.kind === 'vm.delete') return '/trash';
+    // While it is being created there is nothing to see, and what was undone or deleted later is gone.
+    return vms.data.value?.has(operation.objectId) ? `/vms/${operation.objectId}` : null;
+  }
   if (operation.objectType === 'image') return '/images';
   return null;
 }
