@@ -209,6 +209,41 @@ for (const { name, width, narrowest, height } of WIDTHS) {
   });
 }
 
+test('the open tray covers no action of the page from 1100 px on', { skip }, async (context) => {
+  const where = await dashboard.signIn();
+  const pages = [
+    { path: '/', ready: 'text=What happened lately' },
+    { path: '/vms', ready: 'a.vm-name' },
+    { path: `/vms/${dashboard.helloId}`, ready: 'text=Hardware' },
+    { path: '/images', ready: 'text=Checked against' },
+    { path: '/vms/new', ready: 'text=What does it boot from?' },
+  ];
+  for (const { path, ready } of pages) {
+    await context.test(path, async () => {
+      await where.setViewportSize({ width: 1280, height: 800 });
+      await visit(where, { name: path, path, ready });
+      await where.getByRole('button', { name: /^Operations:/ }).click();
+      await where.getByRole('complementary', { name: 'Operations' }).waitFor();
+      for (const width of [1100, 1280, 1920]) {
+        await where.setViewportSize({ width, height: 800 });
+        await where.waitForTimeout(300);
+        const covered = await where.evaluate(() =>
+          [...document.querySelectorAll('.page-actions :is(a, button), .wizard-foot button, .vm-list .vm-menu button')]
+            .filter((element) => {
+              const { left, right, top, bottom, width: size } = element.getBoundingClientRect();
+              if (size === 0 || bottom > window.innerHeight) return false;
+              return !element.contains(document.elementFromPoint((left + right) / 2, (top + bottom) / 2));
+            })
+            .map((element) => element.textContent || element.ariaLabel),
+        );
+        assert.deepEqual(covered, [], `at ${width} px`);
+        assert.equal(await where.evaluate(() => document.documentElement.scrollWidth > window.innerWidth), false);
+      }
+    });
+  }
+  await where.context().close();
+});
+
 test('on the phone what is touched is at least 44 px high', { skip }, async () => {
   const where = await dashboard.signIn({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
   await visit(where, { name: 'vms', path: '/vms', ready: 'a.vm-name' });

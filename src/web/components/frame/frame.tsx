@@ -27,7 +27,7 @@ export function Frame({ children }: { readonly children: ComponentChildren }) {
   }, [path]);
   const isLost = live.value.kind === 'lost';
   return (
-    <div class={`frame ${isLost ? 'is-stale' : ''}`}>
+    <div class={`frame ${isLost ? 'is-stale' : ''} ${isTrayOpen.value ? 'has-tray' : ''}`}>
       <button type="button" class="skip" onClick={() => main.current?.focus()}>
         {text.frame.skip}
       </button>
