@@ -206,6 +206,25 @@ test('the wizard takes the only image, says why Next is off, and warns of more t
   await page.getByRole('button', { name: 'Cancel' }).click();
 });
 
+test('the catalogue shows what this host can run first; kind, architecture and words narrow it', { skip }, async () => {
+  await go('/images/catalogue');
+  const entries = page.locator('.entry');
+  const ours = page.getByRole('button', { name: 'x86_64' });
+  await entries.first().waitFor();
+  assert.equal(await ours.getAttribute('aria-pressed'), 'true');
+  assert.equal(await entries.filter({ hasText: 'aarch64' }).count(), 0);
+  assert.equal(await page.getByText(/checked online/).count(), 1, 'once, not on each card');
+  await page.getByRole('button', { name: 'ISO', exact: true }).click();
+  await entries.filter({ hasText: 'disk image' }).first().waitFor({ state: 'detached' });
+  await page.getByRole('searchbox').fill('debian');
+  const foreign = entries.filter({ hasText: 'aarch64' });
+  await foreign.first().waitFor();
+  assert.equal(await entries.first().filter({ hasText: 'x86_64' }).count(), 1);
+  await ours.click();
+  await foreign.first().waitFor({ state: 'detached' });
+  assert.equal(new URL(page.url()).search, '?kind=iso&q=debian&arch=x86_64');
+});
+
 test('text that is typed into the screen arrives in the guest, and its picture changes', { skip }, async () => {
   await until('the guest is ready', async () => (await serialLog()).includes('HELLO-READY'));
   await go(`/vms/${dashboard.helloId}/console`);

@@ -14,6 +14,15 @@ export const vms = createCollection(
 
 export const vmList = computed(() => [...(vms.data.value?.values() ?? [])]);
 
+/** Of the host, as its VMs tell it: the API says it of VMs only, and they run what the host is. */
+export const hostArchitecture = computed(() => {
+  const counts = new Map<string, number>();
+  for (const { arch } of vmList.value) counts.set(arch, (counts.get(arch) ?? 0) + 1);
+  return [...counts].sort(([, a], [, b]) => b - a)[0]?.[0] ?? USUAL_ARCHITECTURE;
+});
+
+const USUAL_ARCHITECTURE = 'x86_64';
+
 /** One measurement. Ratios are 0 to 1 or null where not measured; rates are bytes per second. */
 export interface Sample {
   readonly at: string;

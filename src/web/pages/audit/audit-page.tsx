@@ -5,6 +5,7 @@ import { useEffect } from 'preact/hooks';
 import type { Problem } from '#contract/common.ts';
 import type { AuditRecord } from '#contract/system.ts';
 import { Button } from '../../components/button.tsx';
+import { Chips } from '../../components/chips.tsx';
 import { TimeAgo } from '../../components/figures.tsx';
 import { Card, EmptyState, PageHead, Skeleton } from '../../components/page.tsx';
 import { ProblemBox } from '../../components/problem-box.tsx';
@@ -83,19 +84,12 @@ export function AuditPage() {
         )}
       </PageHead>
       <div class="filters">
-        <span class="chips" role="group" aria-label={words.outcome}>
-          {OUTCOMES.map((candidate) => (
-            <button
-              type="button"
-              key={candidate}
-              class="chip"
-              aria-pressed={outcome === candidate}
-              onClick={() => setQuery({ outcome: outcome === candidate ? null : candidate })}
-            >
-              {words.outcomes[candidate]}
-            </button>
-          ))}
-        </span>
+        <Chips
+          label={words.outcome}
+          chosen={outcome ?? null}
+          options={OUTCOMES.map((value) => ({ value, label: words.outcomes[value] }))}
+          onChoose={(value) => setQuery({ outcome: value })}
+        />
         <input
           class="filter-input"
           aria-label={words.actor}

@@ -3,6 +3,7 @@
 import { useSignal } from '@preact/signals';
 import type { Image, ImageKind } from '#contract/images.ts';
 import { Button, ButtonLink } from '../../components/button.tsx';
+import { Chips } from '../../components/chips.tsx';
 import { CopyButton } from '../../components/copy-button.tsx';
 import { ConfirmDialog, Dialog } from '../../components/dialog.tsx';
 import { bytesText, TimeAgo } from '../../components/figures.tsx';
@@ -86,19 +87,15 @@ export function Library({ onUpload }: { readonly onUpload: () => void }) {
                   onInput={(event) => setQuery({ q: event.currentTarget.value })}
                 />
               </span>
-              <span class="chips" role="group" aria-label={words.kind}>
-                {KINDS.filter((candidate) => all.some((image) => image.kind === candidate)).map((candidate) => (
-                  <button
-                    type="button"
-                    key={candidate}
-                    class="chip"
-                    aria-pressed={kind === candidate}
-                    onClick={() => setQuery({ kind: kind === candidate ? null : candidate })}
-                  >
-                    {text.imageKinds[candidate]}
-                  </button>
-                ))}
-              </span>
+              <Chips
+                label={words.kind}
+                chosen={kind ?? null}
+                options={KINDS.filter((value) => all.some((image) => image.kind === value)).map((value) => ({
+                  value,
+                  label: text.imageKinds[value],
+                }))}
+                onChoose={(value) => setQuery({ kind: value })}
+              />
             </div>
             {list.length === 0 ? (
               <EmptyState

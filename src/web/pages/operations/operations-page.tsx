@@ -1,6 +1,7 @@
 /** Everything that ran or runs: what it did, how far it is, and why it failed. */
 
 import { Button } from '../../components/button.tsx';
+import { Chips } from '../../components/chips.tsx';
 import { OperationItem } from '../../components/operation-item.tsx';
 import { Card, EmptyState, Loaded, PageHead } from '../../components/page.tsx';
 import { isOpen, operationList, operations } from '../../state/operations.ts';
@@ -31,19 +32,19 @@ export function OperationsPage() {
           return (
             <>
               <div class="filters">
-                <span class="chips" role="group" aria-label={text.vms.states}>
-                  {FILTERS.map((filter) => (
-                    <button
-                      type="button"
-                      key={filter}
-                      class="chip"
-                      aria-pressed={chosen === filter}
-                      onClick={() => setQuery({ state: chosen === filter ? null : filter })}
-                    >
-                      {words.filters[filter]} <span class="chip-count">{matches(filter).length}</span>
-                    </button>
-                  ))}
-                </span>
+                <Chips
+                  label={text.vms.states}
+                  chosen={chosen}
+                  options={FILTERS.map((value) => ({
+                    value,
+                    label: (
+                      <>
+                        {words.filters[value]} <span class="chip-count">{matches(value).length}</span>
+                      </>
+                    ),
+                  }))}
+                  onChoose={(value) => setQuery({ state: value })}
+                />
               </div>
               {list.length === 0 ? (
                 <EmptyState
