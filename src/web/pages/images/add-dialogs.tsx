@@ -1,14 +1,16 @@
 /** Three ways to bring an image in: from this computer, from an address, from a path of the host. */
 
 import { type Signal, useSignal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
 import type { Problem } from '#contract/common.ts';
 import type { ImageKind } from '#contract/images.ts';
+import type { Operation } from '#contract/operations.ts';
 import { NAME_PATTERN, NAME_RULE } from '#kernel/names.ts';
 import { Button } from '../../components/button.tsx';
 import { Dialog } from '../../components/dialog.tsx';
 import { bytesText } from '../../components/figures.tsx';
 import { Field } from '../../components/form.tsx';
-import { Icon } from '../../components/icon.tsx';
+import { Icon, type IconName } from '../../components/icon.tsx';
 import { ProblemBox } from '../../components/problem-box.tsx';
 import { api, fieldProblem, problemOf } from '../../state/api.ts';
 import { follow } from '../../state/operations.ts';
@@ -157,189 +159,191 @@ export function UploadDialog({ onClose }: DialogProps) {
         <NameField name={name} problem={problem.value} />
         <KindField kind={kind} />
       </div>
-      <Field
+      <CodeField
         label={words.sha256}
         isOptional
         hint={words.sha256Hint}
+        value={checksum}
         problem={isSumBad ? words.sha256Bad : fieldProblem(problem.value, 'sha256')}
-      >
-        {(field) => (
-          <input
-            {...field}
-            class="mono"
-            autocomplete="off"
-            spellcheck={false}
-            value={checksum.value}
-            onInput={(event) => (checksum.value = event.currentTarget.value)}
-          />
-        )}
-      </Field>
+      />
     </Dialog>
+  );
+}
+
+/** What the host fetches by itself needs: a name, a kind, and a button that begins the operation.
+ *  @param begin asks for it with name and kind where they were given */
+function FetchDialog({
+  title,
+  action,
+  icon,
+  isReady,
+  begin,
+  first,
+  rest,
+  onClose,
+}: DialogProps & {
+  readonly title: string;
+  readonly action: string;
+  readonly icon?: IconName;
+  readonly isReady: boolean;
+  readonly begin: (as: { readonly name?: string; readonly kind?: ImageKind }) => Promise<Operation>;
+  /** Where it comes from; stands above name and kind. */
+  readonly first: (problem: Problem | null) => ComponentChildren;
+  readonly rest?: (problem: Problem | null) => ComponentChildren;
+}) {
+  const name = useSignal('');
+  const kind = useSignal<ImageKind | ''>('');
+  const problem = useSignal<Problem | null>(null);
+  const isBusy = useSignal(false);
+  const canStart = isReady && (name.value === '' || NAME_PATTERN.test(name.value));
+  const start = async () => {
+    if (!canStart) return;
+    isBusy.value = true;
+    problem.value = null;
+    const as = { ...(name.value ? { name: name.value } : {}), ...(kind.value ? { kind: kind.value } : {}) };
+    const operation = await follow(begin(as), { onRefused: (error) => (problem.value = problemOf(error)) });
+    isBusy.value = false;
+    if (operation) onClose();
+  };
+  return (
+    <Dialog
+      title={title}
+      onClose={onClose}
+      onSubmit={() => void start()}
+      foot={
+        <>
+          <Button onClick={onClose}>{text.actions.cancel}</Button>
+          <Button type="submit" kind="primary" {...(icon ? { icon } : {})} disabled={!canStart} isBusy={isBusy.value}>
+            {action}
+          </Button>
+        </>
+      }
+    >
+      {problem.value && <ProblemBox problem={problem.value} isCompact />}
+      {first(problem.value)}
+      <div class="form-row">
+        <NameField name={name} problem={problem.value} isOptional />
+        <KindField kind={kind} />
+      </div>
+      {rest?.(problem.value)}
+    </Dialog>
+  );
+}
+
+/** A line of text that is no prose: an address, a path, a checksum. */
+function CodeField({
+  label,
+  hint,
+  value,
+  problem,
+  isOptional = false,
+  inputMode = 'text',
+  placeholder,
+}: {
+  readonly label: string;
+  readonly hint: string;
+  readonly value: Signal<string>;
+  readonly problem: string | null;
+  readonly isOptional?: boolean;
+  /** What the keyboard of a phone offers. */
+  readonly inputMode?: 'text' | 'url';
+  readonly placeholder?: string;
+}) {
+  return (
+    <Field label={label} hint={hint} problem={problem} isOptional={isOptional}>
+      {(field) => (
+        <input
+          {...field}
+          inputMode={inputMode}
+          class="mono"
+          autocomplete="off"
+          spellcheck={false}
+          placeholder={placeholder}
+          value={value.value}
+          onInput={(event) => (value.value = event.currentTarget.value)}
+        />
+      )}
+    </Field>
   );
 }
 
 export function DownloadDialog({ onClose }: DialogProps) {
   const url = useSignal('');
-  const name = useSignal('');
-  const kind = useSignal<ImageKind | ''>('');
   const checksum = useSignal('');
   const checksumUrl = useSignal('');
-  const problem = useSignal<Problem | null>(null);
-  const isBusy = useSignal(false);
   const sum = checksumOf(checksum.value);
   const isUrl = /^https?:\/\/[^\s/]+\/\S+/.test(url.value.trim());
-  const isReady = isUrl && sum !== null && (name.value === '' || NAME_PATTERN.test(name.value));
-  const start = async () => {
-    if (!isReady || sum === null) return;
-    isBusy.value = true;
-    problem.value = null;
-    const body = {
-      url: url.value.trim(),
-      ...(name.value ? { name: name.value } : {}),
-      ...(kind.value ? { kind: kind.value } : {}),
-      ...sum,
-      ...(checksumUrl.value.trim() ? { checksumUrl: checksumUrl.value.trim() } : {}),
-    };
-    const operation = await follow(api('POST /images/download', { body }), {
-      onRefused: (error) => (problem.value = problemOf(error)),
-    });
-    isBusy.value = false;
-    if (operation) onClose();
-  };
   return (
-    <Dialog
+    <FetchDialog
       title={words.downloadTitle}
+      action={text.images.downloadOne}
+      icon="download"
+      isReady={isUrl && sum !== null}
       onClose={onClose}
-      onSubmit={() => void start()}
-      foot={
-        <>
-          <Button onClick={onClose}>{text.actions.cancel}</Button>
-          <Button type="submit" kind="primary" icon="download" disabled={!isReady} isBusy={isBusy.value}>
-            {text.images.downloadOne}
-          </Button>
-        </>
+      begin={(as) =>
+        api('POST /images/download', {
+          body: {
+            url: url.value.trim(),
+            ...as,
+            ...sum,
+            ...(checksumUrl.value.trim() ? { checksumUrl: checksumUrl.value.trim() } : {}),
+          },
+        })
       }
-    >
-      {problem.value && <ProblemBox problem={problem.value} isCompact />}
-      <Field label={words.url} hint={words.urlHint} problem={fieldProblem(problem.value, 'url')}>
-        {(field) => (
-          <input
-            {...field}
-            type="url"
-            class="mono"
-            autocomplete="off"
-            spellcheck={false}
+      first={(problem) => (
+        <CodeField
+          label={words.url}
+          hint={words.urlHint}
+          inputMode="url"
+          placeholder="https://"
+          value={url}
+          problem={fieldProblem(problem, 'url')}
+        />
+      )}
+      rest={(problem) => (
+        <>
+          <CodeField
+            label={words.checksum}
+            isOptional
+            hint={words.checksumHint}
+            value={checksum}
+            problem={
+              sum === null ? words.checksumBad : (fieldProblem(problem, 'sha256') ?? fieldProblem(problem, 'sha512'))
+            }
+          />
+          <CodeField
+            label={words.checksumUrl}
+            isOptional
+            hint={words.checksumUrlHint}
+            inputMode="url"
             placeholder="https://"
-            value={url.value}
-            onInput={(event) => (url.value = event.currentTarget.value)}
+            value={checksumUrl}
+            problem={fieldProblem(problem, 'checksumUrl')}
           />
-        )}
-      </Field>
-      <div class="form-row">
-        <NameField name={name} problem={problem.value} isOptional />
-        <KindField kind={kind} />
-      </div>
-      <Field
-        label={words.checksum}
-        isOptional
-        hint={words.checksumHint}
-        problem={
-          sum === null
-            ? words.checksumBad
-            : (fieldProblem(problem.value, 'sha256') ?? fieldProblem(problem.value, 'sha512'))
-        }
-      >
-        {(field) => (
-          <input
-            {...field}
-            class="mono"
-            autocomplete="off"
-            spellcheck={false}
-            value={checksum.value}
-            onInput={(event) => (checksum.value = event.currentTarget.value)}
-          />
-        )}
-      </Field>
-      <Field
-        label={words.checksumUrl}
-        isOptional
-        hint={words.checksumUrlHint}
-        problem={fieldProblem(problem.value, 'checksumUrl')}
-      >
-        {(field) => (
-          <input
-            {...field}
-            type="url"
-            class="mono"
-            autocomplete="off"
-            spellcheck={false}
-            placeholder="https://"
-            value={checksumUrl.value}
-            onInput={(event) => (checksumUrl.value = event.currentTarget.value)}
-          />
-        )}
-      </Field>
-    </Dialog>
+        </>
+      )}
+    />
   );
 }
 
 export function ImportDialog({ onClose }: DialogProps) {
   const path = useSignal('');
-  const name = useSignal('');
-  const kind = useSignal<ImageKind | ''>('');
-  const problem = useSignal<Problem | null>(null);
-  const isBusy = useSignal(false);
-  const isReady =
-    path.value.startsWith('/') && path.value.length > 1 && (name.value === '' || NAME_PATTERN.test(name.value));
-  const start = async () => {
-    if (!isReady) return;
-    isBusy.value = true;
-    problem.value = null;
-    const operation = await follow(
-      api('POST /images/import', {
-        body: {
-          path: path.value,
-          ...(name.value ? { name: name.value } : {}),
-          ...(kind.value ? { kind: kind.value } : {}),
-        },
-      }),
-      { onRefused: (error) => (problem.value = problemOf(error)) },
-    );
-    isBusy.value = false;
-    if (operation) onClose();
-  };
   return (
-    <Dialog
+    <FetchDialog
       title={words.importTitle}
+      action={words.importAction}
+      isReady={path.value.startsWith('/') && path.value.length > 1}
       onClose={onClose}
-      onSubmit={() => void start()}
-      foot={
-        <>
-          <Button onClick={onClose}>{text.actions.cancel}</Button>
-          <Button type="submit" kind="primary" disabled={!isReady} isBusy={isBusy.value}>
-            {words.importAction}
-          </Button>
-        </>
-      }
-    >
-      {problem.value && <ProblemBox problem={problem.value} isCompact />}
-      <Field label={words.path} hint={words.pathHint} problem={fieldProblem(problem.value, 'path')}>
-        {(field) => (
-          <input
-            {...field}
-            class="mono"
-            autocomplete="off"
-            spellcheck={false}
-            placeholder="/"
-            value={path.value}
-            onInput={(event) => (path.value = event.currentTarget.value)}
-          />
-        )}
-      </Field>
-      <div class="form-row">
-        <NameField name={name} problem={problem.value} isOptional />
-        <KindField kind={kind} />
-      </div>
-    </Dialog>
+      begin={(as) => api('POST /images/import', { body: { path: path.value, ...as } })}
+      first={(problem) => (
+        <CodeField
+          label={words.path}
+          hint={words.pathHint}
+          placeholder="/"
+          value={path}
+          problem={fieldProblem(problem, 'path')}
+        />
+      )}
+    />
   );
 }
