@@ -781,6 +781,7 @@ export const text = {
     role: 'Role',
     from: 'Address',
     browser: 'Browser',
+    unknownBrowser: 'unknown',
     lastSeen: 'Last seen',
     expires: 'Ends',
     current: 'this one',

@@ -5,10 +5,11 @@ import { useEffect } from 'preact/hooks';
 import type { Problem } from '#contract/common.ts';
 import type { AuditRecord } from '#contract/system.ts';
 import { Button } from '../../components/button.tsx';
-import { Chips } from '../../components/chips.tsx';
 import { TimeAgo } from '../../components/figures.tsx';
+import { Chips } from '../../components/filters.tsx';
 import { Card, EmptyState, PageHead, Skeleton } from '../../components/page.tsx';
 import { ProblemBox } from '../../components/problem-box.tsx';
+import { StackTable } from '../../components/stack-table.tsx';
 import { Badge, type Tone } from '../../components/state-mark.tsx';
 import { api, problemOf } from '../../state/api.ts';
 import { onEvent } from '../../state/live.ts';
@@ -125,68 +126,77 @@ export function AuditPage() {
 function Records({ records }: { readonly records: readonly AuditRecord[] }) {
   return (
     <Card class="is-flush">
-      <div class="table-scroll">
-        <table class="table stacks">
-          <thead>
-            <tr>
-              <th scope="col">{words.when}</th>
-              <th scope="col">{words.who}</th>
-              <th scope="col">{words.what}</th>
-              <th scope="col">{words.object}</th>
-              <th scope="col">{words.outcome}</th>
-              <th scope="col">{words.from}</th>
-            </tr>
-          </thead>
-          <tbody>
-            {records.map((record) => (
-              <tr key={record.id}>
-                <td data-label={words.when}>
-                  <TimeAgo iso={record.at} />
-                </td>
-                <th scope="row">
-                  <button type="button" class="link" onClick={() => setQuery({ actor: record.actor })}>
-                    {record.actor}
-                  </button>
-                </th>
-                <td data-label={words.what} class="mono small breaks">
-                  {record.action}
-                  {record.operationId && (
-                    <>
-                      {' '}
-                      <a href={`/operations/${encodeURIComponent(record.operationId)}`}>{text.pages.operation}</a>
-                    </>
-                  )}
-                </td>
-                <td data-label={words.object} class="breaks">
-                  {record.objectId ? (
-                    <button
-                      type="button"
-                      class="link"
-                      title={record.objectId}
-                      onClick={() => setQuery({ object: record.objectId })}
-                    >
-                      {record.objectName ?? record.objectId}
-                    </button>
-                  ) : (
-                    <span class="muted">{text.unknownValue}</span>
-                  )}
-                </td>
-                <td data-label={words.outcome}>
-                  {record.outcome === null ? (
-                    <Badge title={words.intentHint}>{words.intent}</Badge>
-                  ) : (
-                    <Badge tone={TONES[record.outcome]}>{words.outcomes[record.outcome]}</Badge>
-                  )}
-                  {record.code && <code class="small"> {record.code}</code>}
-                </td>
-                <td data-label={words.from} class="small muted">
-                  {[record.via, record.address].filter(Boolean).join(' · ')}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <StackTable
+        rows={records}
+        keyOf={(record) => String(record.id)}
+        columns={[
+          { head: words.when, isSelfEvident: true, cell: (record) => <TimeAgo iso={record.at} /> },
+          {
+            head: words.who,
+            kind: 'title',
+            class: 'breaks',
+            cell: (record) => (
+              <button type="button" class="link" onClick={() => setQuery({ actor: record.actor })}>
+                {record.actor}
+              </button>
+            ),
+          },
+          {
+            head: words.what,
+            class: 'mono small breaks',
+            isSelfEvident: true,
+            cell: (record) => (
+              <>
+                {record.action}
+                {record.operationId && (
+                  <>
+                    {' '}
+                    <a href={`/operations/${encodeURIComponent(record.operationId)}`}>{text.pages.operation}</a>
+                  </>
+                )}
+              </>
+            ),
+          },
+          {
+            head: words.object,
+            class: 'breaks',
+            isSelfEvident: true,
+            cell: (record) =>
+              record.objectId ? (
+                <button
+                  type="button"
+                  class="link"
+                  title={record.objectId}
+                  onClick={() => setQuery({ object: record.objectId })}
+                >
+                  {record.objectName ?? record.objectId}
+                </button>
+              ) : (
+                <span class="muted">{text.unknownValue}</span>
+              ),
+          },
+          {
+            head: words.outcome,
+            isSelfEvident: true,
+            cell: (record) => (
+              <>
+                {record.outcome === null ? (
+                  <Badge title={words.intentHint}>{words.intent}</Badge>
+                ) : (
+                  <Badge tone={TONES[record.outcome]}>{words.outcomes[record.outcome]}</Badge>
+                )}
+                {record.code && <code class="small"> {record.code}</code>}
+              </>
+            ),
+          },
+          {
+            head: words.from,
+            class: 'small muted',
+            isSelfEvident: true,
+            cell: (record) => [record.via, record.address].filter(Boolean).join(' · '),
+          },
+        ]}
+      />
     </Card>
   );
 }

@@ -3,9 +3,8 @@
 import { useEffect } from 'preact/hooks';
 import type { CatalogueEntry } from '#contract/images.ts';
 import { Button } from '../../components/button.tsx';
-import { Chips } from '../../components/chips.tsx';
 import { bytesText, TimeAgo } from '../../components/figures.tsx';
-import { Icon } from '../../components/icon.tsx';
+import { Chips, isSearched, SearchField } from '../../components/filters.tsx';
 import { EmptyState, Loaded } from '../../components/page.tsx';
 import { Badge } from '../../components/state-mark.tsx';
 import { api, can } from '../../state/api.ts';
@@ -27,11 +26,10 @@ export function Catalogue() {
     if (can('vm.read')) vms.ensure();
   }, []);
   const query = currentQuery.value;
-  const wanted = (query.get('q') ?? '').toLowerCase().split(/\s+/).filter(Boolean);
   const kind = KINDS.find((candidate) => candidate === query.get('kind'));
   const ours = hostArchitecture.value;
   // Who searches finds also what this host cannot run, behind what it can.
-  const arch = query.get('arch') ?? (wanted.length > 0 ? ALL : ours);
+  const arch = query.get('arch') ?? (query.has('q') ? ALL : ours);
   const check = () =>
     void follow(api('POST /images/catalogue/check', { body: {} }), { onDone: () => void catalogue.reload() });
   return (
@@ -42,27 +40,14 @@ export function Catalogue() {
             (entry) =>
               (!kind || entry.kind === kind) &&
               (arch === ALL || entry.arch === arch) &&
-              wanted.every((word) =>
-                `${entry.name} ${entry.version} ${entry.arch} ${text.imageKinds[entry.kind]}`
-                  .toLowerCase()
-                  .includes(word),
-              ),
+              isSearched(`${entry.name} ${entry.version} ${entry.arch} ${text.imageKinds[entry.kind]}`),
           )
           .sort((a, b) => Number(b.arch === ours) - Number(a.arch === ours));
         const wasChecked = entries.some((entry) => entry.lastChecked !== null);
         return (
           <>
             <div class="filters">
-              <span class="filter-search">
-                <Icon name="search" />
-                <input
-                  type="search"
-                  aria-label={words.search}
-                  placeholder={words.search}
-                  value={query.get('q') ?? ''}
-                  onInput={(event) => setQuery({ q: event.currentTarget.value })}
-                />
-              </span>
+              <SearchField label={words.search} />
               <Chips
                 label={text.images.kind}
                 chosen={kind ?? null}

@@ -3,13 +3,13 @@
 import { useSignal } from '@preact/signals';
 import type { Image, ImageKind } from '#contract/images.ts';
 import { Button, ButtonLink } from '../../components/button.tsx';
-import { Chips } from '../../components/chips.tsx';
 import { CopyButton } from '../../components/copy-button.tsx';
 import { ConfirmDialog, Dialog } from '../../components/dialog.tsx';
 import { bytesText, TimeAgo } from '../../components/figures.tsx';
-import { Icon } from '../../components/icon.tsx';
-import { Menu } from '../../components/menu.tsx';
+import { Chips, isSearched, SearchField } from '../../components/filters.tsx';
+import { Menu, type MenuEntry } from '../../components/menu.tsx';
 import { Card, EmptyState, Facts, Loaded } from '../../components/page.tsx';
+import { StackTable } from '../../components/stack-table.tsx';
 import { Badge, type Tone } from '../../components/state-mark.tsx';
 import { api, can } from '../../state/api.ts';
 import { images } from '../../state/library.ts';
@@ -40,7 +40,6 @@ export function Library({ onUpload }: { readonly onUpload: () => void }) {
   const shown = useSignal<Image | null>(null);
   const deleting = useSignal<Image | null>(null);
   const query = currentQuery.value;
-  const wordsWanted = (query.get('q') ?? '').toLowerCase().split(/\s+/).filter(Boolean);
   const kind = KINDS.find((candidate) => candidate === query.get('kind'));
   return (
     <Loaded resource={images} lines={8}>
@@ -68,25 +67,37 @@ export function Library({ onUpload }: { readonly onUpload: () => void }) {
           );
         const all = [...known.values()].sort((a, b) => a.name.localeCompare(b.name));
         const list = all.filter(
-          (image) =>
-            (!kind || image.kind === kind) &&
-            wordsWanted.every((word) =>
-              `${image.name} ${image.label ?? ''} ${image.source}`.toLowerCase().includes(word),
-            ),
+          (image) => (!kind || image.kind === kind) && isSearched(`${image.name} ${image.label ?? ''} ${image.source}`),
         );
+        const menuOf = (image: Image): MenuEntry[] => [
+          { label: words.details, icon: 'list', run: () => (shown.value = image) },
+          ...(can('vm.create') && (image.kind === 'iso' || image.kind === 'disk')
+            ? [
+                {
+                  label: words.createVm,
+                  icon: 'plus' as const,
+                  run: () => navigate(`/vms/new?image=${encodeURIComponent(image.id)}`),
+                },
+              ]
+            : []),
+          ...(can('image.delete')
+            ? [
+                {
+                  label: words.delete,
+                  icon: 'trash' as const,
+                  isDangerous: true,
+                  isDisabled: image.usedBy.length > 0,
+                  hint: image.usedBy.length > 0 ? words.deleteUsed : '',
+                  startsGroup: true,
+                  run: () => (deleting.value = image),
+                },
+              ]
+            : []),
+        ];
         return (
           <>
             <div class="filters">
-              <span class="filter-search">
-                <Icon name="search" />
-                <input
-                  type="search"
-                  aria-label={words.search}
-                  placeholder={words.search}
-                  value={query.get('q') ?? ''}
-                  onInput={(event) => setQuery({ q: event.currentTarget.value })}
-                />
-              </span>
+              <SearchField label={words.search} />
               <Chips
                 label={words.kind}
                 chosen={kind ?? null}
@@ -105,91 +116,59 @@ export function Library({ onUpload }: { readonly onUpload: () => void }) {
               />
             ) : (
               <Card class="is-flush">
-                <div class="table-scroll">
-                  <table class="table stacks">
-                    <thead>
-                      <tr>
-                        <th scope="col">{words.name}</th>
-                        <th scope="col">{words.kind}</th>
-                        <th scope="col" class="number">
-                          {words.size}
-                        </th>
-                        <th scope="col">{words.checked}</th>
-                        <th scope="col">{words.usedBy}</th>
-                        <th scope="col">{words.added}</th>
-                        <th scope="col">
-                          <span class="visually-hidden">{text.vms.actions}</span>
-                        </th>
-                      </tr>
-                    </thead>
-                    <tbody>
-                      {list.map((image) => (
-                        <tr key={image.id}>
-                          <th scope="row" class="breaks">
-                            <button type="button" class="link mono" onClick={() => (shown.value = image)}>
-                              {image.name}
-                            </button>
-                            {image.state === 'missing' && (
-                              <>
-                                {' '}
-                                <Badge tone="bad" title={words.missingHint}>
-                                  {words.missing}
-                                </Badge>
-                              </>
-                            )}
-                          </th>
-                          <td data-label={words.kind}>{text.imageKinds[image.kind]}</td>
-                          <td data-label={words.size} class="number">
-                            {bytesText(image.sizeBytes)}
-                          </td>
-                          <td data-label={words.checked}>
-                            <VerifiedBadge level={image.verified} />
-                          </td>
-                          <td data-label={words.usedBy}>
-                            {image.usedBy.length === 0 ? (
-                              <span class="muted">{words.unused}</span>
-                            ) : (
-                              words.vms(image.usedBy.length)
-                            )}
-                          </td>
-                          <td data-label={words.added}>
-                            <TimeAgo iso={image.createdAt} />
-                          </td>
-                          <td class="end">
-                            <Menu
-                              label={text.vms.actionsFor(image.name)}
-                              entries={[
-                                { label: words.details, icon: 'list', run: () => (shown.value = image) },
-                                ...(can('vm.create') && (image.kind === 'iso' || image.kind === 'disk')
-                                  ? [
-                                      {
-                                        label: words.createVm,
-                                        icon: 'plus' as const,
-                                        run: () => navigate(`/vms/new?image=${encodeURIComponent(image.id)}`),
-                                      },
-                                    ]
-                                  : []),
-                                ...(can('image.delete')
-                                  ? [
-                                      {
-                                        label: words.delete,
-                                        icon: 'trash' as const,
-                                        isDangerous: true,
-                                        isDisabled: image.usedBy.length > 0,
-                                        hint: image.usedBy.length > 0 ? words.deleteUsed : '',
-                                        startsGroup: true,
-                                        run: () => (deleting.value = image),
-                                      },
-                                    ]
-                                  : []),
-                              ]}
-                            />
-                          </td>
-                        </tr>
-                      ))}
-                    </tbody>
-                  </table>
-                </div>
+                <StackTable
+                  rows={list}
+                  keyOf={(image) => image.id}
+                  columns={[
+                    {
+                      head: words.name,
+                      kind: 'title',
+                      class: 'breaks',
+                      cell: (image) => (
+                        <>
+                          <button type="button" class="link mono" onClick={() => (shown.value = image)}>
+                            {image.name}
+                          </button>
+                          {image.state === 'missing' && (
+                            <>
+                              {' '}
+                              <Badge tone="bad" title={words.missingHint}>
+                                {words.missing}
+                              </Badge>
+                            </>
+                          )}
+                        </>
+                      ),
+                    },
+                    { head: words.kind, isSelfEvident: true, cell: (image) => text.imageKinds[image.kind] },
+                    {
+                      head: words.size,
+                      kind: 'number',
+                      isSelfEvident: true,
+                      cell: (image) => bytesText(image.sizeBytes),
+                    },
+                    {
+                      head: words.checked,
+                      isSelfEvident: true,
+                      cell: (image) => <VerifiedBadge level={image.verified} />,
+                    },
+                    {
+                      head: words.usedBy,
+                      cell: (image) =>
+                        image.usedBy.length === 0 ? (
+                          <span class="muted">{words.unused}</span>
+                        ) : (
+                          words.vms(image.usedBy.length)
+                        ),
+                    },
+                    { head: words.added, cell: (image) => <TimeAgo iso={image.createdAt} /> },
+                    {
+                      head: text.vms.actions,
+                      kind: 'menu',
+                      cell: (image) => <Menu label={text.vms.actionsFor(image.name)} entries={menuOf(image)} />,
+                    },
+                  ]}
+                />
               </Card>
             )}
             {shown.value && (

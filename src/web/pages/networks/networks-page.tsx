@@ -3,6 +3,7 @@
 import type { Network } from '#contract/networks.ts';
 import { TimeAgo } from '../../components/figures.tsx';
 import { Card, EmptyState, Facts, Loaded, PageHead } from '../../components/page.tsx';
+import { StackTable } from '../../components/stack-table.tsx';
 import { ActiveMark, Badge } from '../../components/state-mark.tsx';
 import { networks } from '../../state/library.ts';
 import { text } from '../../text.ts';
@@ -77,36 +78,19 @@ function NetworkCard({ network }: { readonly network: Network }) {
       {network.leases.length > 0 && (
         <details class="more">
           <summary>{words.leases(network.leases.length)}</summary>
-          <div class="table-scroll">
-            <table class="table stacks">
-              <thead>
-                <tr>
-                  <th scope="col">{words.address}</th>
-                  <th scope="col">{text.nics.mac}</th>
-                  <th scope="col">{words.hostname}</th>
-                  <th scope="col">{words.expires}</th>
-                </tr>
-              </thead>
-              <tbody>
-                {network.leases.map((lease) => (
-                  <tr key={`${lease.mac}${lease.address}`}>
-                    <th scope="row" class="mono">
-                      {lease.address}
-                    </th>
-                    <td data-label={text.nics.mac} class="mono">
-                      {lease.mac}
-                    </td>
-                    <td data-label={words.hostname} class="breaks">
-                      {lease.hostname ?? text.unknownValue}
-                    </td>
-                    <td data-label={words.expires}>
-                      {lease.expiresAt === null ? text.unknownValue : <TimeAgo iso={lease.expiresAt} />}
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <StackTable
+            rows={network.leases}
+            keyOf={(lease) => `${lease.mac}${lease.address}`}
+            columns={[
+              { head: words.address, kind: 'title', class: 'mono', cell: (lease) => lease.address },
+              { head: text.nics.mac, class: 'mono', cell: (lease) => lease.mac },
+              { head: words.hostname, class: 'breaks', cell: (lease) => lease.hostname ?? text.unknownValue },
+              {
+                head: words.expires,
+                cell: (lease) => (lease.expiresAt === null ? text.unknownValue : <TimeAgo iso={lease.expiresAt} />),
+              },
+            ]}
+          />
         </details>
       )}
     </Card>

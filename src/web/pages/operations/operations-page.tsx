@@ -1,7 +1,7 @@
 /** Everything that ran or runs: what it did, how far it is, and why it failed. */
 
 import { Button } from '../../components/button.tsx';
-import { Chips } from '../../components/chips.tsx';
+import { Chips } from '../../components/filters.tsx';
 import { OperationItem } from '../../components/operation-item.tsx';
 import { Card, EmptyState, Loaded, PageHead } from '../../components/page.tsx';
 import { isOpen, operationList, operations } from '../../state/operations.ts';

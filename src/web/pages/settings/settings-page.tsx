@@ -8,12 +8,14 @@ import { Dialog } from '../../components/dialog.tsx';
 import { Since, TimeAgo } from '../../components/figures.tsx';
 import { Choice } from '../../components/form.tsx';
 import { Card, Facts, Loaded, PageHead } from '../../components/page.tsx';
+import { StackTable } from '../../components/stack-table.tsx';
 import { Badge } from '../../components/state-mark.tsx';
 import { api, can, session } from '../../state/api.ts';
 import { sessions, systemStatus } from '../../state/library.ts';
 import { showProblem } from '../../state/operations.ts';
 import { THEMES, theme } from '../../state/theme.ts';
 import { text } from '../../text.ts';
+import { browserName } from './browser-name.ts';
 
 const words = text.settings;
 
@@ -108,50 +110,41 @@ function Sessions() {
     >
       <Loaded resource={sessions}>
         {(items) => (
-          <div class="table-scroll">
-            <table class="table stacks">
-              <thead>
-                <tr>
-                  <th scope="col">{words.user}</th>
-                  <th scope="col">{words.role}</th>
-                  <th scope="col">{words.from}</th>
-                  <th scope="col">{words.browser}</th>
-                  <th scope="col">{words.lastSeen}</th>
-                  <th scope="col">{words.expires}</th>
-                  <th scope="col">
-                    <span class="visually-hidden">{text.vms.actions}</span>
-                  </th>
-                </tr>
-              </thead>
-              <tbody>
-                {items.map((item) => (
-                  <tr key={item.id}>
-                    <th scope="row">
-                      {item.user} {item.isCurrent && <Badge tone="accent">{words.current}</Badge>}
-                    </th>
-                    <td data-label={words.role}>{text.roles[item.role]}</td>
-                    <td data-label={words.from} class="mono">
-                      {item.address}
-                    </td>
-                    <td data-label={words.browser} class="small breaks">
-                      {item.userAgent}
-                    </td>
-                    <td data-label={words.lastSeen}>
-                      <TimeAgo iso={item.lastSeenAt} />
-                    </td>
-                    <td data-label={words.expires}>
-                      <TimeAgo iso={item.expiresAt} />
-                    </td>
-                    <td class="end">
-                      <Button isSmall kind="quiet" onClick={() => void end(item)}>
-                        {item.isCurrent ? text.frame.signOut : words.end}
-                      </Button>
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <StackTable
+            rows={items}
+            keyOf={(item) => item.id}
+            columns={[
+              {
+                head: words.user,
+                kind: 'title',
+                cell: (item) => (
+                  <>
+                    {item.user} {item.isCurrent && <Badge tone="accent">{words.current}</Badge>}
+                  </>
+                ),
+              },
+              { head: words.role, isSelfEvident: true, cell: (item) => text.roles[item.role] },
+              { head: words.from, class: 'mono', isSelfEvident: true, cell: (item) => item.address },
+              {
+                head: words.browser,
+                isSelfEvident: true,
+                cell: (item) => (
+                  <span title={item.userAgent}>{browserName(item.userAgent) ?? words.unknownBrowser}</span>
+                ),
+              },
+              { head: words.lastSeen, cell: (item) => <TimeAgo iso={item.lastSeenAt} /> },
+              { head: words.expires, cell: (item) => <TimeAgo iso={item.expiresAt} /> },
+              {
+                head: text.vms.actions,
+                kind: 'actions',
+                cell: (item) => (
+                  <Button isSmall kind="quiet" onClick={() => void end(item)}>
+                    {item.isCurrent ? text.frame.signOut : words.end}
+                  </Button>
+                ),
+              },
+            ]}
+          />
         )}
       </Loaded>
       {link.value && (

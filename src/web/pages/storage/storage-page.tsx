@@ -3,6 +3,7 @@
 import type { Pool } from '#contract/networks.ts';
 import { bytesText, Meter } from '../../components/figures.tsx';
 import { Card, EmptyState, Loaded, PageHead } from '../../components/page.tsx';
+import { StackTable } from '../../components/stack-table.tsx';
 import { ActiveMark, Badge } from '../../components/state-mark.tsx';
 import { pools } from '../../state/library.ts';
 import { text } from '../../text.ts';
@@ -65,46 +66,26 @@ function PoolCard({ pool }: { readonly pool: Pool }) {
       {pool.volumes.length > 0 && (
         <details class="more" open={pool.volumes.length <= 30}>
           <summary>{words.volumes(pool.volumes.length)}</summary>
-          <div class="table-scroll">
-            <table class="table stacks">
-              <thead>
-                <tr>
-                  <th scope="col">{words.volume}</th>
-                  <th scope="col">{words.format}</th>
-                  <th scope="col" class="number">
-                    {words.size}
-                  </th>
-                  <th scope="col" class="number">
-                    {words.allocated}
-                  </th>
-                  <th scope="col">{words.usedBy}</th>
-                </tr>
-              </thead>
-              <tbody>
-                {pool.volumes.map((volume) => (
-                  <tr key={volume.name}>
-                    <th scope="row" class="mono breaks">
-                      {volume.name}
-                    </th>
-                    <td data-label={words.format}>{volume.format ?? text.unknownValue}</td>
-                    <td data-label={words.size} class="number">
-                      {bytesText(volume.sizeBytes)}
-                    </td>
-                    <td data-label={words.allocated} class="number">
-                      {bytesText(volume.allocatedBytes)}
-                    </td>
-                    <td data-label={words.usedBy} class="breaks">
-                      {volume.usedBy ? (
-                        <a href={`/vms/${volume.usedBy.vmId}`}>{volume.usedBy.name}</a>
-                      ) : (
-                        <span class="muted">{words.unused}</span>
-                      )}
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <StackTable
+            rows={pool.volumes}
+            keyOf={(volume) => volume.name}
+            columns={[
+              { head: words.volume, kind: 'title', class: 'mono breaks', cell: (volume) => volume.name },
+              { head: words.format, isSelfEvident: true, cell: (volume) => volume.format ?? text.unknownValue },
+              { head: words.size, kind: 'number', cell: (volume) => bytesText(volume.sizeBytes) },
+              { head: words.allocated, kind: 'number', cell: (volume) => bytesText(volume.allocatedBytes) },
+              {
+                head: words.usedBy,
+                class: 'breaks',
+                cell: (volume) =>
+                  volume.usedBy ? (
+                    <a href={`/vms/${volume.usedBy.vmId}`}>{volume.usedBy.name}</a>
+                  ) : (
+                    <span class="muted">{words.unused}</span>
+                  ),
+              },
+            ]}
+          />
         </details>
       )}
     </Card>

@@ -6,6 +6,7 @@ import { Button } from '../../components/button.tsx';
 import { ConfirmDialog } from '../../components/dialog.tsx';
 import { bytesText, TimeAgo } from '../../components/figures.tsx';
 import { Card, EmptyState, Loaded, PageHead } from '../../components/page.tsx';
+import { StackTable } from '../../components/stack-table.tsx';
 import { api, can } from '../../state/api.ts';
 import { trash } from '../../state/library.ts';
 import { follow } from '../../state/operations.ts';
@@ -27,64 +28,43 @@ export function TrashPage() {
             </EmptyState>
           ) : (
             <Card class="is-flush">
-              <div class="table-scroll">
-                <table class="table stacks">
-                  <thead>
-                    <tr>
-                      <th scope="col">{text.fields.name}</th>
-                      <th scope="col">{words.deleted}</th>
-                      <th scope="col">{words.by}</th>
-                      <th scope="col" class="number">
-                        {words.size}
-                      </th>
-                      <th scope="col">{words.purges}</th>
-                      <th scope="col">
-                        <span class="visually-hidden">{text.vms.actions}</span>
-                      </th>
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {items.map((item) => (
-                      <tr key={item.id}>
-                        <th scope="row" class="mono breaks">
-                          {item.name}
-                        </th>
-                        <td data-label={words.deleted}>
-                          <TimeAgo iso={item.deletedAt} />
-                        </td>
-                        <td data-label={words.by}>{item.deletedBy}</td>
-                        <td data-label={words.size} class="number">
-                          {bytesText(item.sizeBytes)}
-                        </td>
-                        <td data-label={words.purges}>
-                          {item.purgeAt === null ? (
-                            <span title={words.keptNote}>{words.kept}</span>
-                          ) : (
-                            <TimeAgo iso={item.purgeAt} />
-                          )}
-                        </td>
-                        <td class="end">
-                          {can('vm.delete') && (
-                            <span class="row-actions">
-                              <Button
-                                isSmall
-                                onClick={() =>
-                                  void follow(api('POST /trash/{id}/restore', { params: { id: item.id } }))
-                                }
-                              >
-                                {words.restore}
-                              </Button>
-                              <Button isSmall kind="quiet" onClick={() => (purging.value = item)}>
-                                {words.purge}
-                              </Button>
-                            </span>
-                          )}
-                        </td>
-                      </tr>
-                    ))}
-                  </tbody>
-                </table>
-              </div>
+              <StackTable
+                rows={items}
+                keyOf={(item) => item.id}
+                columns={[
+                  { head: text.fields.name, kind: 'title', class: 'mono breaks', cell: (item) => item.name },
+                  { head: words.deleted, cell: (item) => <TimeAgo iso={item.deletedAt} /> },
+                  { head: words.by, cell: (item) => item.deletedBy },
+                  { head: words.size, kind: 'number', cell: (item) => bytesText(item.sizeBytes) },
+                  {
+                    head: words.purges,
+                    cell: (item) =>
+                      item.purgeAt === null ? (
+                        <span title={words.keptNote}>{words.kept}</span>
+                      ) : (
+                        <TimeAgo iso={item.purgeAt} />
+                      ),
+                  },
+                  {
+                    head: text.vms.actions,
+                    kind: 'actions',
+                    cell: (item) =>
+                      can('vm.delete') && (
+                        <span class="row-actions">
+                          <Button
+                            isSmall
+                            onClick={() => void follow(api('POST /trash/{id}/restore', { params: { id: item.id } }))}
+                          >
+                            {words.restore}
+                          </Button>
+                          <Button isSmall kind="quiet" onClick={() => (purging.value = item)}>
+                            {words.purge}
+                          </Button>
+                        </span>
+                      ),
+                  },
+                ]}
+              />
             </Card>
           )
         }

@@ -4,6 +4,7 @@ import type { Vm } from '#contract/vms.ts';
 import { Button } from '../../components/button.tsx';
 import { bytesText, Meter } from '../../components/figures.tsx';
 import { Card, EmptyState } from '../../components/page.tsx';
+import { StackTable } from '../../components/stack-table.tsx';
 import { can } from '../../state/api.ts';
 import { text } from '../../text.ts';
 import { BootOrderDialog, CdromDialog } from './edit-dialogs.tsx';
@@ -29,72 +30,60 @@ export function DisksTab({ vm }: { readonly vm: Vm }) {
         )
       }
     >
-      <div class="table-scroll">
-        <table class="table stacks">
-          <thead>
-            <tr>
-              <th scope="col">{words.target}</th>
-              <th scope="col">{words.device}</th>
-              <th scope="col">{words.source}</th>
-              <th scope="col" class="number">
-                {words.size}
-              </th>
-              <th scope="col">{words.used}</th>
-              <th scope="col" class="number">
-                {words.boot}
-              </th>
-              <th scope="col">
-                <span class="visually-hidden">{text.vms.actions}</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {vm.disks.map((disk) => (
-              <tr key={disk.target}>
-                <th scope="row" class="mono">
-                  {disk.target}
-                </th>
-                <td data-label={words.device}>
-                  {[text.devices[disk.device], disk.bus, disk.format].filter(Boolean).join(' · ')}
-                </td>
-                <td data-label={words.source} class="mono breaks">
-                  {disk.source ?? <span class="muted">{words.empty}</span>}
-                </td>
-                <td data-label={words.size} class="number">
-                  {bytesText(disk.sizeBytes)}
-                </td>
-                <td data-label={words.used}>
-                  {disk.allocatedBytes !== null && disk.sizeBytes ? (
-                    <Meter
-                      ratio={disk.allocatedBytes / disk.sizeBytes}
-                      label={words.usedOf(disk.target)}
-                      value={bytesText(disk.allocatedBytes)}
-                    />
-                  ) : (
-                    <span class="muted">{text.unknownValue}</span>
-                  )}
-                </td>
-                <td data-label={words.boot} class="number">
-                  {vm.bootOrder.includes(disk.target) ? vm.bootOrder.indexOf(disk.target) + 1 : text.unknownValue}
-                </td>
-                <td class="end">
-                  {disk.device === 'cdrom' && can('vm.configure') && (
-                    <Button
-                      isSmall
-                      icon={disk.source ? 'eject' : 'image'}
-                      onClick={() =>
-                        (vmDialog.value = <CdromDialog vm={vm} target={disk.target} onClose={closeVmDialog} />)
-                      }
-                    >
-                      {disk.source ? words.change : words.insert}
-                    </Button>
-                  )}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <StackTable
+        rows={vm.disks}
+        keyOf={(disk) => disk.target}
+        columns={[
+          { head: words.target, kind: 'title', class: 'mono', cell: (disk) => disk.target },
+          {
+            head: words.device,
+            isSelfEvident: true,
+            cell: (disk) => [text.devices[disk.device], disk.bus, disk.format].filter(Boolean).join(' · '),
+          },
+          {
+            head: words.source,
+            class: 'mono breaks',
+            cell: (disk) => disk.source ?? <span class="muted">{words.empty}</span>,
+          },
+          { head: words.size, kind: 'number', cell: (disk) => bytesText(disk.sizeBytes) },
+          {
+            head: words.used,
+            cell: (disk) =>
+              disk.allocatedBytes !== null && disk.sizeBytes ? (
+                <Meter
+                  ratio={disk.allocatedBytes / disk.sizeBytes}
+                  label={words.usedOf(disk.target)}
+                  value={bytesText(disk.allocatedBytes)}
+                />
+              ) : (
+                <span class="muted">{text.unknownValue}</span>
+              ),
+          },
+          {
+            head: words.boot,
+            kind: 'number',
+            cell: (disk) =>
+              vm.bootOrder.includes(disk.target) ? vm.bootOrder.indexOf(disk.target) + 1 : text.unknownValue,
+          },
+          {
+            head: text.vms.actions,
+            kind: 'actions',
+            cell: (disk) =>
+              disk.device === 'cdrom' &&
+              can('vm.configure') && (
+                <Button
+                  isSmall
+                  icon={disk.source ? 'eject' : 'image'}
+                  onClick={() =>
+                    (vmDialog.value = <CdromDialog vm={vm} target={disk.target} onClose={closeVmDialog} />)
+                  }
+                >
+                  {disk.source ? words.change : words.insert}
+                </Button>
+              ),
+          },
+        ]}
+      />
     </Card>
   );
 }

@@ -4,6 +4,7 @@ import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Vm } from '#contract/vms.ts';
 import { Button, ButtonLink } from '../../components/button.tsx';
+import { SearchField } from '../../components/filters.tsx';
 import { Icon } from '../../components/icon.tsx';
 import { EmptyState, Loaded, PageHead } from '../../components/page.tsx';
 import { VirtualList } from '../../components/virtual-list.tsx';
@@ -228,18 +229,7 @@ function Filters({
   };
   return (
     <div class="filters">
-      <span class="filter-search">
-        <Icon name="search" />
-        <input
-          type="search"
-          aria-label={words.search}
-          placeholder={words.search}
-          value={currentQuery.value.get('q') ?? ''}
-          autocomplete="off"
-          spellcheck={false}
-          onInput={(event) => setQuery({ q: event.currentTarget.value })}
-        />
-      </span>
+      <SearchField label={words.search} />
       <span class="chips" role="group" aria-label={words.states}>
         {states.map((state) => (
           <button
