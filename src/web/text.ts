@@ -16,6 +16,15 @@ export function fieldName(field: string): string {
   return known[field] ?? known[field.replace(/\.\d+$/, '')] ?? field;
 }
 
+/** What a file system of the host is for, as `state, images, disks`: one that holds it all is just the disk. */
+export function filesystemName(purpose: string): string {
+  const parts = purpose.split(', ');
+  const names: Readonly<Record<string, string>> = text.filesystems;
+  return ['state', 'images', 'disks'].every((part) => parts.includes(part))
+    ? text.filesystem
+    : text.filesystemFor(parts.map((part) => names[part] ?? part).join(', '));
+}
+
 export const text = {
   product: 'Hyper-NixOS',
   unknownValue: '–',
@@ -470,6 +479,10 @@ export const text = {
     'cloudInit.userData': 'user-data',
     'cloudInit.networkData': 'network-config',
   },
+
+  filesystem: 'Disk',
+  filesystemFor: (what: string) => `Disk for ${what}`,
+  filesystems: { state: 'settings and records', images: 'images', disks: 'VM disks' },
 
   devices: { disk: 'disk', cdrom: 'CD-ROM', floppy: 'floppy', lun: 'LUN', nic: 'NIC' },
 

@@ -263,6 +263,41 @@ test('on the phone what is touched is at least 44 px high', { skip }, async () =
   await where.context().close();
 });
 
+test('on the phone hidden tabs are announced, the console has two rows of tools, and all VMs can be selected', {
+  skip,
+}, async () => {
+  const where = await dashboard.signIn({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+  const vm = `/vms/${dashboard.helloId}`;
+  await visit(where, { name: 'vm-console', path: `${vm}/console`, ready: '[data-state=open]' });
+  await where.locator('.tabs-frame.hides-after').waitFor();
+  const rows = await where.evaluate(() => {
+    const tops = [...document.querySelectorAll('.console-bar .choice, .console-buttons > .button')].map((element) =>
+      Math.round(element.getBoundingClientRect().top),
+    );
+    return new Set(tops).size;
+  });
+  assert.ok(rows <= 2, `${rows} rows`);
+  await visit(where, { name: 'vm-definition', path: `${vm}/definition`, ready: 'pre' });
+  await where.locator('.tabs-frame.hides-before').waitFor();
+  assert.equal(await where.getByRole('link', { name: 'Definition' }).isVisible(), true);
+
+  await visit(where, { name: 'vms', path: '/vms', ready: 'a.vm-name' });
+  await where.getByLabel('Select all that are shown').check();
+  const { items } = await dashboard.daemon.admin('GET /vms');
+  await where.getByText(`${items.length} selected`).waitFor();
+
+  await visit(where, { name: 'settings', path: '/settings', ready: 'text=Certificate' });
+  await where
+    .getByText(/^Chrome \d+ on Linux$/)
+    .first()
+    .waitFor();
+  assert.equal(await where.getByText('Mozilla').count(), 0);
+  await visit(where, { name: 'images', path: '/images', ready: 'td' });
+  const height = await where.evaluate(() => document.querySelector<HTMLElement>('tbody tr')?.offsetHeight ?? 0);
+  assert.ok(height > 0 && height <= 120, `${height} px`);
+  await where.context().close();
+});
+
 test('the sign-in page passes axe, with and without a link', { skip }, async () => {
   const { page: stranger, context } = await dashboard.open();
   await stranger.goto(`${dashboard.daemon.origin}/`);

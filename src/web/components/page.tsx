@@ -2,7 +2,7 @@
 
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
-import { useEffect } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import type { Problem } from '#contract/common.ts';
 import type { Resource } from '../state/collection.ts';
 import { Icon, type IconName } from './icon.tsx';
@@ -80,6 +80,7 @@ export function EmptyState({
   );
 }
 
+/** Links in a row. Where they do not fit they scroll, and the end that hides some fades with an arrow. */
 export function Tabs({
   label,
   tabs,
@@ -89,14 +90,35 @@ export function Tabs({
   readonly tabs: readonly { readonly id: string; readonly label: ComponentChildren; readonly href: string }[];
   readonly current: string;
 }) {
+  const row = useRef<HTMLElement>(null);
+  const hidden = useSignal<'' | 'before' | 'after' | 'both'>('');
+  const look = () => {
+    const { scrollLeft = 0, scrollWidth = 0, clientWidth = 0 } = row.current ?? {};
+    const isBefore = scrollLeft > 2;
+    const isAfter = scrollLeft + clientWidth < scrollWidth - 2;
+    hidden.value = isBefore ? (isAfter ? 'both' : 'before') : isAfter ? 'after' : '';
+  };
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another tab is what this waits for
+  useLayoutEffect(() => {
+    const open = row.current?.querySelector('[aria-current]');
+    // Not scrollIntoView: that moves the page too.
+    if (row.current && open instanceof HTMLElement)
+      row.current.scrollLeft = open.offsetLeft - (row.current.clientWidth - open.offsetWidth) / 2;
+    look();
+    const sizes = new ResizeObserver(look);
+    if (row.current) sizes.observe(row.current);
+    return () => sizes.disconnect();
+  }, [current]);
   return (
-    <nav class="tabs" aria-label={label}>
-      {tabs.map((tab) => (
-        <a key={tab.id} href={tab.href} aria-current={tab.id === current ? 'page' : undefined}>
-          {tab.label}
-        </a>
-      ))}
-    </nav>
+    <div class={`tabs-frame ${hidden.value && `hides-${hidden.value}`}`}>
+      <nav ref={row} class="tabs" aria-label={label} onScroll={look}>
+        {tabs.map((tab) => (
+          <a key={tab.id} href={tab.href} aria-current={tab.id === current ? 'page' : undefined}>
+            {tab.label}
+          </a>
+        ))}
+      </nav>
+    </div>
   );
 }
 

@@ -6,6 +6,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import { readSetting, writeSetting } from '../../state/browser-settings.ts';
 import { text } from '../../text.ts';
 import { Button } from '../button.tsx';
+import { Icon } from '../icon.tsx';
 import { Menu } from '../menu.tsx';
 import { keepConsoleOpen, type LinkState } from './console-link.ts';
 import type { ConsoleViewProps } from './console-view.ts';
@@ -96,7 +97,12 @@ export function VncScreen({ vm, isViewOnly, buttons }: ConsoleViewProps) {
             <Menu
               label={words.keys}
               triggerClass="button quiet small"
-              trigger={words.keys}
+              trigger={
+                <>
+                  <Icon name="keyboard" />
+                  <span>{words.keys}</span>
+                </>
+              }
               entries={COMBINATIONS.map(({ label, keys }) => ({
                 label,
                 run: () => {
@@ -108,7 +114,7 @@ export function VncScreen({ vm, isViewOnly, buttons }: ConsoleViewProps) {
             />
           </>
         )}
-        <Button isSmall kind="quiet" aria-pressed={scale} onClick={() => setScale(!scale)}>
+        <Button isSmall kind="quiet" icon="screen" aria-pressed={scale} onClick={() => setScale(!scale)}>
           {words.scaled}
         </Button>
       </>

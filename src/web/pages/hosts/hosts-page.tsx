@@ -10,7 +10,7 @@ import { ActiveMark, CheckMark } from '../../components/state-mark.tsx';
 import { api, can } from '../../state/api.ts';
 import { hosts, preflight } from '../../state/library.ts';
 import { follow, openOperations } from '../../state/operations.ts';
-import { text } from '../../text.ts';
+import { filesystemName, text } from '../../text.ts';
 
 const words = text.hosts;
 
@@ -174,11 +174,11 @@ function HostCard({ host }: { readonly host: Host }) {
               />
             </div>
             {usage.filesystems.map((fs) => (
-              <div class="gauge" key={fs.mount} title={fs.mount}>
-                <span class="gauge-name">{fs.purpose}</span>
+              <div class="gauge" key={fs.mount} title={`${fs.mount}: ${fs.purpose}`}>
+                <span class="gauge-name">{filesystemName(fs.purpose)}</span>
                 <Meter
                   ratio={fs.sizeBytes > 0 ? fs.usedBytes / fs.sizeBytes : null}
-                  label={fs.purpose}
+                  label={filesystemName(fs.purpose)}
                   warnAt={0.85}
                   value={text.overview.free(bytesText(fs.sizeBytes - fs.usedBytes))}
                 />

@@ -10,7 +10,7 @@ import { ActiveMark, Badge, Glyph, OperationMark, vmTone } from '../../component
 import { api, can } from '../../state/api.ts';
 import { follow, isOpen, showProblem } from '../../state/operations.ts';
 import { overview } from '../../state/overview.ts';
-import { text } from '../../text.ts';
+import { filesystemName, text } from '../../text.ts';
 
 const words = text.overview;
 
@@ -160,11 +160,11 @@ function HostCard({ host }: { readonly host: Host }) {
             <span class="gauge-value">{percentText(memoryRatio)}</span>
           </div>
           {usage.filesystems.map((fs) => (
-            <div class="gauge" key={fs.mount} title={fs.mount}>
-              <span class="gauge-name">{fs.purpose}</span>
+            <div class="gauge" key={fs.mount} title={`${fs.mount}: ${fs.purpose}`}>
+              <span class="gauge-name">{filesystemName(fs.purpose)}</span>
               <Meter
                 ratio={fs.sizeBytes > 0 ? fs.usedBytes / fs.sizeBytes : null}
-                label={fs.purpose}
+                label={filesystemName(fs.purpose)}
                 warnAt={0.85}
                 value={words.free(bytesText(fs.sizeBytes - fs.usedBytes))}
               />

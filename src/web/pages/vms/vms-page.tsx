@@ -89,10 +89,19 @@ function VmList({ known }: { readonly known: ReadonlyMap<string, Vm> }) {
     selected.value = next;
   };
   const areAllSelected = list.length > 0 && list.every((vm) => selected.value.has(vm.id));
+  const selectAll = () => {
+    selected.value = areAllSelected ? new Set() : new Set(list.map((vm) => vm.id));
+  };
   const narrow = isNarrow.value;
   return (
     <>
       <Filters filter={filter} known={known} shown={list.length} />
+      {narrow && list.length > 1 && (
+        <label class="select-all">
+          <input type="checkbox" checked={areAllSelected} onChange={selectAll} />
+          {words.selectAll}
+        </label>
+      )}
       {list.length === 0 ? (
         <EmptyState
           icon="search"
@@ -113,12 +122,7 @@ function VmList({ known }: { readonly known: ReadonlyMap<string, Vm> }) {
             <div role="rowgroup">
               <div role="row" class="vm-row vm-head">
                 <span role="columnheader">
-                  <input
-                    type="checkbox"
-                    aria-label={words.selectAll}
-                    checked={areAllSelected}
-                    onChange={() => (selected.value = areAllSelected ? new Set() : new Set(list.map((vm) => vm.id)))}
-                  />
+                  <input type="checkbox" aria-label={words.selectAll} checked={areAllSelected} onChange={selectAll} />
                 </span>
                 <span role="columnheader" class="visually-hidden">
                   {words.screen}
