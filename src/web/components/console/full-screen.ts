@@ -10,10 +10,10 @@ interface KeyboardLock {
 }
 
 /** `guest` = Esc goes to the guest while the screen is full, `browser` = it ends the full screen. */
-export type EscOwner = 'guest' | 'browser';
+type EscOwner = 'guest' | 'browser';
 
 /** Whose Esc is while a console fills the screen; null while none does. */
-export const fullScreen = signal<EscOwner | null>(null);
+const fullScreen = signal<EscOwner | null>(null);
 
 /** Keeps the signal true to the document while a console is shown. */
 export function useFullScreen(): EscOwner | null {
@@ -30,13 +30,13 @@ export function useFullScreen(): EscOwner | null {
 }
 
 export async function enterFullScreen(element: HTMLElement): Promise<void> {
-  await element.requestFullscreen();
-  fullScreen.value = 'browser';
   try {
+    await element.requestFullscreen();
+    fullScreen.value = 'browser';
     await keyboard()?.lock(['Escape']);
     if (keyboard() && document.fullscreenElement) fullScreen.value = 'guest';
   } catch {
-    // The browser keeps Esc for itself, as the hint says then.
+    // The browser allows no full screen, or keeps Esc for itself as the hint says then.
   }
 }
 
