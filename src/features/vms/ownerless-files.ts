@@ -8,7 +8,8 @@ import type { InventoryApi } from '#features/inventory/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { hasErrno } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
-import { backingChain } from './backing-files.ts';
+import { backingChain } from '#platform/backing-chain.ts';
+
 import type { VmFiles } from './layout.ts';
 import type { TrashRow } from './trash-store.ts';
 
