@@ -426,3 +426,51 @@ test('an image cannot be deleted while a VM is made from it, has it in its drive
   await real.finish(await real.admin('DELETE /trash/{id}', { params: { id: trashed?.id ?? '' } }));
   await real.finish(await real.admin('DELETE /images/{id}', { params: { id: 'disc' } }));
 });
+
+test('an image cannot be deleted while a disk of a VM builds upon it, whoever made the VM', {
+  skip: missingForLibvirtd() ?? false,
+}, async (t) => {
+  const libvirtd = await startPrivateLibvirtd();
+  t.after(() => libvirtd.close());
+  const real = await startDaemon({ libvirtd });
+  t.after(() => real.close());
+  const source = join(folder, 'base.qcow2');
+  await runChecked(['qemu-img', 'create', '-q', '-f', 'qcow2', source, '4M'], { timeoutMs: 20_000 });
+  const body = { path: source, name: 'base', kind: 'disk' as const };
+  await real.finish(await real.admin('POST /images/import', { body }));
+  const base = await real.admin('GET /images/{id}', { params: { id: 'base' } });
+  const file = join(real.stateDir, 'images', `${base.id}.qcow2`);
+  const middle = join(libvirtd.dir, 'middle.qcow2');
+  const overlay = join(libvirtd.dir, 'overlay.qcow2');
+  for (const [below, above] of [
+    [file, middle],
+    [middle, overlay],
+  ] as const) {
+    await runChecked(['qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', below, above], {
+      timeoutMs: 20_000,
+    });
+  }
+  const definition = join(libvirtd.dir, 'overlay.xml');
+  await writeFile(
+    definition,
+    `<domain type='qemu'><name>foreign</name><memory unit='MiB'>64</memory><os><type arch='x86_64' machine='q35'>hvm</type></os>
+       <devices><disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='${overlay}'/>
+       <target dev='vda'/></disk></devices></domain>`,
+  );
+  await libvirtd.virsh('define', definition);
+  const usersOf = async () =>
+    (await real.admin('GET /images/{id}', { params: { id: 'base' } })).usedBy.map(({ name }) => name);
+  const isRefused = (error: unknown) =>
+    error instanceof ApiProblem && error.problem.code === 'image_in_use' && /foreign/.test(error.problem.detail);
+  for (const end = performance.now() + 10_000; (await usersOf()).length === 0 && performance.now() < end; )
+    await sleep(100);
+  assert.deepEqual(await usersOf(), ['foreign']);
+  await assert.rejects(real.admin('DELETE /images/{id}', { params: { id: 'base' } }), isRefused);
+
+  const { id } = await real.admin('GET /vms/{id}', { params: { id: 'foreign' } });
+  await real.finish(await real.admin('DELETE /vms/{id}', { params: { id }, query: {} }));
+  await assert.rejects(real.admin('DELETE /images/{id}', { params: { id: 'base' } }), isRefused);
+  const [trashed] = (await real.admin('GET /trash', { query: {} })).items;
+  await real.finish(await real.admin('DELETE /trash/{id}', { params: { id: trashed?.id ?? '' } }));
+  await real.finish(await real.admin('DELETE /images/{id}', { params: { id: 'base' } }));
+});

@@ -3,12 +3,13 @@
  *  upload.removed. Permissions: image.read, image.upload, image.delete, host.configure. Guide: docs/guides/images.md */
 
 import { type Image, imageErrors } from '#contract/images.ts';
-import { inventory } from '#features/inventory/index.ts';
+import { type InventoryApi, inventory } from '#features/inventory/index.ts';
 import { operations } from '#features/operations/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import { newId } from '#kernel/ids.ts';
 import { defineFeature, type Identity } from '#platform/feature.ts';
 import { createFetcher } from '#platform/fetch/index.ts';
+import { createBackingUsers, type DiskOwner } from './backing-users.ts';
 import { addBuiltImage, type BuiltImage } from './built-image.ts';
 import { createImageFiles, removeFile } from './image-files.ts';
 import { createImageKinds } from './kinds.ts';
@@ -18,6 +19,7 @@ import { createImageRoutes, type ImageRoutesOptions } from './routes.ts';
 import { createImageStore, type ImageRow } from './store.ts';
 import { createUploads } from './uploads.ts';
 
+export type { DiskOwner } from './backing-users.ts';
 export type { BuiltImage } from './built-image.ts';
 export { imageLock } from './kinds.ts';
 export type { ImageFile } from './library.ts';
@@ -28,8 +30,8 @@ export interface ImagesApi {
   list(): readonly Image[];
   /** Takes a file that the program made itself; the image of that name when it is there already. */
   addBuilt(image: BuiltImage): Promise<Image>;
-  /** Adds users of images beside the disks and drives of defined VMs. */
-  registerUsage: ImageLibrary['registerUsage'];
+  /** Adds users of images beside the disks and drives of defined VMs: those of an image, and those with disks that may build upon one. */
+  registerUsage(images: Parameters<ImageLibrary['registerUsage']>[0], disks: () => readonly DiskOwner[]): void;
 }
 
 const SWEEP_MS = 600_000;
@@ -51,7 +53,9 @@ export const images = defineFeature<ImagesApi>({
     const runner = context.use(operations);
     const store = createImageStore(context.db);
     const files = createImageFiles(config.state);
-    const library = createImageLibrary({ store, files, fileUsers: known.fileUsers, events });
+    const owners: (() => readonly DiskOwner[])[] = [() => diskOwners(known)];
+    const backing = createBackingUsers(() => owners.flatMap((each) => each()));
+    const library = createImageLibrary({ store, files, fileUsers: known.fileUsers, backing, events });
     known.describeFilesBy(library.describeFile);
 
     const isNameTaken = (name: string) =>
@@ -72,7 +76,7 @@ export const images = defineFeature<ImagesApi>({
       fetcher: createFetcher({ allowPrivateHosts: config.images.allowPrivateHosts, clock }),
       maxBytes,
       reservedBytes: uploads.reservedBytes,
-      usersOf: library.usersOf,
+      lookForUsers: library.lookForUsers,
       onImage: library.announce,
       onImageGone: (id) => events.emit('image.removed', { id }),
       endUpload: uploads.end,
@@ -117,7 +121,10 @@ export const images = defineFeature<ImagesApi>({
         get: library.get,
         list: library.list,
         addBuilt: (image) => addBuiltImage(image, { store, files, library, clock }),
-        registerUsage: library.registerUsage,
+        registerUsage(images, disks) {
+          library.registerUsage(images);
+          owners.push(disks);
+        },
       },
       handlers: createImageRoutes({
         store,
@@ -161,9 +168,10 @@ export const images = defineFeature<ImagesApi>({
         const usersChanged = () => {
           usersTimer ??= setTimeout(() => {
             usersTimer = undefined;
-            library.announceUsers();
+            void backing.refresh().catch(failed('not every disk could be read')).then(library.announceUsers);
           }, USERS_MS);
         };
+        usersChanged();
         const sweeper = setInterval(() => void tidy().catch(failed('tidying the images failed')), SWEEP_MS);
         endings.push(
           events.on('vm.changed', usersChanged),
@@ -180,6 +188,20 @@ export const images = defineFeature<ImagesApi>({
     };
   },
 });
+
+/** The VMs of the inventory with their disks, running and stored. */
+function diskOwners(known: InventoryApi): readonly DiskOwner[] {
+  return known.vms().map(({ id, name }) => {
+    const disks = new Map<string, DiskOwner['disks'][number]>();
+    for (const { path, format } of [...(known.facts(id)?.disks ?? []), ...(known.storedFacts(id)?.disks ?? [])]) {
+      if (!path?.startsWith('/')) continue;
+      const isQcow2 = format === 'qcow2' || disks.get(path)?.isQcow2 === true;
+      disks.set(path, { path, namedFrom: path, isQcow2 });
+    }
+    const key = `${known.definition(id)?.hash} ${[...disks.keys()].join(' ')}`;
+    return { vmId: id, name, isTrashed: false, key, disks: [...disks.values()] };
+  });
+}
 
 const isOpen = ({ finishedAt }: { readonly finishedAt: string | null }): boolean => finishedAt === null;
 

@@ -39,8 +39,8 @@ export interface ImageKindsOptions {
   readonly clock: Clock;
   readonly maxBytes: number;
   readonly reservedBytes: () => number;
-  /** VMs that use the image, for people. */
-  readonly usersOf: (row: ImageRow) => readonly ImageUser[];
+  /** VMs that use the image, with a look at every disk. */
+  readonly lookForUsers: (row: ImageRow) => Promise<readonly ImageUser[]>;
   readonly onImage: (row: ImageRow) => void;
   readonly onImageGone: (id: string) => void;
   /** Drops an upload's row and bytes. */
@@ -210,7 +210,7 @@ const ROW = 'row';
 /** First nobody can find it any more, then the file goes: whoever looked it up before keeps his descriptor. */
 function deleteSteps(
   imageId: string,
-  { store, files, usersOf, onImage, onImageGone }: ImageKindsOptions,
+  { store, files, lookForUsers, onImage, onImageGone }: ImageKindsOptions,
 ): readonly Step[] {
   const remembered = (context: StepContext): ImageRow | null =>
     imageRowSchema.nullish().parse(context.recall(ROW)) ?? null;
@@ -222,7 +222,7 @@ function deleteSteps(
         await store.load();
         const row = store.image(imageId);
         if (row === null) return;
-        assertUnused(row, usersOf(row));
+        assertUnused(row, await lookForUsers(row));
         await context.remember(ROW, row);
         await store.removeImage(imageId);
         onImageGone(imageId);

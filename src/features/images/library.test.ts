@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -8,6 +8,8 @@ import { imageErrors } from '#contract/images.ts';
 import { registerErrors } from '#kernel/errors.ts';
 import { createEventBus } from '#kernel/event-bus.ts';
 import { openDatabase } from '#platform/db/database.ts';
+import { runChecked } from '#platform/process.ts';
+import { createBackingUsers, type DiskOwner } from './backing-users.ts';
 import { createImageFiles } from './image-files.ts';
 import { assertUnused } from './kinds.ts';
 import { createImageLibrary } from './library.ts';
@@ -58,13 +60,16 @@ async function stageOf(t: TestContext) {
     throw error;
   });
   events.on('image.changed', ({ usedBy }) => told.push(usedBy.map(({ name }) => name)));
+  const owners: DiskOwner[] = [];
+  const backing = createBackingUsers(() => owners);
   const library = createImageLibrary({
     store,
     files,
     events,
+    backing,
     fileUsers: (path) => (path === join(root, row.file) ? users : []),
   });
-  return { library, users, told, path: join(root, row.file) };
+  return { library, users, told, owners, backing, root, path: join(root, row.file) };
 }
 
 test('an image can be used by id or name while its file is there and whole', async (t) => {
@@ -108,4 +113,40 @@ test('clients are told when the users change, and only then', async (t) => {
   users.pop();
   library.announceUsers();
   assert.deepEqual(told, [['web1'], []]);
+});
+
+test('a VM whose disk builds upon the image is a user, at the latest when somebody is about to delete it', async (t) => {
+  const { library, owners, backing, root, path } = await stageOf(t);
+  await runChecked(['qemu-img', 'create', '-q', '-f', 'qcow2', path, '1M'], { timeoutMs: 20_000 });
+  const overlay = join(root, 'overlay.qcow2');
+  await runChecked(['qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', path, overlay], {
+    timeoutMs: 20_000,
+  });
+  const link = join(root, 'link.iso');
+  await symlink(path, link);
+  const owner = (name: string, file: string, isQcow2: boolean, isTrashed = false): DiskOwner => ({
+    vmId: `vm-${name}`,
+    name,
+    isTrashed,
+    key: file,
+    disks: [{ path: file, namedFrom: file, isQcow2 }],
+  });
+  owners.push(
+    owner('over', overlay, true),
+    owner('gone', overlay, true, true),
+    owner('linked', link, false),
+    owner('raw', overlay, false),
+    owner('other', join(root, 'absent'), true),
+  );
+  const names = (users: readonly { name: string }[]) => users.map(({ name }) => name);
+  assert.deepEqual(names(library.usersOf(row)), []);
+  assert.deepEqual(names(await library.lookForUsers(row)), ['over', 'gone', 'linked']);
+  await backing.refresh();
+  assert.deepEqual(names(library.usersOf(row)), ['over', 'gone']);
+  // A disk that changed without its definition is seen by the look only; one that is gone is forgotten.
+  await rm(overlay);
+  assert.deepEqual(names(await library.lookForUsers(row)), ['linked']);
+  owners.splice(0, 1);
+  await backing.refresh();
+  assert.deepEqual(names(library.usersOf(row)), ['gone']);
 });

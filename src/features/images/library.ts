@@ -4,6 +4,7 @@ import type { ApiEvents } from '#contract/events.ts';
 import type { Image, ImageKind } from '#contract/images.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
+import type { BackingUsers } from './backing-users.ts';
 import type { ImageFiles } from './image-files.ts';
 import type { ImageRow, ImageStore } from './store.ts';
 
@@ -30,7 +31,10 @@ export interface ImageLibrary {
   list(): readonly Image[];
   /** @throws AppError not_found */
   view(idOrName: string): Image;
+  /** As far as it is known without looking at disks. */
   usersOf(row: ImageRow): readonly ImageUser[];
+  /** Looks at every disk; for those who are about to take the file away. */
+  lookForUsers(row: ImageRow): Promise<readonly ImageUser[]>;
   /** Adds a source of users beside the disks and drives of the inventory, as the trash. */
   registerUsage(usage: () => readonly (ImageUser & { readonly imageId: string })[]): void;
   /** Which image a file is. */
@@ -46,23 +50,27 @@ export interface ImageLibraryOptions {
   readonly files: ImageFiles;
   /** VMs that have this file as disk, drive or kernel. */
   readonly fileUsers: (path: string) => readonly { readonly vmId: string; readonly name: string }[];
+  readonly backing: Pick<BackingUsers, 'of' | 'look'>;
   readonly events: EventBus<ApiEvents>;
 }
 
-export function createImageLibrary({ store, files, fileUsers, events }: ImageLibraryOptions): ImageLibrary {
+export function createImageLibrary({ store, files, fileUsers, backing, events }: ImageLibraryOptions): ImageLibrary {
   const usages: (() => readonly (ImageUser & { readonly imageId: string })[])[] = [];
   /** Users as clients were told, by image. */
   const told = new Map<string, string>();
 
-  const usersOf = (row: ImageRow): readonly ImageUser[] => {
+  /** A VM counts once, as it was found first. */
+  const usersWith = (row: ImageRow, byDisks: readonly ImageUser[]): readonly ImageUser[] => {
     const found = new Map<string, ImageUser>();
-    for (const { vmId, name } of fileUsers(files.pathOf(row.file))) found.set(vmId, { vmId, name, isTrashed: false });
-    for (const usage of usages) {
-      for (const { imageId, ...user } of usage())
-        if (imageId === row.id && !found.has(user.vmId)) found.set(user.vmId, user);
-    }
+    const add = ({ vmId, name, isTrashed }: ImageUser) => {
+      if (!found.has(vmId)) found.set(vmId, { vmId, name, isTrashed });
+    };
+    for (const user of fileUsers(files.pathOf(row.file))) add({ ...user, isTrashed: false });
+    for (const user of byDisks) add(user);
+    for (const usage of usages) for (const user of usage()) if (user.imageId === row.id) add(user);
     return [...found.values()];
   };
+  const usersOf = (row: ImageRow) => usersWith(row, backing.of(files.pathOf(row.file)));
   const viewOf = (row: ImageRow): Image => ({
     id: row.id,
     name: row.name,
@@ -108,6 +116,7 @@ export function createImageLibrary({ store, files, fileUsers, events }: ImageLib
       return viewOf(row);
     },
     usersOf,
+    lookForUsers: async (row) => usersWith(row, await backing.look(files.pathOf(row.file))),
     registerUsage: (usage) => void usages.push(usage),
     describeFile(path) {
       if (!path.startsWith(`${files.folder}/`)) return null;

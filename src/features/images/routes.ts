@@ -147,7 +147,7 @@ export function createImageRoutes(options: ImageRoutesOptions): Handlers {
       if (repeated) return repeated;
       const { id } = library.view(request.params.id);
       const row = store.image(id);
-      if (row) assertUnused(row, library.usersOf(row));
+      if (row) assertUnused(row, await library.lookForUsers(row));
       return operations.start(
         kinds.delete,
         { imageId: id, name: row?.name ?? id },

@@ -59,7 +59,8 @@ export const vms = defineFeature<VmsApi>({
       trashDays: config.trash.days,
     };
     const kinds = registerVmKinds(journal, services);
-    library.registerUsage(createTrashedImageUse(trash.list, (path) => known.describeFile(path).imageId));
+    const trashedUse = createTrashedImageUse(trash.list, (path) => known.describeFile(path).imageId);
+    library.registerUsage(trashedUse.images, trashedUse.disks);
     known.describeFilesBy((path) => (services.files.isOwnDisk(path) ? { imageId: null, name: basename(path) } : null));
     const reservations = createReservations();
     const takenAway = createTakenAwayWatch(services, journal);

@@ -1,5 +1,6 @@
-/** Which images the VMs in the trash need to come back as they were: the ISO in a drive, a kernel to boot from. */
+/** Which images the VMs in the trash need to come back as they were: the ISO in a drive, a kernel to boot from, what a disk builds upon. */
 
+import type { DiskOwner } from '#features/images/index.ts';
 import { factsOf } from '#features/inventory/index.ts';
 import type { TrashRow } from './trash-store.ts';
 
@@ -10,32 +11,53 @@ export interface TrashedImageUse {
   readonly isTrashed: true;
 }
 
+type UsedRow = Pick<TrashRow, 'id' | 'vmId' | 'name' | 'xml' | 'files'>;
+
 /** @param imageOf the image that a file is, or null */
 export function createTrashedImageUse(
-  list: () => readonly TrashRow[],
+  list: () => readonly UsedRow[],
   imageOf: (path: string) => string | null,
-): () => readonly TrashedImageUse[] {
+): { readonly images: () => readonly TrashedImageUse[]; readonly disks: () => readonly DiskOwner[] } {
   // A definition in the trash never changes, and it is asked for with every view of an image.
-  const pathsById = new Map<string, readonly string[]>();
+  const usedById = new Map<string, { readonly paths: readonly string[]; readonly owner: DiskOwner }>();
 
-  const pathsOf = ({ id, xml }: TrashRow): readonly string[] => {
-    const known = pathsById.get(id);
+  const usedBy = (row: UsedRow) => {
+    const known = usedById.get(row.id);
     if (known) return known;
-    const { disks, kernelPath, initrdPath } = factsOf(xml);
-    const paths = [...disks.map((disk) => disk.path), kernelPath, initrdPath].filter((path) => path !== null);
-    pathsById.set(id, paths);
-    return paths;
+    const { disks, kernelPath, initrdPath } = factsOf(row.xml);
+    const inFiles = disks.flatMap(({ path, format }) => (path?.startsWith('/') ? [{ path, format }] : []));
+    const used = {
+      paths: [...disks.map((disk) => disk.path), kernelPath, initrdPath].filter((path) => path !== null),
+      owner: {
+        vmId: row.vmId,
+        name: row.name,
+        isTrashed: true,
+        key: row.id,
+        disks: inFiles.map(({ path, format }) => ({
+          path: row.files.find(({ from }) => from === path)?.to ?? path,
+          namedFrom: path,
+          isQcow2: format === 'qcow2',
+        })),
+      },
+    };
+    usedById.set(row.id, used);
+    return used;
   };
-
-  return () => {
+  const all = () => {
     const rows = list();
     const present = new Set(rows.map(({ id }) => id));
-    for (const id of pathsById.keys()) if (!present.has(id)) pathsById.delete(id);
-    return rows.flatMap((row) =>
-      pathsOf(row).flatMap((path) => {
-        const imageId = imageOf(path);
-        return imageId === null ? [] : [{ imageId, vmId: row.vmId, name: row.name, isTrashed: true as const }];
-      }),
-    );
+    for (const id of usedById.keys()) if (!present.has(id)) usedById.delete(id);
+    return rows.map((row) => ({ row, ...usedBy(row) }));
+  };
+
+  return {
+    images: () =>
+      all().flatMap(({ row, paths }) =>
+        paths.flatMap((path) => {
+          const imageId = imageOf(path);
+          return imageId === null ? [] : [{ imageId, vmId: row.vmId, name: row.name, isTrashed: true as const }];
+        }),
+      ),
+    disks: () => all().map(({ owner }) => owner),
   };
 }
