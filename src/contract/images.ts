@@ -28,6 +28,11 @@ export const imageErrors = defineErrors({
     title: 'The upload is at another offset',
     hint: 'Go on from `params.offset`.',
   },
+  foreign_file: {
+    status: 409,
+    title: 'Something else lies in the place of the file',
+    hint: 'Look at what lies there in the image folder and take it away by hand; it was not touched.',
+  },
   upload_stalled: {
     status: 408,
     title: 'The upload came too slowly',

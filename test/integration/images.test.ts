@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { appendFile, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -343,6 +343,26 @@ test('an image whose file was taken away says so', async () => {
   const image = await daemon.admin('GET /images/{id}', { params: { id: 'up1' } });
   await rm(await imagePath(image));
   assert.equal((await daemon.admin('GET /images/{id}', { params: { id: 'up1' } })).state, 'missing');
+});
+
+test('an image in whose place lies something else is not deleted, and that is not touched', async () => {
+  const path = join(folder, 'replaced.img');
+  await writeFile(path, disk);
+  await daemon.finish(await daemon.admin('POST /images/import', { body: { path, name: 'replaced' } }));
+  const image = await daemon.admin('GET /images/{id}', { params: { id: 'replaced' } });
+  const file = await imagePath(image);
+  await rm(file);
+  for (const put of [() => mkdir(file), () => symlink(path, file)]) {
+    await put();
+    assert.equal((await daemon.admin('GET /images/{id}', { params: { id: 'replaced' } })).state, 'missing');
+    await assert.rejects(
+      daemon.admin('DELETE /images/{id}', { params: { id: 'replaced' } }),
+      isProblem('foreign_file'),
+    );
+    await rm(file, { recursive: true });
+  }
+  assert.deepEqual(await readFile(path), disk);
+  await daemon.finish(await daemon.admin('DELETE /images/{id}', { params: { id: 'replaced' } }));
 });
 
 test('the catalogue lists, searches and names what is near', async () => {

@@ -14,7 +14,7 @@ import type { CatalogueEntry } from './catalogue.ts';
 import { resolveCatalogueEntry } from './catalogue-online.ts';
 import { findChecksum, parseChecksumFile } from './checksum-file.ts';
 import { type Digest, digestSchema } from './content-steps.ts';
-import { type ImageFiles, removeFile } from './image-files.ts';
+import { type ImageFiles, openPart, removeFile } from './image-files.ts';
 import { fileNameOf } from './image-name.ts';
 
 const MAX_CHECKSUM_BYTES = MIB;
@@ -208,19 +208,23 @@ export function copyStep(
     timeoutMs: null,
     async act(context) {
       const source = await openSource(path);
+      let part: FileHandle | null = null;
       try {
         const { size } = await source.stat();
         if (size > maxBytes)
           throw new AppError('download_too_large', {
             detail: `The file has ${size} bytes; at most ${maxBytes} are allowed.`,
           });
-        const part = files.part(context.operationId);
+        part = await openPart(files.part(context.operationId));
+        // What an earlier life copied is copied again.
+        await part.truncate(0);
         if (await cloneFile(source, part)) return;
         await files.requireSpace(size, reservedBytes());
         await copyBytes(source, part, size, context);
       } catch (error) {
         throw asSpaceError(error);
       } finally {
+        await part?.close();
         await source.close();
       }
     },
@@ -254,15 +258,11 @@ function pathRefused(problem: string, mend: string): AppError {
   });
 }
 
-async function openPart(path: string): Promise<FileHandle> {
-  return await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
-}
-
 /** True when the file system shares the blocks. */
-async function cloneFile(source: FileHandle, part: string): Promise<boolean> {
+async function cloneFile(source: FileHandle, part: FileHandle): Promise<boolean> {
   try {
-    // Through the descriptor, so that it is the file that was checked.
-    await copyFile(`/proc/self/fd/${source.fd}`, part, constants.COPYFILE_FICLONE_FORCE);
+    // Through the descriptors, so that they are the files that were checked.
+    await copyFile(`/proc/self/fd/${source.fd}`, `/proc/self/fd/${part.fd}`, constants.COPYFILE_FICLONE_FORCE);
     return true;
   } catch (error) {
     if (hasErrno(error, 'ENOTSUP', 'EOPNOTSUPP', 'EXDEV', 'EINVAL', 'ENOSYS', 'ENOTTY')) return false;
@@ -272,27 +272,21 @@ async function cloneFile(source: FileHandle, part: string): Promise<boolean> {
 
 async function copyBytes(
   source: FileHandle,
-  part: string,
+  part: FileHandle,
   totalBytes: number,
   { signal, progress }: StepContext,
 ): Promise<void> {
-  const target = await openPart(part);
-  try {
-    await target.truncate(0);
-    const writer = createBatchWriter(target, 0);
-    const buffer = Buffer.alloc(4 * MIB);
-    for (let position = 0; ; ) {
-      signal.throwIfAborted();
-      const { bytesRead } = await source.read(buffer, 0, buffer.length, position);
-      if (bytesRead === 0) break;
-      // Copied, because the next round reads into the same buffer while this one is being written.
-      await writer.write(Buffer.from(buffer.subarray(0, bytesRead)));
-      position += bytesRead;
-      progress({ doneBytes: position, totalBytes });
-    }
-    await writer.flush();
-    await target.sync();
-  } finally {
-    await target.close();
+  const writer = createBatchWriter(part, 0);
+  const buffer = Buffer.alloc(4 * MIB);
+  for (let position = 0; ; ) {
+    signal.throwIfAborted();
+    const { bytesRead } = await source.read(buffer, 0, buffer.length, position);
+    if (bytesRead === 0) break;
+    // Copied, because the next round reads into the same buffer while this one is being written.
+    await writer.write(Buffer.from(buffer.subarray(0, bytesRead)));
+    position += bytesRead;
+    progress({ doneBytes: position, totalBytes });
   }
+  await writer.flush();
+  await part.sync();
 }

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { constants, lstatSync } from 'node:fs';
-import { chmod, lstat, mkdir, open, readdir, rename, rm, rmdir, statfs } from 'node:fs/promises';
+import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rm, rmdir, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Image } from '#contract/images.ts';
 import { AppError, hasErrno } from '#kernel/errors.ts';
@@ -85,10 +85,62 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** Gives a finished file its final name, read-only for everybody. Bears being repeated. */
+/** Opens a file of the library: never through a link, never waiting at a pipe.
+ *  @throws AppError foreign_file when what lies there is no plain file; system errors, as ENOENT */
+async function openPlain(path: string, flags: number, mode?: number): Promise<FileHandle> {
+  let handle: FileHandle;
+  try {
+    handle = await open(path, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK, mode);
+  } catch (error) {
+    throw hasErrno(error, 'ELOOP', 'EISDIR', 'ENXIO', 'ENODEV', 'EEXIST') ? foreignFile() : error;
+  }
+  if ((await handle.stat()).isFile()) return handle;
+  await handle.close();
+  throw foreignFile();
+}
+
+function foreignFile(): AppError {
+  return new AppError('foreign_file', {
+    detail: 'In the place of a file of the image library lies a folder, a link or a device.',
+  });
+}
+
+/** Opens a part to read and write; one that is made here survives a power cut with its name.
+ *  @throws AppError foreign_file, no_space; system errors */
+export async function openPart(path: string): Promise<FileHandle> {
+  try {
+    return await openPlain(path, constants.O_RDWR);
+  } catch (error) {
+    if (!hasErrno(error, 'ENOENT')) throw error;
+  }
+  const handle = await openPlain(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
+  try {
+    await syncFolder(dirname(path));
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+  return handle;
+}
+
+/** Size in bytes of a file of the library, or null when it is not there.
+ *  @throws AppError foreign_file */
+export async function plainSize(path: string): Promise<number | null> {
+  try {
+    const stats = await lstat(path);
+    if (!stats.isFile()) throw foreignFile();
+    return stats.size;
+  } catch (error) {
+    if (hasErrno(error, 'ENOENT')) return null;
+    throw error;
+  }
+}
+
+/** Gives a finished file its final name, read-only for everybody. Bears being repeated.
+ *  @throws AppError foreign_file */
 export async function publishFile(from: string, to: string): Promise<void> {
   try {
-    const handle = await open(from, constants.O_RDONLY | constants.O_NOFOLLOW);
+    const handle = await openPlain(from, constants.O_RDONLY);
     try {
       await handle.sync();
     } finally {
@@ -112,8 +164,10 @@ export async function isFile(path: string): Promise<boolean> {
   }
 }
 
-/** Moves a file into a folder of the quarantine; what is not there is no failure. */
+/** Moves a file into a folder of the quarantine; what is not there is no failure.
+ *  @throws AppError foreign_file when it is no plain file, which stays where it is */
 export async function moveAway(path: string, folder: string): Promise<void> {
+  if ((await plainSize(path)) === null) return;
   await mkdir(folder, { recursive: true, mode: 0o700 });
   try {
     await rename(path, join(folder, path.slice(path.lastIndexOf('/') + 1)));
@@ -122,8 +176,9 @@ export async function moveAway(path: string, folder: string): Promise<void> {
   }
 }
 
+/** Removes a plain file; what is not there is no failure, and what is something else is not ours to remove. */
 export async function removeFile(path: string): Promise<void> {
-  await rm(path, { force: true });
+  if (await isFile(path)) await rm(path, { force: true });
 }
 
 /** Removes a folder of ours that is empty by now; what is in use stays. */
@@ -147,9 +202,9 @@ export interface DigestOptions {
   readonly onProgress: (doneBytes: number, totalBytes: number) => void;
 }
 
-/** The checksums of a file, read without following a link. @throws the signal's reason */
+/** The checksums of a file, read without following a link. @throws AppError foreign_file; the signal's reason */
 export async function digestFile(path: string, { withSha512, signal, onProgress }: DigestOptions): Promise<Digests> {
-  const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  const handle = await openPlain(path, constants.O_RDONLY);
   try {
     const { size } = await handle.stat();
     const sha256 = createHash('sha256');

@@ -79,6 +79,7 @@ export const images = defineFeature<ImagesApi>({
       lookForUsers: library.lookForUsers,
       onImage: library.announce,
       onImageGone: (id) => events.emit('image.removed', { id }),
+      assertWhole: uploads.assertWhole,
       endUpload: uploads.end,
     });
     const kinds = {
@@ -128,6 +129,7 @@ export const images = defineFeature<ImagesApi>({
       },
       handlers: createImageRoutes({
         store,
+        files,
         library,
         uploads,
         operations: runner,

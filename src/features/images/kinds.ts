@@ -13,9 +13,17 @@ import { catalogue, findCatalogueEntry } from './catalogue.ts';
 import { type CatalogueCheck, verifyCatalogueEntry } from './catalogue-online.ts';
 import { type ContentJob, contentSteps, digestSchema } from './content-steps.ts';
 import { copyStep, downloadStep, recallResolved, resolveStep } from './download-steps.ts';
-import { type ImageFiles, isFile, moveAway, removeEmptyFolder, removeFile, syncFolder } from './image-files.ts';
+import {
+  type ImageFiles,
+  isFile,
+  moveAway,
+  plainSize,
+  removeEmptyFolder,
+  removeFile,
+  syncFolder,
+} from './image-files.ts';
 import type { ImageUser } from './library.ts';
-import { type ImageRow, type ImageStore, imageRowSchema } from './store.ts';
+import { type ImageRow, type ImageStore, imageRowSchema, type UploadRow } from './store.ts';
 
 const target = { imageId: z.string(), name: z.string(), kind: imageKindSchema.nullable() };
 
@@ -43,6 +51,8 @@ export interface ImageKindsOptions {
   readonly lookForUsers: (row: ImageRow) => Promise<readonly ImageUser[]>;
   readonly onImage: (row: ImageRow) => void;
   readonly onImageGone: (id: string) => void;
+  /** @throws AppError upload_offset, foreign_file when not all bytes of a complete upload are there */
+  readonly assertWhole: (row: UploadRow) => Promise<void>;
   /** Drops an upload's row and bytes. */
   readonly endUpload: (id: string) => Promise<void>;
 }
@@ -127,7 +137,11 @@ export function createImageKinds(options: ImageKindsOptions): ImageKinds {
         {
           name: 'take',
           title: 'Take the upload',
-          act: async () => undefined,
+          async act() {
+            await store.load();
+            const row = store.upload(input.uploadId);
+            if (row) await options.assertWhole(row);
+          },
           // What was refused is not kept: the sender has the original.
           compensate: () => options.endUpload(input.uploadId),
         },
@@ -223,6 +237,7 @@ function deleteSteps(
         const row = store.image(imageId);
         if (row === null) return;
         assertUnused(row, await lookForUsers(row));
+        await plainSize(files.pathOf(row.file));
         await context.remember(ROW, row);
         await store.removeImage(imageId);
         onImageGone(imageId);

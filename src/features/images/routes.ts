@@ -19,6 +19,7 @@ import {
   verificationOf,
 } from './catalogue.ts';
 import { openSource } from './download-steps.ts';
+import { type ImageFiles, plainSize } from './image-files.ts';
 import { fileNameOf, nameFrom } from './image-name.ts';
 import { assertUnused, type createImageKinds, lastCheck } from './kinds.ts';
 import type { ImageLibrary } from './library.ts';
@@ -31,6 +32,7 @@ export type RegisteredImageKinds = { readonly [Name in keyof Kinds]: { readonly 
 
 export interface ImageRoutesOptions {
   readonly store: ImageStore;
+  readonly files: ImageFiles;
   readonly library: ImageLibrary;
   readonly uploads: Uploads;
   readonly operations: OperationsApi;
@@ -81,7 +83,8 @@ function announcedBytes(headers: Readonly<Record<string, string | undefined>>): 
 }
 
 export function createImageRoutes(options: ImageRoutesOptions): Handlers {
-  const { store, library, uploads, operations, kinds, clock, assertNameFree, isNameTaken, publishUpload } = options;
+  const { store, files, library, uploads, operations, kinds, clock, assertNameFree, isNameTaken, publishUpload } =
+    options;
 
   const chooseName = (wanted: string | undefined, fileName: string): string => {
     if (wanted === undefined) return nameFrom(fileName, isNameTaken);
@@ -147,7 +150,10 @@ export function createImageRoutes(options: ImageRoutesOptions): Handlers {
       if (repeated) return repeated;
       const { id } = library.view(request.params.id);
       const row = store.image(id);
-      if (row) assertUnused(row, await library.lookForUsers(row));
+      if (row) {
+        assertUnused(row, await library.lookForUsers(row));
+        await plainSize(files.pathOf(row.file));
+      }
       return operations.start(
         kinds.delete,
         { imageId: id, name: row?.name ?? id },

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
@@ -11,6 +11,7 @@ import { TestClock } from '#kernel/clock.ts';
 import { registerErrors } from '#kernel/errors.ts';
 import { createEventBus } from '#kernel/event-bus.ts';
 import { openDatabase } from '#platform/db/database.ts';
+import { runChecked } from '#platform/process.ts';
 import { createImageFiles } from './image-files.ts';
 import { imageMigrations } from './migrations.ts';
 import { createImageStore } from './store.ts';
@@ -102,4 +103,58 @@ test('a complete upload that nobody publishes is found again', async (t) => {
     uploads.unpublished().map((row) => row.id),
     [id],
   );
+});
+
+test('an upload whose bytes were lost goes on from those that are left, never over zeros', async (t) => {
+  const { uploads, store, files } = await stageOf(t);
+  const bytes = Buffer.from('0123456789');
+  const { id } = await uploads.begin({ name: 'lost', sizeBytes: bytes.length }, 'root');
+  const send = (offset: number, end = bytes.length) =>
+    uploads.append(id, offset, null, Readable.from([bytes.subarray(offset, end)]), never);
+  await send(0, 8);
+  await truncate(files.part(id), 5);
+  await assert.rejects(send(8), { code: 'upload_offset', status: 409, params: { offset: 5 } });
+  assert.equal(store.upload(id)?.offset_bytes, 5);
+  await send(5, 9);
+  await rm(files.part(id));
+  await assert.rejects(send(9), { code: 'upload_offset', params: { offset: 0 } });
+  await assert.rejects(send(0), /nothing is complete here/);
+  assert.deepEqual(await readFile(files.part(id)), bytes);
+
+  // Complete, and lost before anybody published it.
+  await truncate(files.part(id), 2);
+  const [row] = uploads.unpublished();
+  assert.ok(row);
+  await assert.rejects(uploads.publish(row, never), { code: 'upload_offset', params: { offset: 2 } });
+  assert.equal(store.upload(id)?.offset_bytes, 2);
+  assert.deepEqual(uploads.unpublished(), []);
+});
+
+test('a link, a pipe or a folder in the place of the bytes is refused and not touched', {
+  timeout: 20_000,
+}, async (t) => {
+  const { uploads, files, images } = await stageOf(t);
+  const { id } = await uploads.begin({ name: 'odd', sizeBytes: 10 }, 'root');
+  const part = files.part(id);
+  const other = join(images, 'other');
+  await writeFile(other, 'untouched');
+  for (const put of [
+    () => symlink(other, part),
+    () => symlink(join(images, 'nowhere'), part),
+    () => mkdir(part),
+    () => runChecked(['mkfifo', part], { timeoutMs: 5_000 }),
+  ]) {
+    await put();
+    await assert.rejects(uploads.append(id, 0, null, Readable.from([Buffer.alloc(10)]), never), {
+      code: 'foreign_file',
+      status: 409,
+    });
+    await rm(part, { recursive: true });
+  }
+  assert.deepEqual(await readdir(images), ['other']);
+  await mkdir(part);
+  await uploads.cancel(id);
+  assert.equal(uploads.get(id), null);
+  assert.deepEqual((await readdir(images)).sort(), ['other', `${id}.part`].sort());
+  assert.equal(await readFile(other, 'utf8'), 'untouched');
 });

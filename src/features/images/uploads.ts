@@ -1,8 +1,7 @@
 /** Resumable uploads: bytes are appended to a part by offset, made safe before they are counted, and become an image by an
  *  operation of their own once all are there. An upload without bytes for a day is dropped. */
 
-import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import type { ParsedBody } from '#contract/api.ts';
 import type { ApiEvents } from '#contract/events.ts';
@@ -14,7 +13,7 @@ import type { EventBus } from '#kernel/event-bus.ts';
 import { newId } from '#kernel/ids.ts';
 import { formatBytes, formatDuration, KIB, MIB } from '#kernel/units.ts';
 import { createBatchWriter } from './batch-writer.ts';
-import { type ImageFiles, removeFile } from './image-files.ts';
+import { type ImageFiles, openPart, plainSize, removeFile } from './image-files.ts';
 import type { ImageStore, UploadRow } from './store.ts';
 
 const LIFE_MS = 24 * 3_600_000;
@@ -37,7 +36,7 @@ export interface Uploads {
   list(): readonly Upload[];
   get(id: string): Upload | null;
   /** Appends what the stream brings. Bytes received before a failure are kept.
-   *  @throws AppError upload_offset, too_large, upload_stalled, busy, wrong_state, no_space */
+   *  @throws AppError upload_offset, too_large, upload_stalled, busy, wrong_state, no_space, foreign_file */
   append(
     id: string,
     offset: number,
@@ -55,6 +54,8 @@ export interface Uploads {
   sweep(): Promise<void>;
   /** All bytes are there, but nobody publishes it: a crash came between. */
   unpublished(): readonly UploadRow[];
+  /** @throws AppError upload_offset when bytes that were counted are gone, which sets the upload back; foreign_file */
+  assertWhole(row: UploadRow): Promise<void>;
   /** Begins the operation that checks and publishes a complete upload. */
   publish(row: UploadRow, begin: (row: UploadRow) => Promise<Operation>): Promise<Upload>;
 }
@@ -96,6 +97,16 @@ export function createUploads({ store, files, clock, events, maxBytes, assertNam
     events.emit('upload.changed', view(row));
     return row;
   };
+  /** Bytes that were counted are gone, by another program or with a file system: the sender goes on from those that are there. */
+  const assertPresent = async (row: UploadRow, presentBytes: number) => {
+    if (presentBytes >= row.offset_bytes) return;
+    await change(row.id, { offset_bytes: presentBytes });
+    throw new AppError('upload_offset', {
+      detail: `Only ${presentBytes} of the ${row.offset_bytes} bytes of ${row.name} are left.`,
+      params: { offset: presentBytes },
+    });
+  };
+  const assertWhole = async (row: UploadRow) => await assertPresent(row, (await plainSize(files.part(row.id))) ?? 0);
   const end = async (id: string) => {
     await store.load();
     await removeFile(files.part(id));
@@ -155,6 +166,7 @@ export function createUploads({ store, files, clock, events, maxBytes, assertNam
   const reservedBytes = () =>
     store.uploads().reduce((sum, row) => sum + row.size_bytes - (receiving.get(row.id) ?? row.offset_bytes), 0);
   const publishComplete: Uploads['publish'] = async (row, begin) => {
+    await assertWhole(row);
     const { id } = await begin(row);
     return view((await store.changeUpload(row.id, { operation_id: id })) ?? { ...row, operation_id: id });
   };
@@ -211,8 +223,9 @@ export function createUploads({ store, files, clock, events, maxBytes, assertNam
       receiving.set(id, offset);
       let received: UploadRow;
       try {
-        const handle = await open(files.part(id), constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+        const handle = await openPart(files.part(id));
         try {
+          await assertPresent(row, (await handle.stat()).size);
           received = await receive(row, handle, stream);
         } finally {
           await handle.close();
@@ -238,6 +251,7 @@ export function createUploads({ store, files, clock, events, maxBytes, assertNam
       store
         .uploads()
         .filter((row) => row.operation_id === null && row.offset_bytes === row.size_bytes && !receiving.has(row.id)),
+    assertWhole,
     publish: publishComplete,
   };
 }
