@@ -72,6 +72,11 @@ export function createBatchWriter(handle: FileHandle, begin: number): BatchWrite
   };
 }
 
+/** Whether it says that a file system is full, in our own words or the system's. */
+export function isSpaceError(error: unknown): boolean {
+  return hasErrno(error, 'ENOSPC', 'EDQUOT') || (error instanceof AppError && error.code === 'no_space');
+}
+
 /** A full disk in our own words; anything else as it is. */
 export function asSpaceError(error: unknown): unknown {
   return hasErrno(error, 'ENOSPC', 'EDQUOT')

@@ -122,6 +122,11 @@ export function downloadStep({ fetcher, files, clock, maxBytes, reservedBytes }:
       saved = writer.written;
       await context.remember(RESUME, validator === null ? null : { offset: saved, validator });
     };
+    /** What came is kept for the next attempt. */
+    const keep = async () => {
+      await writer.flush();
+      if (writer.written > saved) await save();
+    };
     try {
       await fetcher.download({
         url,
@@ -146,13 +151,12 @@ export function downloadStep({ fetcher, files, clock, maxBytes, reservedBytes }:
         onProgress: (doneBytes, totalBytes) =>
           context.progress({ doneBytes, ...(totalBytes === null ? {} : { totalBytes }) }),
       });
-    } finally {
-      try {
-        await writer.flush();
-      } finally {
-        if (writer.written > saved) await save();
-      }
+    } catch (error) {
+      // Why it broke off says more than why the rest could not be kept.
+      await keep().catch((lost: unknown) => context.log.warn({ err: lost }, 'bytes of a download were lost'));
+      throw error;
     }
+    await keep();
   };
 
   return {

@@ -12,13 +12,15 @@ import { AppError, hasErrno } from '#kernel/errors.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
 import { newId } from '#kernel/ids.ts';
 import { formatBytes, formatDuration, KIB, MIB } from '#kernel/units.ts';
-import { createBatchWriter } from './batch-writer.ts';
+import { asSpaceError, createBatchWriter, isSpaceError } from './batch-writer.ts';
 import { type ImageFiles, openPart, plainSize, removeFile } from './image-files.ts';
 import type { ImageStore, UploadRow } from './store.ts';
 
 const LIFE_MS = 24 * 3_600_000;
 /** Received bytes are made safe and counted this often. */
 const SAVE_BYTES = 64 * MIB;
+/** More than a transaction of ours writes. */
+const GIVEN_BACK_BYTES = MIB;
 /** Slower than this over a minute is not worth a connection. */
 const MIN_BYTES_PER_SECOND = KIB;
 const RATE_WINDOW_MS = 60_000;
@@ -133,10 +135,19 @@ export function createUploads({ store, files, clock, events, maxBytes, assertNam
     const writer = createBatchWriter(handle, row.offset_bytes);
     let current = row;
     let lastEventMs = clock.monotonicMs();
-    const save = async () => {
+    const save = async (offset = writer.written) => {
       await handle.datasync();
-      current = await change(row.id, { offset_bytes: writer.written, expires_at: expiry() });
+      current = await change(row.id, { offset_bytes: offset, expires_at: expiry() });
     };
+    /** Counts what came. The count and the record of the refusal need room too: on a full disk the last piece is given back for them. */
+    const keep = async (isFull: boolean) => {
+      if (isFull) {
+        const offset = Math.max(current.offset_bytes, writer.written - GIVEN_BACK_BYTES);
+        await handle.truncate(offset);
+        if (offset !== current.offset_bytes) await save(offset);
+      } else if (writer.written !== current.offset_bytes) await save();
+    };
+    const failures: unknown[] = [];
     try {
       for await (const chunk of paced(stream, clock)) {
         if (writer.taken + chunk.length > row.size_bytes) {
@@ -153,13 +164,21 @@ export function createUploads({ store, files, clock, events, maxBytes, assertNam
           events.emit('upload.changed', { ...view(current), offset: writer.written });
         }
       }
-    } finally {
-      try {
-        await writer.flush();
-      } finally {
-        if (writer.written !== current.offset_bytes) await save();
-      }
+    } catch (error) {
+      failures.push(error);
     }
+    // What came before a failure is kept, and the sender hears of the first one.
+    try {
+      await writer.flush();
+    } catch (error) {
+      failures.push(error);
+    }
+    try {
+      await keep(failures.some(isSpaceError));
+    } catch (error) {
+      failures.push(error);
+    }
+    if (failures.length > 0) throw asSpaceError(failures[0]);
     return current;
   };
 
@@ -223,7 +242,7 @@ export function createUploads({ store, files, clock, events, maxBytes, assertNam
       receiving.set(id, offset);
       let received: UploadRow;
       try {
-        const handle = await openPart(files.part(id));
+        const handle = await openPart(files.part(id)).catch((error: unknown) => Promise.reject(asSpaceError(error)));
         try {
           await assertPresent(row, (await handle.stat()).size);
           received = await receive(row, handle, stream);
