@@ -11,6 +11,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiProblem } from '#contract/client.ts';
 import type { Image, Upload } from '#contract/images.ts';
+import type { Operation } from '#contract/operations.ts';
 import { runChecked } from '#platform/process.ts';
 import { overSocket, startDaemon, type TestDaemon, type TestDaemonOptions } from '../support/daemon.ts';
 import { missingForLibvirtd, startPrivateLibvirtd } from '../support/libvirtd.ts';
@@ -309,6 +310,60 @@ test('names are unique, and paths that are no plain files are refused at once', 
       wrong,
     );
   }
+});
+
+test('a name that an unfinished operation holds is taken, and what has no name of its own gets a free one', async () => {
+  web.files.set('/n/disk.img', disk);
+  web.state.pauseAfterBytes = 500_000;
+  const url = web.url('/n/disk.img');
+  const begun = await daemon.admin('POST /images/download', { body: { url, name: 'held' } });
+  const path = join(folder, 'Held.img');
+  await writeFile(path, disk);
+  await assert.rejects(
+    daemon.admin('POST /images/uploads', { body: { name: 'held', sizeBytes: 10 } }),
+    isProblem('already_exists'),
+  );
+  await assert.rejects(
+    daemon.admin('POST /images/import', { body: { path, name: 'held' } }),
+    isProblem('already_exists'),
+  );
+  const unnamed = await Promise.all([1, 2, 3].map(() => daemon.admin('POST /images/import', { body: { path } })));
+  assert.deepEqual(unnamed.map(({ objectName }) => objectName).sort(), ['held-2', 'held-3', 'held-4']);
+  for (const operation of unnamed) await daemon.finish(operation);
+  await daemon.admin('POST /operations/{id}/cancel', { params: { id: begun.id } });
+  await daemon.finish(begun, 'cancelled');
+  web.state.pauseAfterBytes = 0;
+
+  // Free again, for one of many who want it at once.
+  const begins = await Promise.allSettled(
+    Array.from({ length: 12 }, () => daemon.admin('POST /images/uploads', { body: { name: 'held', sizeBytes: 10 } })),
+  );
+  const [won, ...others] = begins.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []));
+  assert.deepEqual(others, []);
+  for (const end of begins) assert.ok(end.status === 'fulfilled' || isProblem('already_exists')(end.reason));
+  await daemon.admin('DELETE /images/uploads/{id}', { params: { id: won?.id ?? '' } });
+  await assertNoParts();
+});
+
+test('a request that comes twice with one key starts one import', async () => {
+  const path = join(folder, 'twice.img');
+  await writeFile(path, disk);
+  const import_ = () =>
+    overSocket(join(daemon.runtimeDir, 'admin.sock'), {
+      method: 'POST',
+      path: '/api/v1/images/import',
+      headers: { 'content-type': 'application/json', 'idempotency-key': 'twice-1' },
+      body: JSON.stringify({ path, name: 'twice' }),
+    });
+  const answers = await Promise.all([import_(), import_(), import_()]);
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [202, 202, 202],
+  );
+  const [first, ...repeated] = answers.map(({ body }): Operation => JSON.parse(body.toString()));
+  assert.ok(first);
+  for (const { id } of repeated) assert.equal(id, first.id);
+  await daemon.finish(first);
 });
 
 test('lists filter and page, and a deleted image is gone with its file', async () => {

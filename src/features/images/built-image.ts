@@ -8,6 +8,7 @@ import { AppError } from '#kernel/errors.ts';
 import { newId } from '#kernel/ids.ts';
 import { readContent } from './content-kind.ts';
 import { digestFile, type ImageFiles, publishFile, removeFile } from './image-files.ts';
+import type { ImageNames } from './image-names.ts';
 import type { ImageLibrary } from './library.ts';
 import type { ImageStore } from './store.ts';
 
@@ -25,14 +26,15 @@ export interface AddBuiltOptions {
   readonly store: ImageStore;
   readonly files: ImageFiles;
   readonly library: ImageLibrary;
+  readonly names: ImageNames;
   readonly clock: Clock;
 }
 
 /** The image of this name if it is there and whole, else a new one of the file.
- *  @throws AppError already_exists when the name belongs to an image whose file is missing; `image_refused`, no_space */
+ *  @throws AppError already_exists when the name belongs to an image whose file is missing, an upload or an unfinished operation; `image_refused`, no_space */
 export async function addBuiltImage(
   built: BuiltImage,
-  { store, files, library, clock }: AddBuiltOptions,
+  { store, files, library, names, clock }: AddBuiltOptions,
 ): Promise<Image> {
   await store.load();
   const known = store.image(built.name);
@@ -43,6 +45,7 @@ export async function addBuiltImage(
       hint: 'Delete the image, then try again.',
     });
   }
+  const reserved = names.reserve(built.name, built.name, null);
   const now = clock.now();
   const id = newId('img', now.getTime());
   // An operation's id makes the part one that the sweep takes when we do not come to the end.
@@ -77,6 +80,7 @@ export async function addBuiltImage(
     await store.addImage(row);
     library.announce(row);
   } finally {
+    reserved.release();
     await removeFile(part);
   }
   return library.view(id);

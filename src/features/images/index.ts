@@ -5,13 +5,13 @@
 import { type Image, imageErrors } from '#contract/images.ts';
 import { type InventoryApi, inventory } from '#features/inventory/index.ts';
 import { operations } from '#features/operations/index.ts';
-import { AppError } from '#kernel/errors.ts';
 import { newId } from '#kernel/ids.ts';
 import { defineFeature, type Identity } from '#platform/feature.ts';
 import { createFetcher } from '#platform/fetch/index.ts';
 import { createBackingUsers, type DiskOwner } from './backing-users.ts';
 import { addBuiltImage, type BuiltImage } from './built-image.ts';
 import { createImageFiles, removeFile } from './image-files.ts';
+import { createImageNames } from './image-names.ts';
 import { createImageKinds } from './kinds.ts';
 import { createImageLibrary, type ImageFile, type ImageLibrary } from './library.ts';
 import { imageMigrations } from './migrations.ts';
@@ -58,17 +58,9 @@ export const images = defineFeature<ImagesApi>({
     const library = createImageLibrary({ store, files, fileUsers: known.fileUsers, backing, events });
     known.describeFilesBy(library.describeFile);
 
-    const isNameTaken = (name: string) =>
-      store.images().some((row) => row.name === name) || store.uploads().some((row) => row.name === name);
-    const assertNameFree = (name: string) => {
-      if (!isNameTaken(name)) return;
-      throw new AppError('already_exists', {
-        detail: `There is an image or upload named ${name} already.`,
-        fields: [{ path: 'name', problem: 'taken', mend: 'Choose another name.' }],
-      });
-    };
+    const names = createImageNames(store, runner.isLocked);
     const maxBytes = config.images.maxBytes;
-    const uploads = createUploads({ store, files, clock, events, maxBytes, assertNameFree });
+    const uploads = createUploads({ store, files, clock, events, maxBytes, names });
     const definitions = createImageKinds({
       store,
       files,
@@ -102,7 +94,17 @@ export const images = defineFeature<ImagesApi>({
         { ...request, action: 'PATCH /images/uploads/{id}' },
       );
 
+    const failed = (what: string) => (error: unknown) => log.error({ err: error }, what);
+    const publishComplete = async () => {
+      for (const row of uploads.unpublished()) {
+        const facts = { identity: asSender(row.actor), requestId: null, idempotencyKey: null, requestHash: row.id };
+        await uploads
+          .publish(row, (complete) => publishUpload(complete, facts))
+          .catch(failed(`upload ${row.id} cannot be published`));
+      }
+    };
     const tidy = async () => {
+      await publishComplete();
       if (context.calendar.leap() !== null) return;
       await uploads.sweep();
       const owners = new Set([
@@ -114,14 +116,17 @@ export const images = defineFeature<ImagesApi>({
         await removeFile(path);
       }
     };
-    const failed = (what: string) => (error: unknown) => log.error({ err: error }, what);
+    let tidying: Promise<void> = Promise.resolve();
+    const tidyNow = () => {
+      tidying = tidying.then(tidy).catch(failed('tidying the images failed'));
+    };
     const endings: (() => void)[] = [];
 
     return {
       api: {
         get: library.get,
         list: library.list,
-        addBuilt: (image) => addBuiltImage(image, { store, files, library, clock }),
+        addBuilt: (image) => addBuiltImage(image, { store, files, library, names, clock }),
         registerUsage(images, disks) {
           library.registerUsage(images);
           owners.push(disks);
@@ -135,8 +140,7 @@ export const images = defineFeature<ImagesApi>({
         operations: runner,
         kinds,
         clock,
-        assertNameFree,
-        isNameTaken,
+        names,
         publishUpload,
       }),
       resolvers: {
@@ -160,12 +164,6 @@ export const images = defineFeature<ImagesApi>({
       async start() {
         await files.prepare();
         await store.load();
-        for (const row of uploads.unpublished()) {
-          const facts = { identity: asSender(row.actor), requestId: null, idempotencyKey: null, requestHash: row.id };
-          await uploads
-            .publish(row, (complete) => publishUpload(complete, facts))
-            .catch(failed(`upload ${row.id} cannot be published`));
-        }
         let usersTimer: NodeJS.Timeout | undefined;
         const usersChanged = () => {
           usersTimer ??= setTimeout(() => {
@@ -174,7 +172,7 @@ export const images = defineFeature<ImagesApi>({
           }, USERS_MS);
         };
         usersChanged();
-        const sweeper = setInterval(() => void tidy().catch(failed('tidying the images failed')), SWEEP_MS);
+        const sweeper = setInterval(tidyNow, SWEEP_MS);
         endings.push(
           events.on('vm.changed', usersChanged),
           events.on('vm.removed', usersChanged),
@@ -182,10 +180,14 @@ export const images = defineFeature<ImagesApi>({
           () => clearTimeout(usersTimer),
           () => clearInterval(sweeper),
         );
-        await tidy();
+      },
+      async resume() {
+        // Not waited for: an upload may have to wait for an operation that is taken up again just now.
+        tidyNow();
       },
       async stop() {
         for (const end of endings.splice(0)) end();
+        await tidying;
       },
     };
   },

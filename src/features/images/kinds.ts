@@ -22,6 +22,7 @@ import {
   removeFile,
   syncFolder,
 } from './image-files.ts';
+import { nameLock } from './image-names.ts';
 import type { ImageUser } from './library.ts';
 import { type ImageRow, type ImageStore, imageRowSchema, type UploadRow } from './store.ts';
 
@@ -65,7 +66,6 @@ export interface ImageKinds {
   readonly check: OperationDefinition<z.infer<typeof checkInput>>;
 }
 
-const lockName = (name: string): string => `image-name:${name}`;
 /** Held by what changes an image; what only reads one shares it. */
 export const imageLock = (id: string): string => `image:${id}`;
 
@@ -91,7 +91,7 @@ export function createImageKinds(options: ImageKindsOptions): ImageKinds {
       input: downloadInput,
       title: ({ name }) => `Download ${name}`,
       object: ({ imageId, name }) => ({ type: 'image', id: imageId, name }),
-      locks: ({ imageId, name }) => [imageLock(imageId), lockName(name)],
+      locks: ({ imageId, name }) => [imageLock(imageId), nameLock(name)],
       result: ({ imageId }) => idAndName(imageId),
       steps(input) {
         const entry = input.catalogueId === null ? null : findCatalogueEntry(input.catalogueId);
@@ -117,7 +117,7 @@ export function createImageKinds(options: ImageKindsOptions): ImageKinds {
       input: importInput,
       title: ({ name }) => `Import ${name}`,
       object: ({ imageId, name }) => ({ type: 'image', id: imageId, name }),
-      locks: ({ imageId, name }) => [imageLock(imageId), lockName(name)],
+      locks: ({ imageId, name }) => [imageLock(imageId), nameLock(name)],
       result: ({ imageId }) => idAndName(imageId),
       steps: (input) => [
         copyStep(input.path, options),
@@ -131,16 +131,18 @@ export function createImageKinds(options: ImageKindsOptions): ImageKinds {
       input: publishInput,
       title: ({ name }) => `Check and publish ${name}`,
       object: ({ imageId, name }) => ({ type: 'image', id: imageId, name }),
-      locks: ({ imageId, name, uploadId }) => [imageLock(imageId), lockName(name), `upload:${uploadId}`],
+      locks: ({ imageId, name, uploadId }) => [imageLock(imageId), nameLock(name), `upload:${uploadId}`],
       result: ({ imageId }) => idAndName(imageId),
       steps: (input) => [
         {
           name: 'take',
           title: 'Take the upload',
-          async act() {
+          async act({ operationId }) {
             await store.load();
             const row = store.upload(input.uploadId);
             if (row) await options.assertWhole(row);
+            // Here too: a crash may have come before whoever began the operation could say so.
+            await store.changeUpload(input.uploadId, { operation_id: operationId });
           },
           // What was refused is not kept: the sender has the original.
           compensate: () => options.endUpload(input.uploadId),
@@ -159,7 +161,7 @@ export function createImageKinds(options: ImageKindsOptions): ImageKinds {
       input: deleteInput,
       title: ({ name }) => `Delete image ${name}`,
       object: ({ imageId, name }) => ({ type: 'image', id: imageId, name }),
-      locks: ({ imageId, name }) => [imageLock(imageId), lockName(name)],
+      locks: ({ imageId, name }) => [imageLock(imageId), nameLock(name)],
       steps: ({ imageId }) => deleteSteps(imageId, options),
     }),
 

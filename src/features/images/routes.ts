@@ -20,7 +20,8 @@ import {
 } from './catalogue.ts';
 import { openSource } from './download-steps.ts';
 import { type ImageFiles, plainSize } from './image-files.ts';
-import { fileNameOf, nameFrom } from './image-name.ts';
+import { fileNameOf } from './image-name.ts';
+import type { ImageNames, ReservedName } from './image-names.ts';
 import { assertUnused, type createImageKinds, lastCheck } from './kinds.ts';
 import type { ImageLibrary } from './library.ts';
 import type { ImageStore, UploadRow } from './store.ts';
@@ -38,9 +39,7 @@ export interface ImageRoutesOptions {
   readonly operations: OperationsApi;
   readonly kinds: RegisteredImageKinds;
   readonly clock: Clock;
-  /** @throws AppError already_exists */
-  readonly assertNameFree: (name: string) => void;
-  readonly isNameTaken: (name: string) => boolean;
+  readonly names: ImageNames;
   readonly publishUpload: (row: UploadRow, request: StartFacts) => Promise<Operation>;
 }
 
@@ -83,13 +82,29 @@ function announcedBytes(headers: Readonly<Record<string, string | undefined>>): 
 }
 
 export function createImageRoutes(options: ImageRoutesOptions): Handlers {
-  const { store, files, library, uploads, operations, kinds, clock, assertNameFree, isNameTaken, publishUpload } =
-    options;
+  const { store, files, library, uploads, operations, kinds, clock, names, publishUpload } = options;
 
-  const chooseName = (wanted: string | undefined, fileName: string): string => {
-    if (wanted === undefined) return nameFrom(fileName, isNameTaken);
-    assertNameFree(wanted);
-    return wanted;
+  /** Begins what makes an image under the wanted name or a free one. */
+  const startNamed = async (
+    request: Parameters<OperationsApi['repeated']>[0],
+    { wanted, fileName }: { readonly wanted: string | undefined; readonly fileName: string },
+    start: (name: string) => Promise<Operation>,
+  ): Promise<Operation> => {
+    const { identity, idempotencyKey } = request;
+    let reserved: ReservedName;
+    try {
+      reserved = names.reserve(wanted, fileName, idempotencyKey === null ? null : `${identity.user} ${idempotencyKey}`);
+    } catch (error) {
+      // The same request may have come a moment ago, and its operation has the name.
+      const repeated = await operations.repeated(request);
+      if (repeated) return repeated;
+      throw error;
+    }
+    try {
+      return await start(reserved.name);
+    } finally {
+      reserved.release();
+    }
   };
   const catalogueView = (entry: CatalogueEntry): CatalogueView => {
     const check = lastCheck(store, entry.id);
@@ -169,7 +184,6 @@ export function createImageRoutes(options: ImageRoutesOptions): Handlers {
       if (checksumUrl !== undefined) parseFetchUrl(checksumUrl);
       const input = {
         imageId: newId('img', clock.now().getTime()),
-        name: chooseName(name, fileNameOf(url)),
         kind: kind ?? null,
         url,
         digests: [
@@ -179,7 +193,9 @@ export function createImageRoutes(options: ImageRoutesOptions): Handlers {
         checksumUrl: checksumUrl ?? null,
         catalogueId: null,
       };
-      return operations.start(kinds.download, input, { ...request, action: 'POST /images/download' });
+      return startNamed(request, { wanted: name, fileName: fileNameOf(url) }, (free) =>
+        operations.start(kinds.download, { ...input, name: free }, { ...request, action: 'POST /images/download' }),
+      );
     },
 
     'POST /images/import': async (request) => {
@@ -189,12 +205,13 @@ export function createImageRoutes(options: ImageRoutesOptions): Handlers {
       await (await openSource(path)).close();
       const input = {
         imageId: newId('img', clock.now().getTime()),
-        name: chooseName(name, path.slice(path.lastIndexOf('/') + 1)),
         kind: kind ?? null,
         path,
         sha256: sha256 ?? null,
       };
-      return operations.start(kinds.import, input, { ...request, action: 'POST /images/import' });
+      return startNamed(request, { wanted: name, fileName: path.slice(path.lastIndexOf('/') + 1) }, (free) =>
+        operations.start(kinds.import, { ...input, name: free }, { ...request, action: 'POST /images/import' }),
+      );
     },
 
     'GET /images/catalogue': ({ query }) => {
@@ -213,14 +230,19 @@ export function createImageRoutes(options: ImageRoutesOptions): Handlers {
       const entry = catalogueEntry(request.params.id);
       const input = {
         imageId: newId('img', clock.now().getTime()),
-        name: chooseName(request.body.name, entry.id),
         kind: entry.kind,
         url: null,
         digests: [],
         checksumUrl: null,
         catalogueId: entry.id,
       };
-      return operations.start(kinds.download, input, { ...request, action: 'POST /images/catalogue/{id}/download' });
+      return startNamed(request, { wanted: request.body.name, fileName: entry.id }, (free) =>
+        operations.start(
+          kinds.download,
+          { ...input, name: free },
+          { ...request, action: 'POST /images/catalogue/{id}/download' },
+        ),
+      );
     },
 
     'POST /images/uploads': ({ body, identity }) => uploads.begin(body, identity.user),

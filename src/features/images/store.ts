@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import { type ImageKind, imageKindSchema } from '#contract/images.ts';
 import type { Database } from '#platform/db/database.ts';
+import { nameTaken } from './image-names.ts';
 
 export const imageRowSchema = z
   .object({
@@ -58,10 +59,12 @@ export interface ImageStore {
   /** By name. */
   images(): readonly ImageRow[];
   image(idOrName: string): ImageRow | null;
+  /** @throws AppError already_exists */
   addImage(row: ImageRow): Promise<void>;
   removeImage(id: string): Promise<void>;
   uploads(): readonly UploadRow[];
   upload(id: string): UploadRow | null;
+  /** @throws AppError already_exists */
   addUpload(row: UploadRow): Promise<void>;
   changeUpload(
     id: string,
@@ -70,6 +73,14 @@ export interface ImageStore {
   removeUpload(id: string): Promise<void>;
   catalogueChecks(): ReadonlyMap<string, CatalogueCheckRow>;
   saveCatalogueCheck(row: CatalogueCheckRow): Promise<void>;
+}
+
+/** SQLITE_CONSTRAINT_UNIQUE: https://www.sqlite.org/rescode.html */
+const NOT_UNIQUE = 2067;
+
+/** The journal lets no second row have the name. */
+function isTwice(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && error.errcode === NOT_UNIQUE;
 }
 
 export function createImageStore(db: Database): ImageStore {
@@ -95,7 +106,9 @@ export function createImageStore(db: Database): ImageStore {
     image: (idOrName) => images.get(idOrName) ?? [...images.values()].find(({ name }) => name === idOrName) ?? null,
     async addImage(row) {
       await load();
-      await db.transaction((tx) => tx.tables<ImageTables>().insertInto('image').values(row).execute());
+      await db
+        .transaction((tx) => tx.tables<ImageTables>().insertInto('image').values(row).execute())
+        .catch((error: unknown) => Promise.reject(isTwice(error) ? nameTaken(row.name) : error));
       images.set(row.id, row);
     },
     async removeImage(id) {
@@ -107,7 +120,9 @@ export function createImageStore(db: Database): ImageStore {
     upload: (id) => uploads.get(id) ?? null,
     async addUpload(row) {
       await load();
-      await db.transaction((tx) => tx.tables<ImageTables>().insertInto('upload').values(row).execute());
+      await db
+        .transaction((tx) => tx.tables<ImageTables>().insertInto('upload').values(row).execute())
+        .catch((error: unknown) => Promise.reject(isTwice(error) ? nameTaken(row.name) : error));
       uploads.set(row.id, row);
     },
     async changeUpload(id, values) {

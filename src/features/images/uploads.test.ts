@@ -8,11 +8,12 @@ import type { ApiEvents } from '#contract/events.ts';
 import { imageErrors } from '#contract/images.ts';
 import type { Operation } from '#contract/operations.ts';
 import { TestClock } from '#kernel/clock.ts';
-import { registerErrors } from '#kernel/errors.ts';
+import { AppError, registerErrors } from '#kernel/errors.ts';
 import { createEventBus } from '#kernel/event-bus.ts';
 import { openDatabase } from '#platform/db/database.ts';
 import { runChecked } from '#platform/process.ts';
 import { createImageFiles } from './image-files.ts';
+import { createImageNames } from './image-names.ts';
 import { imageMigrations } from './migrations.ts';
 import { createImageStore } from './store.ts';
 import { createUploads } from './uploads.ts';
@@ -50,8 +51,9 @@ async function stageOf(t: TestContext) {
     throw error;
   });
   events.on('upload.removed', ({ id }) => removed.push(id));
-  const uploads = createUploads({ store, files, clock, events, maxBytes: 2 ** 30, assertNameFree: () => undefined });
-  return { store, files, clock, uploads, removed, images: state.images };
+  const names = createImageNames(store, () => false);
+  const uploads = createUploads({ store, files, clock, events, maxBytes: 2 ** 30, names });
+  return { store, files, names, clock, uploads, removed, images: state.images };
 }
 
 const never = async (): Promise<Operation> => {
@@ -103,6 +105,53 @@ test('a complete upload that nobody publishes is found again', async (t) => {
     uploads.unpublished().map((row) => row.id),
     [id],
   );
+});
+
+test('of many equal uploads begun at once one is begun; the others hear that the name is taken', async (t) => {
+  const { uploads } = await stageOf(t);
+  const ends = await Promise.allSettled(
+    Array.from({ length: 20 }, () => uploads.begin({ name: 'same', sizeBytes: 10 }, 'root')),
+  );
+  const codes = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason.code] : []));
+  assert.deepEqual(
+    codes,
+    Array.from({ length: 19 }, () => 'already_exists'),
+  );
+});
+
+test('a second row of one name is refused by the journal in our own words', async (t) => {
+  const { store, uploads } = await stageOf(t);
+  const { id } = await uploads.begin({ name: 'same', sizeBytes: 10 }, 'root');
+  const row = store.upload(id);
+  assert.ok(row);
+  await assert.rejects(store.addUpload({ ...row, id: 'upl-other' }), { code: 'already_exists', status: 409 });
+});
+
+test('a complete upload waits for a name that is busy for a moment, and is kept when it stays so', {
+  timeout: 20_000,
+}, async (t) => {
+  const { uploads, store, clock } = await stageOf(t);
+  const busy = () => Promise.reject(new AppError('busy'));
+  const { id } = await uploads.begin({ name: 'late', sizeBytes: 3 }, 'root');
+  const ticking = setInterval(() => void clock.advance(1_000), 5);
+  t.after(() => clearInterval(ticking));
+  const sent = uploads.append(id, 0, null, Readable.from([Buffer.from('abc')]), busy);
+  await assert.rejects(sent, { code: 'busy' });
+  assert.deepEqual(
+    uploads.unpublished().map((row) => row.id),
+    [id],
+  );
+  let attempts = 0;
+  const begin = async () => {
+    attempts += 1;
+    if (attempts === 1) return busy();
+    await assert.rejects(uploads.cancel(id), { code: 'busy' });
+    // Only the id is asked for.
+    return { id: 'op-1' } as Operation;
+  };
+  const published = await uploads.append(id, 3, null, Readable.from([]), begin);
+  assert.deepEqual([published.operationId, published.state, attempts], ['op-1', 'checking', 2]);
+  assert.equal(store.upload(id)?.operation_id, 'op-1');
 });
 
 test('an upload whose bytes were lost goes on from those that are left, never over zeros', async (t) => {

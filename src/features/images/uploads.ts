@@ -14,6 +14,7 @@ import { newId } from '#kernel/ids.ts';
 import { formatBytes, formatDuration, KIB, MIB } from '#kernel/units.ts';
 import { asSpaceError, createBatchWriter, isSpaceError } from './batch-writer.ts';
 import { type ImageFiles, openPart, plainSize, removeFile } from './image-files.ts';
+import { type ImageNames, nameTaken } from './image-names.ts';
 import type { ImageStore, UploadRow } from './store.ts';
 
 const LIFE_MS = 24 * 3_600_000;
@@ -29,6 +30,7 @@ const WATCH_MS = 1_000;
 const EVENT_MS = 500;
 /** Time for a refusal to reach the sender before the rest of what he sends is cut off. */
 const ANSWER_MS = 2_000;
+const BUSY_RETRY_MS = [200, 1_000, 3_000];
 
 export type UploadRequest = ParsedBody<'POST /images/uploads'>;
 
@@ -68,11 +70,10 @@ export interface UploadsOptions {
   readonly clock: Clock;
   readonly events: EventBus<ApiEvents>;
   readonly maxBytes: number;
-  /** @throws AppError already_exists */
-  readonly assertNameFree: (name: string) => void;
+  readonly names: ImageNames;
 }
 
-export function createUploads({ store, files, clock, events, maxBytes, assertNameFree }: UploadsOptions): Uploads {
+export function createUploads({ store, files, clock, events, maxBytes, names }: UploadsOptions): Uploads {
   /** Bytes on their way into an upload now, by id: one sender at a time. */
   const receiving = new Map<string, number>();
 
@@ -184,16 +185,27 @@ export function createUploads({ store, files, clock, events, maxBytes, assertNam
 
   const reservedBytes = () =>
     store.uploads().reduce((sum, row) => sum + row.size_bytes - (receiving.get(row.id) ?? row.offset_bytes), 0);
-  const publishComplete: Uploads['publish'] = async (row, begin) => {
-    await assertWhole(row);
-    const { id } = await begin(row);
-    return view((await store.changeUpload(row.id, { operation_id: id })) ?? { ...row, operation_id: id });
+  /** Waits for an operation that has the name or the upload for a moment: nothing of what was sent is lost for it. */
+  const publishComplete: Uploads['publish'] = async ({ id }, begin) => {
+    for (let attempt = 0; ; attempt += 1) {
+      const row = known(id);
+      if (row.operation_id !== null) return view(row);
+      await assertWhole(row);
+      if (store.image(row.name) !== null) throw nameTaken(row.name);
+      try {
+        const operation = await begin(row);
+        return view((await store.changeUpload(id, { operation_id: operation.id })) ?? row);
+      } catch (error) {
+        const waitMs = BUSY_RETRY_MS[attempt];
+        if (!(error instanceof AppError && error.code === 'busy') || waitMs === undefined) throw error;
+        await clock.sleep(waitMs);
+      }
+    }
   };
 
   return {
     async begin(request, actor) {
       await store.load();
-      assertNameFree(request.name);
       if (request.sizeBytes > maxBytes) {
         throw new AppError('too_large', {
           detail: `An image may have ${formatBytes(maxBytes)}; this one has ${formatBytes(request.sizeBytes)}.`,
@@ -201,23 +213,28 @@ export function createUploads({ store, files, clock, events, maxBytes, assertNam
           params: { limitBytes: maxBytes },
         });
       }
-      await files.requireSpace(request.sizeBytes, reservedBytes());
-      const now = clock.now();
-      const row: UploadRow = {
-        id: newId('upl', now.getTime()),
-        name: request.name,
-        kind: request.kind ?? null,
-        size_bytes: request.sizeBytes,
-        offset_bytes: 0,
-        sha256: request.sha256 ?? null,
-        actor,
-        operation_id: null,
-        created_at: now.toISOString(),
-        expires_at: expiry(),
-      };
-      await store.addUpload(row);
-      events.emit('upload.changed', view(row));
-      return view(row);
+      const { name, release } = names.reserve(request.name, request.name, null);
+      try {
+        await files.requireSpace(request.sizeBytes, reservedBytes());
+        const now = clock.now();
+        const row: UploadRow = {
+          id: newId('upl', now.getTime()),
+          name,
+          kind: request.kind ?? null,
+          size_bytes: request.sizeBytes,
+          offset_bytes: 0,
+          sha256: request.sha256 ?? null,
+          actor,
+          operation_id: null,
+          created_at: now.toISOString(),
+          expires_at: expiry(),
+        };
+        await store.addUpload(row);
+        events.emit('upload.changed', view(row));
+        return view(row);
+      } finally {
+        release();
+      }
     },
     list: () => store.uploads().map(view),
     get(id) {
@@ -240,8 +257,8 @@ export function createUploads({ store, files, clock, events, maxBytes, assertNam
         });
       }
       receiving.set(id, offset);
-      let received: UploadRow;
       try {
+        let received: UploadRow;
         const handle = await openPart(files.part(id)).catch((error: unknown) => Promise.reject(asSpaceError(error)));
         try {
           await assertPresent(row, (await handle.stat()).size);
@@ -249,14 +266,23 @@ export function createUploads({ store, files, clock, events, maxBytes, assertNam
         } finally {
           await handle.close();
         }
+        // Nobody may take it away or publish it too before its operation has it.
+        return received.offset_bytes === received.size_bytes
+          ? await publishComplete(received, publish)
+          : view(received);
       } finally {
         receiving.delete(id);
       }
-      return received.offset_bytes === received.size_bytes ? await publishComplete(received, publish) : view(received);
     },
     async cancel(id) {
-      assertIdle(known(id));
-      await end(id);
+      const row = known(id);
+      assertIdle(row);
+      receiving.set(id, row.offset_bytes);
+      try {
+        await end(id);
+      } finally {
+        receiving.delete(id);
+      }
     },
     end,
     reservedBytes,

@@ -263,6 +263,42 @@ test('readers of one thing run side by side, and none beside who changes it', ()
   );
 });
 
+test('what an operation holds alone is told at once, after a restart too, and until it is over', () => {
+  const { promise, resolve: release } = Promise.withResolvers<void>();
+  return withJournal(
+    (world) => [
+      makes(world, 'a', {
+        check: async () => false,
+        isCancellable: true,
+        act: ({ signal }) => untilEither(promise, signal),
+      }),
+    ],
+    async (journal) => {
+      const isLocked = () => journal.api.isLocked('thing:one');
+      assert.equal(isLocked(), false);
+      await journal.read('one');
+      assert.equal(isLocked(), false);
+      await journal.stop();
+      await journal.restart();
+      const other = await journal.start('two');
+      assert.deepEqual([isLocked(), journal.api.isLocked('thing:two')], [false, true]);
+      await journal.stop();
+      await journal.restart();
+      assert.equal(journal.api.isLocked('thing:two'), true);
+      release();
+      await journal.end(other.id);
+      assert.equal(journal.api.isLocked('thing:two'), false);
+    },
+  );
+});
+
+/** Ends with the work, or fails with the signal. */
+const untilEither = (work: Promise<void>, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason));
+    work.then(resolve, reject);
+  });
+
 test('of fifty equal starts at once exactly one is accepted', () =>
   withJournal(
     (world) => [makes(world, 'a', { act: () => systemClock.sleep(200) })],

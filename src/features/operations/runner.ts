@@ -2,7 +2,7 @@
  *  An accepted operation ends as done, failed or cancelled; only one that cannot be undone waits in `attention` for a person. */
 
 import type { ApiEvents } from '#contract/events.ts';
-import type { Operation } from '#contract/operations.ts';
+import { FINAL_STATES, type Operation } from '#contract/operations.ts';
 import type { AuditApi } from '#features/audit/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
@@ -54,6 +54,8 @@ export interface OperationsApi {
   dismiss(id: string): Promise<Operation>;
   /** The open operation that works on this object now. */
   openFor(objectId: string): Operation | null;
+  /** Whether an operation that is not over holds this key alone. Never waits. */
+  isLocked(key: string): boolean;
   newest(count: number): Promise<Operation[]>;
   counts(): { readonly open: number; readonly attention: number };
   /** Resolves with the finished operation, or as it is after `timeoutMs`. */
@@ -96,6 +98,8 @@ export function createRunner({
   const attention = new Set<string>();
   const stopping = new AbortController();
   let retrying: Promise<void> = Promise.resolve();
+  /** What operations that are not over hold, as the journal has it. */
+  const locked = new Map<string, readonly string[]>();
   let isStopping = false;
 
   const engine = createEngine({
@@ -113,8 +117,10 @@ export function createRunner({
 
   const launch = (op: Live, work: () => Promise<void> = () => engine.run(op)) => {
     live.set(op.row.id, op);
+    locked.set(op.row.id, op.definition.locks(op.input));
     op.finished = work().finally(() => {
       live.delete(op.row.id);
+      if (FINAL_STATES.includes(op.row.state)) locked.delete(op.row.id);
       announce(op);
     });
   };
@@ -294,6 +300,8 @@ export function createRunner({
       for (const op of live.values()) if (op.row.object_id === objectId) return view(op);
       return null;
     },
+
+    isLocked: (key) => [...locked.values()].some((keys) => keys.includes(key)),
 
     async newest(count) {
       const { items } = await store.list({ limit: count });
