@@ -19,6 +19,7 @@ import { createLibvirtHost } from '#libvirt/index.ts';
 import { calendarMigrations, createCalendar } from '#platform/calendar.ts';
 import type { Config } from '#platform/config.ts';
 import { openDatabase } from '#platform/db/database.ts';
+import { createSpaceLedger } from '#platform/disk-space.ts';
 import type { Handlers } from '#platform/feature.ts';
 import { lockStateFolder } from '#platform/instance-lock.ts';
 import { createServiceNotifier } from '#platform/systemd.ts';
@@ -122,9 +123,10 @@ export async function startDaemon({
 
   db.migrate('calendar', calendarMigrations);
   const calendar = createCalendar({ db, clock: systemClock, log: log.child({ part: 'calendar' }) });
+  const space = createSpaceLedger();
   const composition = compose(
     features,
-    { config, db, libvirt, clock: systemClock, calendar, events, address, startedAt },
+    { config, db, libvirt, clock: systemClock, calendar, events, address, space, startedAt },
     log,
   );
   const accessApi = composition.use(access);

@@ -13,6 +13,7 @@ import type { LibvirtHost } from '#libvirt/index.ts';
 import type { Calendar } from './calendar.ts';
 import type { Config } from './config.ts';
 import type { Database, Migration } from './db/database.ts';
+import type { SpaceLedger } from './disk-space.ts';
 
 /** Who asks. */
 export interface Identity {
@@ -118,6 +119,8 @@ export interface FeatureContext {
   readonly events: EventBus<ApiEvents>;
   readonly log: Logger;
   readonly address: PublicAddress;
+  /** What is promised of the file systems that features write to. */
+  readonly space: SpaceLedger;
   /** When the daemon began. */
   readonly startedAt: Date;
   /** The programmatic interface of another feature; it must be named in `needs`. */

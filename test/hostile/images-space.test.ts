@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { ApiProblem } from '#contract/client.ts';
 import type { Image, Upload } from '#contract/images.ts';
 import type { Operation } from '#contract/operations.ts';
 import { runChecked } from '#platform/process.ts';
@@ -12,6 +13,8 @@ import { overSocket, startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { missingForLibvirtd, type PrivateLibvirtd, startPrivateLibvirtd } from '../support/libvirtd.ts';
 
 const MIB = 2 ** 20;
+/** 2 GiB stay free. */
+const FLOOR_MIB = 2048;
 const skip = missingForLibvirtd() ?? false;
 
 let libvirtd: PrivateLibvirtd;
@@ -35,6 +38,7 @@ const inside = async (...argv: string[]): Promise<string> =>
   (await runChecked(libvirtd.enter(argv), { timeoutMs: 20_000 })).stdout;
 const kib = async (what: 'used' | 'avail') =>
   Number((await inside('df', `--output=${what}`, '-k', state)).split('\n')[1]);
+const freeMib = async () => Math.floor((await kib('avail')) / 1024);
 /** So much stays free; what is there already stays. */
 const leaveFree = async (mib: number) =>
   void (await inside('mount', '-o', `remount,size=${(await kib('used')) + Math.round(mib * 1024)}k`, state));
@@ -50,9 +54,19 @@ async function send(id: string, offset: number, bytes: Uint8Array) {
   const body: Upload & { code?: string } = JSON.parse(answer.body.toString());
   return { status: answer.status, body };
 }
+const drop = (name: string) => daemon.admin('DELETE /images/uploads/{id}', { params: { id: name } });
 const follow = async (id: string | null | undefined): Promise<Operation> =>
   daemon.finish(await daemon.admin('GET /operations/{id}', { params: { id: id ?? '' } }));
+async function endOf(id: string): Promise<Operation> {
+  for (;;) {
+    const now = await daemon.admin('GET /operations/{id}', { params: { id }, query: { waitSeconds: 10 } });
+    if (now.finishedAt !== null) return now;
+  }
+}
 const image = (name: string): Promise<Image> => daemon.admin('GET /images/{id}', { params: { id: name } });
+const isFull = (error: unknown) => error instanceof ApiProblem && error.problem.code === 'no_space';
+
+const small = { memoryBytes: 64 * MIB, firmware: 'bios' as const, accel: 'tcg' as const, nics: [], start: false };
 
 function diskOf(mib: number): Buffer {
   const bytes = randomBytes(mib * MIB);
@@ -85,4 +99,70 @@ test('an upload into a disk that fills up is told so, keeps what came, and goes 
   const copy = join(libvirtd.dir, 'copy');
   await inside('cp', join(state, 'images', `${imageId}.raw`), copy);
   assert.deepEqual(await readFile(copy), bytes);
+});
+
+test('uploads begun together are not promised the same bytes', { skip }, async () => {
+  await leaveFree(FLOOR_MIB + 400);
+  const begins = await Promise.allSettled(Array.from({ length: 8 }, (_, n) => begin(`together-${n}`, 300 * MIB)));
+  const won = begins.flatMap((end) => (end.status === 'fulfilled' ? [end.value.id] : []));
+  assert.equal(won.length, 1);
+  for (const end of begins) assert.ok(end.status === 'fulfilled' || isFull(end.reason), JSON.stringify(end));
+  await drop(won[0] ?? '');
+  await drop((await begin('after', 300 * MIB)).id);
+});
+
+test('imports at once leave the floor free', { skip }, async () => {
+  const path = join(libvirtd.dir, 'big.img');
+  await writeFile(path, diskOf(100));
+  await leaveFree(FLOOR_MIB + 250);
+  const begun = await Promise.all(
+    [1, 2, 3, 4].map((n) => daemon.admin('POST /images/import', { body: { path, name: `big-${n}` } })),
+  );
+  const ends = await Promise.all(begun.map(({ id }) => endOf(id)));
+  assert.deepEqual(ends.map(({ state, error }) => error?.code ?? state).sort(), [
+    'done',
+    'done',
+    'no_space',
+    'no_space',
+  ]);
+  assert.ok((await freeMib()) >= FLOOR_MIB);
+});
+
+test('an unfinished upload, an import and a create count on one and the same room, after a restart too', {
+  skip,
+}, async () => {
+  await leaveFree(FLOOR_MIB + 250);
+  const { id } = await begin('rest', 200 * MIB);
+  await send(id, 0, diskOf(40));
+  const source = (await daemon.admin('GET /images')).items.find(({ name }) => name.startsWith('big-'));
+  assert.ok(source);
+  const path = join(libvirtd.dir, 'big.img');
+  const areRefused = async () => {
+    await assert.rejects(
+      daemon.admin('POST /vms', {
+        body: { ...small, name: 'crowded', disks: [{ imageId: source.id, format: 'raw' }] },
+      }),
+      (error) =>
+        error instanceof ApiProblem &&
+        error.problem.status === 507 &&
+        error.problem.code === 'no_space' &&
+        typeof error.problem.params?.['freeBytes'] === 'number',
+    );
+    const refused = await endOf((await daemon.admin('POST /images/import', { body: { path, name: 'crowded' } })).id);
+    assert.equal(refused.error?.code, 'no_space');
+  };
+  await areRefused();
+  await daemon.stop();
+  daemon = await startDaemon({ libvirtd, stateDir: state });
+  await areRefused();
+
+  await drop(id);
+  const disks = [{ imageId: source.id, format: 'raw' as const }];
+  const creates = await Promise.allSettled(
+    [1, 2, 3, 4].map((n) => daemon.admin('POST /vms', { body: { ...small, name: `vm-${n}`, disks } })),
+  );
+  const started = creates.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []));
+  assert.equal(started.length, 2);
+  for (const operation of started) await daemon.finish(operation);
+  assert.ok((await freeMib()) >= FLOOR_MIB);
 });

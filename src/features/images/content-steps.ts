@@ -9,6 +9,7 @@ import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
 import { readContent } from './content-kind.ts';
 import { digestFile, type ImageFiles, isFile, moveAway, publishFile, removeFile } from './image-files.ts';
+import type { ImageSpace } from './image-space.ts';
 import { convertImage } from './inspect.ts';
 import type { ImageRow, ImageStore } from './store.ts';
 
@@ -30,6 +31,7 @@ export interface ContentJob {
 export interface ContentStepsOptions {
   readonly store: ImageStore;
   readonly files: ImageFiles;
+  readonly space: ImageSpace;
   readonly clock: Clock;
   readonly onImage: (row: ImageRow) => void;
   readonly onImageGone: (id: string) => void;
@@ -62,7 +64,7 @@ function assertDigest(expected: Digest, got: string): void {
 
 export function contentSteps(
   job: ContentJob,
-  { store, files, clock, onImage, onImageGone }: ContentStepsOptions,
+  { store, files, space, clock, onImage, onImageGone }: ContentStepsOptions,
 ): readonly Step[] {
   const look = async (context: StepContext): Promise<Found> => {
     const path = job.part(context);
@@ -112,8 +114,12 @@ export function contentSteps(
         // A converted file that an earlier life put in place already is qcow2 and needs nothing more.
         const before = await look(context);
         if (before.format === null) {
-          await files.requireSpace(before.sizeBytes, 0);
-          await convertImage(path, converted, { signal: context.signal });
+          try {
+            await space.take(context.operationId, before.sizeBytes);
+            await convertImage(path, converted, { signal: context.signal });
+          } finally {
+            space.release(context.operationId);
+          }
           await rename(converted, path);
         }
         await context.remember(FOUND, await look(context));

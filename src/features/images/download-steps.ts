@@ -16,6 +16,7 @@ import { findChecksum, parseChecksumFile } from './checksum-file.ts';
 import { type Digest, digestSchema } from './content-steps.ts';
 import { type ImageFiles, openPart, removeFile } from './image-files.ts';
 import { fileNameOf } from './image-name.ts';
+import type { ImageSpace } from './image-space.ts';
 
 const MAX_CHECKSUM_BYTES = MIB;
 /** After so many bytes what arrived is made safe and the place remembered. */
@@ -99,16 +100,15 @@ async function fromRequest(
 }
 
 export interface DownloadStepOptions {
-  readonly fetcher: Fetcher;
+  readonly fetcher: Pick<Fetcher, 'download'>;
   readonly files: ImageFiles;
   readonly clock: Clock;
   readonly maxBytes: number;
-  /** Bytes promised to unfinished uploads. */
-  readonly reservedBytes: () => number;
+  readonly space: ImageSpace;
 }
 
 /** Downloads to the operation's part; goes on where an earlier life stopped. */
-export function downloadStep({ fetcher, files, clock, maxBytes, reservedBytes }: DownloadStepOptions): Step {
+export function downloadStep({ fetcher, files, space, clock, maxBytes }: DownloadStepOptions): Step {
   const attempt = async (context: StepContext, handle: FileHandle): Promise<void> => {
     const { url } = recallResolved(context);
     const known = resumeSchema.safeParse(context.recall(RESUME));
@@ -117,6 +117,9 @@ export function downloadStep({ fetcher, files, clock, maxBytes, reservedBytes }:
     let writer = createBatchWriter(handle, 0);
     let saved = 0;
     let validator: string | null = null;
+    let expectedBytes: number | null = null;
+    /** Bytes still to come; of an unknown length only the floor can be looked after. */
+    const leftBytes = () => Math.max(0, (expectedBytes ?? writer.written) - writer.written);
     const save = async () => {
       await handle.datasync();
       saved = writer.written;
@@ -135,17 +138,19 @@ export function downloadStep({ fetcher, files, clock, maxBytes, reservedBytes }:
         ...(canResume ? { resume: known.data } : {}),
         sink: {
           async begin(facts) {
-            await files.requireSpace((facts.totalBytes ?? facts.offset) - facts.offset, reservedBytes());
             await handle.truncate(facts.offset);
             writer = createBatchWriter(handle, facts.offset);
+            expectedBytes = facts.totalBytes;
+            await space.take(context.operationId, leftBytes());
             validator = facts.validator;
             await save();
           },
           async write(chunk) {
             await writer.write(chunk);
+            space.left(context.operationId, leftBytes());
             if (writer.written - saved < SAVE_BYTES) return;
             await save();
-            await files.requireSpace(0, reservedBytes());
+            await space.take(context.operationId, leftBytes());
           },
         },
         onProgress: (doneBytes, totalBytes) =>
@@ -185,6 +190,7 @@ export function downloadStep({ fetcher, files, clock, maxBytes, reservedBytes }:
         }
         await handle.sync();
       } finally {
+        space.release(context.operationId);
         await handle.close();
       }
     },
@@ -203,7 +209,7 @@ function isTransient(error: unknown): boolean {
 /** Copies a file of the host to the operation's part; by reference where the file system can. */
 export function copyStep(
   path: string,
-  { files, maxBytes, reservedBytes }: Pick<DownloadStepOptions, 'files' | 'maxBytes' | 'reservedBytes'>,
+  { files, space, maxBytes }: Pick<DownloadStepOptions, 'files' | 'space' | 'maxBytes'>,
 ): Step {
   return {
     name: 'copy',
@@ -223,11 +229,15 @@ export function copyStep(
         // What an earlier life copied is copied again.
         await part.truncate(0);
         if (await cloneFile(source, part)) return;
-        await files.requireSpace(size, reservedBytes());
-        await copyBytes(source, part, size, context);
+        await space.take(context.operationId, size);
+        await copyBytes(source, part, context, (doneBytes) => {
+          space.left(context.operationId, size - doneBytes);
+          context.progress({ doneBytes, totalBytes: size });
+        });
       } catch (error) {
         throw asSpaceError(error);
       } finally {
+        space.release(context.operationId);
         await part?.close();
         await source.close();
       }
@@ -277,8 +287,8 @@ async function cloneFile(source: FileHandle, part: FileHandle): Promise<boolean>
 async function copyBytes(
   source: FileHandle,
   part: FileHandle,
-  totalBytes: number,
-  { signal, progress }: StepContext,
+  { signal }: StepContext,
+  onProgress: (doneBytes: number) => void,
 ): Promise<void> {
   const writer = createBatchWriter(part, 0);
   const buffer = Buffer.alloc(4 * MIB);
@@ -289,7 +299,7 @@ async function copyBytes(
     // Copied, because the next round reads into the same buffer while this one is being written.
     await writer.write(Buffer.from(buffer.subarray(0, bytesRead)));
     position += bytesRead;
-    progress({ doneBytes: position, totalBytes });
+    onProgress(writer.written);
   }
   await writer.flush();
   await part.sync();

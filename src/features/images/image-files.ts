@@ -1,19 +1,16 @@
-/** Files of the library: where they lie, how they come to their final name, and whether there is room for more. */
+/** Files of the library: where they lie, how they are opened, and how they come to their final name. */
 
 import { createHash } from 'node:crypto';
 import { constants, lstatSync } from 'node:fs';
-import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rm, rmdir, statfs } from 'node:fs/promises';
+import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Image } from '#contract/images.ts';
 import { AppError, hasErrno } from '#kernel/errors.ts';
-import { formatBytes, GIB, MIB } from '#kernel/units.ts';
+import { MIB } from '#kernel/units.ts';
 import type { StateFolders } from '#platform/config.ts';
 
 /** All that an operation or an upload has before it is published. */
 const PART_SUFFIX = '.part';
-/** As in other places that fill disks: 5 % of the file system, at least 2 GiB, stay free. */
-const FLOOR_RATIO = 0.05;
-const FLOOR_BYTES = 2 * GIB;
 const READ_BYTES = MIB;
 
 export interface ImageFiles {
@@ -28,8 +25,6 @@ export interface ImageFiles {
   /** Where an operation puts what it takes away. */
   quarantine(operationId: string): string;
   prepare(): Promise<void>;
-  /** Refuses what would leave less free than the floor. @param reservedBytes promised to others already @throws AppError no_space */
-  requireSpace(neededBytes: number, reservedBytes: number): Promise<void>;
   /** Parts whose owner is none of those given and that nothing has touched for `olderThanMs`. */
   orphanParts(owners: ReadonlySet<string>, olderThanMs: number, now: Date): Promise<string[]>;
 }
@@ -50,17 +45,6 @@ export function createImageFiles(state: StateFolders): ImageFiles {
     async prepare() {
       // QEMU's user passes through to the files, which are readable; it cannot list them.
       await mkdir(folder, { recursive: true, mode: 0o711 });
-    },
-    async requireSpace(neededBytes, reservedBytes) {
-      const fs = await statfs(folder);
-      const freeBytes = fs.bavail * fs.bsize - reservedBytes;
-      const floorBytes = Math.max(FLOOR_BYTES, Math.round(fs.blocks * fs.bsize * FLOOR_RATIO));
-      if (freeBytes - neededBytes >= floorBytes) return;
-      throw new AppError('no_space', {
-        detail: `This needs ${formatBytes(neededBytes)} on the file system of the images: ${formatBytes(Math.max(0, freeBytes))} are free${reservedBytes > 0 ? ` besides ${formatBytes(reservedBytes)} for unfinished uploads` : ''}, and ${formatBytes(floorBytes)} must stay free.`,
-        hint: 'Delete images that no VM uses, or give up unfinished uploads.',
-        params: { neededBytes, freeBytes, floorBytes },
-      });
     },
     async orphanParts(owners, olderThanMs, now) {
       const found: string[] = [];

@@ -12,6 +12,7 @@ import { createBackingUsers, type DiskOwner } from './backing-users.ts';
 import { addBuiltImage, type BuiltImage } from './built-image.ts';
 import { createImageFiles, removeFile } from './image-files.ts';
 import { createImageNames } from './image-names.ts';
+import { createImageSpace } from './image-space.ts';
 import { createImageKinds } from './kinds.ts';
 import { createImageLibrary, type ImageFile, type ImageLibrary } from './library.ts';
 import { imageMigrations } from './migrations.ts';
@@ -58,16 +59,17 @@ export const images = defineFeature<ImagesApi>({
     const library = createImageLibrary({ store, files, fileUsers: known.fileUsers, backing, events });
     known.describeFilesBy(library.describeFile);
 
+    const space = createImageSpace(context.space, files.folder);
     const names = createImageNames(store, runner.isLocked);
     const maxBytes = config.images.maxBytes;
-    const uploads = createUploads({ store, files, clock, events, maxBytes, names });
+    const uploads = createUploads({ store, files, clock, events, maxBytes, names, space });
     const definitions = createImageKinds({
       store,
       files,
       clock,
       fetcher: createFetcher({ allowPrivateHosts: config.images.allowPrivateHosts, clock }),
       maxBytes,
-      reservedBytes: uploads.reservedBytes,
+      space,
       lookForUsers: library.lookForUsers,
       onImage: library.announce,
       onImageGone: (id) => events.emit('image.removed', { id }),
@@ -164,6 +166,7 @@ export const images = defineFeature<ImagesApi>({
       async start() {
         await files.prepare();
         await store.load();
+        await uploads.expectRest();
         let usersTimer: NodeJS.Timeout | undefined;
         const usersChanged = () => {
           usersTimer ??= setTimeout(() => {

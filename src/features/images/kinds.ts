@@ -23,6 +23,7 @@ import {
   syncFolder,
 } from './image-files.ts';
 import { nameLock } from './image-names.ts';
+import type { ImageSpace } from './image-space.ts';
 import type { ImageUser } from './library.ts';
 import { type ImageRow, type ImageStore, imageRowSchema, type UploadRow } from './store.ts';
 
@@ -47,7 +48,7 @@ export interface ImageKindsOptions {
   readonly fetcher: Fetcher;
   readonly clock: Clock;
   readonly maxBytes: number;
-  readonly reservedBytes: () => number;
+  readonly space: ImageSpace;
   /** VMs that use the image, with a look at every disk. */
   readonly lookForUsers: (row: ImageRow) => Promise<readonly ImageUser[]>;
   readonly onImage: (row: ImageRow) => void;

@@ -11,9 +11,11 @@ import { TestClock } from '#kernel/clock.ts';
 import { AppError, registerErrors } from '#kernel/errors.ts';
 import { createEventBus } from '#kernel/event-bus.ts';
 import { openDatabase } from '#platform/db/database.ts';
+import { createSpaceLedger } from '#platform/disk-space.ts';
 import { runChecked } from '#platform/process.ts';
 import { createImageFiles } from './image-files.ts';
 import { createImageNames } from './image-names.ts';
+import { createImageSpace } from './image-space.ts';
 import { imageMigrations } from './migrations.ts';
 import { createImageStore } from './store.ts';
 import { createUploads } from './uploads.ts';
@@ -51,9 +53,11 @@ async function stageOf(t: TestContext) {
     throw error;
   });
   events.on('upload.removed', ({ id }) => removed.push(id));
+  const ledger = createSpaceLedger();
+  const space = createImageSpace(ledger, files.folder);
   const names = createImageNames(store, () => false);
-  const uploads = createUploads({ store, files, clock, events, maxBytes: 2 ** 30, names });
-  return { store, files, names, clock, uploads, removed, images: state.images };
+  const uploads = createUploads({ store, files, clock, events, maxBytes: 2 ** 30, names, space });
+  return { store, files, ledger, space, clock, uploads, removed, images: state.images };
 }
 
 const never = async (): Promise<Operation> => {
@@ -75,14 +79,29 @@ test('an upload without bytes for a day is dropped with its bytes; one that goes
   assert.deepEqual(await readdir(images), [`${alive.id}.part`]);
 });
 
-test('what unfinished uploads may still bring counts as taken', async (t) => {
-  const { uploads, files } = await stageOf(t);
+test('what unfinished uploads may still bring is promised to them until it is written or they end', async (t) => {
+  const { uploads, ledger, space, store, files } = await stageOf(t);
+  const room = await ledger.look(files.folder);
   const one = await uploads.begin({ name: 'one', sizeBytes: 1000 }, 'root');
-  await uploads.begin({ name: 'two', sizeBytes: 500 }, 'root');
+  const two = await uploads.begin({ name: 'two', sizeBytes: 500 }, 'root');
   await uploads.append(one.id, 0, 400, Readable.from([Buffer.alloc(400)]), never);
-  assert.equal(uploads.reservedBytes(), 1100);
-  await assert.rejects(files.requireSpace(2 ** 60, 0), { code: 'no_space', status: 507 });
-  await assert.rejects(files.requireSpace(0, 2 ** 60), { code: 'no_space' });
+  assert.equal(ledger.promisedBytes(room), 1100);
+  await truncate(files.part(one.id), 100);
+  await assert.rejects(uploads.append(one.id, 400, null, Readable.from([]), never), { code: 'upload_offset' });
+  assert.equal(ledger.promisedBytes(room), 1400);
+  await assert.rejects(space.take('other', 2 ** 60), { code: 'no_space', status: 507 });
+  await uploads.cancel(two.id);
+  assert.equal(ledger.promisedBytes(room), 900);
+
+  // Nobody gets what is promised already, and one that got nothing holds nothing.
+  ledger.expect(room, 'others', room.freeBytes);
+  await assert.rejects(uploads.begin({ name: 'late', sizeBytes: 1 }, 'root'), { code: 'no_space' });
+  ledger.release('others');
+  assert.equal(ledger.promisedBytes(room), 900);
+  assert.equal(store.uploads().length, 1);
+  ledger.release(one.id);
+  await uploads.expectRest();
+  assert.equal(ledger.promisedBytes(room), 900);
 });
 
 test('a sender that stops is let go with what it sent kept', { timeout: 20_000 }, async (t) => {

@@ -15,6 +15,7 @@ import { formatBytes, formatDuration, KIB, MIB } from '#kernel/units.ts';
 import { asSpaceError, createBatchWriter, isSpaceError } from './batch-writer.ts';
 import { type ImageFiles, openPart, plainSize, removeFile } from './image-files.ts';
 import { type ImageNames, nameTaken } from './image-names.ts';
+import type { ImageSpace } from './image-space.ts';
 import type { ImageStore, UploadRow } from './store.ts';
 
 const LIFE_MS = 24 * 3_600_000;
@@ -52,8 +53,8 @@ export interface Uploads {
   cancel(id: string): Promise<void>;
   /** Drops row and bytes; what is gone already is no failure. */
   end(id: string): Promise<void>;
-  /** Bytes that unfinished uploads may still bring. */
-  reservedBytes(): number;
+  /** Promises again what unfinished uploads may still bring: nothing of that survives a restart. */
+  expectRest(): Promise<void>;
   /** Drops what is past its day. */
   sweep(): Promise<void>;
   /** All bytes are there, but nobody publishes it: a crash came between. */
@@ -71,11 +72,12 @@ export interface UploadsOptions {
   readonly events: EventBus<ApiEvents>;
   readonly maxBytes: number;
   readonly names: ImageNames;
+  readonly space: ImageSpace;
 }
 
-export function createUploads({ store, files, clock, events, maxBytes, names }: UploadsOptions): Uploads {
-  /** Bytes on their way into an upload now, by id: one sender at a time. */
-  const receiving = new Map<string, number>();
+export function createUploads({ store, files, clock, events, maxBytes, names, space }: UploadsOptions): Uploads {
+  /** Uploads that somebody sends to, publishes or gives up now: one at a time. */
+  const receiving = new Set<string>();
 
   const view = (row: UploadRow): Upload => ({
     id: row.id,
@@ -96,6 +98,7 @@ export function createUploads({ store, files, clock, events, maxBytes, names }: 
   const expiry = () => new Date(clock.now().getTime() + LIFE_MS).toISOString();
   const change = async (id: string, values: Parameters<ImageStore['changeUpload']>[1]): Promise<UploadRow> => {
     const row = await store.changeUpload(id, values);
+    if (row) space.left(id, row.size_bytes - row.offset_bytes);
     if (!row) throw new AppError('not_found', { detail: 'The upload was given up meanwhile.' });
     events.emit('upload.changed', view(row));
     return row;
@@ -113,6 +116,7 @@ export function createUploads({ store, files, clock, events, maxBytes, names }: 
   const end = async (id: string) => {
     await store.load();
     await removeFile(files.part(id));
+    space.release(id);
     if (!store.upload(id)) return;
     await store.removeUpload(id);
     events.emit('upload.removed', { id });
@@ -158,7 +162,7 @@ export function createUploads({ store, files, clock, events, maxBytes, names }: 
           });
         }
         await writer.write(chunk);
-        receiving.set(row.id, writer.taken);
+        space.left(row.id, row.size_bytes - writer.written);
         if (writer.written - current.offset_bytes >= SAVE_BYTES) await save();
         else if (clock.monotonicMs() - lastEventMs > EVENT_MS) {
           lastEventMs = clock.monotonicMs();
@@ -183,8 +187,6 @@ export function createUploads({ store, files, clock, events, maxBytes, names }: 
     return current;
   };
 
-  const reservedBytes = () =>
-    store.uploads().reduce((sum, row) => sum + row.size_bytes - (receiving.get(row.id) ?? row.offset_bytes), 0);
   /** Waits for an operation that has the name or the upload for a moment: nothing of what was sent is lost for it. */
   const publishComplete: Uploads['publish'] = async ({ id }, begin) => {
     for (let attempt = 0; ; attempt += 1) {
@@ -215,10 +217,11 @@ export function createUploads({ store, files, clock, events, maxBytes, names }: 
       }
       const { name, release } = names.reserve(request.name, request.name, null);
       try {
-        await files.requireSpace(request.sizeBytes, reservedBytes());
         const now = clock.now();
+        const id = newId('upl', now.getTime());
+        await space.take(id, request.sizeBytes);
         const row: UploadRow = {
-          id: newId('upl', now.getTime()),
+          id,
           name,
           kind: request.kind ?? null,
           size_bytes: request.sizeBytes,
@@ -229,7 +232,12 @@ export function createUploads({ store, files, clock, events, maxBytes, names }: 
           created_at: now.toISOString(),
           expires_at: expiry(),
         };
-        await store.addUpload(row);
+        try {
+          await store.addUpload(row);
+        } catch (error) {
+          space.release(id);
+          throw error;
+        }
         events.emit('upload.changed', view(row));
         return view(row);
       } finally {
@@ -256,7 +264,7 @@ export function createUploads({ store, files, clock, events, maxBytes, names }: 
           params: { sizeBytes: row.size_bytes, offset },
         });
       }
-      receiving.set(id, offset);
+      receiving.add(id);
       try {
         let received: UploadRow;
         const handle = await openPart(files.part(id)).catch((error: unknown) => Promise.reject(asSpaceError(error)));
@@ -275,9 +283,8 @@ export function createUploads({ store, files, clock, events, maxBytes, names }: 
       }
     },
     async cancel(id) {
-      const row = known(id);
-      assertIdle(row);
-      receiving.set(id, row.offset_bytes);
+      assertIdle(known(id));
+      receiving.add(id);
       try {
         await end(id);
       } finally {
@@ -285,7 +292,9 @@ export function createUploads({ store, files, clock, events, maxBytes, names }: 
       }
     },
     end,
-    reservedBytes,
+    async expectRest() {
+      for (const row of store.uploads()) await space.expect(row.id, row.size_bytes - row.offset_bytes);
+    },
     async sweep() {
       const now = clock.now().toISOString();
       for (const row of store.uploads()) {

@@ -7,7 +7,7 @@ import { defineOperation, type OperationDefinition, type Step } from '#features/
 import { AppError } from '#kernel/errors.ts';
 import { KIB } from '#kernel/units.ts';
 import { buildDomainXml, type DiskSpec, type DomainSpec } from '#libvirt/index.ts';
-import { type CreateOrder, createOrderSchema, nameTaken } from './create-order.ts';
+import { bytesOfDisk, type CreateOrder, createOrderSchema, nameTaken } from './create-order.ts';
 import { exists, makeDisk, moveFile, quarantineFile } from './disk-files.ts';
 import { prepareFolders, type VmFiles } from './layout.ts';
 import { dropSeed } from './seed.ts';
@@ -31,7 +31,7 @@ export function createVmOperation(services: VmServices): OperationDefinition<Cre
 }
 
 function createSteps(order: CreateOrder, services: VmServices): Step[] {
-  const { access, known, libvirt, networks, storage, files, state, clock } = services;
+  const { access, known, libvirt, networks, storage, files, state, space, clock } = services;
   const diskPaths = (operationId: string) => order.disks.map((disk, n) => files.disk(operationId, n, disk.format));
   const networkNames = [...new Set(order.nics.flatMap((nic) => nic.network ?? []))];
 
@@ -56,13 +56,23 @@ function createSteps(order: CreateOrder, services: VmServices): Step[] {
     check: async ({ operationId }) =>
       (await Promise.all(diskPaths(operationId).map(exists))).every((isThere) => isThere),
     async act(context) {
-      for (const [n, path] of diskPaths(context.operationId).entries()) {
-        const disk = order.disks[n];
-        if (!disk) continue;
-        const { format, sizeBytes, source } = disk;
-        await makeDisk({ path, format, sizeBytes, ...(source ? { source } : {}) }, context.signal, (ratio) =>
-          context.progress({ ratio: (n + ratio) / order.disks.length }),
-        );
+      const bytes = order.disks.map(bytesOfDisk);
+      const from = (n: number) => bytes.slice(n).reduce((sum, each) => sum + each, 0);
+      // Promised with the request; a restart has forgotten it.
+      space.expect(await space.look(state.disks), order.vmId, from(0));
+      try {
+        for (const [n, path] of diskPaths(context.operationId).entries()) {
+          const disk = order.disks[n];
+          if (!disk) continue;
+          const { format, sizeBytes, source } = disk;
+          await makeDisk({ path, format, sizeBytes, ...(source ? { source } : {}) }, context.signal, (ratio) => {
+            space.left(order.vmId, from(n) - Math.floor(ratio * (bytes[n] ?? 0)));
+            context.progress({ ratio: (n + ratio) / order.disks.length });
+          });
+          space.left(order.vmId, from(n + 1));
+        }
+      } finally {
+        space.release(order.vmId);
       }
     },
     async compensate({ operationId }) {

@@ -229,9 +229,14 @@ function imageOf(
   return image;
 }
 
-/** Bytes that the disks take at once; empty qcow2 disks grow later. */
+/** Bytes that a disk takes at once; empty ones grow later. */
+export function bytesOfDisk({ source }: CreateOrder['disks'][number]): number {
+  return source?.bytes ?? MIB;
+}
+
+/** Bytes that the disks take at once, with the seed. */
 export function bytesToWrite(order: CreateOrder): number {
-  return order.disks.reduce((sum, disk) => sum + (disk.source?.bytes ?? MIB), order.hasSeed ? MIB : 0);
+  return order.disks.reduce((sum, disk) => sum + bytesOfDisk(disk), order.hasSeed ? MIB : 0);
 }
 
 /** Bytes that the disks can grow to. */

@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { GIB, MIB } from '#kernel/units.ts';
+import { createSpaceLedger } from '#platform/disk-space.ts';
 import { runChecked } from '#platform/process.ts';
 import { makeDisk, measureCopy, moveFile, quarantineFile } from './disk-files.ts';
-import { type HostSpace, hostSpace, requireDiskSpace } from './host-space.ts';
+import { hostSpace } from './host-space.ts';
 import { vmFiles } from './layout.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'hv-disks-'));
@@ -95,18 +96,14 @@ test('a move that was done already is done, one without source and target fails'
   assert.deepEqual(await readdir(join(folder, 'quarantine')), ['to']);
 });
 
-test('the floor of the file system stays free', async () => {
-  const space: HostSpace = {
-    freeDiskBytes: 10 * GIB,
-    diskFloorBytes: 2 * GIB,
-    totalMemoryBytes: 0,
-    freeMemoryBytes: 0,
-    cpus: 1,
-  };
-  requireDiskSpace(space, 8 * GIB);
-  assert.throws(() => requireDiskSpace(space, 8 * GIB + 1), { code: 'no_space', status: 507 });
-  const real = await hostSpace(folder);
-  assert.ok(real.diskFloorBytes >= 2 * GIB && real.totalMemoryBytes > real.freeMemoryBytes && real.cpus > 0);
+test('free bytes of the disks are told without those that are promised', async () => {
+  const ledger = createSpaceLedger();
+  ledger.expect(await ledger.look(folder), 'upload', 2 ** 60);
+  const promised = await hostSpace(folder, ledger);
+  assert.equal(promised.freeDiskBytes, 0);
+  const real = await hostSpace(folder, createSpaceLedger());
+  assert.ok(real.freeDiskBytes > 0 && real.diskFloorBytes >= 2 * GIB);
+  assert.ok(real.totalMemoryBytes > real.freeMemoryBytes && real.cpus > 0);
 });
 
 test('only names that operations of ours make count as our own disks', () => {

@@ -1,28 +1,26 @@
 /** Room on the host: free bytes of the file system of the disks, and memory. */
 
-import { readFile, statfs } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
-import { AppError } from '#kernel/errors.ts';
-import { formatBytes, GIB, KIB } from '#kernel/units.ts';
+import { KIB } from '#kernel/units.ts';
+import type { SpaceLedger, SpaceNeed } from '#platform/disk-space.ts';
 
 export interface HostSpace {
+  /** What is promised to others subtracted. */
   readonly freeDiskBytes: number;
-  /** What has to stay free: 5 % of the file system, at least 2 GiB. */
+  /** What has to stay free. */
   readonly diskFloorBytes: number;
   readonly totalMemoryBytes: number;
   readonly freeMemoryBytes: number;
   readonly cpus: number;
 }
 
-const FLOOR_RATIO = 0.05;
-const FLOOR_BYTES = 2 * GIB;
-
 /** @param folder an existing folder of the file system that disks go to */
-export async function hostSpace(folder: string): Promise<HostSpace> {
-  const fs = await statfs(folder);
+export async function hostSpace(folder: string, ledger: SpaceLedger): Promise<HostSpace> {
+  const room = await ledger.look(folder);
   return {
-    freeDiskBytes: fs.bavail * fs.bsize,
-    diskFloorBytes: Math.max(FLOOR_BYTES, Math.round(fs.blocks * fs.bsize * FLOOR_RATIO)),
+    freeDiskBytes: Math.max(0, room.freeBytes - ledger.promisedBytes(room)),
+    diskFloorBytes: room.floorBytes,
     totalMemoryBytes: totalmem(),
     freeMemoryBytes: await availableMemory(),
     cpus: cpus().length,
@@ -34,13 +32,12 @@ async function availableMemory(): Promise<number> {
   return Number(match?.[1] ?? 0) * KIB;
 }
 
-/** Refuses to write what would leave less free than the floor.
- *  @throws AppError no_space */
-export function requireDiskSpace(space: HostSpace, neededBytes: number): void {
-  if (space.freeDiskBytes - neededBytes >= space.diskFloorBytes) return;
-  throw new AppError('no_space', {
-    detail: `This needs ${formatBytes(neededBytes)} on the file system of the disks: ${formatBytes(space.freeDiskBytes)} are free and ${formatBytes(space.diskFloorBytes)} must stay free.`,
+/** What the disks of a new VM take at once. */
+export function diskNeed(vmId: string, bytes: number): SpaceNeed {
+  return {
+    owner: vmId,
+    bytes,
+    place: 'disks',
     hint: 'Free space there (`hv trash purge` deletes what is in the trash), or make the disks smaller.',
-    params: { neededBytes, freeBytes: space.freeDiskBytes, floorBytes: space.diskFloorBytes },
-  });
+  };
 }

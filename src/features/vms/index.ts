@@ -17,7 +17,6 @@ import { runTrashExpiry } from './expiry.ts';
 import { registerVmKinds, type VmKinds } from './kinds.ts';
 import { prepareFolders, vmFiles } from './layout.ts';
 import { createOwnerlessFiles, type OwnerlessFile } from './ownerless-files.ts';
-import { createReservations } from './reservations.ts';
 import { type CreateVm, createVmRoutes, trashOf } from './routes.ts';
 import { dropSeed } from './seed.ts';
 import type { VmServices } from './services.ts';
@@ -54,6 +53,7 @@ export const vms = defineFeature<VmsApi>({
       trash,
       files: vmFiles(config.state),
       state: config.state,
+      space: context.space,
       clock,
       log,
       trashDays: config.trash.days,
@@ -62,7 +62,6 @@ export const vms = defineFeature<VmsApi>({
     const trashedUse = createTrashedImageUse(trash.list, (path) => known.describeFile(path).imageId);
     library.registerUsage(trashedUse.images, trashedUse.disks);
     known.describeFilesBy((path) => (services.files.isOwnDisk(path) ? { imageId: null, name: basename(path) } : null));
-    const reservations = createReservations();
     const takenAway = createTakenAwayWatch(services, journal);
     const ownerless = createOwnerlessFiles({ ...services, operations: journal, folder: config.state.disks });
     let jobs: Promise<unknown> = Promise.resolve();
@@ -73,7 +72,6 @@ export const vms = defineFeature<VmsApi>({
       operations: journal,
       kinds,
       images: library,
-      reservations,
       accel: context.use(health).accel,
       accelProven: context.use(health).accelProven,
     });
@@ -88,7 +86,7 @@ export const vms = defineFeature<VmsApi>({
         subscriptions.push(
           events.on('operation.changed', ({ kind, state, objectId }) => {
             if (kind !== 'vm.create' || objectId === null || !FINAL_STATES.includes(state)) return;
-            reservations.release(objectId);
+            context.space.release(objectId);
             // Cancelled before its first step, a create has nothing to undo but the seed that came with the request.
             if (state === 'done') return;
             dropSeed(services.files.preparedSeed(objectId)).catch((error: unknown) =>

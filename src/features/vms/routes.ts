@@ -11,14 +11,13 @@ import type { Handlers, Identity } from '#platform/feature.ts';
 import { bytesToWrite, type CreateOrder, resolveCreate } from './create-order.ts';
 import { measureCopy } from './disk-files.ts';
 import { type ResolvedEdit, resolveEdit } from './edit-order.ts';
-import { type HostSpace, hostSpace, requireDiskSpace } from './host-space.ts';
+import { diskNeed, type HostSpace, hostSpace } from './host-space.ts';
 import type { VmKinds } from './kinds.ts';
 import { prepareFolders } from './layout.ts';
 import { createListAnswer } from './list.ts';
 import { createPlan, editPlan } from './plan.ts';
 import type { Accelerator, ImageLibrary } from './ports.ts';
 import { type PowerVerb, requireState } from './power-operations.ts';
-import type { Reservations } from './reservations.ts';
 import { dropSeed, hashPassword, makeSeed } from './seed.ts';
 import type { VmServices } from './services.ts';
 import { requireFreeMacs } from './trash-operations.ts';
@@ -29,7 +28,6 @@ export interface VmRouteDependencies {
   readonly operations: OperationsApi;
   readonly kinds: VmKinds;
   readonly images: ImageLibrary;
-  readonly reservations: Reservations;
   readonly accel: Accelerator;
   /** Waits until it is known whether VMs may use KVM. */
   accelProven(): Promise<unknown>;
@@ -45,19 +43,11 @@ interface Asked {
 /** Begins to create a VM, as `POST /vms` does. @throws the refusals of that route */
 export type CreateVm = (request: Asked & { readonly body: VmCreate }) => Promise<Operation>;
 
-export function createVmRoutes({
-  services,
-  operations,
-  kinds,
-  images,
-  reservations,
-  accel,
-  accelProven,
-}: VmRouteDependencies): {
+export function createVmRoutes({ services, operations, kinds, images, accel, accelProven }: VmRouteDependencies): {
   readonly handlers: Handlers;
   readonly create: CreateVm;
 } {
-  const { known, networks, files, state, trash } = services;
+  const { known, networks, files, state, trash, space: ledger } = services;
 
   const find = (id: string): Vm => {
     const vm = known.vm(id);
@@ -71,7 +61,7 @@ export function createVmRoutes({
   const orderFor = async (spec: VmCreate, vmId: string): Promise<{ order: CreateOrder; space: HostSpace }> => {
     if (spec.cloudInit) (await cloudInitDocuments()).checkCloudInit(spec.cloudInit);
     await prepareFolders(state);
-    const space = await hostSpace(state.disks);
+    const space = await hostSpace(state.disks, ledger);
     const bridges = new Set<string>();
     for (const { bridge } of spec.nics)
       if (bridge !== undefined && (await networks.hasBridge(bridge))) bridges.add(bridge);
@@ -100,7 +90,7 @@ export function createVmRoutes({
         detail: `"${vm.name}" has no stored definition: it disappears when it is stopped.`,
         hint: 'Define it with the program that made it, then edit it here.',
       });
-    const space = await hostSpace(state.root);
+    const space = await hostSpace(state.root, ledger);
     const resolved = resolveEdit(
       edit,
       {
@@ -151,14 +141,12 @@ export function createVmRoutes({
     // A VM keeps what it was made with, so one made right after a start waits for the proof.
     if (request.body.accel === 'auto') await accelProven();
     const vmId = newUuid();
-    const { order, space } = await orderFor(request.body, vmId);
-    // No await between the look and the reservation: of two at once the second sees the first.
-    requireDiskSpace(space, bytesToWrite(order) + reservations.total());
-    reservations.add(vmId, bytesToWrite(order));
+    const { order } = await orderFor(request.body, vmId);
+    ledger.take(await ledger.look(state.disks), diskNeed(vmId, bytesToWrite(order)));
     try {
       return await startCreate(request, order);
     } catch (error) {
-      reservations.release(vmId);
+      ledger.release(vmId);
       throw error;
     }
   };
@@ -175,7 +163,7 @@ export function createVmRoutes({
     const operation = await orDropSeed(seed, vmId, () =>
       operations.start(kinds.create, order, { ...startRequest(request), action: 'POST /vms' }),
     );
-    if (operation.objectId !== vmId) reservations.release(vmId);
+    if (operation.objectId !== vmId) ledger.release(vmId);
     return operation;
   };
 

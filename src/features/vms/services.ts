@@ -7,6 +7,7 @@ import type { Clock } from '#kernel/clock.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { LibvirtHost } from '#libvirt/index.ts';
 import type { StateFolders } from '#platform/config.ts';
+import type { SpaceLedger } from '#platform/disk-space.ts';
 import type { DomainAccess } from './domain-access.ts';
 import type { VmFiles } from './layout.ts';
 import type { TrashStore } from './trash-store.ts';
@@ -20,6 +21,8 @@ export interface VmServices {
   readonly trash: TrashStore;
   readonly files: VmFiles;
   readonly state: StateFolders;
+  /** What new disks take is promised to the VM's id. */
+  readonly space: SpaceLedger;
   readonly clock: Clock;
   readonly log: Logger;
   /** How long the trash keeps a VM. */

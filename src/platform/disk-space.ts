@@ -1,0 +1,84 @@
+/** Room on file systems and what is promised of it: uploads, downloads, copies and new disks each write for a while, and of several at
+ *  once none may count on bytes that another was promised. Held in memory; who goes on after a restart promises anew. */
+
+import { stat, statfs } from 'node:fs/promises';
+import { AppError } from '#kernel/errors.ts';
+import { formatBytes, GIB } from '#kernel/units.ts';
+
+/** 5 % of a file system, at least 2 GiB, stay free. */
+const FLOOR_RATIO = 0.05;
+const FLOOR_BYTES = 2 * GIB;
+
+/** A file system as it was looked at just now. */
+export interface Room {
+  /** Tells it from others. */
+  readonly device: number;
+  /** Promises not subtracted. */
+  readonly freeBytes: number;
+  /** What has to stay free. */
+  readonly floorBytes: number;
+}
+
+export interface SpaceNeed {
+  /** Who writes: the id of an operation, an upload or a VM. */
+  readonly owner: string;
+  readonly bytes: number;
+  /** What lies there, for people, as `images`. */
+  readonly place: string;
+  /** How to get room there. */
+  readonly hint: string;
+}
+
+export interface SpaceLedger {
+  /** @param folder an existing folder of the file system */
+  look(folder: string): Promise<Room>;
+  /** Bytes promised on this file system and not written yet. */
+  promisedBytes(room: Pick<Room, 'device'>): number;
+  /** Promises the bytes in the place of what the owner was promised before. Does not wait: of two at once the second sees the first.
+   *  @throws AppError no_space when less than the floor would stay free */
+  take(room: Room, need: SpaceNeed): void;
+  /** Promises without asking, to those who had it before a restart. */
+  expect(room: Pick<Room, 'device'>, owner: string, bytes: number): void;
+  /** So many bytes of a promise are still to come; nothing for an owner without one. */
+  left(owner: string, bytes: number): void;
+  /** The owner writes nothing more. */
+  release(owner: string): void;
+}
+
+export function createSpaceLedger(): SpaceLedger {
+  const promises = new Map<string, { readonly device: number; readonly bytes: number }>();
+  const promisedBytes = (device: number, except: string | null) => {
+    let sum = 0;
+    for (const [owner, promise] of promises) if (promise.device === device && owner !== except) sum += promise.bytes;
+    return sum;
+  };
+
+  return {
+    async look(folder) {
+      const [fs, { dev }] = await Promise.all([statfs(folder), stat(folder)]);
+      return {
+        device: dev,
+        freeBytes: fs.bavail * fs.bsize,
+        floorBytes: Math.max(FLOOR_BYTES, Math.round(fs.blocks * fs.bsize * FLOOR_RATIO)),
+      };
+    },
+    promisedBytes: ({ device }) => promisedBytes(device, null),
+    take({ device, freeBytes, floorBytes }, { owner, bytes, place, hint }) {
+      const promised = promisedBytes(device, owner);
+      if (freeBytes - promised - bytes < floorBytes) {
+        throw new AppError('no_space', {
+          detail: `This needs ${formatBytes(bytes)} on the file system of the ${place}: ${formatBytes(freeBytes)} are free${promised > 0 ? `, ${formatBytes(promised)} of them promised to unfinished work` : ''}, and ${formatBytes(floorBytes)} must stay free.`,
+          hint,
+          params: { neededBytes: bytes, freeBytes: Math.max(0, freeBytes - promised), floorBytes },
+        });
+      }
+      promises.set(owner, { device, bytes });
+    },
+    expect: ({ device }, owner, bytes) => void promises.set(owner, { device, bytes }),
+    left(owner, bytes) {
+      const promise = promises.get(owner);
+      if (promise) promises.set(owner, { ...promise, bytes });
+    },
+    release: (owner) => void promises.delete(owner),
+  };
+}
