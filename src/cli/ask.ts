@@ -31,7 +31,7 @@ export async function confirmByName(
     throw usageFailure(`--name "${options.name}" is not the name "${name}"`, `Give --name ${name} if that is the one.`);
   if (options.yes && options.name !== undefined) return false;
   if (!output.isInteractive)
-    throw usageFailure(`${what}: it has to be confirmed`, `Without a terminal, add --yes --name ${name}.`);
+    throw usageFailure(`this has to be confirmed: ${what}`, `Without a terminal, add --yes --name ${name}.`);
   output.message(safeText(what));
   const typed = await ask(`Type ${safeText(name)} to go on: `);
   if (typed !== name && typed !== safeText(name))
