@@ -1,10 +1,13 @@
 /** The command line as its users meet it: the real program against a stand-in daemon. */
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { exampleOperation, exampleVm, type FakeDaemon, pageWith, runHv, startFakeDaemon } from './fake-daemon.ts';
 
 const done = { ...exampleOperation, state: 'done' as const, steps: [], finishedAt: '2026-01-01T00:00:01Z' };
@@ -48,6 +51,19 @@ describe('hv', { concurrency: 2 }, () => {
     const list: unknown = JSON.parse(json.stdout);
     assert.ok(Array.isArray(list) && list.length === 2);
     assert.equal(json.stderr, '');
+  });
+
+  test('output that cannot be written is said with its reason, and a reader that went away is not', async () => {
+    const inShell = async (script: string) => {
+      const main = fileURLToPath(new URL('./main.ts', import.meta.url));
+      const env = { PATH: process.env['PATH'], HOME: daemon.runtimeDir, HV_RUNTIME_DIR: daemon.runtimeDir };
+      return (await promisify(execFile)('sh', ['-c', script, process.execPath, main], { env })).stderr;
+    };
+    for (const args of ['vm list', 'vm list --json', '--help']) {
+      const said = await inShell(`"$0" "$1" ${args} >/dev/full || echo "code $?" >&2`);
+      assert.match(said, /hv: the result could not be written to stdout: no space left on device\n.+\ncode 1\n/);
+    }
+    assert.equal(await inShell('{ sleep 1; "$0" "$1" vm list; echo "code $?" >&2; } | true'), 'code 0\n');
   });
 
   test('a foreign name cannot act on the terminal', async () => {
@@ -226,6 +242,8 @@ describe('hv', { concurrency: 2 }, () => {
     const bare = await daemon.hv(['vm', 'delete', 'web-1']);
     assert.equal(bare.code, 2);
     assert.match(bare.stderr, /add --yes --name web-1/);
+    assert.match(bare.stderr, /has to be confirmed/);
+    assert.doesNotMatch(bare.stderr, /\.:/);
     assert.equal((await daemon.hv(['vm', 'delete', 'web-1', '--yes'])).code, 2);
     assert.equal((await daemon.hv(['vm', 'delete', 'web-1', '--yes', '--name', 'web-2'])).code, 2);
     assert.ok(!daemon.calls.some(({ method }) => method === 'DELETE'));

@@ -8,10 +8,7 @@ import { join } from 'node:path';
 // user, not below $HOME or /tmp: who can write there could run code as this user.
 enableCompileCache(join(userInfo().homedir, '.cache/hyper-nixos/compiled'));
 const { run } = await import('./run.ts');
+const { endWithBrokenOutput } = await import('./output.ts');
 
-// A reader that went away (`hv vm list | head`) ends the program quietly.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === 'EPIPE' ? 0 : 1);
-});
-
+endWithBrokenOutput();
 process.exitCode = await run(process.argv.slice(2));

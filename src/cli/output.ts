@@ -1,6 +1,8 @@
 /** Where a command writes: results to stdout, everything said to people to stderr, colour only where a terminal wants it. */
 
 import type { WriteStream } from 'node:tty';
+import { getSystemErrorMessage } from 'node:util';
+import { EXIT } from './exit-codes.ts';
 import { textWidth, wrapText } from './text.ts';
 
 const COLOURS = { red: 31, green: 32, yellow: 33, blue: 34, cyan: 36, grey: 90, bold: 1 } as const;
@@ -45,6 +47,18 @@ function wrapMessage(text: string, width: number | null): string {
   return wrapText(text.trim(), Math.max(20, width - indent.length))
     .map((line) => indent + line)
     .join('\n');
+}
+
+/** Ends the program when its result can no longer be written: quietly where the reader went away (`hv vm list | head`), else
+ *  with exit 1 and the reason. */
+export function endWithBrokenOutput(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(EXIT.done);
+    const reason = error.errno === undefined ? error.message : getSystemErrorMessage(error.errno);
+    process.stderr.write(`hv: the result could not be written to stdout: ${reason}\n`);
+    process.stderr.write('  What the command changed stays changed; send the output to a place that takes it.\n');
+    process.exit(EXIT.failed);
+  });
 }
 
 /** Output on the streams of this process. */

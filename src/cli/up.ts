@@ -10,7 +10,7 @@ import { hasErrno } from '#kernel/errors.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { Failure } from './failure.ts';
 import { follow } from './follow.ts';
-import { type Output, processOutput } from './output.ts';
+import { endWithBrokenOutput, type Output, processOutput } from './output.ts';
 import { describeFailure, problemOf, toFailure } from './problems.ts';
 import { safeText } from './text.ts';
 import { createClient, createTransport, type Transport } from './transport.ts';
@@ -247,6 +247,7 @@ const { values } = parseArgs({
     stay: { type: 'string', default: 'no' },
   },
 });
+endWithBrokenOutput();
 const transport = createTransport();
 process.exitCode = await up(
   {
