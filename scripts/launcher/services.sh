@@ -23,6 +23,12 @@ become_root() {
   exec sudo -- env "$@"
 }
 
+# Refuses a folder whose sockets nobody could make or reach, in the words of src/kernel/socket-path.ts.
+check_runtime_dir() {
+  bytes=$(printf %s "$runtime_dir" | wc -c)
+  [ "$bytes" -le 93 ] || fail "The runtime folder is $bytes bytes long and sockets take 93 at most: $runtime_dir" 'Set HV_RUNTIME_DIR to a shorter path, as /run/hyper-nixos.'
+}
+
 # True when somebody accepts connections on the socket.
 answers() {
   [ -S "$1" ] && "$node" -e 'const s = require("node:net").connect(process.argv[1]); s.on("connect", () => process.exit(0)); s.on("error", () => process.exit(1)); setTimeout(() => process.exit(1), 5000)' "$1"

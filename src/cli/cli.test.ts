@@ -107,6 +107,16 @@ describe('hv', { concurrency: 2 }, () => {
     assert.match(stderr, /hv up/);
   });
 
+  test('a runtime folder that is too long for sockets is named with its limit and the mend: exit 6', async () => {
+    const { code, stdout, stderr } = await runHv(join(daemon.runtimeDir, 'x'.repeat(100)), ['op', 'list', '--json'], {
+      env: { HOME: daemon.runtimeDir },
+    });
+    assert.equal(code, 6);
+    assert.match(stderr, /bytes long and sockets take 93 at most/);
+    assert.match(stderr, /Set HV_RUNTIME_DIR to a shorter path/);
+    assert.equal(JSON.parse(stdout).code, 'runtime_dir_too_long');
+  });
+
   test('the operator socket serves where there is no admin socket', async () => {
     const other = await startFakeDaemon();
     await rename(join(other.runtimeDir, 'admin.sock'), join(other.runtimeDir, 'operator.sock'));

@@ -4,6 +4,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { type ApiClient, createApiClient, type WireRequest, type WireResponse } from '#contract/client.ts';
 import { hasErrno } from '#kernel/errors.ts';
+import { socketFolderProblem } from '#kernel/socket-path.ts';
 import { EXIT } from './exit-codes.ts';
 import { Failure } from './failure.ts';
 
@@ -40,9 +41,12 @@ export function runtimeDir(env: NodeJS.ProcessEnv): string {
 export function createTransport(env: NodeJS.ProcessEnv = process.env): Transport {
   const dir = runtimeDir(env);
   const sockets = [join(dir, 'admin.sock'), join(dir, 'operator.sock')];
+  const tooLong = socketFolderProblem(dir);
   let chosen: string | null = null;
 
   const send = async (raw: RawRequest): Promise<RawResponse> => {
+    if (tooLong !== null)
+      throw new Failure(tooLong.problem, { exit: EXIT.unreachable, code: 'runtime_dir_too_long', hint: tooLong.mend });
     if (chosen !== null) return exchange(chosen, raw).catch((error: unknown) => Promise.reject(explain(error, dir)));
     const refusals: unknown[] = [];
     for (const socket of sockets) {

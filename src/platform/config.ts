@@ -6,6 +6,7 @@ import type { z } from 'zod';
 import { type ConfigFile, configSchema } from '#contract/config.ts';
 import { hasErrno } from '#kernel/errors.ts';
 import { nearestName } from '#kernel/names.ts';
+import { socketFolderProblem } from '#kernel/socket-path.ts';
 
 /** Folders below the state folder. */
 export interface StateFolders {
@@ -112,12 +113,15 @@ export async function loadConfig(env: Readonly<Record<string, string | undefined
   const listen = env['HV_LISTEN'] ?? parsed.data.listen;
   const checked = configSchema.shape.listen.safeParse(listen);
   if (!checked.success) throw new ConfigError(`HV_LISTEN "${listen}": use ADDRESS:PORT, as 0.0.0.0:8080`);
+  const runtimeDir = env['HV_RUNTIME_DIR'] ?? '/run/hyper-nixos';
+  const tooLong = socketFolderProblem(runtimeDir);
+  if (tooLong) throw new ConfigError(`${tooLong.problem}\n${tooLong.mend}`);
   return {
     ...parsed.data,
     listen,
     libvirtUri: env['HV_LIBVIRT_URI'] ?? parsed.data.libvirtUri,
     state: folders(env['HV_STATE_DIR'] ?? '/var/lib/hyper-nixos'),
-    runtimeDir: env['HV_RUNTIME_DIR'] ?? '/run/hyper-nixos',
+    runtimeDir,
     killPoint: env['HV_KILL_POINT'] ?? null,
   };
 }

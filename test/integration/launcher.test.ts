@@ -46,6 +46,22 @@ test('what hv up does not know is refused with the usage', async () => {
   assert.match(result.stderr, /does not know --colour\nUsage: hv up/);
 });
 
+test('a runtime folder that is too long for sockets is refused alike by launcher, daemon and client', async () => {
+  const env = { HV_RUNTIME_DIR: join(folder, 'x'.repeat(100)), HV_STATE_DIR: join(folder, 'long') };
+  const texts: string[] = [];
+  for (const [code, argv] of [
+    [1, [HV, 'up', '--no-demo']],
+    [1, [process.execPath, join(import.meta.dirname, '../../src/daemon/main.ts')]],
+    [6, [HV, 'status']],
+  ] as const) {
+    const result = await run(argv, { ...limits, env });
+    assert.equal(result.code, code, result.stderr);
+    texts.push(result.stderr.replace(/^\w+: /, '').replace(/\n +/, '\n'));
+  }
+  assert.match(texts[0] ?? '', /bytes long and sockets take 93 at most: .*\nSet HV_RUNTIME_DIR to a shorter path/);
+  assert.deepEqual(new Set(texts).size, 1, texts.join());
+});
+
 test('hv down never stops a process that hv up did not start, whatever the pid file says', async () => {
   const foreign = spawn('sleep', ['60']);
   try {
