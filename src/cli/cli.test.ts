@@ -179,6 +179,7 @@ describe('hv', { concurrency: 2 }, () => {
     const { code, stderr } = await other.hv(['vm', 'start', 'web-1']);
     await other.close();
     assert.equal(code, 0, stderr);
+    assert.match(stderr, /Start web-1 is journalled as op-1 .*`hv op follow op-1`/);
     assert.match(stderr, /hyperd does not answer, trying again/);
     assert.match(stderr, /● Start web-1: done/);
   });

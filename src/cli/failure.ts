@@ -11,6 +11,8 @@ export interface FailureOptions {
   /** Stable code in lower snake_case, for `--json`. */
   readonly code?: string;
   readonly problem?: Problem;
+  /** What a script needs to go on, as `operationId`, for `--json`. */
+  readonly params?: Problem['params'];
 }
 
 /** A failure with its exit code. `message` may hold foreign text; it is made safe when printed. */
@@ -20,6 +22,7 @@ export class Failure extends Error {
   readonly fields: NonNullable<FailureOptions['fields']>;
   readonly code: string;
   readonly problem: Problem | null;
+  readonly params: Problem['params'];
 
   constructor(message: string, options: FailureOptions) {
     super(message);
@@ -29,6 +32,7 @@ export class Failure extends Error {
     this.fields = options.fields ?? [];
     this.code = options.code ?? 'failed';
     this.problem = options.problem ?? null;
+    this.params = options.params;
   }
 }
 

@@ -66,12 +66,18 @@ export async function finishEach(
     }
   }
   const endings: Ending[] = [];
-  for (const each of begun) {
-    endings.push(
-      each instanceof Failure
-        ? { exit: each.exit, json: each.problem ?? { code: each.code, detail: each.message } }
-        : await settle(context, each),
-    );
+  for (const [index, each] of begun.entries()) {
+    if (each instanceof Failure) {
+      endings.push({ exit: each.exit, json: each.problem ?? { code: each.code, detail: each.message } });
+      continue;
+    }
+    try {
+      endings.push(await settle(context, each));
+    } catch (error) {
+      for (const other of begun.slice(index + 1))
+        if (!(other instanceof Failure)) context.output.message(howToGoOn(other));
+      throw error;
+    }
   }
   if (context.output.isJson)
     context.output.json(names.length === 1 ? endings[0]?.json : endings.map(({ json }) => json));
@@ -113,6 +119,7 @@ export async function follow(context: CommandContext, operation: Operation): Pro
   const onInterrupt = () => controller.abort();
   process.once('SIGINT', onInterrupt);
   let latest = operation;
+  let wasSaid = false;
   try {
     let reachedMs = performance.now();
     while (!isSettled(latest)) {
@@ -126,7 +133,10 @@ export async function follow(context: CommandContext, operation: Operation): Pro
         reachedMs = performance.now();
       } catch (error) {
         const isGone = error instanceof Failure && error.exit === EXIT.unreachable;
-        if (!isGone || controller.signal.aborted || performance.now() - reachedMs > PATIENCE_MS) throw error;
+        if (!isGone || controller.signal.aborted) throw error;
+        if (performance.now() - reachedMs > PATIENCE_MS) throw lost(error, operation);
+        if (!wasSaid) progress.say(howToGoOn(operation));
+        wasSaid = true;
         progress.update({
           ...amountOf(latest),
           title: `${safeText(latest.title)} · hyperd does not answer, trying again`,
@@ -140,12 +150,27 @@ export async function follow(context: CommandContext, operation: Operation): Pro
     throw new Failure(`you left; ${safeText(operation.title)} goes on as ${operation.id}`, {
       exit: EXIT.interrupted,
       code: 'interrupted',
+      params: { operationId: operation.id },
       hint: `\`hv op follow ${operation.id}\` follows it, \`hv op cancel ${operation.id}\` stops it.`,
     });
   } finally {
     process.off('SIGINT', onInterrupt);
     progress.end();
   }
+}
+
+function howToGoOn({ id, title }: Operation): string {
+  return `${safeText(title)} is journalled as ${id} and goes on while hyperd runs: \`hv op follow ${id}\``;
+}
+
+/** The daemon was away too long to be waited for. */
+function lost(error: Failure, { id, title }: Operation): Failure {
+  return new Failure(`${error.message}; it is not known how ${title} (${id}) ended`, {
+    exit: error.exit,
+    code: error.code,
+    hint: `When hyperd runs again (\`hv up\`) it goes on: \`hv op follow ${id}\`.`,
+    params: { operationId: id },
+  });
 }
 
 function describeEnd(context: CommandContext, operation: Operation): void {

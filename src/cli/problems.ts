@@ -63,6 +63,7 @@ export function problemOf(failure: Failure): object {
       code: failure.code,
       detail: failure.message,
       hint: failure.hint ?? '',
+      ...(failure.params ? { params: failure.params } : {}),
       requestId: '',
     }
   );

@@ -22,6 +22,8 @@ export interface Amount {
 
 export interface Progress {
   update(amount: Amount): void;
+  /** A message beside the progress. */
+  say(text: string): void;
   /** Takes the line away. */
   end(): void;
 }
@@ -97,6 +99,10 @@ function drawnLine(output: Output): Progress {
       latest = amount;
       if (isFirst) draw();
     },
+    say: (text) => {
+      output.raw('\r\u001b[K');
+      output.message(text);
+    },
     end: () => {
       clearInterval(timer);
       if (latest) output.raw('\r\u001b[K');
@@ -122,6 +128,7 @@ function stepLines(output: Output): Progress {
       lastFigures = figures;
       lastReportMs = now;
     },
+    say: output.message,
     end: () => undefined,
   };
 }
