@@ -418,6 +418,9 @@ describe('hv', { concurrency: 2 }, () => {
       const { code, stdout } = await daemon.hv(args);
       assert.equal(code, 0, args.join(' '));
       assert.match(stdout, /hv/);
+      const json = await daemon.hv([...args, '--json']);
+      assert.equal(json.code, 0, args.join(' '));
+      assert.deepEqual([json.stdout, json.stderr], ['', stdout], 'in JSON mode, help leaves stdout alone');
     }
   });
 });

@@ -8,10 +8,18 @@ import { padText, textWidth, wrapText } from './text.ts';
 
 type Entry = readonly [left: string, right: string];
 
-/** Two columns: names, and what they are, wrapped within `width`. */
+/** Narrower descriptions stand below their names. */
+const LEAST_ROOM = 24;
+
+/** Two columns within `width`: names, and what they are. */
 function entryLines(entries: readonly Entry[], width: number): string[] {
   const leftWidth = Math.min(34, Math.max(...entries.map(([left]) => textWidth(left))));
-  const room = Math.max(24, Math.min(width, 100) - leftWidth - 4);
+  const room = width - leftWidth - 4;
+  if (room < LEAST_ROOM)
+    return entries.flatMap(([left, right]) => [
+      ...hanging(left, width, 2).map((line) => `  ${line}`),
+      ...wrapText(right, width - 6).map((line) => `      ${line}`),
+    ]);
   return entries.flatMap(([left, right]) => {
     const lines = wrapText(right, room);
     const indent = ' '.repeat(leftWidth + 4);
@@ -23,10 +31,33 @@ function entryLines(entries: readonly Entry[], width: number): string[] {
   });
 }
 
+/** Lines of which all but the first are set in by two, to be set in by `indent` as a whole. */
+function hanging(text: string, width: number, indent = 0): string[] {
+  return wrapText(text, width - indent - 2).map((line, index) => (index === 0 ? line : `  ${line}`));
+}
+
+/** Commands that a shell takes as they stand, also where one needs several lines. */
+function exampleLines(examples: readonly string[], width: number): string[] {
+  return examples.flatMap((example) => {
+    const lines = textWidth(example) + 2 <= width ? [example] : hanging(example, width - 2, 2);
+    return lines.map((line, index) => `  ${line}${index < lines.length - 1 ? ' \\' : ''}`);
+  });
+}
+
+function titleLines(text: string, width: number, paint: Paint): string[] {
+  return wrapText(text, width).map((line) => paint('bold', line));
+}
+
+const EXAMPLES = [
+  'hv vm list',
+  'hv vm create web1 --image debian-13-cloud --memory 2GiB --disk 20GiB --ssh-key ~/.ssh/id_ed25519.pub',
+  'hv vm serial web1',
+];
+
 /** `hv --help`. */
 export function rootHelp(width: number, paint: Paint): string {
   return [
-    paint('bold', 'hv - run virtual machines on this host'),
+    ...titleLines('hv - run virtual machines on this host', width, paint),
     '',
     'Usage: hv <noun> <verb> [options]',
     '',
@@ -39,11 +70,9 @@ export function rootHelp(width: number, paint: Paint): string {
     ...entryLines(LAUNCHER_WORDS, width),
     '',
     paint('bold', 'Examples'),
-    '  hv vm list',
-    '  hv vm create web1 --image debian-13-cloud --memory 2GiB --disk 20GiB --ssh-key ~/.ssh/id_ed25519.pub',
-    '  hv vm serial web1',
+    ...exampleLines(EXAMPLES, width),
     '',
-    'Every command takes --json and --help. `hv <noun> --help` shows the verbs of a noun.',
+    ...wrapText('Every command takes --json and --help. `hv <noun> --help` shows the verbs of a noun.', width),
   ].join('\n');
 }
 
@@ -55,7 +84,7 @@ export function groupHelp(commands: readonly Command[], words: readonly string[]
   const prefix = words.join(' ');
   const summary = words.length === 1 ? NOUNS.find(({ name }) => name === words[0])?.summary : undefined;
   return [
-    paint('bold', summary ? `hv ${prefix} - ${summary}` : `hv ${prefix}`),
+    ...titleLines(summary ? `hv ${prefix} - ${summary}` : `hv ${prefix}`, width, paint),
     '',
     ...entryLines(
       shown.map(
@@ -72,7 +101,7 @@ export function groupHelp(commands: readonly Command[], words: readonly string[]
       width,
     ),
     '',
-    `\`hv ${prefix} <verb> --help\` shows a command with its options and examples.`,
+    ...wrapText(`\`hv ${prefix} <verb> --help\` shows a command with its options and examples.`, width),
   ].join('\n');
 }
 
@@ -83,7 +112,6 @@ export function optionLabel(name: string, placeholder: string): string {
 
 /** `hv vm create --help`. */
 export function commandHelp(each: Command, width: number, paint: Paint): string {
-  const room = Math.min(width, 100);
   const args = Object.values(each.positionals).map(
     (spec): Entry => [spec.placeholder, spec.summary + (spec.choices.length > 0 ? `: ${spec.choices.join(', ')}` : '')],
   );
@@ -96,10 +124,10 @@ export function commandHelp(each: Command, width: number, paint: Paint): string 
     return [optionLabel(name, spec.placeholder), spec.summary + (notes.length > 0 ? ` (${notes.join(', ')})` : '')];
   });
   return [
-    paint('bold', `hv ${each.path.join(' ')} - ${each.summary}`),
+    ...titleLines(`hv ${each.path.join(' ')} - ${each.summary}`, width, paint),
     '',
-    `Usage: ${usageLine(each)}`,
-    ...(each.details ? ['', ...wrapText(each.details, room)] : []),
+    ...hanging(`Usage: ${usageLine(each)}`, width),
+    ...(each.details ? ['', ...wrapText(each.details, width)] : []),
     ...(args.length > 0 ? ['', paint('bold', 'Arguments'), ...entryLines(args, width)] : []),
     '',
     paint('bold', 'Options'),
@@ -108,7 +136,10 @@ export function commandHelp(each: Command, width: number, paint: Paint): string 
       ? [
           '',
           paint('bold', each.examples.length === 1 ? 'Example' : 'Examples'),
-          ...each.examples.map((example) => `  hv ${example}`),
+          ...exampleLines(
+            each.examples.map((example) => `hv ${example}`),
+            width,
+          ),
         ]
       : []),
   ].join('\n');

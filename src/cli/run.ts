@@ -64,16 +64,20 @@ function findNoun(name: string): Noun {
 
 async function showHelp(words: readonly string[], output: Output): Promise<ExitCode> {
   const { commandHelp, groupHelp, rootHelp } = await import('./help.ts');
-  const width = Math.min(output.width, 100);
+  // Help is for people: where stdout is promised to JSON it goes to stderr.
+  const paint = output.isJson ? output.paintMessage : output.paint;
+  const columns = output.isJson ? output.messageWidth : output.width;
+  const width = columns === null || columns === Number.POSITIVE_INFINITY ? 80 : Math.min(columns, 100);
+  const show = (text: string) => (output.isJson ? output.raw(`${text}\n`) : output.line(text));
   if (words.length === 0) {
-    output.line(rootHelp(width, output.paint));
+    show(rootHelp(width, paint));
     return EXIT.done;
   }
   const { commands } = await findNoun(words[0] ?? '').load();
   const found = matchCommand(commands, words);
-  if (found) output.line(commandHelp(found, width, output.paint));
+  if (found) show(commandHelp(found, width, paint));
   else if (commands.some(({ path }) => words.every((word, index) => path[index] === word)))
-    output.line(groupHelp(commands, words, width, output.paint));
+    show(groupHelp(commands, words, width, paint));
   else throw unknownCommand(commands, words);
   return EXIT.done;
 }

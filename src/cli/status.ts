@@ -19,10 +19,13 @@ export function accelText(accel: string): string {
   return texts[accel] ?? '? not known yet: run `hv preflight`';
 }
 
-/** A SHA-256 fingerprint in two lines where it does not fit one. */
+/** A SHA-256 fingerprint on as few lines of equally many pairs as fit. */
 function fingerprintLines(fingerprint: string, width: number): string {
-  const text = safeText(fingerprint);
-  return width < text.length + 16 && text.length === 95 ? `${text.slice(0, 48)}\n${text.slice(48)}` : text;
+  const pairs = safeText(fingerprint).split(':');
+  const perLine = [32, 16, 8].find((count) => count * 3 + 16 <= width) ?? 8;
+  const lines: string[] = [];
+  for (let at = 0; at < pairs.length; at += perLine) lines.push(pairs.slice(at, at + perLine).join(':'));
+  return lines.join(':\n');
 }
 
 /** Prints the status of the daemon. */

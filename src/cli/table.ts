@@ -48,7 +48,7 @@ export function tableLines<Row>(
     shown = shown.toSpliced(drop, 1);
     widths = fit(shown, width);
   }
-  if (widths === null) return recordLines(columns, rows, paint);
+  if (widths === null) return recordLines(columns, rows, width, paint);
   const sizes = widths;
   const lineOf = (cell: (index: number) => string) =>
     shown
@@ -76,15 +76,21 @@ export function tableLines<Row>(
   return [paint('grey', header), ...lines];
 }
 
-function recordLines<Row>(columns: readonly Column<Row>[], rows: readonly Row[], paint: Paint): string[] {
+function recordLines<Row>(
+  columns: readonly Column<Row>[],
+  rows: readonly Row[],
+  width: number,
+  paint: Paint,
+): string[] {
   const titleWidth = Math.max(...columns.map(({ title }) => textWidth(title)));
   return rows.flatMap((row, index) => [
     ...(index === 0 ? [] : ['']),
-    ...columns.map((column) => {
-      const text = column.value(row);
-      const shown = column.colour && text !== '' ? column.colour(text, row, paint) : text;
-      return `${paint('grey', padText(column.title, titleWidth))}${' '.repeat(GAP)}${shown}`;
-    }),
+    ...columns.flatMap((column) =>
+      wrapText(column.value(row), width - titleWidth - GAP).map((text, line) => {
+        const shown = column.colour && text !== '' ? column.colour(text, row, paint) : text;
+        return `${paint('grey', padText(line === 0 ? column.title : '', titleWidth))}${' '.repeat(GAP)}${shown}`;
+      }),
+    ),
   ]);
 }
 
@@ -120,12 +126,20 @@ function fit<Row>(shown: readonly Filled<Row>[], width: number): number[] | null
 
 export type Fact = readonly [label: string, value: string | null];
 
-/** Prints `label  value` lines; null values are left out; long values continue on further lines. */
+/** Prints `label  value` lines; null values are left out; long values continue on further lines, and one with a word that does
+ *  not fit beside its label stands below it. */
 export function printFacts(output: Output, facts: readonly Fact[]): void {
   const known = facts.filter((fact): fact is readonly [string, string] => fact[1] !== null);
   const labelWidth = known.reduce((widest, [label]) => Math.max(widest, textWidth(label)), 0);
   const room = output.width - labelWidth - GAP;
   for (const [label, value] of known) {
+    const longestWord = Math.max(...value.split(/\s+/).map(textWidth));
+    if (longestWord > room && longestWord <= output.width - GAP) {
+      output.line(output.paint('grey', label));
+      for (const line of value.split('\n').flatMap((each) => wrapText(each, output.width - GAP)))
+        output.line(' '.repeat(GAP) + line);
+      continue;
+    }
     const lines = value
       .split('\n')
       .flatMap((line) => (textWidth(line) > room && room > 15 ? wrapText(line, room) : [line]));
