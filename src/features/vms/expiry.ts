@@ -1,7 +1,7 @@
 /** Empties the trash of what lies there longer than the configuration says, the quarantine of what failed operations left as long ago,
  *  and removes seeds of requests that came to nothing. */
 
-import { readdir, rm, stat } from 'node:fs/promises';
+import { lstat, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OperationsApi } from '#features/operations/index.ts';
 import type { Clock } from '#kernel/clock.ts';
@@ -59,34 +59,38 @@ export async function runTrashExpiry(
         });
       } catch (error) {
         // Somebody restores or purges it at this moment.
-        if (!(error instanceof AppError) || error.code !== 'busy') throw error;
+        if (error instanceof AppError && error.code === 'busy') continue;
+        log.warn({ err: error, trash: row.id }, 'what lay its time in the trash could not be deleted');
       }
     }
-    await dropOldSeeds(state.scratch, now.getTime() - SEED_KEPT_MS);
+    await dropOldSeeds(state.scratch, now.getTime() - SEED_KEPT_MS, log);
     await dropOldQuarantine(state.quarantine, now.getTime() - trashDays * DAY_MS, log);
   }
 }
 
-async function dropOldSeeds(scratch: string, beforeMs: number): Promise<void> {
-  for (const name of await readdir(scratch)) {
-    // Finished seeds that no operation took, and the folders in which a crash left half-made ones.
-    if (!/^seed-([0-9a-f-]{36}\.iso(\.part)?|[A-Za-z0-9]{6})$/.test(name)) continue;
-    const path = join(scratch, name);
-    try {
-      if ((await stat(path)).mtimeMs < beforeMs) await rm(path, { recursive: true });
-    } catch (error) {
-      // An operation took it meanwhile.
-      if (!hasErrno(error, 'ENOENT')) throw error;
-    }
-  }
+/** Finished seeds that no operation took, and the folders in which a crash left half-made ones. */
+function dropOldSeeds(scratch: string, beforeMs: number, log: Logger): Promise<void> {
+  return dropOld(scratch, /^seed-([0-9a-f-]{36}\.iso(\.part)?|[A-Za-z0-9]{6})$/, beforeMs, log);
 }
 
-/** Only folders named by an operation; what somebody else put there stays. */
-async function dropOldQuarantine(quarantine: string, beforeMs: number, log: Logger): Promise<void> {
-  for (const name of await readdir(quarantine)) {
-    const path = join(quarantine, name);
-    if (!/^op-[0-9a-z]{26}$/.test(name) || (await stat(path)).mtimeMs >= beforeMs) continue;
-    log.info({ operation: name }, 'what a failed operation left is deleted after its time');
-    await rm(path, { recursive: true });
+/** Only what is named by an operation; what somebody else put there stays. */
+function dropOldQuarantine(quarantine: string, beforeMs: number, log: Logger): Promise<void> {
+  return dropOld(quarantine, /^op-[0-9a-z]{26}$/, beforeMs, log);
+}
+
+/** Deletes old entries of these names, links as links. One that cannot be deleted does not keep the others. */
+async function dropOld(folder: string, names: RegExp, beforeMs: number, log: Logger): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (!names.test(name)) continue;
+    const path = join(folder, name);
+    try {
+      if ((await lstat(path)).mtimeMs >= beforeMs) continue;
+      await rm(path, { recursive: true });
+      log.info({ path }, 'what nobody came back for is deleted after its time');
+    } catch (error) {
+      // An operation took it meanwhile.
+      if (hasErrno(error, 'ENOENT')) continue;
+      log.warn({ err: error, path }, 'an old file could not be deleted; the next look is in an hour');
+    }
   }
 }
