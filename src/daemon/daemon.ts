@@ -22,6 +22,7 @@ import { openDatabase } from '#platform/db/database.ts';
 import { createSpaceLedger } from '#platform/disk-space.ts';
 import type { Handlers } from '#platform/feature.ts';
 import { lockStateFolder } from '#platform/instance-lock.ts';
+import { prepareStateFolders } from '#platform/state-folders.ts';
 import { createServiceNotifier } from '#platform/systemd.ts';
 import { ensureServerCertificate } from '#platform/tls/authority.ts';
 import { VERSION } from '#platform/version.ts';
@@ -39,21 +40,6 @@ const WEB_FOLDER = fileURLToPath(new URL('../web/dist', import.meta.url));
 
 export interface Daemon {
   stop(): Promise<void>;
-}
-
-async function makeFolders(config: Config): Promise<void> {
-  // QEMU runs as its own user and must be able to pass through to the disks it was given; it cannot list anything.
-  await mkdir(config.state.root, { recursive: true, mode: 0o711 });
-  await chmod(config.state.root, 0o711);
-  for (const folder of [config.state.images, config.state.disks]) {
-    await mkdir(folder, { recursive: true, mode: 0o711 });
-    await chmod(folder, 0o711);
-  }
-  for (const folder of [config.state.scratch, config.state.trash, config.state.quarantine]) {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    await chmod(folder, 0o700);
-  }
-  await mkdir(config.runtimeDir, { recursive: true, mode: 0o755 });
 }
 
 async function listenOnSocket(app: FastifyInstance, path: string): Promise<void> {
@@ -104,7 +90,8 @@ export async function startDaemon({
 }): Promise<Daemon> {
   const startedAt = new Date();
   const notifier = createServiceNotifier(env);
-  await makeFolders(config);
+  await prepareStateFolders(config.state);
+  await mkdir(config.runtimeDir, { recursive: true, mode: 0o755 });
   const unlock = lockStateFolder(config.state.root);
   const db = openDatabase(join(config.state.root, 'state.db'));
   const listen = parseListen(config.listen);
