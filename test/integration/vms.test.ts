@@ -326,8 +326,20 @@ test('a guest that ignores the button is left on, with the offer to stop it', { 
   assert.equal(failed.error?.code, 'guest_did_not_shut_down');
   assert.match(failed.error?.hint ?? '', /hv vm stop/);
   assert.equal((await show('deaf')).state, 'running');
+
+  const waiting = await daemon.admin('POST /vms/{id}/shutdown', {
+    params: { id: 'deaf' },
+    body: { timeoutSeconds: 600 },
+  });
+  await assert.rejects(daemon.admin('POST /vms/{id}/pause', { params: { id: 'deaf' } }), /is not finished yet/);
   await daemon.finish(await daemon.admin('POST /vms/{id}/stop', { params: { id: 'deaf' } }));
   assert.equal((await show('deaf')).state, 'off');
+  assert.equal((await daemon.finish(waiting, 'cancelled')).error?.detail, '"Stop deaf" took over.');
+  const { items: records } = await daemon.admin('GET /audit', { query: { limit: 10 } });
+  assert.equal(
+    records.find(({ operationId, phase }) => operationId === waiting.id && phase === 'outcome')?.outcome,
+    'cancelled',
+  );
   await daemon.finish(await daemon.admin('DELETE /vms/{id}', { params: { id: 'deaf' } }));
 });
 

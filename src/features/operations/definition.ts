@@ -64,6 +64,9 @@ export interface OperationDefinition<Input> {
   locks(input: Input): readonly string[];
   /** Keys that several may hold together, but not beside one that has them among its `locks`: what an operation only reads. */
   shares?(input: Input): readonly string[];
+  /** Kinds that give way to this one: an open operation of such a kind that holds a needed key is cancelled instead of answering
+   *  `busy`. For what people reach for when the other one takes too long. */
+  readonly takesOver?: readonly string[];
   steps(input: Input): readonly Step[];
   /** Result shown to the user when done; JSON. */
   result?(input: Input, context: StepContext): Promise<unknown>;

@@ -43,6 +43,8 @@ async function withJournal(
   work: (journal: {
     world: World;
     start: (name?: string, request?: StartRequest) => Promise<Operation>;
+    /** Starts an operation that those which make a thing give way to. */
+    takeOver: (name: string) => Promise<Operation>;
     /** Starts an operation that only reads this thing. */
     read: (name: string) => Promise<Operation>;
     end: (id: string) => Promise<Operation>;
@@ -108,7 +110,19 @@ async function withJournal(
         steps: () => steps(world),
       }),
     );
-    return { runner, kind, reader };
+    const taker = runner.api.register(
+      defineOperation({
+        kind: 'thing.end',
+        permission: 'vm.create',
+        input: z.object({ name: z.string() }),
+        title: ({ name }) => `End ${name}`,
+        object: () => null,
+        locks: ({ name }) => [`thing:${name}`],
+        takesOver: ['thing.make'],
+        steps: () => [],
+      }),
+    );
+    return { runner, kind, reader, taker };
   };
   let current = boot(true);
   await current.runner.start(new AbortController().signal);
@@ -116,6 +130,7 @@ async function withJournal(
     await work({
       world,
       start: (name = 'one', how = request()) => current.runner.api.start(current.kind, { name }, how),
+      takeOver: (name) => current.runner.api.start(current.taker, { name }, request()),
       read: (name) => current.runner.api.start(current.reader, { name }, request()),
       end: (id) => current.runner.api.waitFor(id, 20_000),
       get api() {
@@ -420,6 +435,34 @@ test('cancelling undoes what was done and says cancelled', () =>
         api.cancel(accepted.id),
         (error: unknown) => error instanceof AppError && error.code === 'operation_over',
       );
+    },
+  ));
+
+test('one that takes over cancels the other, which is undone first; both are in the audit', () =>
+  withJournal(
+    (world) => [
+      makes(world, 'a'),
+      makes(world, 'b', { isCancellable: true, act: ({ signal }) => systemClock.sleep(60_000, signal) }),
+    ],
+    async ({ start, takeOver, read, end, audit, world }) => {
+      const waiting = await start();
+      const taking = await takeOver('one');
+      const cancelled = await end(waiting.id);
+      assert.equal(cancelled.state, 'cancelled');
+      assert.equal(cancelled.error?.detail, '"End one" took over.');
+      assert.equal(world.made.size, 0);
+      assert.equal((await end(taking.id)).state, 'done');
+      assert.deepEqual(
+        (await audit.list({ limit: 10 })).items.map((record) => [record.operationId, record.phase, record.outcome]),
+        [
+          [taking.id, 'outcome', 'done'],
+          [taking.id, 'intent', null],
+          [waiting.id, 'outcome', 'cancelled'],
+          [waiting.id, 'intent', null],
+        ],
+      );
+      await read('two');
+      await assert.rejects(takeOver('two'), (error: unknown) => error instanceof AppError && error.code === 'busy');
     },
   ));
 

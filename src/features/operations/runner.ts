@@ -15,9 +15,11 @@ import type { Decide, Identity, MetricFamily } from '#platform/feature.ts';
 import type { OperationDefinition } from './definition.ts';
 import { Cancelled, createEngine, type Live, Stopping } from './engine.ts';
 import { createProgress } from './progress.ts';
-import type { OperationRow, OperationStore } from './store.ts';
+import type { LockKeys, OperationRow, OperationStore } from './store.ts';
 
 const STOP_GRACE_MS = 9000;
+/** How long one that takes over waits for the other to end. */
+const TAKE_OVER_MS = 10_000;
 const IDEMPOTENCY_HOURS = 24;
 /** What could not be undone is tried again this often: its cause may be gone. */
 const RETRY_EVERY_MS = 600_000;
@@ -41,7 +43,7 @@ export interface OperationsApi {
   /** Makes a kind known; during set-up only. A second one of the same kind is a start-up error. */
   register<Input>(definition: OperationDefinition<Input>): RegisteredKind<Input>;
   /** Journals the operation with its audit intent and begins it.
-   *  @throws busy when another open operation holds one of its locks; idempotency_key_reused; unavailable when it cannot be recorded */
+   *  @throws busy when another open operation holds one of its locks and does not give way; idempotency_key_reused; unavailable when it cannot be recorded */
   start<Input>(kind: RegisteredKind<Input>, input: Input, request: StartRequest): Promise<Operation>;
   /** The operation that an earlier request with this key started, or null. @throws idempotency_key_reused */
   repeated(request: Pick<StartRequest, 'identity' | 'idempotencyKey' | 'requestHash'>): Promise<Operation | null>;
@@ -158,6 +160,23 @@ export function createRunner({
     return op ? view(op) : store.get(id);
   };
 
+  const askToStop = async (op: Live, reason: AppError) => {
+    await engine.setState(op, { cancel_asked: 1 });
+    op.controller.abort(reason);
+  };
+
+  /** Cancels an operation that has to give way to this one and waits for its end; does nothing where none does. */
+  const makeWay = async ({ row, definition }: Live, locks: LockKeys) => {
+    const { takesOver } = definition;
+    if (takesOver === undefined || takesOver.length === 0) return;
+    const holder = await db.transaction((tx) => store.lockHolder(tx, locks));
+    const other = holder ? live.get(holder.id) : undefined;
+    if (!other || !takesOver.includes(other.row.kind)) return;
+    log.info({ operation: other.row.id, kind: row.kind }, 'an operation gives way to another');
+    await askToStop(other, new AppError('cancelled', { detail: `"${row.title}" took over.` }));
+    await endOrAfter(other.finished, TAKE_OVER_MS);
+  };
+
   const api: OperationsApi = {
     register(definition) {
       if (kinds.has(definition.kind)) throw new TypeError(`operation kind "${definition.kind}" is registered twice`);
@@ -197,6 +216,8 @@ export function createRunner({
       if (isStopping)
         throw new AppError('unavailable', { detail: 'The daemon is stopping.', hint: 'Try again when it runs.' });
       const op = liveOf(row, kinds.get(definition.kind) ?? (definition as OperationDefinition<unknown>), input, null);
+      const locks = { exclusive: definition.locks(input), shared: definition.shares?.(input) ?? [] };
+      await makeWay(op, locks);
       const repeatedId = await db.transaction(async (tx) => {
         const actor = request.identity.user;
         if (request.idempotencyKey !== null) {
@@ -206,7 +227,6 @@ export function createRunner({
             return known.op_id;
           }
         }
-        const locks = { exclusive: definition.locks(input), shared: definition.shares?.(input) ?? [] };
         const holder = await store.lockHolder(tx, locks);
         if (holder) {
           throw new AppError('busy', {
@@ -271,8 +291,7 @@ export function createRunner({
         if (ended.state === 'attention') return api.retry(id);
         throw new AppError('operation_over');
       }
-      await engine.setState(op, { cancel_asked: 1 });
-      op.controller.abort(new Cancelled());
+      await askToStop(op, new Cancelled());
       return view(op);
     },
 

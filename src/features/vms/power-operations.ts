@@ -21,13 +21,24 @@ interface VerbDefinition {
   /** States in which the request makes sense. */
   readonly from: readonly Vm['state'][];
   readonly desired: Vm['desired'] | null;
+  /** Kinds that this does not wait for. */
+  readonly takesOver?: readonly string[];
 }
+
+const SHUTDOWN = 'vm.shutdown';
 
 const ON: readonly Vm['state'][] = ['running', 'idle', 'paused', 'shutting_down', 'suspended', 'crashed'];
 
 export const POWER_VERBS: Readonly<Record<PowerVerb, VerbDefinition>> = {
   start: { title: (name) => `Start ${name}`, stepTitle: 'Start the VM', from: ['off', 'crashed'], desired: 'running' },
-  stop: { title: (name) => `Stop ${name}`, stepTitle: 'Cut the power', from: ON, desired: 'off' },
+  stop: {
+    title: (name) => `Stop ${name}`,
+    stepTitle: 'Cut the power',
+    from: ON,
+    desired: 'off',
+    // This is what people do when a guest does not listen.
+    takesOver: [SHUTDOWN],
+  },
   reboot: {
     title: (name) => `Reboot ${name}`,
     stepTitle: 'Ask the guest to reboot',
@@ -73,7 +84,7 @@ export function requireState(vm: Vm, verb: PowerVerb | 'shutdown'): void {
 }
 
 export function powerOperation(verb: PowerVerb, services: VmServices): OperationDefinition<PowerInput> {
-  const { title, stepTitle, desired } = POWER_VERBS[verb];
+  const { title, stepTitle, desired, takesOver = [] } = POWER_VERBS[verb];
   return defineOperation({
     kind: `vm.${verb}`,
     permission: PERMISSION,
@@ -81,6 +92,7 @@ export function powerOperation(verb: PowerVerb, services: VmServices): Operation
     title: (input) => title(input.name),
     object: (input) => ({ type: 'vm', id: input.vmId, name: input.name }),
     locks: (input) => [`vm:${input.vmId}`],
+    takesOver,
     steps: (input): Step[] => [
       {
         name: verb,
@@ -178,7 +190,7 @@ const LOOK_EVERY_MS = 5_000;
 export function shutdownOperation(services: VmServices): OperationDefinition<ShutdownInput> {
   const { access, known, libvirt, clock } = services;
   return defineOperation({
-    kind: 'vm.shutdown',
+    kind: SHUTDOWN,
     permission: PERMISSION,
     input: shutdownInputSchema,
     title: (input) => `Shut down ${input.name}`,
@@ -202,7 +214,10 @@ export function shutdownOperation(services: VmServices): OperationDefinition<Shu
               // Some guests miss the first press of the button while they boot.
               const hasAgent = pressedMs < 0 && known.vm(input.vmId)?.agent === 'connected';
               await askUnlessOff(
-                () => askGuest(hasAgent, (by) => libvirt.domains.shutdown(input.vmId, by === null ? {} : { by })),
+                () =>
+                  askGuest(hasAgent, (by) =>
+                    libvirt.domains.shutdown(input.vmId, { signal: context.signal, ...(by === null ? {} : { by }) }),
+                  ),
                 () => access.isOn(input.vmId),
               );
               pressedMs = nowMs;
