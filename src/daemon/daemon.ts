@@ -24,7 +24,8 @@ import type { Handlers } from '#platform/feature.ts';
 import { lockStateFolder } from '#platform/instance-lock.ts';
 import { prepareStateFolders } from '#platform/state-folders.ts';
 import { createServiceNotifier } from '#platform/systemd.ts';
-import { ensureServerCertificate } from '#platform/tls/authority.ts';
+import { ensureServerCertificate, type ServerCertificate } from '#platform/tls/authority.ts';
+import { keepCertificate } from '#platform/tls/renewal.ts';
 import { VERSION } from '#platform/version.ts';
 import { apiDocument } from './api-document.ts';
 import { compose } from './compose.ts';
@@ -33,7 +34,7 @@ import { createEventStream } from './http/event-stream.ts';
 import { type Door, localDoor, networkDoor } from './http/listener.ts';
 import { createRoutes } from './http/pipeline.ts';
 import { processMetrics, renderMetrics } from './http/prometheus.ts';
-import { createServer } from './http/server.ts';
+import { createServer, useCertificate } from './http/server.ts';
 import { allowedHosts, certificateNames, parseListen, publicOrigin } from './public-names.ts';
 
 const WEB_FOLDER = fileURLToPath(new URL('../web/dist', import.meta.url));
@@ -96,7 +97,8 @@ export async function startDaemon({
   const db = openDatabase(join(config.state.root, 'state.db'));
   const listen = parseListen(config.listen);
   const names = certificateNames(listen, config.publicNames);
-  const tls = await ensureServerCertificate(config.state.ca, names, hostname(), startedAt);
+  const ensureCertificate = (now: Date) => ensureServerCertificate(config.state.ca, names, hostname(), now);
+  let tls = await ensureCertificate(startedAt);
   const events = createEventBus<ApiEvents>((error, name) =>
     log.error({ err: error, event: name }, `a listener failed: ${messageOf(error)}`),
   );
@@ -160,12 +162,14 @@ export async function startDaemon({
   const lifetime = new AbortController();
   let beat: NodeJS.Timeout | null = null;
   let keptDate: Promise<void> = Promise.resolve();
+  let renewing: Promise<void> = Promise.resolve();
   const stop = async () => {
     await notifier.stopping();
     if (beat) clearInterval(beat);
     stream.close();
     await Promise.all(servers.map((server) => server.close()));
     lifetime.abort(new Error('the daemon stops'));
+    await renewing;
     await composition.stop();
     await keptDate;
     await libvirt.stop();
@@ -183,6 +187,12 @@ export async function startDaemon({
       serve(localDoor('operator'), false),
     ]);
     servers.push(network, admin, operator);
+    const use = (renewed: ServerCertificate) => {
+      tls = renewed;
+      useCertificate(network, renewed);
+    };
+    const renewal = { ensure: ensureCertificate, use, clock: systemClock, log };
+    renewing = keepCertificate(tls, renewal, lifetime.signal);
     port = await listenOnNetwork(network, listen);
     for (const host of allowedHosts(names, port, config.publicNames)) allowed.add(host);
     await listenOnSocket(admin, join(config.runtimeDir, 'admin.sock'));

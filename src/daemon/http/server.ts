@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerOptions } from 'node:http';
 import { createServer as createHttpServer, STATUS_CODES } from 'node:http';
-import { createServer as createHttpsServer } from 'node:https';
+import { createServer as createHttpsServer, Server as HttpsServer } from 'node:https';
 import { type Duplex, Readable } from 'node:stream';
 import fastifyStatic from '@fastify/static';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
@@ -70,11 +70,19 @@ function rawServer(tls: ServerParts['tls'], handler: (request: IncomingMessage, 
   };
   const listener = handler as (request: IncomingMessage, reply: unknown) => void;
   return tls
-    ? createHttpsServer(
-        { ...options, cert: tls.certificate, key: tls.key, minVersion: 'TLSv1.3', handshakeTimeout: 5000 },
-        listener,
-      )
+    ? createHttpsServer({ ...options, ...secureOptions(tls), handshakeTimeout: 5000 }, listener)
     : createHttpServer(options, listener);
+}
+
+const secureOptions = ({ certificate, key }: NonNullable<ServerParts['tls']>) => ({
+  cert: certificate,
+  key,
+  minVersion: 'TLSv1.3' as const,
+});
+
+/** Shows this certificate from the next handshake on; established connections go on. */
+export function useCertificate(app: FastifyInstance, tls: NonNullable<ServerParts['tls']>): void {
+  if (app.server instanceof HttpsServer) app.server.setSecureContext(secureOptions(tls));
 }
 
 /** What cannot be parsed as HTTP reaches no route; it is answered in our own words all the same, and the connection ends

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -62,6 +63,22 @@ test('a second start uses the same certificate; a new name, age or another CA re
     );
     assert.notEqual(aged.fingerprint, named.fingerprint);
     assert.equal(aged.caCertificate, first.caCertificate);
+  }));
+
+test('what begins in the future or ends too soon is made anew; the CA keeps its key and name, so trust in it holds', () =>
+  inFolder(async (dir) => {
+    const first = await ensureServerCertificate(dir, ['localhost'], 'box', now);
+    const trusted = new X509Certificate(first.caCertificate);
+    for (const days of [-1, 3600]) {
+      const at = new Date(now.getTime() + days * 86_400_000);
+      const next = await ensureServerCertificate(dir, ['localhost'], 'renamed', at);
+      const [leaf, authority] = [new X509Certificate(next.certificate), new X509Certificate(next.caCertificate)];
+      assert.notEqual(next.fingerprint, first.fingerprint, `${days} days`);
+      assert.notEqual(authority.serialNumber, trusted.serialNumber);
+      assert.equal(authority.subject, trusted.subject);
+      assert.equal(authority.ca, true);
+      assert.ok(leaf.verify(trusted.publicKey) && leaf.checkIssued(trusted) && leaf.checkIssued(authority));
+    }
   }));
 
 test('private keys are readable by their owner alone', () =>
