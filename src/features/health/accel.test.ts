@@ -191,6 +191,14 @@ test('a probe that is broken off leaves nothing proven', async () => {
   assert.equal(service.accel(), 'unknown');
 });
 
+test('without a device that can be opened nobody waits for a proof', async () => {
+  for (const device of ['missing', 'denied'] as const) {
+    const { service, made } = serviceOf({ device });
+    assert.equal(await service.accelProven(), 'tcg');
+    assert.equal(made(), 0);
+  }
+});
+
 test('where KVM is switched off its device is not touched, and nobody waits for a proof', async () => {
   const { service, signal, made } = serviceOf({ isKvmAllowed: false });
   assert.equal(service.accel(), 'tcg');

@@ -123,7 +123,7 @@ export async function qemuVersionLine(machine: Machine): Promise<string | null> 
 export interface AccelService {
   /** What VMs may use; `unknown` before the first proof. Never waits. */
   accel(): Accel | 'unknown';
-  /** What VMs may use, waiting for a proof that is under way; `tcg` when it is late. */
+  /** What VMs may use, waiting for a proof where KVM may turn out to work; `tcg` when it is late. */
   accelProven(): Promise<Accel>;
   /** The proof in use, or null before the first. */
   proof(): AccelProof | null;
@@ -204,6 +204,8 @@ export function createAccelService(options: AccelServiceOptions): AccelService {
     async accelProven() {
       if (current !== null) return accelOf(current);
       if (!isKvmAllowed) return 'tcg';
+      // Without a device that opens there is nothing that a proof could change.
+      if ((await machine.tryOpen(KVM_DEVICE).catch(() => 'denied')) !== 'opened') return 'tcg';
       const late = new AbortController();
       const fallback = clock.sleep(PROOF_DEADLINE_MS, late.signal).then(
         () => 'tcg' as const,

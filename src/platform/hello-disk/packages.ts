@@ -15,6 +15,20 @@ export interface PackageSource {
 const DOWNLOAD_TIMEOUT_MS = 240_000;
 const LOOKUP_TIMEOUT_MS = 30_000;
 
+/** One try and a short wait: by itself apt tries each file four times with growing pauses, and waits half a minute for a mirror. */
+const ONE_TRY = [
+  ...['-o', 'Acquire::Retries=0'],
+  ...['-o', 'Acquire::http::Timeout=10', '-o', 'Acquire::https::Timeout=10'],
+];
+
+/** What apt says where there is no way to the mirror: neither newer lists nor another package would help. */
+const NO_WAY =
+  /Temporary failure resolving|Could not resolve|Could not connect|Unable to connect|Connection (?:refused|timed out|failed)|Network is unreachable|No route to host/;
+
+/** Long enough for the tries of one operation, too short for somebody who plugs the cable in. */
+const NO_WAY_KEPT_MS = 20_000;
+let noWay: { readonly why: string; readonly untilMs: number } | null = null;
+
 /** Fills the cache entry `<prefix><suffix>` once: `fill` works in a scratch folder that becomes the entry when it is complete.
  *  Two callers at once do the work twice and one result stays. */
 export async function cached(
@@ -85,14 +99,20 @@ async function dependencies(source: PackageSource, name: string, pattern: RegExp
 }
 
 async function downloadPackages(source: PackageSource, names: readonly string[], folder: string): Promise<void> {
+  if (noWay !== null && performance.now() < noWay.untilMs) throw notAvailable(names, noWay.why);
   // The download helper's own user cannot enter our folder; apt still checks the signed hashes.
-  const argv = ['apt-get', 'download', '-q', '-o', 'APT::Sandbox::User=root', ...names];
+  const argv = ['apt-get', 'download', '-q', ...ONE_TRY, '-o', 'APT::Sandbox::User=root', ...names];
   const options = { timeoutMs: DOWNLOAD_TIMEOUT_MS, cwd: folder, ...signalOf(source) };
   const first = await run(argv, options);
   if (first.code === 0) return;
+  if (NO_WAY.test(first.stderr)) {
+    const why = first.stderr.trim();
+    noWay = { why, untilMs: performance.now() + NO_WAY_KEPT_MS };
+    throw notAvailable(names, why);
+  }
   // Lists that are missing or older than the mirror are the usual cause; only root may renew them.
   if (process.getuid?.() === 0) {
-    await run(['apt-get', 'update', '-q'], { timeoutMs: DOWNLOAD_TIMEOUT_MS, ...signalOf(source) });
+    await run(['apt-get', 'update', '-q', ...ONE_TRY], { timeoutMs: DOWNLOAD_TIMEOUT_MS, ...signalOf(source) });
     if ((await run(argv, options)).code === 0) return;
   }
   throw notAvailable(names, first.stderr.trim());
