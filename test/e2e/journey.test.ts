@@ -399,7 +399,14 @@ test('a cancelled shutdown is told as cancelled: there was nothing to undo', { s
   await page.getByRole('button', { name: 'Shut down' }).click();
   await page.getByRole('button', { name: 'Cancel' }).first().click();
   await page.getByText('Shut down deaf: cancelled', { exact: true }).waitFor();
-  await finish(await admin('DELETE /vms/{id}', { params: { id: 'deaf' }, query: { stop: 'true' } }));
+
+  // Cutting the power waits for no guest that does not listen.
+  await page.getByRole('button', { name: 'Shut down' }).click();
+  await page.getByRole('button', { name: 'Actions for deaf' }).click();
+  await page.getByRole('menuitem', { name: 'Force off' }).click();
+  await page.getByRole('button', { name: 'Force deaf off' }).click();
+  await page.getByRole('button', { name: 'Start', exact: true }).waitFor();
+  await finish(await admin('DELETE /vms/{id}', { params: { id: 'deaf' }, query: {} }));
 });
 
 test('deleting a running VM cuts its power, as the question says', { skip }, async () => {

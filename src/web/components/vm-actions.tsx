@@ -4,7 +4,7 @@ import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import type { Vm } from '#contract/vms.ts';
 import { api, can } from '../state/api.ts';
-import { follow, showProblem } from '../state/operations.ts';
+import { follow, operations, showProblem } from '../state/operations.ts';
 import { currentPath, matchPath, navigate } from '../state/router.ts';
 import { showToast } from '../state/toasts.ts';
 import { isOn } from '../state/vms.ts';
@@ -75,11 +75,21 @@ export function askedOf(id: string): PowerAction | null {
   return asked.value.get(id) ?? null;
 }
 
+/** Whether it has to wait for what goes on with the VM. Cutting the power waits for no shutdown: it takes the place of one. */
+export function isHeldUp(vm: Vm, action: PowerAction): boolean {
+  const open = vm.operationId === null ? undefined : operations.data.value?.get(vm.operationId);
+  const isShuttingDown = askedOf(vm.id) === 'shutdown' || open?.kind === 'vm.shutdown';
+  if (action === 'stop' && isShuttingDown) return false;
+  return vm.operationId !== null || askedOf(vm.id) !== null;
+}
+
 /** Does it, asking first where data could be lost. */
 export function powerVm(vm: Vm, action: PowerAction): void {
   const run = async () => {
     asked.value = new Map(asked.peek()).set(vm.id, action);
     await follow(callPower(vm.id, action));
+    // A later one may have been asked meanwhile; it ends by itself.
+    if (askedOf(vm.id) !== action) return;
     const left = new Map(asked.peek());
     left.delete(vm.id);
     asked.value = left;

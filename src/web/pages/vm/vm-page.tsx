@@ -10,7 +10,15 @@ import { OperationProgress } from '../../components/operation-item.tsx';
 import { EmptyState, Loaded, Tabs } from '../../components/page.tsx';
 import { VmBadges, VmStateMark } from '../../components/state-mark.tsx';
 import { Thumbnail } from '../../components/thumbnail.tsx';
-import { askedOf, fittingActions, powerIcon, powerVm, VmDialogs, vmMenu } from '../../components/vm-actions.tsx';
+import {
+  askedOf,
+  fittingActions,
+  isHeldUp,
+  powerIcon,
+  powerVm,
+  VmDialogs,
+  vmMenu,
+} from '../../components/vm-actions.tsx';
 import { api, can } from '../../state/api.ts';
 import { isNarrow } from '../../state/media.ts';
 import { follow, operations } from '../../state/operations.ts';
@@ -166,7 +174,7 @@ function Head({ vm, isConsole }: { readonly vm: Vm; readonly isConsole: boolean 
             key={action}
             icon={powerIcon(action)}
             kind={index === 0 && (action === 'start' || action === 'resume') ? 'primary' : 'plain'}
-            disabled={vm.operationId !== null || askedOf(vm.id) !== null}
+            disabled={isHeldUp(vm, action)}
             isBusy={askedOf(vm.id) === action}
             title={text.power.hints[action]}
             onClick={() => powerVm(vm, action)}
