@@ -29,13 +29,20 @@ export interface Calendar {
 }
 
 interface CalendarTables {
-  calendar: { id: 1; seen_at: string };
+  calendar: { id: 1; seen_at: string; leap_ms: number; doubt_left_ms: number };
 }
 
 export const calendarMigrations: readonly Migration[] = [
   {
     id: '001-calendar',
     statements: ['CREATE TABLE calendar(id INTEGER PRIMARY KEY CHECK(id = 1), seen_at TEXT NOT NULL) STRICT'],
+  },
+  {
+    id: '002-doubt',
+    statements: [
+      'ALTER TABLE calendar ADD COLUMN leap_ms INTEGER NOT NULL DEFAULT 0',
+      'ALTER TABLE calendar ADD COLUMN doubt_left_ms INTEGER NOT NULL DEFAULT 0',
+    ],
   },
 ];
 
@@ -61,12 +68,17 @@ export function createCalendar({ db, clock, log }: { db: Database; clock: Clock;
   };
 
   const keep = async () => {
-    const seen_at = clock.now().toISOString();
+    const values = {
+      seen_at: clock.now().toISOString(),
+      leap_ms: Math.round(leap?.byMs ?? 0),
+      // A restart does not end the doubt: the clock may be as wrong as before.
+      doubt_left_ms: leap === null ? 0 : Math.round(leap.untilMs - clock.monotonicMs()),
+    };
     await db
       .tables<CalendarTables>()
       .insertInto('calendar')
-      .values({ id: 1, seen_at })
-      .onConflict((conflict) => conflict.column('id').doUpdateSet({ seen_at }))
+      .values({ id: 1, ...values })
+      .onConflict((conflict) => conflict.column('id').doUpdateSet(values))
       .execute();
   };
 
@@ -76,8 +88,10 @@ export function createCalendar({ db, clock, log }: { db: Database; clock: Clock;
       return leap;
     },
     async load() {
-      const row = await db.tables<CalendarTables>().selectFrom('calendar').select('seen_at').executeTakeFirst();
-      if (row) notice(clock.now().getTime() - Date.parse(row.seen_at));
+      const row = await db.tables<CalendarTables>().selectFrom('calendar').selectAll().executeTakeFirst();
+      if (!row) return;
+      if (row.doubt_left_ms > 0) leap = { byMs: row.leap_ms, untilMs: clock.monotonicMs() + row.doubt_left_ms };
+      notice(clock.now().getTime() - Date.parse(row.seen_at));
     },
     async run(signal) {
       while (!signal.aborted) {

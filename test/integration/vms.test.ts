@@ -431,6 +431,28 @@ test('a VM that another program undefines waits in the trash, its disk in its pl
   assert.equal((await show('stray')).managed, true);
 
   await undefine();
+  const overlay = join(libvirtd.dir, 'overlay.qcow2');
+  await runChecked(['qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', disk, overlay], {
+    timeoutMs: 20_000,
+  });
+  const foreign = join(libvirtd.dir, 'builder.xml');
+  await writeFile(
+    foreign,
+    `<domain type='qemu'><name>builder</name><memory unit='MiB'>32</memory><os><type machine='q35'>hvm</type></os><devices>
+       <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='${overlay}'/><target dev='vda'/></disk>
+     </devices></domain>`,
+  );
+  await libvirtd.virsh('define', foreign);
+  await waitFor('the sight of builder', 10_000, async () =>
+    (await daemon.admin('GET /vms')).items.some(({ name }) => name === 'builder'),
+  );
+  const refused = await daemon.admin('DELETE /trash/{id}', { params: { id: 'stray' } });
+  await assert.rejects(daemon.finish(refused), /build upon.*builder/);
+  assert.ok(existsSync(disk));
+  await libvirtd.virsh('undefine', 'builder');
+  await waitFor('the end of builder', 10_000, async () =>
+    (await daemon.admin('GET /vms')).items.every(({ name }) => name !== 'builder'),
+  );
   await daemon.finish(await daemon.admin('DELETE /trash/{id}', { params: { id: 'stray' } }));
   assert.equal(existsSync(disk), false);
   assert.equal(await inTrash(), undefined);

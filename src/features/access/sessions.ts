@@ -223,6 +223,8 @@ export function createSessions({ db, clock, log }: { db: Database; clock: Clock;
     async end(id) {
       const row = [...byHash.values()].find((session) => session.id === id);
       if (!row) throw new AppError('not_found', { detail: `There is no session ${id}.` });
+      // From the file first: one that is told as ended must not come back with the next start.
+      await tables().deleteFrom('session').where('id', '=', row.id).execute();
       await forget(row);
     },
 

@@ -56,7 +56,15 @@ export const images = defineFeature<ImagesApi>({
     const files = createImageFiles(config.state);
     const owners: (() => readonly DiskOwner[])[] = [() => diskOwners(known)];
     const backing = createBackingUsers(() => owners.flatMap((each) => each()));
-    const library = createImageLibrary({ store, files, fileUsers: known.fileUsers, backing, events });
+    const library = createImageLibrary({
+      // A machine without any VM of ours has none that could miss an image, whether libvirt answers or not.
+      areUsersKnown: () => known.staleSince === null || (known.vms().length === 0 && known.rows.all().length === 0),
+      store,
+      files,
+      fileUsers: known.fileUsers,
+      backing,
+      events,
+    });
     known.describeFilesBy(library.describeFile);
 
     const space = createImageSpace(context.space, files.folder);
@@ -171,7 +179,11 @@ export const images = defineFeature<ImagesApi>({
         const usersChanged = () => {
           usersTimer ??= setTimeout(() => {
             usersTimer = undefined;
-            void backing.refresh().catch(failed('not every disk could be read')).then(library.announceUsers);
+            void backing
+              .refresh()
+              .catch(failed('not every disk could be read'))
+              .then(library.announceUsers)
+              .catch(failed('users of images could not be told'));
           }, USERS_MS);
         };
         usersChanged();

@@ -62,14 +62,16 @@ async function stageOf(t: TestContext) {
   events.on('image.changed', ({ usedBy }) => told.push(usedBy.map(({ name }) => name)));
   const owners: DiskOwner[] = [];
   const backing = createBackingUsers(() => owners);
+  const libvirt = { isSilent: false };
   const library = createImageLibrary({
+    areUsersKnown: () => !libvirt.isSilent,
     store,
     files,
     events,
     backing,
     fileUsers: (path) => (path === join(root, row.file) ? users : []),
   });
-  return { library, users, told, owners, backing, root, path: join(root, row.file) };
+  return { library, libvirt, users, told, owners, backing, root, path: join(root, row.file) };
 }
 
 test('an image can be used by id or name while its file is there and whole', async (t) => {
@@ -102,6 +104,14 @@ test('users are the VMs that have the file and those in the trash, each once', a
     message: 'alpine is used by web1, web2 (in the trash).',
   });
   assert.doesNotThrow(() => assertUnused(row, []));
+});
+
+test('while libvirt does not tell who uses an image, nobody says that it is unused', async (t) => {
+  const { library, libvirt } = await stageOf(t);
+  libvirt.isSilent = true;
+  await assert.rejects(library.lookForUsers(row), { code: 'unavailable' });
+  libvirt.isSilent = false;
+  assert.deepEqual(await library.lookForUsers(row), []);
 });
 
 test('clients are told when the users change, and only then', async (t) => {

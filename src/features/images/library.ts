@@ -33,7 +33,7 @@ export interface ImageLibrary {
   view(idOrName: string): Image;
   /** As far as it is known without looking at disks. */
   usersOf(row: ImageRow): readonly ImageUser[];
-  /** Looks at every disk; for those who are about to take the file away. */
+  /** Looks at every disk; for those who are about to take the file away. @throws unavailable while libvirt does not tell */
   lookForUsers(row: ImageRow): Promise<readonly ImageUser[]>;
   /** Adds a source of users beside the disks and drives of the inventory, as the trash. */
   registerUsage(usage: () => readonly (ImageUser & { readonly imageId: string })[]): void;
@@ -46,6 +46,8 @@ export interface ImageLibrary {
 }
 
 export interface ImageLibraryOptions {
+  /** False while VMs are known of, but libvirt does not tell what they use now. */
+  readonly areUsersKnown: () => boolean;
   readonly store: ImageStore;
   readonly files: ImageFiles;
   /** VMs that have this file as disk, drive or kernel. */
@@ -54,7 +56,14 @@ export interface ImageLibraryOptions {
   readonly events: EventBus<ApiEvents>;
 }
 
-export function createImageLibrary({ store, files, fileUsers, backing, events }: ImageLibraryOptions): ImageLibrary {
+export function createImageLibrary({
+  areUsersKnown,
+  store,
+  files,
+  fileUsers,
+  backing,
+  events,
+}: ImageLibraryOptions): ImageLibrary {
   const usages: (() => readonly (ImageUser & { readonly imageId: string })[])[] = [];
   /** Users as clients were told, by image. */
   const told = new Map<string, string>();
@@ -116,7 +125,13 @@ export function createImageLibrary({ store, files, fileUsers, backing, events }:
       return viewOf(row);
     },
     usersOf,
-    lookForUsers: async (row) => usersWith(row, await backing.look(files.pathOf(row.file))),
+    async lookForUsers(row) {
+      if (!areUsersKnown())
+        throw new AppError('unavailable', {
+          detail: `Whether VMs use ${row.name} is not known: libvirt does not answer.`,
+        });
+      return usersWith(row, await backing.look(files.pathOf(row.file)));
+    },
     registerUsage: (usage) => void usages.push(usage),
     describeFile(path) {
       if (!path.startsWith(`${files.folder}/`)) return null;

@@ -303,6 +303,7 @@ export function createEngine({
   };
 
   const drive = async (op: Live) => {
+    let result: unknown;
     try {
       if (op.row.state === 'compensating') {
         await undo(op, storedReason(op.row));
@@ -311,8 +312,7 @@ export function createEngine({
       if (op.row.state !== 'running') await setState(op, { state: 'running' });
       if (op.row.cancel_asked) throw new Cancelled();
       await forward(op);
-      const result = await op.definition.result?.(op.input, contextOf(op, op.controller.signal));
-      await finish(op, 'done', null, result);
+      result = await op.definition.result?.(op.input, contextOf(op, op.controller.signal));
     } catch (error) {
       if (error instanceof Stopping || isStopping()) return;
       const problem = toAppError(error);
@@ -322,7 +322,10 @@ export function createEngine({
           `operation failed: ${problem.message}`,
         );
       await undo(op, problem);
+      return;
     }
+    // Nothing is left to do: that this cannot be written down is no reason to undo it.
+    await finish(op, 'done', null, result);
   };
 
   /** The journal may be out of reach for a while (a full disk): the work is taken up again, not forgotten. */

@@ -298,8 +298,7 @@ export function createRunner({
     async retry(id) {
       const row = await store.row(id);
       if (!row) throw new AppError('not_found', { detail: `There is no operation ${id}.` });
-      if (row.state !== 'attention' || live.has(id)) throw new AppError('operation_not_waiting');
-      await undoAgain(row);
+      if (live.has(id) || !(await undoAgain(row))) throw new AppError('operation_not_waiting');
       const now = await current(id);
       if (!now) throw new AppError('not_found', { detail: `There is no operation ${id}.` });
       return now;
@@ -364,10 +363,12 @@ export function createRunner({
     launch(op);
   };
 
-  const undoAgain = async (row: OperationRow) => {
-    await store.update(db, row.id, { state: 'compensating' });
+  /** @returns false when it does not wait for that, or somebody else was first */
+  const undoAgain = async (row: OperationRow): Promise<boolean> => {
+    if (!(await store.claimAttention(row.id))) return false;
     attention.delete(row.id);
     await resume({ ...row, state: 'compensating' });
+    return true;
   };
 
   const keepRetrying = async (signal: AbortSignal) => {

@@ -187,6 +187,16 @@ export function createOperationStore(db: Database) {
     },
     unfinished: () =>
       tables().selectFrom('operation').selectAll().where('state', 'in', OPEN).orderBy('created_at').execute(),
+    /** Takes an operation out of `attention` to undo it again. @returns false when somebody else did, or it is not there */
+    async claimAttention(id: string): Promise<boolean> {
+      const { numUpdatedRows } = await tables()
+        .updateTable('operation')
+        .set({ state: 'compensating' })
+        .where('id', '=', id)
+        .where('state', '=', 'attention')
+        .executeTakeFirst();
+      return numUpdatedRows > 0n;
+    },
     needingAttention: () => tables().selectFrom('operation').selectAll().where('state', '=', 'attention').execute(),
     async list(query: OperationQuery): Promise<{ items: Operation[]; next: string | null; total: number }> {
       let filtered = tables().selectFrom('operation');

@@ -81,12 +81,12 @@ export function createOwnPool({ libvirt, known, folder, log }: Dependencies): Ow
       if (!pool) return;
       try {
         await libvirt.pools.refresh(pool.uuid);
+        await known.refreshPools();
       } catch (error) {
         // Sizes shown stay as they were; the disks themselves are not concerned.
         if (!(error instanceof AppError)) throw error;
         log.debug({ err: error }, 'the pool could not be rescanned');
       }
-      await known.refreshPools();
     },
   };
 }

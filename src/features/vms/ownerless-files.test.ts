@@ -47,7 +47,9 @@ test('disks that nobody uses are told of and kept, old half-made ones go, and wh
   const clock = new TestClock();
   const files = createOwnerlessFiles({
     known,
-    trash: { list: () => [{ files: [{ from: join(folder, trashed), to: '' }] }] },
+    trash: {
+      list: () => [{ files: [{ from: join(folder, trashed), to: '' }], xml: '<domain><name>old</name></domain>' }],
+    },
     operations: { get: async (id) => (id === running ? { state: 'running' as const } : null) },
     files: vmFiles(state),
     folder,

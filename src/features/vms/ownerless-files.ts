@@ -4,12 +4,11 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FINAL_STATES, type Operation } from '#contract/operations.ts';
-import type { InventoryApi } from '#features/inventory/index.ts';
+import { factsOf, type InventoryApi } from '#features/inventory/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { hasErrno } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
 import { backingChain } from '#platform/backing-chain.ts';
-
 import type { VmFiles } from './layout.ts';
 import type { TrashRow } from './trash-store.ts';
 
@@ -38,7 +37,7 @@ interface Dependencies {
   readonly known: Pick<InventoryApi, 'facts' | 'storedFacts' | 'staleSince'> & {
     vms(): readonly { readonly id: string }[];
   };
-  readonly trash: { list(): readonly Pick<TrashRow, 'files'>[] };
+  readonly trash: { list(): readonly Pick<TrashRow, 'files' | 'xml'>[] };
   readonly operations: { get(id: string): Promise<Pick<Operation, 'state'> | null> };
   readonly files: Pick<VmFiles, 'isOwnDisk'>;
   /** The folder of our disks. */
@@ -60,7 +59,16 @@ export function createOwnerlessFiles({
 
   /** All files that a VM reads, those that its disks build upon included. */
   const filesInUse = async (): Promise<ReadonlySet<string>> => {
-    const used = new Set(trash.list().flatMap((row) => row.files.map(({ from }) => from)));
+    const used = new Set<string>();
+    for (const { xml, files: moved } of trash.list()) {
+      for (const { from } of moved) used.add(from);
+      for (const { path } of factsOf(xml).disks) {
+        if (path === null) continue;
+        used.add(path);
+        const now = moved.find(({ from }) => from === path)?.to ?? path;
+        for (const place of [path, now]) for (const below of await backingChain(place)) used.add(below);
+      }
+    }
     for (const { id } of known.vms()) {
       for (const disk of [...(known.facts(id)?.disks ?? []), ...(known.storedFacts(id)?.disks ?? [])]) {
         if (disk.path === null || used.has(disk.path)) continue;

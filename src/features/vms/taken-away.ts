@@ -6,6 +6,7 @@ import type { OperationsApi } from '#features/operations/index.ts';
 import { newId } from '#kernel/ids.ts';
 import { filesOf, putRow, sizeOf } from './delete-operation.ts';
 import type { VmServices } from './services.ts';
+import { standInName } from './trash-operations.ts';
 
 const LOOK_EVERY_MS = 60_000;
 /** Programs that move or change a VM take it away and bring it back within moments. */
@@ -25,7 +26,7 @@ export function createTakenAwayWatch(services: VmServices, operations: Operation
   let suspects = new Map<string, number>();
 
   const isMissing = (vmId: string) =>
-    known.vm(vmId) === null && operations.openFor(vmId) === null && trash.ofVm(vmId) === null;
+    known.vm(vmId) === null && !operations.isLocked(`vm:${vmId}`) && trash.ofVm(vmId) === null;
 
   const toTrash = async (vmId: string): Promise<void> => {
     const row = known.row(vmId);
@@ -67,8 +68,10 @@ export function createTakenAwayWatch(services: VmServices, operations: Operation
   };
 
   const look = async (signal: AbortSignal): Promise<void> => {
-    for (const row of trash.list().filter((item) => item.isTakenAway && known.vm(item.vmId) !== null)) {
-      if (operations.openFor(row.vmId) !== null) continue;
+    for (const row of trash.list().filter((item) => item.isTakenAway)) {
+      const name = known.vm(row.vmId)?.name;
+      // A purge defines a stand-in for a moment, to be rid of the TPM; a kill can leave it for longer.
+      if (name === undefined || name === standInName(row.vmId) || operations.isLocked(`vm:${row.vmId}`)) continue;
       await putRow(row, services);
       await trash.remove(row.id);
       await known.refresh(row.vmId);

@@ -11,7 +11,7 @@ export interface TrashedImageUse {
   readonly isTrashed: true;
 }
 
-type UsedRow = Pick<TrashRow, 'id' | 'vmId' | 'name' | 'xml' | 'files'>;
+type UsedRow = Pick<TrashRow, 'id' | 'vmId' | 'name' | 'xml' | 'files' | 'isTakenAway'>;
 
 /** @param imageOf the image that a file is, or null */
 export function createTrashedImageUse(
@@ -34,7 +34,7 @@ export function createTrashedImageUse(
         isTrashed: true,
         key: row.id,
         disks: inFiles.map(({ path, format }) => ({
-          path: row.files.find(({ from }) => from === path)?.to ?? path,
+          path: row.isTakenAway ? path : (row.files.find(({ from }) => from === path)?.to ?? path),
           namedFrom: path,
           isQcow2: format === 'qcow2',
         })),

@@ -6,6 +6,7 @@ import { factsOf } from '#features/inventory/index.ts';
 import { defineOperation, type OperationDefinition, type Step } from '#features/operations/index.ts';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 import { element, serialize } from '#libvirt/index.ts';
+import { dependants } from './backing-files.ts';
 import { nameTaken } from './create-order.ts';
 import { defineAgain, moveAll, putRow, requireRow } from './delete-operation.ts';
 import { exists } from './disk-files.ts';
@@ -62,6 +63,8 @@ export function restoreVmOperation(services: VmServices): OperationDefinition<Tr
           await defineAgain(row, services);
         },
         async compensate() {
+          // Out of the trash it is restored, whatever failed after that.
+          if (trash.get(trashId) === null) return;
           if (await access.isDefined(vmId)) await libvirt.domains.undefine(vmId, { leftovers: 'keep' });
           await known.rows.remove(vmId);
           await known.refresh(vmId);
@@ -71,15 +74,36 @@ export function restoreVmOperation(services: VmServices): OperationDefinition<Tr
         name: 'release',
         title: 'Take it from the trash',
         async act() {
-          await trash.remove(trashId);
           await dropEmptyFolder(files.trash(trashId));
           await storage.rescanOwnPool();
           await known.refresh(vmId);
+          await trash.remove(trashId);
         },
       },
     ],
     result: async (input) => ({ vmId: input.vmId, name: input.name }),
   });
+}
+
+/** Disks that were left in their place may be in use again: by the VM itself, or as what disks of another build upon.
+ *  @throws AppError unavailable while libvirt does not tell; wrong_state naming who needs them */
+async function requireUnneeded(row: TrashRow, { access, known }: VmServices): Promise<void> {
+  if (known.staleSince !== null)
+    throw new AppError('unavailable', {
+      detail: `Whether other VMs need the disks of "${row.name}" is not known: libvirt does not answer.`,
+    });
+  if (await access.isDefined(row.vmId))
+    throw new AppError('wrong_state', {
+      detail: `"${row.name}" is defined in libvirt again, so nothing of it was deleted.`,
+      hint: 'It leaves the trash by itself within a minute.',
+    });
+  const paths = row.files.map(({ from }) => from);
+  const users = await dependants(row.vmId, paths, known);
+  if (users.length > 0)
+    throw new AppError('wrong_state', {
+      detail: `Disks of other VMs build upon the disks of "${row.name}": ${users.slice(0, 5).join(', ')}.`,
+      hint: 'Delete those VMs first, or make their disks whole (`virsh blockpull`).',
+    });
 }
 
 /** Two machines with one address disturb each other, and libvirt does not refuse it.
@@ -116,7 +140,7 @@ export function purgeVmOperation(services: VmServices): OperationDefinition<Tras
         // libvirt keeps it outside of our folders and deletes it only together with a definition, so there is one for a moment.
         check: async () => trash.get(trashId)?.hasTpm !== true,
         async act() {
-          const name = `purge-${vmId}`;
+          const name = standInName(vmId);
           const holder = await access.holderOfName(name);
           // The VM exists again (defined by hand, for example): then the TPM is in use.
           if (holder === null && (await access.isDefined(vmId))) return;
@@ -134,8 +158,10 @@ export function purgeVmOperation(services: VmServices): OperationDefinition<Tras
         async act() {
           const row = trash.get(trashId);
           // Files that were left in their place may be another VM's by now.
-          if (row?.isTakenAway)
+          if (row?.isTakenAway) {
+            await requireUnneeded(row, services);
             await moveAll({ ...row, files: row.files.filter(({ from }) => known.fileUsers(from).length === 0) }, 'to');
+          }
           await rm(files.trash(trashId), { recursive: true, force: true });
         },
       },
@@ -143,6 +169,11 @@ export function purgeVmOperation(services: VmServices): OperationDefinition<Tras
     ],
     result: async (input) => ({ name: input.name }),
   });
+}
+
+/** What a purge defines for a moment under the VM's UUID. */
+export function standInName(vmId: string): string {
+  return `purge-${vmId}`;
 }
 
 async function dropEmptyFolder(path: string): Promise<void> {
