@@ -21,7 +21,7 @@ test('after a leap of the date the trash is kept and the overview says why; with
   /** The machine last ran at that time; the next start finds today's date. */
   const lastRan = (time: string) => {
     const database = new DatabaseSync(join(stateDir, 'state.db'));
-    database.prepare('UPDATE calendar SET seen_at = ?').run(time);
+    database.prepare('UPDATE calendar SET seen_at = ?, doubt_left_ms = 0').run(time);
     database.close();
   };
   const database = new DatabaseSync(join(stateDir, 'state.db'));
@@ -45,6 +45,14 @@ test('after a leap of the date the trash is kept and the overview says why; with
   assert.match(problem?.title ?? '', /400 d/);
   await leapt.stop();
 
+  // The clock may be as wrong as before.
+  const again = await startDaemon({ stateDir, waitFor: 'doors' });
+  t.after(() => again.close());
+  await sleep(1_000);
+  assert.equal((await again.admin('GET /trash')).items.length, 1);
+  await again.stop();
+
+  // A day of running later.
   lastRan(at(0));
   const usual = await startDaemon({ stateDir, waitFor: 'doors' });
   t.after(() => usual.close());
