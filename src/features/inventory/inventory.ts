@@ -24,7 +24,7 @@ import type {
 } from './source.ts';
 import { type Counters, createUsageMeter, type UsageMeter } from './usage.ts';
 import { type Addresses, isOnState, type VmRecord, vmView } from './view.ts';
-import { createVmWaiters } from './vm-waiters.ts';
+import { createVmWaiters, type VmWaiters } from './vm-waiters.ts';
 
 const MAX_WAITING_CHANGES = 10_000;
 /** Looks side by side; libvirt serves four calls of ours at a time and others want some of them. */
@@ -62,13 +62,7 @@ export interface InventoryApi {
   refreshPools(): Promise<void>;
   /** Shows a changed row or file name at once. */
   redraw(uuid: string): void;
-  /** Resolves when the VM (null = gone) satisfies the condition. @throws timeout, the signal's reason */
-  waitFor(
-    uuid: string,
-    condition: (vm: Vm | null) => boolean,
-    timeoutMs: number,
-    signal: AbortSignal,
-  ): Promise<Vm | null>;
+  readonly waitFor: VmWaiters['waitFor'];
   /** Counts those who look: +1 when a dashboard connects, -1 when it leaves. Figures are measured more often while someone does. */
   watchers(change: 1 | -1): void;
   /** Whether somebody looks at a dashboard now. */
