@@ -270,6 +270,8 @@ describe('hv', { concurrency: 2 }, () => {
     daemon.on('GET /images/{id}', ({ id }) => ({
       id: `img-${id}`,
       name: id,
+      project: 'default',
+      isShared: true,
       kind: 'disk',
       state: 'ready',
       format: 'qcow2',
@@ -331,6 +333,7 @@ describe('hv', { concurrency: 2 }, () => {
     let offset = 2 ** 20;
     const uploadNow = () => ({
       id: 'upl-1',
+      project: 'default',
       name: 'some-disk',
       kind: 'iso' as const,
       sizeBytes: bytes.length,

@@ -152,6 +152,7 @@ export function pageWith<Item>(items: Item[]): { items: Item[]; next: null; tota
 export const exampleVm: Vm = {
   id: '11111111-2222-4333-8444-555555555555',
   name: 'web-1',
+  project: 'default',
   state: 'running',
   stateReason: null,
   desired: 'running',
@@ -215,6 +216,7 @@ export const exampleOperation: Operation = {
   objectType: 'vm',
   objectId: exampleVm.id,
   objectName: 'web-1',
+  project: 'default',
   steps: [
     { name: 'define', title: 'Define it', state: 'done' },
     { name: 'boot', title: 'Boot it', state: 'running' },

@@ -1,6 +1,6 @@
 /** `hv session`: who is signed in, and ending it. */
 
-import type { Session } from '#contract/system.ts';
+import type { Session } from '#contract/access.ts';
 import { command, defineCommands } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { about } from './objects.ts';
@@ -12,7 +12,7 @@ import { one } from './values.ts';
 const COLUMNS: readonly Column<Session>[] = [
   { title: 'ID', value: (session) => safeText(session.id) },
   { title: 'USER', value: (session) => safeText(session.user), flexibleTo: 6 },
-  { title: 'ROLE', value: (session) => session.role },
+  { title: 'SIGNED IN BY', value: (session) => session.method.replace('_', ' ') },
   { title: 'SEEN', value: (session) => ageText(session.lastSeenAt) },
   { title: 'ENDS', value: (session) => ageText(session.expiresAt), isOptional: true },
   { title: 'FROM', value: (session) => safeText(session.address), flexibleTo: 9, isOptional: true },

@@ -6,7 +6,7 @@ import { finish } from './follow.ts';
 import { showStatus } from './status.ts';
 import { safeText } from './text.ts';
 import { ageText } from './time.ts';
-import { choiceOption } from './values.ts';
+import { textOption } from './values.ts';
 
 export const commands = defineCommands([
   command({
@@ -15,13 +15,13 @@ export const commands = defineCommands([
     details:
       'The link works once and for a few minutes. The certificate was made on this machine: compare its fingerprint with what the browser shows.',
     options: {
-      role: choiceOption(['admin', 'operator'], 'what the session may do; operator looks, changes nothing', {
+      user: textOption('NAME', 'whom it signs in; `admin` may do everything, `operator` looks and changes nothing', {
         defaultText: 'admin',
       }),
     },
-    examples: ['system link', 'system link --role operator'],
+    examples: ['system link', 'system link --user operator'],
     run: async ({ api, output }, { options }) => {
-      const link = await api('POST /auth/links', { body: { role: options.role ?? 'admin' } });
+      const link = await api('POST /auth/links', { body: { user: options.user ?? 'admin' } });
       if (output.isJson) {
         output.json(link);
         return EXIT.done;

@@ -1,16 +1,20 @@
 /** Every operation of the API in one table, and the types that follow from it. */
 
 import type { z } from 'zod';
+import { accessRoutes, authRoutes } from './access.ts';
 import type { RouteDefinition } from './define.ts';
 import { imageRoutes } from './images.ts';
 import { networkRoutes, poolRoutes } from './networks.ts';
 import { operationRoutes } from './operations.ts';
-import { authRoutes, systemRoutes } from './system.ts';
+import { projectRoutes } from './projects.ts';
+import { systemRoutes } from './system.ts';
 import { vmRoutes } from './vms.ts';
 
 export const api = {
   ...systemRoutes,
   ...authRoutes,
+  ...accessRoutes,
+  ...projectRoutes,
   ...operationRoutes,
   ...vmRoutes,
   ...imageRoutes,

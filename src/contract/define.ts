@@ -9,15 +9,43 @@ type Method = 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
 /** `GET /vms/{id}`: method and path below `/api/v1`; parameters in braces. */
 export type RouteKey = `${Method} /${string}`;
 
+export const OBJECT_TYPES = [
+  'vm',
+  'image',
+  'network',
+  'pool',
+  'operation',
+  'trash',
+  'session',
+  'token',
+  'upload',
+  'host',
+  'project',
+  'user',
+  'group',
+  'role',
+  'grant',
+] as const;
+export type ObjectType = (typeof OBJECT_TYPES)[number];
+
 /** Which object the permission is asked for; `param` names the path parameter that holds its id. */
 export interface ObjectSource {
-  readonly type: 'vm' | 'image' | 'network' | 'pool' | 'operation' | 'trash' | 'session' | 'upload' | 'host';
+  readonly type: ObjectType;
   readonly param: string;
 }
 
 interface RouteBase {
   readonly summary: string;
+  /** The permission is asked for this object. */
   readonly object?: ObjectSource;
+  /** The permission is asked for the project that this field of the body names. */
+  readonly project?: 'body';
+  /** Whoever holds the permission anywhere may ask; the handler answers with what each may see, or asks for each object itself.
+   *  Without `object`, `project` and this, the permission is asked for the whole system. */
+  readonly list?: true;
+  /** Needs a fresh proof (signature or passkey) of who acts, bound to this very request. The local admin socket is exempt.
+   *  `or_fresh_sign_in`: a session that signed in less than five minutes ago needs none, so that a first key can be enrolled. */
+  readonly stepUp?: true | 'or_fresh_sign_in';
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;

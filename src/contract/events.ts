@@ -8,18 +8,22 @@ import type { Vm } from './vms.ts';
 export interface ApiEvents {
   /** A VM is new or changed; the whole VM. */
   'vm.changed': Vm;
-  'vm.removed': { id: string };
+  'vm.removed': { id: string; project: string };
   'operation.changed': Operation;
   'image.changed': Image;
-  'image.removed': { id: string };
+  'image.removed': { id: string; project: string };
   'upload.changed': Upload;
-  'upload.removed': { id: string };
-  'trash.changed': { id: string };
+  'upload.removed': { id: string; project: string };
+  'trash.changed': { id: string; project: string };
   'network.changed': { id: string };
   'pool.changed': { id: string };
   'host.changed': Host;
   'preflight.changed': Preflight;
   'audit.recorded': AuditRecord;
+  /** Users, groups, roles, grants or tokens are others than before. */
+  'access.changed': { version: number };
+  'project.changed': { id: string };
+  'project.removed': { id: string };
 }
 
 export type ApiEventName = keyof ApiEvents;

@@ -6,6 +6,7 @@ export function fakeVm(name: string, change: Partial<Vm> = {}): Vm {
   return {
     id: `00000000-0000-4000-8000-${name.padStart(12, '0')}`,
     name,
+    project: 'default',
     state: 'off',
     stateReason: null,
     desired: 'off',

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { defineErrors } from '#kernel/errors.ts';
 import { TIB } from '#kernel/units.ts';
-import { nameSchema, timeSchema } from './common.ts';
+import { DEFAULT_PROJECT, nameSchema, projectIdSchema, timeSchema } from './common.ts';
 import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
 import { operationSchema } from './operations.ts';
 
@@ -46,6 +46,8 @@ export type ImageKind = z.infer<typeof imageKindSchema>;
 export const imageSchema = z.object({
   id: z.string(),
   name: z.string(),
+  project: z.string().describe('id of the project that owns it'),
+  isShared: z.boolean().describe('every project may use it'),
   kind: imageKindSchema.describe('disk = cloud or other bootable disk image'),
   state: z.enum(['ready', 'missing']),
   format: z.enum(['iso', 'qcow2', 'raw']),
@@ -92,6 +94,7 @@ export type CatalogueEntry = z.infer<typeof catalogueEntrySchema>;
 export const uploadSchema = z.object({
   id: z.string(),
   name: z.string(),
+  project: z.string(),
   kind: imageKindSchema.nullable().describe('null = found out once all bytes are here'),
   sizeBytes: z.number(),
   offset: z.number().describe('bytes received and safe'),
@@ -108,6 +111,7 @@ export const imageRoutes = defineRoutes({
   'GET /images': {
     summary: 'List images',
     permission: 'image.read',
+    list: true,
     query: z.object({ ...pageQuery, q: z.string().max(200).optional(), kind: imageKindSchema.optional() }),
     response: pageOf(imageSchema),
   },
@@ -129,7 +133,9 @@ export const imageRoutes = defineRoutes({
   'POST /images/download': {
     summary: 'Download an image by URL',
     permission: 'image.upload',
+    project: 'body',
     body: z.strictObject({
+      project: projectIdSchema,
       url: z.url({ protocol: /^https?$/ }).max(2048),
       name: nameSchema.optional().describe('made from the file name unless given'),
       kind: imageKindSchema.optional().describe('found out unless given'),
@@ -148,6 +154,7 @@ export const imageRoutes = defineRoutes({
     summary: 'Copy a file of the host into the library',
     permission: 'host.configure',
     body: z.strictObject({
+      project: projectIdSchema,
       path: z.string().min(2).max(4096).startsWith('/', 'use an absolute path'),
       name: nameSchema.optional(),
       kind: imageKindSchema.optional(),
@@ -159,6 +166,7 @@ export const imageRoutes = defineRoutes({
   'GET /images/catalogue': {
     summary: 'Well-known systems',
     permission: 'image.read',
+    list: true,
     query: z.object({ q: z.string().max(200).optional() }),
     response: pageOf(catalogueEntrySchema),
   },
@@ -172,15 +180,20 @@ export const imageRoutes = defineRoutes({
   'POST /images/catalogue/{id}/download': {
     summary: 'Download a well-known system',
     permission: 'image.upload',
+    project: 'body',
     params: idParam('catalogue id'),
-    body: z.strictObject({ name: nameSchema.optional() }).default({}),
+    body: z
+      .strictObject({ project: projectIdSchema, name: nameSchema.optional() })
+      .default({ project: DEFAULT_PROJECT }),
     response: operationSchema,
     status: 202,
   },
   'POST /images/uploads': {
     summary: 'Begin a resumable upload',
     permission: 'image.upload',
+    project: 'body',
     body: z.strictObject({
+      project: projectIdSchema,
       name: nameSchema,
       kind: imageKindSchema.optional(),
       sizeBytes: z
@@ -195,6 +208,7 @@ export const imageRoutes = defineRoutes({
   'GET /images/uploads': {
     summary: 'List unfinished uploads',
     permission: 'image.upload',
+    list: true,
     response: pageOf(uploadSchema),
   },
   'GET /images/uploads/{id}': {

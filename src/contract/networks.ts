@@ -68,6 +68,7 @@ export const networkRoutes = defineRoutes({
   'GET /networks': {
     summary: 'List networks and bridges',
     permission: 'network.read',
+    list: true,
     query: z.object(pageQuery),
     response: pageOf(networkSchema),
   },
@@ -84,6 +85,7 @@ export const poolRoutes = defineRoutes({
   'GET /pools': {
     summary: 'List storage pools',
     permission: 'storage.read',
+    list: true,
     query: z.object(pageQuery),
     response: pageOf(poolSchema),
   },

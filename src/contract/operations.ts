@@ -61,6 +61,7 @@ export const operationSchema = z.object({
   objectType: z.string().nullable(),
   objectId: z.string().nullable(),
   objectName: z.string().nullable(),
+  project: z.string().nullable().describe('whose members may see it; null = those who see the whole system'),
   steps: z.array(
     z.object({
       name: z.string(),
@@ -92,6 +93,7 @@ export const operationRoutes = defineRoutes({
   'GET /operations': {
     summary: 'List operations, newest first',
     permission: 'operation.read',
+    list: true,
     query: z.object({
       ...pageQuery,
       state: operationStateSchema.optional(),

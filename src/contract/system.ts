@@ -1,42 +1,9 @@
 /** The host, preflight, status, sign-in and audit. */
 
 import { z } from 'zod';
-import { defineErrors } from '#kernel/errors.ts';
 import { checkStatusSchema, timeSchema } from './common.ts';
 import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
 import { operationSchema } from './operations.ts';
-import { PERMISSIONS } from './permissions.ts';
-
-export const accessErrors = defineErrors({
-  not_signed_in: {
-    status: 401,
-    title: 'You are not signed in',
-    hint: 'Get a one-time link on the machine with `./hv system link` and open it.',
-  },
-  forbidden: { status: 403, title: 'You may not do this', hint: 'Ask an administrator of this machine.' },
-  link_refused: {
-    status: 401,
-    title: 'This sign-in link does not work (any more)',
-    hint: 'Each link works once, for 5 minutes. Get a new one on the machine with `./hv system link`.',
-  },
-  cross_site: {
-    status: 403,
-    title: 'The request came from another site',
-    hint: 'Use the dashboard at its own address.',
-  },
-  wrong_host: {
-    status: 421,
-    title: 'This machine does not answer under that name',
-    hint: 'Use the address that `./hv status` prints, or add the name to `publicNames` in the configuration.',
-  },
-  bad_request: { status: 400, title: 'The request is malformed', hint: 'Send one well-formed HTTP request.' },
-  unsupported_media_type: {
-    status: 415,
-    title: 'The body has the wrong content type',
-    hint: 'Send JSON as `application/json`.',
-  },
-  too_many_requests: { status: 429, title: 'Too many attempts', hint: 'Wait a minute and try again.' },
-});
 
 export const checkSchema = z.object({
   id: z.string().describe('stable, as kvm.proof'),
@@ -99,7 +66,7 @@ export const problemItemSchema = z.object({
 });
 
 export const overviewSchema = z.object({
-  host: hostSchema,
+  host: hostSchema.nullable().describe('null for those who may not see the host'),
   vms: z.object({
     total: z.int(),
     byState: z.record(z.string(), z.int()),
@@ -133,29 +100,6 @@ export const statusSchema = z.object({
 });
 export type Status = z.infer<typeof statusSchema>;
 
-export const identitySchema = z.object({
-  user: z.string(),
-  role: z.enum(['admin', 'operator']),
-  via: z.enum(['admin_socket', 'operator_socket', 'session']),
-  permissions: z.array(z.enum(PERMISSIONS)),
-  sessionId: z.string().nullable(),
-});
-export type IdentityView = z.infer<typeof identitySchema>;
-
-export const sessionSchema = z.object({
-  id: z.string(),
-  user: z.string(),
-  role: z.enum(['admin', 'operator']),
-  state: z.literal('active'),
-  createdAt: timeSchema,
-  lastSeenAt: timeSchema,
-  expiresAt: timeSchema,
-  address: z.string(),
-  userAgent: z.string(),
-  isCurrent: z.boolean(),
-});
-export type Session = z.infer<typeof sessionSchema>;
-
 export const auditRecordSchema = z.object({
   id: z.string(),
   at: timeSchema,
@@ -178,8 +122,9 @@ export type AuditRecord = z.infer<typeof auditRecordSchema>;
 export const systemRoutes = defineRoutes({
   'GET /system/status': { summary: 'What runs here', permission: 'host.read', response: statusSchema },
   'GET /system/overview': {
-    summary: 'All that the first page needs',
-    permission: 'host.read',
+    summary: 'All that the first page needs, of what one may see',
+    permission: 'vm.read',
+    list: true,
     response: overviewSchema,
   },
   'POST /system/demo': {
@@ -215,39 +160,15 @@ export const systemRoutes = defineRoutes({
     }),
     response: pageOf(auditRecordSchema),
   },
-  'GET /events': { summary: 'Server-sent events; resumes by Last-Event-ID', permission: 'host.read', raw: 'stream' },
+  'GET /events': {
+    summary: 'Server-sent events of what one may see; resumes by Last-Event-ID',
+    permission: 'operation.read',
+    list: true,
+    raw: 'stream',
+  },
   'GET /openapi.json': {
     summary: 'This API as OpenAPI 3.1',
     public: 'describes the interface, holds no data',
     response: z.record(z.string(), z.unknown()),
-  },
-});
-
-export const authRoutes = defineRoutes({
-  'POST /auth/link': {
-    summary: 'Spend a one-time link and get a session cookie',
-    public: 'this is how one signs in',
-    body: z.strictObject({ token: z.string().min(20).max(100) }),
-    response: identitySchema,
-  },
-  'POST /auth/links': {
-    summary: 'Make a one-time sign-in link',
-    permission: 'access.manage',
-    body: z.strictObject({ role: z.enum(['admin', 'operator']).default('admin') }).default({ role: 'admin' }),
-    response: z.object({
-      url: z.string(),
-      expiresAt: timeSchema,
-      fingerprint: z.string().describe('SHA-256 of the certificate'),
-    }),
-    status: 201,
-  },
-  'GET /auth/session': { summary: 'Who I am', permission: 'self.manage', response: identitySchema },
-  'POST /auth/logout': { summary: 'End my session', permission: 'self.manage' },
-  'GET /auth/sessions': { summary: 'List sessions', permission: 'access.manage', response: pageOf(sessionSchema) },
-  'DELETE /auth/sessions/{id}': {
-    summary: 'End a session',
-    permission: 'access.manage',
-    params: idParam('session id'),
-    object: { type: 'session', param: 'id' },
   },
 });

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { defineErrors } from '#kernel/errors.ts';
 import { GIB, KIB, MIB, TIB } from '#kernel/units.ts';
-import { effectSchema, macSchema, nameSchema, textSchema, timeSchema, uuidSchema } from './common.ts';
+import { effectSchema, macSchema, nameSchema, projectIdSchema, textSchema, timeSchema, uuidSchema } from './common.ts';
 import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
 import { operationSchema } from './operations.ts';
 
@@ -91,7 +91,8 @@ export const nicSchema = z.object({
 /** One VM as lists and pages show it. */
 export const vmSchema = z.object({
   id: uuidSchema,
-  name: z.string().describe('foreign names may hold anything: show as text'),
+  name: z.string().describe('unique in its project; foreign names may hold anything: show as text'),
+  project: z.string().describe('id of the project that owns it'),
   state: vmStateSchema,
   stateReason: z.string().nullable().describe('as crashed, user, io_error'),
   desired: z.enum(['running', 'off', 'paused']).describe('what the user wants'),
@@ -197,6 +198,7 @@ const nicSpecSchema = z.strictObject({
 /** What to create. */
 export const vmCreateSchema = z.strictObject({
   name: nameSchema,
+  project: projectIdSchema,
   title: textSchema(120).optional(),
   description: textSchema(8000).optional(),
   vcpus: sizeSchema(1, 512).default(2),
@@ -272,6 +274,7 @@ export const trashItemSchema = z.object({
   id: z.string(),
   vmId: uuidSchema,
   name: z.string(),
+  project: z.string().describe('id of the project that owned it'),
   state: z.literal('trashed'),
   deletedAt: timeSchema,
   purgeAt: timeSchema.nullable().describe('null = kept until a person decides'),
@@ -300,8 +303,10 @@ export const vmRoutes = defineRoutes({
   'GET /vms': {
     summary: 'List VMs',
     permission: 'vm.read',
+    list: true,
     query: z.object({
       ...pageQuery,
+      project: z.string().max(64).optional().describe('id or name'),
       q: z.string().max(200).optional().describe('part of the name, title, description, address or MAC'),
       state: z.string().max(200).optional().describe('states, separated by commas'),
       sort: z.enum(['name', '-name', 'state', '-state', 'cpu', '-cpu', 'memory', '-memory']).default('name'),
@@ -311,6 +316,7 @@ export const vmRoutes = defineRoutes({
   'POST /vms': {
     summary: 'Create a VM',
     permission: 'vm.create',
+    project: 'body',
     body: vmCreateSchema,
     response: operationSchema,
     status: 202,
@@ -318,6 +324,7 @@ export const vmRoutes = defineRoutes({
   'POST /vms/plan': {
     summary: 'Show what a create would do',
     permission: 'vm.create',
+    project: 'body',
     body: vmCreateSchema,
     changesNothing: true,
     response: vmPlanSchema,
@@ -418,6 +425,7 @@ export const vmRoutes = defineRoutes({
   'GET /trash': {
     summary: 'List deleted VMs that can be restored',
     permission: 'vm.read',
+    list: true,
     query: z.object(pageQuery),
     response: pageOf(trashItemSchema),
   },
@@ -432,6 +440,7 @@ export const vmRoutes = defineRoutes({
   'DELETE /trash/{id}': {
     summary: 'Delete a VM in the trash for good',
     permission: 'vm.delete',
+    stepUp: true,
     params: idParam('trash id, or VM name'),
     object: { type: 'trash', param: 'id' },
     response: operationSchema,

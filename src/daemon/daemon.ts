@@ -11,6 +11,7 @@ import type { ApiEvents } from '#contract/events.ts';
 import { access } from '#features/access/index.ts';
 import { audit } from '#features/audit/index.ts';
 import { inventory } from '#features/inventory/index.ts';
+import { projects } from '#features/projects/index.ts';
 import { systemClock } from '#kernel/clock.ts';
 import { hasErrno, messageOf } from '#kernel/errors.ts';
 import { createEventBus } from '#kernel/event-bus.ts';
@@ -29,6 +30,7 @@ import { keepCertificate } from '#platform/tls/renewal.ts';
 import { VERSION } from '#platform/version.ts';
 import { apiDocument } from './api-document.ts';
 import { compose } from './compose.ts';
+import { eventTopics } from './event-topics.ts';
 import { features } from './features.ts';
 import { createEventStream } from './http/event-stream.ts';
 import { type Door, localDoor, networkDoor } from './http/listener.ts';
@@ -120,7 +122,12 @@ export async function startDaemon({
   );
   const accessApi = composition.use(access);
   const inventoryApi = composition.use(inventory);
-  const stream = createEventStream(events, accessApi, randomBytes(4).toString('hex'), (change) =>
+  const registry = composition.use(projects);
+  const topicOf = eventTopics({
+    network: (id) => ({ type: 'network', id, project: null, sharedWith: registry.usersOf('network', id) }),
+    pool: (id) => ({ type: 'pool', id, project: null, sharedWith: registry.usersOf('pool', id) }),
+  });
+  const stream = createEventStream(events, accessApi, topicOf, randomBytes(4).toString('hex'), (change) =>
     inventoryApi.watchers(change),
   );
   const ownHandlers: Handlers = {

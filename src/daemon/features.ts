@@ -9,12 +9,14 @@ import { images } from '#features/images/index.ts';
 import { inventory } from '#features/inventory/index.ts';
 import { networks } from '#features/networks/index.ts';
 import { operations } from '#features/operations/index.ts';
+import { projects } from '#features/projects/index.ts';
 import { storage } from '#features/storage/index.ts';
 import { system } from '#features/system/index.ts';
 import { vms } from '#features/vms/index.ts';
 import type { Feature } from '#platform/feature.ts';
 
 export const features: readonly Feature[] = [
+  projects,
   access,
   audit,
   operations,

@@ -30,7 +30,21 @@ function timeSorted(now: number): string {
 
 /** An id with a kind, as `op-01h2…`: 26 characters after the dash, the first 10 of them time. */
 export function newId(
-  kind: 'op' | 'img' | 'upl' | 'req' | 'aud' | 'ses' | 'trash' | 'tkt',
+  kind:
+    | 'op'
+    | 'img'
+    | 'upl'
+    | 'req'
+    | 'aud'
+    | 'ses'
+    | 'trash'
+    | 'tkt'
+    | 'usr'
+    | 'grp'
+    | 'role'
+    | 'grant'
+    | 'tok'
+    | 'prj',
   now: number = Date.now(),
 ): string {
   return `${kind}-${timeSorted(now)}`;

@@ -2,9 +2,11 @@
  *  Setting up does nothing observable; work begins in `start` and ends in `stop`. */
 
 import type { Readable } from 'node:stream';
+import type { SignInMethod } from '#contract/access.ts';
 import type { Answer, Api, ApiKey, ParsedBody, ParsedParams, ParsedQuery } from '#contract/api.ts';
+import type { ObjectType } from '#contract/define.ts';
 import type { ApiEvents } from '#contract/events.ts';
-import type { Permission, RoleName } from '#contract/permissions.ts';
+import type { Permission } from '#contract/permissions.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { ErrorCatalogue } from '#kernel/errors.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
@@ -17,13 +19,61 @@ import type { SpaceLedger } from './disk-space.ts';
 
 /** Who asks. */
 export interface Identity {
+  /** Stable id; `local:admin` and `local:operator` for the sockets, `system` for the daemon itself. */
+  readonly userId: string;
+  /** Name, for people. */
   readonly user: string;
-  readonly role: RoleName;
-  readonly via: 'admin_socket' | 'operator_socket' | 'session' | 'system';
+  readonly via: 'admin_socket' | 'operator_socket' | 'session' | 'token' | 'system';
+  /** How it was proven who this is. */
+  readonly method: SignInMethod;
   /** Set when the identity came by a session cookie. */
   readonly sessionId: string | null;
+  /** Set when the identity came by an API token. */
+  readonly tokenId: string | null;
   /** Remote address, or null on a local socket. */
   readonly address: string | null;
+}
+
+/** The daemon's own work: what it does because of the clock, not because somebody asked. */
+export const SYSTEM_IDENTITY: Identity = {
+  userId: 'system',
+  user: 'system',
+  via: 'system',
+  method: 'system',
+  sessionId: null,
+  tokenId: null,
+  address: null,
+};
+
+/** What a permission is asked for. */
+export interface ObjectRef {
+  readonly type: ObjectType | 'system';
+  readonly id: string;
+  /** The project that owns it; null = the system. */
+  readonly project: string | null;
+  /** Projects that may see and use it without owning it. */
+  readonly sharedWith?: readonly string[] | 'all';
+  /** The VM it is or belongs to; grants on that VM cover it. */
+  readonly vmId?: string | undefined;
+  /** The user it belongs to, who may manage it himself. */
+  readonly owner?: string | undefined;
+}
+
+/** The whole system as an object. */
+export const SYSTEM: ObjectRef = { type: 'system', id: 'system', project: null };
+
+/** An object with its name, as resolvers find it. */
+export interface FoundObject extends ObjectRef {
+  readonly name: string;
+}
+
+/** The answer of policy. */
+export interface Decision {
+  readonly allow: boolean;
+  /** Whether the one who asks may know that the object exists. */
+  readonly visible: boolean;
+  /** The grant that allows it; null when none does. */
+  readonly grant: string | null;
 }
 
 /** A validated request. */
@@ -32,6 +82,14 @@ export interface ApiRequest<Key extends ApiKey> {
   readonly query: ParsedQuery<Key>;
   readonly body: ParsedBody<Key>;
   readonly identity: Identity;
+  /** The project of the object or the one that the body names; null for requests about the whole system. */
+  readonly project: string | null;
+  /** Whether the one who asks may do this to an object that the route does not name. */
+  may(permission: Permission, object: ObjectRef): boolean;
+  /** Where he holds a permission; null = everywhere. For lists that a database filters. */
+  reach(permission: Permission): { readonly projects: readonly string[]; readonly vms: readonly string[] } | null;
+  /** @throws AppError not_found for an object that he may not see, forbidden for one that he may not do this to */
+  require(permission: Permission, object: FoundObject): void;
   readonly requestId: string;
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string | undefined>>;
@@ -94,8 +152,13 @@ export type Handler<Key extends ApiKey> = (
 /** The routes that one feature answers. Together the features must answer every route of the contract. */
 export type Handlers = { readonly [Key in ApiKey]?: Handler<Key> };
 
-/** Finds the object a permission is asked for; returns null when there is none. Never waits for libvirt. */
-export type ObjectResolver = (id: string) => { readonly id: string; readonly name: string } | null;
+/** Finds the object a permission is asked for; returns null when there is none. Never waits for libvirt.
+ *  @param isVisible tells which of several objects of one name the asker may see
+ *  @throws AppError ambiguous_name */
+export type ObjectResolver = (
+  idOrName: string,
+  isVisible: (object: ObjectRef) => boolean,
+) => FoundObject | null | Promise<FoundObject | null>;
 
 /** A line of `/metrics`. */
 export interface MetricFamily {
@@ -155,5 +218,5 @@ export function defineFeature<FeatureApi>(feature: Feature<FeatureApi>): Feature
   return feature;
 }
 
-/** The one question of policy: may `who` do `permission`? */
-export type Decide = (who: Identity, permission: Permission) => boolean;
+/** The one question of policy: may `who` do `permission` to `object`? */
+export type Decide = (who: Identity, permission: Permission, object: ObjectRef) => Decision;

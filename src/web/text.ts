@@ -63,7 +63,15 @@ export const text = {
   },
 
   themes: { system: 'Follow the system', dark: 'Dark', light: 'Light' },
-  roles: { admin: 'administrator', operator: 'operator, read only' },
+  signInMethods: {
+    socket: 'local socket',
+    link: 'one-time link',
+    ssh_key: 'SSH key',
+    passkey: 'passkey',
+    oidc: 'identity provider',
+    token: 'API token',
+    system: 'the daemon',
+  },
 
   time: { now: 'now', ago: (amount: string) => `${amount} ago`, in: (amount: string) => `in ${amount}` },
 
@@ -791,7 +799,7 @@ export const text = {
     linkTitle: 'One-time sign-in link',
     linkNote: 'Whoever opens this link first is signed in. It ends',
     user: 'User',
-    role: 'Role',
+    method: 'Signed in by',
     from: 'Address',
     browser: 'Browser',
     unknownBrowser: 'unknown',

@@ -77,7 +77,7 @@ export async function startDashboard(): Promise<Dashboard> {
     const browser = await startBrowser(libvirtd);
     stack.defer(() => browser.close());
     const complaints: string[] = [];
-    const link = async () => (await daemon.admin('POST /auth/links', { body: { role: 'admin' } })).url;
+    const link = async () => (await daemon.admin('POST /auth/links', { body: { user: 'admin' } })).url;
     const open = async (options: BrowserContextOptions = {}) => {
       const context = await browser.newContext({
         viewport: { width: 1280, height: 800 },

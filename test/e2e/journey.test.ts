@@ -613,7 +613,7 @@ test('an operator sees everything that he may see, and is offered nothing that h
   his.on('response', (response) => {
     if (response.status() >= 400) refusals.push(`${response.status()} ${new URL(response.url()).pathname}`);
   });
-  const { url } = await dashboard.daemon.admin('POST /auth/links', { body: { role: 'operator' } });
+  const { url } = await dashboard.daemon.admin('POST /auth/links', { body: { user: 'operator' } });
   await his.goto(url);
   refusals.length = 0;
   await his.getByRole('button', { name: 'Sign in' }).click();

@@ -68,7 +68,7 @@ interface Session {
 
 /** What a browser does: spends a one-time link and keeps the cookie. */
 async function signIn(role: 'admin' | 'operator'): Promise<Session> {
-  const { url } = await outside.admin('POST /auth/links', { body: { role } });
+  const { url } = await outside.admin('POST /auth/links', { body: { user: role } });
   let cookie = '';
   const call: Session['call'] = (method, path, body) =>
     new Promise((resolve, reject) => {

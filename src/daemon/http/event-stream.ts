@@ -3,17 +3,23 @@
 import { PassThrough, type Readable } from 'node:stream';
 import type { ApiEventName, ApiEvents } from '#contract/events.ts';
 import { RESET_EVENT } from '#contract/events.ts';
+import type { Permission } from '#contract/permissions.ts';
 import type { AccessApi } from '#features/access/index.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
-import type { Identity, MetricFamily } from '#platform/feature.ts';
+import type { Identity, MetricFamily, ObjectRef } from '#platform/feature.ts';
 
 const KEPT_MESSAGES = 2000;
 const MAX_BUFFERED_BYTES = 1024 * 1024;
 const HEARTBEAT_MS = 15_000;
+/** No stream outlives the right to it by more than this. */
+const RECHECK_MS = 5000;
+
+/** The permission that an event needs, and the object it is asked for. */
+export type Topic = readonly [Permission, ObjectRef];
 
 interface Message {
   readonly id: number;
-  readonly name: ApiEventName;
+  readonly topic: Topic;
   readonly text: string;
 }
 
@@ -29,11 +35,13 @@ export interface EventStream {
   close(): void;
 }
 
-/** @param epoch distinguishes this life of the daemon, so that ids of an earlier one ask for a reset
+/** @param topicOf what one must be allowed to see to hear of an event
+ *  @param epoch distinguishes this life of the daemon, so that ids of an earlier one ask for a reset
  *  @param onWatcher told of each client that comes (+1) and goes (-1) */
 export function createEventStream(
   events: EventBus<ApiEvents>,
-  access: AccessApi,
+  access: Pick<AccessApi, 'decide' | 'holds' | 'sessions'>,
+  topicOf: <Name extends ApiEventName>(name: Name, payload: ApiEvents[Name]) => Topic,
   epoch: string,
   onWatcher: (change: 1 | -1) => void,
 ): EventStream {
@@ -42,8 +50,10 @@ export function createEventStream(
   let lastId = 0;
   let cut = 0;
 
-  const maySee = (identity: Identity, name: ApiEventName): boolean =>
-    name !== 'audit.recorded' || access.decide(identity, 'audit.read');
+  const maySee = (identity: Identity, [permission, object]: Topic): boolean =>
+    access.decide(identity, permission, object).allow;
+
+  const resetMessage = (): string => `id: ${epoch}-${lastId}\nevent: ${RESET_EVENT}\ndata: {}\n\n`;
 
   const drop = (client: Client) => {
     if (!clients.delete(client)) return;
@@ -66,17 +76,28 @@ export function createEventStream(
     lastId += 1;
     const message = {
       id: lastId,
-      name,
+      topic: topicOf(name, payload),
       text: `id: ${epoch}-${lastId}\nevent: ${name}\ndata: ${JSON.stringify(payload)}\n\n`,
     };
     ring.push(message);
     if (ring.length > KEPT_MESSAGES) ring.shift();
-    for (const client of [...clients]) if (maySee(client.identity, name)) push(client, message.text);
+    for (const client of [...clients]) if (maySee(client.identity, message.topic)) push(client, message.text);
   });
 
-  const stopSessions = access.onSessionEnded((sessionId) => {
+  const stopSessions = access.sessions.onSessionEnded((sessionId) => {
     for (const client of [...clients]) if (client.identity.sessionId === sessionId) drop(client);
   });
+
+  /** Everybody reads anew what he may see now; who may see nothing any more is cut off. */
+  const recheck = (isChanged: boolean) => {
+    for (const client of [...clients]) {
+      if (!access.holds(client.identity, 'operation.read')) drop(client);
+      else if (isChanged) push(client, resetMessage());
+    }
+  };
+  const stopAccess = events.on('access.changed', () => recheck(true));
+  // A token can run out without anybody changing a grant.
+  const rechecking = setInterval(() => recheck(false), RECHECK_MS);
 
   const heartbeat = setInterval(() => {
     for (const client of [...clients]) push(client, ': alive\n\n');
@@ -96,9 +117,9 @@ export function createEventStream(
         const oldest = ring[0]?.id ?? lastId + 1;
         if (from === epoch && Number.isSafeInteger(after) && after >= oldest - 1) {
           for (const message of ring)
-            if (message.id > after && maySee(identity, message.name)) stream.write(message.text);
+            if (message.id > after && maySee(identity, message.topic)) stream.write(message.text);
         } else {
-          stream.write(`id: ${epoch}-${lastId}\nevent: ${RESET_EVENT}\ndata: {}\n\n`);
+          stream.write(resetMessage());
         }
       }
       clients.add(client);
@@ -121,6 +142,8 @@ export function createEventStream(
     ],
     close() {
       clearInterval(heartbeat);
+      clearInterval(rechecking);
+      stopAccess();
       stopListening();
       stopSessions();
       for (const client of [...clients]) drop(client);

@@ -65,6 +65,22 @@ export function sessionSecret(request: IncomingMessage): string | null {
   return values[0] || null;
 }
 
+/** The API token of the Authorization header, or null. @throws bad_request for another scheme, and for a token in the address */
+export function bearerToken(request: IncomingMessage): string | null {
+  // Addresses end up in logs, histories and link previews.
+  if (request.url?.includes('hyp_tok-'))
+    throw new AppError('bad_request', {
+      detail: 'There is an API token in the address.',
+      hint: 'Send it as the header `Authorization: Bearer …`, and revoke this one: addresses are logged on their way.',
+    });
+  const header = request.headers.authorization;
+  if (header === undefined) return null;
+  const [, token] = /^Bearer ([\x21-\x7e]{1,200})$/.exec(header) ?? [];
+  if (token === undefined)
+    throw new AppError('bad_request', { detail: 'The header Authorization must be `Bearer` and an API token.' });
+  return token;
+}
+
 /** Headers of every answer on the network. */
 export const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy':

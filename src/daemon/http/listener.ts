@@ -1,10 +1,10 @@
 /** The three doors: HTTPS on the network, where nobody is trusted, and two local sockets, whose file rights say who one is. */
 
 import type { IncomingMessage } from 'node:http';
-import type { AccessApi } from '#features/access/index.ts';
+import { type AccessApi, LOCAL_ADMIN, LOCAL_OPERATOR } from '#features/access/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { Identity } from '#platform/feature.ts';
-import { checkHost, checkOrigin, refuseDoubledHeaders, sessionSecret } from './guard.ts';
+import { bearerToken, checkHost, checkOrigin, refuseDoubledHeaders, sessionSecret } from './guard.ts';
 
 export interface Door {
   readonly name: 'network' | 'admin' | 'operator';
@@ -14,10 +14,12 @@ export interface Door {
 
 export function localDoor(name: 'admin' | 'operator'): Door {
   const identity: Identity = {
+    userId: name === 'admin' ? LOCAL_ADMIN : LOCAL_OPERATOR,
     user: name === 'admin' ? 'root' : 'operator',
-    role: name,
     via: `${name}_socket`,
+    method: 'socket',
     sessionId: null,
+    tokenId: null,
     address: null,
   };
   return {
@@ -38,9 +40,16 @@ export function networkDoor(access: AccessApi, allowedHosts: ReadonlySet<string>
       if (request.headers['transfer-encoding'] !== undefined && request.headers['content-length'] !== undefined) {
         throw new AppError('bad_request', { detail: 'Content-Length and Transfer-Encoding exclude each other.' });
       }
-      if (isChange) checkOrigin(request, host);
+      const address = request.socket.remoteAddress ?? 'unknown';
       const secret = sessionSecret(request);
-      return secret === null ? null : access.authenticate(secret, request.socket.remoteAddress ?? 'unknown');
+      const token = bearerToken(request);
+      if (token !== null) {
+        if (secret !== null) throw new AppError('bad_request', { detail: 'A cookie and a token exclude each other.' });
+        // No browser sends this header by itself, so there is no other site to be wary of.
+        return access.tokens.authenticate(token, address);
+      }
+      if (isChange) checkOrigin(request, host);
+      return secret === null ? null : access.sessions.authenticate(secret, address);
     },
   };
 }

@@ -1,19 +1,31 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { accessErrors } from '#contract/access.ts';
 import { type ApiKey, allRoutes } from '#contract/api.ts';
-import { OPERATOR_PERMISSIONS } from '#contract/permissions.ts';
-import { accessErrors } from '#contract/system.ts';
-import type { AccessApi } from '#features/access/index.ts';
+import { OBJECT_TYPES } from '#contract/define.ts';
+import { BUILT_IN_ROLES, type Permission } from '#contract/permissions.ts';
+import { type AccessApi, createRights, decideBy, holdsAnywhere } from '#features/access/index.ts';
 import type { AuditApi, AuditEntry } from '#features/audit/index.ts';
 import { TestClock } from '#kernel/clock.ts';
 import { AppError, registerErrors } from '#kernel/errors.ts';
-import type { Handlers, Identity } from '#platform/feature.ts';
+import type { Handlers, Identity, ObjectRef, ObjectResolver } from '#platform/feature.ts';
 import { createRoutes, type RawRequest, type Route } from './pipeline.ts';
 
 registerErrors(accessErrors);
 
-const admin: Identity = { user: 'root', role: 'admin', via: 'admin_socket', sessionId: null, address: null };
-const operator: Identity = { ...admin, user: 'operator', role: 'operator', via: 'operator_socket' };
+const admin: Identity = {
+  userId: 'local:admin',
+  user: 'root',
+  via: 'admin_socket',
+  method: 'socket',
+  sessionId: null,
+  tokenId: null,
+  address: null,
+};
+const operator: Identity = { ...admin, userId: 'local:operator', user: 'operator', via: 'operator_socket' };
+const inBrowser: Identity = { ...admin, userId: 'local:admin', user: 'ada', via: 'session', sessionId: 'ses-1' };
+
+const OPERATOR_PERMISSIONS: readonly Permission[] = [...BUILT_IN_ROLES.operator.permissions, 'self.manage'];
 
 /** A handler for every route that notes that it was called. */
 function allHandlers(called: string[]): Handlers {
@@ -28,8 +40,24 @@ function allHandlers(called: string[]): Handlers {
   );
 }
 
+const NOBODY = {
+  version: 1,
+  users: new Map(),
+  userIds: new Map(),
+  groups: new Map(),
+  roles: new Map(),
+  grants: new Map(),
+  groupsOf: new Map(),
+};
+const rights = createRights(() => NOBODY, true);
+const proven = new Set<string>();
 const access = {
-  decide: (who: Identity, permission: never) => who.role === 'admin' || OPERATOR_PERMISSIONS.includes(permission),
+  decide: (who: Identity, permission: Permission, object: ObjectRef) =>
+    decideBy(who.userId, rights.of(who.userId), null, permission, object),
+  holds: (who: Identity, permission: Permission) => holdsAnywhere(rights.of(who.userId), null, permission),
+  sees: () => true,
+  reach: () => null,
+  hasProof: (sessionId: string, digest: string) => proven.has(`${sessionId} ${digest}`),
 } as unknown as AccessApi;
 
 function fakeAudit(rows: AuditEntry[], isBroken = false): AuditApi {
@@ -60,10 +88,20 @@ function request(identity: Identity | null, more: Partial<RawRequest> = {}): Raw
   };
 }
 
+/** One object of each type. */
+const RESOLVERS = Object.fromEntries(
+  OBJECT_TYPES.map((type): [string, ObjectResolver] => [
+    type,
+    (id) => {
+      if (type === 'project' && id === 'default') return { type, id, name: id, project: id };
+      return id === 'web1' ? { type, id: 'uuid-1', name: 'web1', project: 'default' } : null;
+    },
+  ]),
+);
+
 function routesOf(handlers: Handlers, audit: AuditApi): Map<ApiKey, Route> {
-  const resolvers = { vm: (id: string) => (id === 'web1' ? { id: 'uuid-1', name: 'web1' } : null) };
   return new Map(
-    createRoutes(handlers, resolvers, access, audit, new TestClock(), () => true).map((route) => [route.key, route]),
+    createRoutes(handlers, RESOLVERS, access, audit, new TestClock(), () => true).map((route) => [route.key, route]),
   );
 }
 
@@ -100,7 +138,7 @@ test('every route: strangers reach only the public ones, operators only what the
       assert.equal(
         outcome,
         isAllowed ? 'allowed' : identity ? 'forbidden' : 'not_signed_in',
-        `${key} for ${identity?.role ?? 'a stranger'}`,
+        `${key} for ${identity?.user ?? 'a stranger'}`,
       );
       assert.equal(rows.length - before, isAllowed ? 0 : 1, `${key}: refusals are recorded`);
       checked += 1;
@@ -121,7 +159,7 @@ test('the operator holds no permission that a changing route of the contract ask
 test('a change is recorded before and after; when it cannot be recorded it does not happen', async () => {
   const rows: AuditEntry[] = [];
   const called: string[] = [];
-  const body = { role: 'admin' };
+  const body = { user: 'admin' };
   await routesOf(allHandlers(called), fakeAudit(rows)).get('POST /auth/links')?.run(request(admin, { body }));
   assert.deepEqual(
     rows.map((row) => [row.phase, row.outcome, row.action]),
@@ -174,11 +212,31 @@ test('a refused body names the field, the problem and the mend', async () => {
 });
 
 test('until the features have begun every route answers 503', async () => {
-  const routes = createRoutes(allHandlers([]), {}, access, fakeAudit([]), new TestClock(), () => false);
+  const routes = createRoutes(allHandlers([]), RESOLVERS, access, fakeAudit([]), new TestClock(), () => false);
   for (const route of routes) {
     const outcome: string = await route
       .enter({ identify: () => admin, address: null, requestId: 'r' })
       .then(() => 'allowed', codeOf);
     assert.equal(outcome, 'unavailable', route.key);
   }
+});
+
+test('what needs a proof asks a browser for it, bound to this very request, and the local admin not', async () => {
+  const called: string[] = [];
+  const purge = routesOf(allHandlers(called), fakeAudit([])).get('DELETE /trash/{id}');
+  const asked = request(inBrowser, { params: { id: 'web1' }, url: '/api/v1/trash/web1' });
+  const refusal: unknown = await purge?.run(asked).then(
+    () => null,
+    (error: unknown) => error,
+  );
+  assert.ok(refusal instanceof AppError);
+  assert.equal(refusal.code, 'step_up_required');
+  proven.add(`ses-1 ${String(refusal.params['digest'])}`);
+  const other = { ...asked, params: { id: 'web1' }, url: '/api/v1/trash/other' };
+  assert.equal(await purge?.run(other).then(() => 'done', codeOf), 'step_up_required');
+  await purge?.run({ ...asked, params: { id: 'web1' } });
+  await purge?.run(request(admin, { params: { id: 'web1' } }));
+  const token: Identity = { ...inBrowser, via: 'token', sessionId: null, tokenId: 'tok-1' };
+  assert.equal(await purge?.run(request(token, { params: { id: 'web1' } })).then(() => 'done', codeOf), 'token_cannot');
+  assert.equal(called.length, 2);
 });

@@ -5,12 +5,21 @@ import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type { z } from 'zod';
 import { type ApiKey, allRoutes } from '#contract/api.ts';
+import { DEFAULT_PROJECT } from '#contract/common.ts';
 import type { RouteDefinition } from '#contract/define.ts';
+import type { Permission } from '#contract/permissions.ts';
 import type { AccessApi } from '#features/access/index.ts';
 import type { AuditApi, AuditEntry } from '#features/audit/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError, toAppError } from '#kernel/errors.ts';
-import type { ApiRequest, Handlers, Identity, ObjectResolver } from '#platform/feature.ts';
+import {
+  type ApiRequest,
+  type FoundObject,
+  type Handlers,
+  type Identity,
+  type ObjectResolver,
+  SYSTEM,
+} from '#platform/feature.ts';
 import { createAllowance } from './flood.ts';
 import { invalidInput } from './problem.ts';
 import { createRepeatedAnswers } from './repeat.ts';
@@ -49,7 +58,16 @@ export interface Route {
   run(request: RawRequest): Promise<unknown>;
 }
 
-const STRANGER: Identity = { user: 'stranger', role: 'operator', via: 'session', sessionId: null, address: null };
+/** Holds nothing; only public routes answer it. */
+const STRANGER: Identity = {
+  userId: 'stranger',
+  user: 'stranger',
+  via: 'session',
+  method: 'link',
+  sessionId: null,
+  tokenId: null,
+  address: null,
+};
 /** Audit rows that strangers of one address can cause in a minute; the rest is only counted. */
 const STRANGER_AUDIT_ROWS = 20;
 /** Sign-in attempts of one address in a minute. */
@@ -75,6 +93,18 @@ function hashOf(key: string, url: string, body: unknown): string {
     .digest('hex');
 }
 
+/** Told as not found; recorded as denied. */
+class Hidden extends AppError {
+  constructor(options: { readonly detail: string }) {
+    super('not_found', options);
+  }
+}
+
+const forbidden = (permission: Permission): AppError =>
+  new AppError('forbidden', { detail: `This needs the permission ${permission}.`, params: { permission } });
+
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
+
 /** A permission that a route does not need by itself; only the sign-in routes are open to strangers. */
 function permissionOf(key: string, definition: RouteDefinition): NonNullable<RouteDefinition['permission']> | null {
   if (definition.permission) return definition.permission;
@@ -98,12 +128,37 @@ export function createRoutes(
   const known = new Set(allRoutes().map(([key]) => String(key)));
   for (const key of Object.keys(handlers))
     if (!known.has(key)) throw new Error(`a handler answers "${key}", which is not in the contract`);
+
+  /** @throws not_found, the same for what is not there and for what the asker may not know of; forbidden */
+  const requireFor = (who: Identity, permission: Permission, object: FoundObject | null, type: string, id: string) => {
+    const { allow, visible } = object ? access.decide(who, permission, object) : { allow: false, visible: false };
+    if (allow) return;
+    if (visible) throw forbidden(permission);
+    const problem = { detail: `There is no ${type} "${id.slice(0, 80)}".` };
+    // Recorded for both alike, so that the time it takes tells them no more apart than the answer does.
+    throw access.decide(who, permission, SYSTEM).allow ? new AppError('not_found', problem) : new Hidden(problem);
+  };
+
+  const resolve = async (type: string, id: string, who: Identity): Promise<FoundObject | null> => {
+    const found = await resolvers[type]?.(id, (object) => access.sees(who, object));
+    return found ?? null;
+  };
+
+  const requireProof = (stepUp: RouteDefinition['stepUp'], who: Identity, digest: string) => {
+    if (!stepUp || who.via === 'admin_socket' || who.via === 'system') return;
+    if (who.via === 'token') throw new AppError('token_cannot');
+    if (who.sessionId !== null && access.hasProof(who.sessionId, digest, stepUp)) return;
+    throw new AppError('step_up_required', { params: { digest } });
+  };
+
   return allRoutes().map(([key, definition]) => {
     const found = handlers[key];
     if (!found) throw new Error(`no feature answers the route "${key}"`);
     // Each handler was checked against its own route where it was written; here all of them are driven by one loop.
     const handler = found as AnyHandler;
     const permission = permissionOf(key, definition);
+    if (definition.object && !resolvers[definition.object.type])
+      throw new Error(`nobody finds the objects of type "${definition.object.type}" that the route "${key}" is about`);
     const isChange = !key.startsWith('GET ') || definition.raw === 'websocket';
     const isAudited = isChange && definition.changesNothing !== true;
 
@@ -132,12 +187,8 @@ export function createRoutes(
         identity = identify();
         if (key === 'POST /auth/link' && !signIns.take(address ?? 'local')) throw new AppError('too_many_requests');
         if (permission !== null && !identity) throw new AppError('not_signed_in');
-        if (permission !== null && identity && !access.decide(identity, permission)) {
-          throw new AppError('forbidden', {
-            detail: `This needs the permission ${permission}.`,
-            params: { permission },
-          });
-        }
+        // Which object it is about is known later; who holds the permission for none need not send a body.
+        if (permission !== null && identity && !access.holds(identity, permission)) throw forbidden(permission);
         return identity;
       } catch (error) {
         const problem = toAppError(error);
@@ -151,8 +202,13 @@ export function createRoutes(
     };
 
     const run = async (request: RawRequest): Promise<unknown> => {
-      let object: { id: string; name: string } | null = null;
+      const identity = request.identity ?? { ...STRANGER, address: request.address };
+      let object: FoundObject | null = null;
       let isRecorded = false;
+      const require = (asked: FoundObject | null, type: string, id: string) => {
+        if (permission === null) return;
+        requireFor(identity, permission, asked, type, id);
+      };
       const refuse = async (error: AppError, outcome: 'denied' | 'invalid' | 'failed') => {
         if (isAudited || outcome === 'denied') {
           await audit.record({ ...entryFor(request, object), phase: 'outcome', outcome, code: error.code });
@@ -162,15 +218,26 @@ export function createRoutes(
 
       try {
         const params = parse(definition.params, 'params', request.params);
-        if (definition.object && typeof params === 'object' && params !== null) {
-          const resolve = resolvers[definition.object.type];
-          const id = String(Object.entries(params).find(([name]) => name === definition.object?.param)?.[1] ?? '');
-          object = resolve ? resolve(id) : { id, name: id };
-          if (!object)
-            throw new AppError('not_found', { detail: `There is no ${definition.object.type} "${id.slice(0, 80)}".` });
+        if (definition.object && isRecord(params)) {
+          const { type, param } = definition.object;
+          const id = String(params[param]);
+          object = (await resolve(type, id, identity)) ?? null;
+          require(object, type, id);
+          // From here on it is known by its own id; a name may be that of somebody else's object too.
+          if (object) params[param] = object.id;
+        } else if (permission !== null && !definition.list && definition.project === undefined) {
+          require({ ...SYSTEM, name: 'system' }, 'system', 'system');
         }
         const query = parse(definition.query, 'query', request.query);
         const body = definition.raw === 'upload' ? undefined : parse(definition.body, 'body', request.body);
+        if (definition.project === 'body' && isRecord(body)) {
+          const id = String(body['project'] ?? DEFAULT_PROJECT);
+          object = (await resolve('project', id, identity)) ?? null;
+          require(object, 'project', id);
+          if (object) body['project'] = object.id;
+        }
+        const requestHash = hashOf(key, request.url, request.body);
+        requireProof(definition.stepUp, identity, requestHash);
         const idempotencyKey = request.headers['idempotency-key'] ?? null;
         if (idempotencyKey !== null && !IDEMPOTENCY_KEY.test(idempotencyKey)) {
           throw new AppError('invalid_input', {
@@ -183,14 +250,17 @@ export function createRoutes(
           await audit.record({ ...entryFor(request, object), phase: 'intent', outcome: null, code: null });
           isRecorded = true;
         }
-        const requestHash = hashOf(key, request.url, request.body);
         const act = async () =>
           handler({
             // The schemas of this very route made these values.
             params: params as never,
             query: query as never,
             body: body as never,
-            identity: request.identity ?? { ...STRANGER, address: request.address },
+            identity,
+            project: object?.project ?? null,
+            reach: (asked) => access.reach(identity, asked),
+            may: (asked, ref) => access.decide(identity, asked, ref).allow,
+            require: (asked, ref) => requireFor(identity, asked, ref, ref.type, ref.name),
             requestId: request.requestId,
             headers: request.headers,
             idempotencyKey,
@@ -201,7 +271,7 @@ export function createRoutes(
         const isRepeatable =
           idempotencyKey !== null && key.startsWith('POST ') && !isOperation && request.identity !== null;
         const answer = isRepeatable
-          ? await repeated.once(request.identity?.user ?? '', idempotencyKey, requestHash, act)
+          ? await repeated.once(identity.userId, idempotencyKey, requestHash, act)
           : await act();
         if (isRecorded)
           await audit.record({ ...entryFor(request, object), phase: 'outcome', outcome: 'done', code: null });
@@ -209,10 +279,8 @@ export function createRoutes(
       } catch (error) {
         const problem = toAppError(error);
         if (problem.code === 'unavailable' && !isRecorded && isChange) throw problem;
-        return refuse(
-          problem,
-          problem.status === 403 || problem.status === 401 ? 'denied' : problem.status < 500 ? 'invalid' : 'failed',
-        );
+        const isDenied = problem.status === 403 || problem.status === 401 || error instanceof Hidden;
+        return refuse(problem, isDenied ? 'denied' : problem.status < 500 ? 'invalid' : 'failed');
       }
     };
     return { key, definition, isChange, enter, run };

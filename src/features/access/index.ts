@@ -1,27 +1,173 @@
-/** Access: who asks, and whether they may. Sessions by one-time link; local sockets by their file rights.
- *  Tables: session, sign_in_link. Events: none on the bus; `onSessionEnded` for streams. Permissions: self.manage, access.manage. Guide: docs/guides/access.md */
+/** Access: who asks, and what he may do. Users, groups, roles, grants, sessions, tokens, and the one policy function.
+ *  Tables: user, user_group, group_member, role, access_grant, session, sign_in_link, api_token. Events out: access.changed.
+ *  Events in: project.removed. Permissions: self.manage, access.read, access.manage. Guide: docs/guides/access.md */
 
-import { accessErrors } from '#contract/system.ts';
-import { defineFeature } from '#platform/feature.ts';
-import { decide } from './policy.ts';
-import { createAccessRoutes } from './routes.ts';
-import { type AccessApi, accessMigrations, createSessions } from './sessions.ts';
+import { accessErrors } from '#contract/access.ts';
+import type { Permission } from '#contract/permissions.ts';
+import { projects } from '#features/projects/index.ts';
+import { AppError } from '#kernel/errors.ts';
+import { type Decide, defineFeature, type FoundObject, type Identity, type ObjectRef } from '#platform/feature.ts';
+import { createDirectory, type Directory, type DirectoryTables, directoryMigration } from './directory.ts';
+import { createGrantRoutes } from './grant-routes.ts';
+import { findGroup, findRole, findUser, grantObject, groupObject, userObject } from './lookup.ts';
+import { createOwnRights } from './own-rights.ts';
+import { decideBy, holdsAnywhere, type RightsTable, reachOf, seenBy, type TokenLimit } from './policy.ts';
+import { createRights, hasAdministrator, isBuiltInRole } from './rights.ts';
+import { createAuthRoutes, describeIdentity, sessionObject } from './routes.ts';
+import { createSessions, type Sessions, sessionMigration } from './sessions.ts';
+import { createStepUp } from './step-up.ts';
+import { createTokenRoutes, tokenObject } from './token-routes.ts';
+import { createTokens, type Tokens } from './tokens.ts';
+import { createUserRoutes } from './user-routes.ts';
 
+export { decideBy, holdsAnywhere } from './policy.ts';
+export { createRights, LOCAL_ADMIN, LOCAL_OPERATOR } from './rights.ts';
 export { SESSION_COOKIE } from './routes.ts';
-export type { AccessApi } from './sessions.ts';
+
+/** How long a sign-in counts as a proof where a route says so. */
+const FRESH_SIGN_IN_MS = 5 * 60_000;
+
+export interface AccessApi {
+  readonly decide: Decide;
+  /** Whether somebody holds a permission for anything at all. */
+  holds(who: Identity, permission: Permission): boolean;
+  readonly sessions: Pick<Sessions, 'authenticate' | 'onSessionEnded'>;
+  readonly tokens: Pick<Tokens, 'authenticate'>;
+  /** Where a permission is held; null = everywhere. */
+  reach(
+    who: Identity,
+    permission: Permission,
+  ): { readonly projects: readonly string[]; readonly vms: readonly string[] } | null;
+  /** Whether the asker may know that the object exists. */
+  sees(who: Identity, object: ObjectRef): boolean;
+  /** Whether the session's owner has proven himself for this request; see `stepUp` of routes. */
+  hasProof(sessionId: string, digest: string, kind: true | 'or_fresh_sign_in'): boolean;
+  /** Grows with each change of users, groups, roles, grants or tokens. */
+  version(): number;
+  /** Lets grants speak of VMs; called once by the slice that has them. */
+  findVmsBy(find: (idOrName: string) => FoundObject | null): void;
+}
 
 export const access = defineFeature<AccessApi>({
   name: 'access',
-  migrations: accessMigrations,
+  needs: ['projects'],
+  migrations: [sessionMigration, directoryMigration],
   errors: accessErrors,
-  setup({ db, clock, log, config, address }) {
-    const sessions = createSessions({ db, clock, log });
+  setup({ db, clock, log, config, address, events, use }) {
+    const registry = use(projects);
+    const directory: Directory = createDirectory(
+      db,
+      (before, after) => {
+        if (hasAdministrator(before) && !hasAdministrator(after)) throw new AppError('last_administrator');
+      },
+      (version) => events.emit('access.changed', { version }),
+    );
+    const rights = createRights(directory.snapshot, config.console.operatorSeesScreens);
+    const ownRights = createOwnRights(rights);
+    const sessions = createSessions({ db, clock, log, directory, rights });
+    const tokens = createTokens({ db, clock, directory });
+    const stepUp = createStepUp(clock);
+    let findVm: (idOrName: string) => FoundObject | null = () => null;
+
+    const NOTHING: RightsTable = new Map();
+    /** A token that is over limits to nothing. */
+    const limitOf = (who: Identity): TokenLimit | null =>
+      who.tokenId === null ? null : (tokens.limit(who.tokenId) ?? { permissions: new Set(), scope: 'all' });
+    const rightsOf = (who: Identity): RightsTable => (who.via === 'system' ? NOTHING : rights.of(who.userId));
+    const decide: Decide = (who, permission, object) =>
+      who.via === 'system'
+        ? { allow: true, visible: true, grant: 'system' }
+        : decideBy(who.userId, rightsOf(who), limitOf(who), permission, object);
+    const describe = (who: Identity) =>
+      describeIdentity(who, rightsOf(who), limitOf(who), directory.snapshot(), (id) => registry.get(id)?.name ?? id);
+    const now = () => directory.snapshot();
+    const removeGrantsOfProjects = async () => {
+      const orphans = [...now().grants.values()].filter(
+        ({ project, scope }) => project !== null && scope.startsWith('project:') && registry.get(project) === null,
+      );
+      if (orphans.length === 0) return;
+      const ids = orphans.map(({ id }) => id);
+      await directory.change((tx) =>
+        tx.tables<DirectoryTables>().deleteFrom('access_grant').where('id', 'in', ids).execute(),
+      );
+    };
+    const subscriptions: (() => void)[] = [sessions.onSessionEnded(stepUp.forget)];
+
     return {
-      api: { ...sessions, decide: (who, permission) => decide(who, permission, config.console.operatorSeesScreens) },
-      handlers: createAccessRoutes(sessions, address, config.console.operatorSeesScreens),
-      resolvers: { session: (id) => sessions.find(id) },
-      start: sessions.load,
-      stop: sessions.stop,
+      api: {
+        decide,
+        holds: (who, permission) => who.via === 'system' || holdsAnywhere(rightsOf(who), limitOf(who), permission),
+        reach: (who, permission) => (who.via === 'system' ? null : reachOf(rightsOf(who), limitOf(who), permission)),
+        sees: (who, object) => {
+          const asked = seenBy(object.type);
+          return asked === null || decide(who, asked, object).allow || decide(who, 'self.manage', object).allow;
+        },
+        hasProof: (sessionId, digest, kind) =>
+          stepUp.has(sessionId, digest) ||
+          (kind === 'or_fresh_sign_in' && (sessions.ageMs(sessionId) ?? Number.POSITIVE_INFINITY) < FRESH_SIGN_IN_MS),
+        sessions,
+        tokens,
+        version: () => directory.snapshot().version,
+        findVmsBy(find) {
+          findVm = find;
+        },
+      },
+      handlers: {
+        ...createAuthRoutes({ sessions, directory, ownRights, address, describe }),
+        ...createUserRoutes({ directory, rights, ownRights, sessions, tokens, clock }),
+        ...createGrantRoutes({
+          directory,
+          rights,
+          ownRights,
+          decide,
+          objects: { project: registry.get, vm: (idOrName) => findVm(idOrName) },
+          clock,
+        }),
+        ...createTokenRoutes(tokens, directory, (id) => registry.get(id)?.id === id),
+      },
+      resolvers: {
+        session(id) {
+          const session = sessions.find(id);
+          return session ? sessionObject(session) : null;
+        },
+        token(id) {
+          const row = tokens.get(id);
+          return row ? tokenObject(row) : null;
+        },
+        user(idOrName) {
+          const user = findUser(now(), idOrName);
+          return user ? userObject(now(), user) : null;
+        },
+        group(idOrName) {
+          const group = findGroup(now(), idOrName);
+          return group ? groupObject(now(), group) : null;
+        },
+        role(idOrName) {
+          const role = isBuiltInRole(idOrName) ? { id: idOrName, name: idOrName } : findRole(now(), idOrName);
+          return role ? { type: 'role', id: role.id, name: role.name, project: null, sharedWith: 'all' } : null;
+        },
+        grant(id) {
+          const grant = now().grants.get(id);
+          return grant ? grantObject(grant) : null;
+        },
+      },
+      async start(signal) {
+        await directory.load();
+        await tokens.load();
+        await sessions.load(signal);
+        await removeGrantsOfProjects();
+        subscriptions.push(
+          events.on('project.removed', () => {
+            removeGrantsOfProjects().catch((error: unknown) =>
+              log.warn({ err: error }, 'grants on a removed project could not be removed; the next start does it'),
+            );
+          }),
+        );
+      },
+      async stop() {
+        for (const end of subscriptions.splice(0)) end();
+        await sessions.stop();
+      },
     };
   },
 });

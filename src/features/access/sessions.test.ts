@@ -3,16 +3,19 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { accessErrors } from '#contract/system.ts';
+import { accessErrors } from '#contract/access.ts';
 import { TestClock } from '#kernel/clock.ts';
 import { AppError, registerErrors } from '#kernel/errors.ts';
 import { silentLogger } from '#kernel/logger.ts';
 import { type Database, openDatabase } from '#platform/db/database.ts';
-import { accessMigrations, createSessions, type Sessions } from './sessions.ts';
+import { createDirectory, directoryMigration, FIRST_ADMIN, FIRST_OPERATOR } from './directory.ts';
+import { createRights } from './rights.ts';
+import { createSessions, type Sessions, sessionMigration } from './sessions.ts';
 
 registerErrors(accessErrors);
 const from = { address: '192.0.2.1', userAgent: 'test' };
 const HOUR = 3_600_000;
+const QUARTER = HOUR / 4;
 
 async function withSessions(
   work: (
@@ -26,7 +29,7 @@ async function withSessions(
   const dir = await mkdtemp(join(tmpdir(), 'hv-sessions-'));
   const file = join(dir, 'state.db');
   const opened = openDatabase(file);
-  opened.migrate('access', accessMigrations);
+  opened.migrate('access', [sessionMigration, directoryMigration]);
   const disk = { isFull: false };
   const db: Database = {
     ...opened,
@@ -36,9 +39,16 @@ async function withSessions(
     },
   };
   const clock = new TestClock();
+  const directory = createDirectory(
+    opened,
+    () => undefined,
+    () => undefined,
+  );
+  await directory.load();
+  const rights = createRights(directory.snapshot, true);
   const made: Sessions[] = [];
   const create = async () => {
-    const sessions = createSessions({ db, clock, log: silentLogger });
+    const sessions = createSessions({ db, clock, log: silentLogger, directory, rights });
     made.push(sessions);
     await sessions.load(new AbortController().signal);
     return sessions;
@@ -56,7 +66,7 @@ const isRefused = (error: unknown): boolean => error instanceof AppError && erro
 
 test('of a thousand parallel tries of one link exactly one signs in', () =>
   withSessions(async (sessions) => {
-    const { token } = await sessions.createLink('admin');
+    const { token } = await sessions.createLink(FIRST_ADMIN);
     const tries = await Promise.allSettled(Array.from({ length: 1000 }, () => sessions.redeem(token, from)));
     assert.equal(tries.filter((one) => one.status === 'fulfilled').length, 1);
     assert.equal(sessions.list(null).length, 1);
@@ -64,7 +74,7 @@ test('of a thousand parallel tries of one link exactly one signs in', () =>
 
 test('a link is refused after five minutes, and an invented one always', () =>
   withSessions(async (sessions, clock) => {
-    const { token } = await sessions.createLink('admin');
+    const { token } = await sessions.createLink(FIRST_ADMIN);
     await clock.advance(5 * 60_000 + 1);
     await assert.rejects(sessions.redeem(token, from), isRefused);
     await assert.rejects(sessions.redeem('x'.repeat(43), from), isRefused);
@@ -72,41 +82,50 @@ test('a link is refused after five minutes, and an invented one always', () =>
 
 test('a link is not made young again by a clock that goes back, and outlives a restart', () =>
   withSessions(async (sessions, clock, _file, again) => {
-    const [old, fresh] = [await sessions.createLink('admin'), await sessions.createLink('admin')];
+    const [old, fresh] = [await sessions.createLink(FIRST_ADMIN), await sessions.createLink(FIRST_ADMIN)];
     await clock.advance(4 * 60_000);
     assert.ok((await (await again()).redeem(fresh.token, from)).secret);
     await clock.advance(2 * 60_000);
     clock.jumpWall(-HOUR);
     await assert.rejects(sessions.redeem(old.token, from), isRefused);
-    assert.ok((await sessions.createLink('admin')).token);
+    assert.ok((await sessions.createLink(FIRST_ADMIN)).token);
     await assert.rejects(sessions.redeem(old.token, from), isRefused);
   }));
 
-test('a session holds across a restart, with the role of its link', () =>
+test('a session holds across a restart, for the user of its link', () =>
   withSessions(async (sessions, _clock, _file, again) => {
-    const { token } = await sessions.createLink('operator');
+    const { token } = await sessions.createLink(FIRST_OPERATOR);
     const { secret } = await sessions.redeem(token, from);
     const after = await again();
-    assert.equal(after.authenticate(secret, '192.0.2.1')?.role, 'operator');
+    assert.equal(after.authenticate(secret, '192.0.2.1')?.userId, FIRST_OPERATOR);
     assert.equal(after.authenticate(`${secret.slice(0, -1)}x`, '192.0.2.1'), null);
   }));
 
-test('a session ends when idle for two hours, or after twelve whatever happens', () =>
+test('a session ends when idle for a quarter of an hour, or after twelve hours whatever happens', () =>
   withSessions(async (sessions, clock) => {
-    const idle = await sessions.redeem((await sessions.createLink('admin')).token, from);
-    const busy = await sessions.redeem((await sessions.createLink('admin')).token, from);
-    for (let hours = 0; hours < 11; hours += 1) {
-      await clock.advance(HOUR);
-      assert.ok(sessions.authenticate(busy.secret, 'a'), `after ${hours + 1} h`);
+    const idle = await sessions.redeem((await sessions.createLink(FIRST_ADMIN)).token, from);
+    const busy = await sessions.redeem((await sessions.createLink(FIRST_ADMIN)).token, from);
+    for (let passed = QUARTER; passed < 12 * HOUR; passed += QUARTER) {
+      await clock.advance(QUARTER);
+      assert.ok(sessions.authenticate(busy.secret, 'a'), `after ${passed} ms`);
     }
     assert.equal(sessions.authenticate(idle.secret, 'a'), null);
-    await clock.advance(HOUR + 1);
+    await clock.advance(QUARTER + 1);
     assert.equal(sessions.authenticate(busy.secret, 'a'), null);
+  }));
+
+test('whoever can only look may be idle for eight hours', () =>
+  withSessions(async (sessions, clock) => {
+    const { secret } = await sessions.redeem((await sessions.createLink(FIRST_OPERATOR)).token, from);
+    await clock.advance(8 * HOUR);
+    assert.ok(sessions.authenticate(secret, 'a'));
+    await clock.advance(8 * HOUR + 1);
+    assert.equal(sessions.authenticate(secret, 'a'), null);
   }));
 
 test('moving the wall clock back gives nobody a longer session', () =>
   withSessions(async (sessions, clock) => {
-    const { secret } = await sessions.redeem((await sessions.createLink('admin')).token, from);
+    const { secret } = await sessions.redeem((await sessions.createLink(FIRST_ADMIN)).token, from);
     clock.jumpWall(-24 * HOUR);
     await clock.advance(2 * HOUR + 1);
     assert.equal(sessions.authenticate(secret, 'a'), null);
@@ -114,7 +133,7 @@ test('moving the wall clock back gives nobody a longer session', () =>
 
 test('ending a session tells the listeners and refuses the secret', () =>
   withSessions(async (sessions) => {
-    const { secret, identity } = await sessions.redeem((await sessions.createLink('admin')).token, from);
+    const { secret, identity } = await sessions.redeem((await sessions.createLink(FIRST_ADMIN)).token, from);
     const heard: string[] = [];
     sessions.onSessionEnded((id) => heard.push(id));
     await sessions.end(identity.sessionId ?? '');
@@ -124,7 +143,7 @@ test('ending a session tells the listeners and refuses the secret', () =>
 
 test('no live secret is in the database file', () =>
   withSessions(async (sessions, _clock, file) => {
-    const link = await sessions.createLink('admin');
+    const link = await sessions.createLink(FIRST_ADMIN);
     const { secret } = await sessions.redeem(link.token, from);
     const bytes = Buffer.concat([await readFile(file), await readFile(`${file}-wal`)]).toString('latin1');
     assert.ok(!bytes.includes(secret));
@@ -133,7 +152,7 @@ test('no live secret is in the database file', () =>
 
 test('a session ends in time also while the database cannot be written, and stays ended after a restart', () =>
   withSessions(async (sessions, clock, _file, again, disk) => {
-    const { token } = await sessions.createLink('admin');
+    const { token } = await sessions.createLink(FIRST_ADMIN);
     const { secret } = await sessions.redeem(token, from);
     const ended: string[] = [];
     sessions.onSessionEnded((id) => ended.push(id));

@@ -1,17 +1,21 @@
-/** One-time links and sessions. Secrets are 256 random bits; only their SHA-256 is stored, so a copy of the database opens nothing. */
+/** Sessions, however one signed in, and one-time links. Secrets are 256 random bits; only their SHA-256 is stored, so a copy of the database opens nothing. */
 
 import { createHash } from 'node:crypto';
-import type { RoleName } from '#contract/permissions.ts';
-import type { Session } from '#contract/system.ts';
+import type { Session, SignInMethod } from '#contract/access.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
 import { newId, newSecret } from '#kernel/ids.ts';
 import type { Logger } from '#kernel/logger.ts';
-import type { Database, Migration } from '#platform/db/database.ts';
-import type { Decide, Identity } from '#platform/feature.ts';
+import type { Database, Migration, Transaction } from '#platform/db/database.ts';
+import type { Identity } from '#platform/feature.ts';
+import type { Directory } from './directory.ts';
+import type { RightsSource } from './rights.ts';
 
 const LINK_MS = 5 * 60_000;
-const IDLE_MS = 2 * 3_600_000;
+const MINUTE_MS = 60_000;
+/** Minutes after which an unused session ends, and the same for users who can only look. */
+const IDLE_MINUTES = 15;
+const READ_ONLY_IDLE_MINUTES = 480;
 const ABSOLUTE_MS = 12 * 3_600_000;
 /** `last_seen_at` is written this often at most. */
 const SEEN_WRITE_MS = 60_000;
@@ -20,8 +24,8 @@ const SWEEP_MS = 5000;
 interface SessionRow {
   id: string;
   secret_hash: string;
-  user: string;
-  role: RoleName;
+  user_id: string;
+  method: SignInMethod;
   created_at: string;
   last_seen_at: string;
   expires_at: string;
@@ -31,49 +35,73 @@ interface SessionRow {
 
 interface AccessTables {
   session: SessionRow;
-  sign_in_link: { hash: string; role: RoleName; expires_at: string; used: number };
+  sign_in_link: { hash: string; user_id: string; expires_at: string; used: number };
 }
 
-export const accessMigrations: readonly Migration[] = [
-  {
-    id: '001-sessions',
-    statements: [
-      `CREATE TABLE session(
+export const sessionMigration: Migration = {
+  id: '001-sessions',
+  statements: [
+    `CREATE TABLE session(
          id TEXT PRIMARY KEY, secret_hash TEXT NOT NULL UNIQUE, user TEXT NOT NULL, role TEXT NOT NULL CHECK(role IN ('admin','operator')),
          created_at TEXT NOT NULL, last_seen_at TEXT NOT NULL, expires_at TEXT NOT NULL, address TEXT NOT NULL, user_agent TEXT NOT NULL) STRICT`,
-      `CREATE TABLE sign_in_link(
+    `CREATE TABLE sign_in_link(
          hash TEXT PRIMARY KEY, role TEXT NOT NULL CHECK(role IN ('admin','operator')), expires_at TEXT NOT NULL, used INTEGER NOT NULL DEFAULT 0) STRICT`,
-    ],
-  },
-];
+  ],
+};
+
+/** Where a sign-in comes from. */
+export interface SignInOrigin {
+  readonly address: string;
+  readonly userAgent: string;
+}
+
+export interface NewSession {
+  readonly secret: string;
+  readonly identity: Identity;
+  readonly expiresAt: string;
+}
 
 export interface Sessions {
   /** A link's secret, valid for 5 minutes and one use. */
-  createLink(role: RoleName): Promise<{ token: string; expiresAt: string }>;
+  createLink(userId: string): Promise<{ token: string; expiresAt: string }>;
   /** Spends a link. Of any number of parallel tries exactly one succeeds. @throws link_refused */
-  redeem(
-    token: string,
-    from: { address: string; userAgent: string },
-  ): Promise<{ secret: string; identity: Identity; expiresAt: string }>;
+  redeem(token: string, from: SignInOrigin): Promise<NewSession>;
+  /** A session for a user who has proven who he is.
+   *  @param spend runs in the same transaction: what the proof used up must be gone when the session exists
+   *  @throws sign_in_refused for a disabled or unknown user */
+  begin(
+    who: { readonly userId: string; readonly method: SignInMethod },
+    from: SignInOrigin,
+    spend?: (tx: Transaction) => Promise<void>,
+  ): Promise<NewSession>;
+  /** Gives a session a new secret: after its owner proved himself again, a copied old one is worth nothing. */
+  renew(sessionId: string): Promise<{ secret: string; expiresAt: string }>;
   /** The identity behind a session secret, or null when it is unknown, idle for too long, expired or revoked. */
   authenticate(secret: string, address: string): Identity | null;
   list(currentId: string | null): Session[];
-  find(id: string): { id: string; name: string } | null;
+  find(id: string): { readonly id: string; readonly userId: string; readonly user: string } | null;
+  /** How long ago its owner signed in; null for a session that is over. */
+  ageMs(id: string): number | null;
   /** Ends a session; its streams and consoles end with it. */
   end(id: string): Promise<void>;
+  endAllOf(userId: string): Promise<void>;
   /** Hears of each session that ends, by revocation or by age. Returns the function that stops listening. */
   onSessionEnded(listener: (sessionId: string) => void): () => void;
   load(signal: AbortSignal): Promise<void>;
   stop(): Promise<void>;
 }
 
-export interface AccessApi extends Sessions {
-  readonly decide: Decide;
-}
-
 const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex');
 
-export function createSessions({ db, clock, log }: { db: Database; clock: Clock; log: Logger }): Sessions {
+interface Dependencies {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly directory: Pick<Directory, 'snapshot' | 'signedIn'>;
+  readonly rights: Pick<RightsSource, 'isReadOnly'>;
+}
+
+export function createSessions({ db, clock, log, directory, rights }: Dependencies): Sessions {
   const byHash = new Map<string, SessionRow & { seenMs: number; seenWrittenMs: number; startedMs: number }>();
   /** When links were made, by the clock that never goes back; those of an earlier life of the daemon count from its start. */
   const linksMadeMs = new Map<string, number>();
@@ -82,12 +110,23 @@ export function createSessions({ db, clock, log }: { db: Database; clock: Clock;
   let sweeping: Promise<void> = Promise.resolve();
   const tables = () => db.tables<AccessTables>();
 
-  const isOver = (row: { seenMs: number; startedMs: number; expires_at: string }): boolean => {
+  const activeUser = (userId: string) => {
+    const user = directory.snapshot().users.get(userId);
+    return user && !user.isDisabled ? user : null;
+  };
+
+  const idleMinutes = (userId: string): number =>
+    activeUser(userId)?.idleMinutes ?? (rights.isReadOnly(userId) ? READ_ONLY_IDLE_MINUTES : IDLE_MINUTES);
+
+  const isOver = (row: { user_id: string; seenMs: number; startedMs: number; expires_at: string }): boolean => {
     const nowMs = clock.monotonicMs();
     // By the monotonic clock, which no one can set back. The wall clock is the second fence, for the time that a machine sleeps:
     // set ahead by half a day, it ends sessions too.
     return (
-      nowMs - row.seenMs > IDLE_MS || nowMs - row.startedMs > ABSOLUTE_MS || row.expires_at <= clock.now().toISOString()
+      activeUser(row.user_id) === null ||
+      nowMs - row.seenMs > idleMinutes(row.user_id) * MINUTE_MS ||
+      nowMs - row.startedMs > ABSOLUTE_MS ||
+      row.expires_at <= clock.now().toISOString()
     );
   };
 
@@ -98,12 +137,45 @@ export function createSessions({ db, clock, log }: { db: Database; clock: Clock;
   };
 
   const identityOf = (row: SessionRow, address: string): Identity => ({
-    user: row.user,
-    role: row.role,
+    userId: row.user_id,
+    user: activeUser(row.user_id)?.name ?? row.user_id,
     via: 'session',
+    method: row.method,
     sessionId: row.id,
+    tokenId: null,
     address,
   });
+
+  const insertSession = async (
+    tx: Transaction,
+    { userId, method }: { readonly userId: string; readonly method: SignInMethod },
+    from: SignInOrigin,
+    secret: string,
+  ): Promise<SessionRow> => {
+    const now = clock.now();
+    const row: SessionRow = {
+      id: newId('ses', now.getTime()),
+      secret_hash: hashOf(secret),
+      user_id: userId,
+      method,
+      created_at: now.toISOString(),
+      last_seen_at: now.toISOString(),
+      expires_at: new Date(now.getTime() + ABSOLUTE_MS).toISOString(),
+      address: from.address,
+      user_agent: from.userAgent.slice(0, 300),
+    };
+    await tx.tables<AccessTables>().insertInto('session').values(row).execute();
+    await directory.signedIn(tx, userId, row.created_at);
+    return row;
+  };
+
+  const admit = (row: SessionRow, secret: string, address: string): NewSession => {
+    const nowMs = clock.monotonicMs();
+    byHash.set(row.secret_hash, { ...row, seenMs: nowMs, seenWrittenMs: nowMs, startedMs: nowMs });
+    return { secret, identity: identityOf(row, address), expiresAt: row.expires_at };
+  };
+
+  const byId = (id: string) => [...byHash.values()].find((row) => row.id === id);
 
   const sweep = async () => {
     for (const row of [...byHash.values()]) {
@@ -126,7 +198,7 @@ export function createSessions({ db, clock, log }: { db: Database; clock: Clock;
   };
 
   return {
-    async createLink(role) {
+    async createLink(userId) {
       const token = newSecret();
       const expiresAt = new Date(clock.now().getTime() + LINK_MS).toISOString();
       const nowMs = clock.monotonicMs();
@@ -141,7 +213,7 @@ export function createSessions({ db, clock, log }: { db: Database; clock: Clock;
         await tx
           .tables<AccessTables>()
           .insertInto('sign_in_link')
-          .values({ hash: hashOf(token), role, expires_at: expiresAt, used: 0 })
+          .values({ hash: hashOf(token), user_id: userId, expires_at: expiresAt, used: 0 })
           .execute();
       });
       return { token, expiresAt };
@@ -161,26 +233,37 @@ export function createSessions({ db, clock, log }: { db: Database; clock: Clock;
           .where('hash', '=', hashOf(token))
           .where('used', '=', 0)
           .where('expires_at', '>', now.toISOString())
-          .returning('role')
+          .returning('user_id')
           .executeTakeFirst();
-        if (!link) throw new AppError('link_refused');
-        const session: SessionRow = {
-          id: newId('ses', now.getTime()),
-          secret_hash: hashOf(secret),
-          user: link.role,
-          role: link.role,
-          created_at: now.toISOString(),
-          last_seen_at: now.toISOString(),
-          expires_at: new Date(now.getTime() + ABSOLUTE_MS).toISOString(),
-          address: from.address,
-          user_agent: from.userAgent.slice(0, 300),
-        };
-        await tx.tables<AccessTables>().insertInto('session').values(session).execute();
-        return session;
+        if (!link || activeUser(link.user_id) === null) throw new AppError('link_refused');
+        return insertSession(tx, { userId: link.user_id, method: 'link' }, from, secret);
       });
-      const nowMs = clock.monotonicMs();
-      byHash.set(row.secret_hash, { ...row, seenMs: nowMs, seenWrittenMs: nowMs, startedMs: nowMs });
-      return { secret, identity: identityOf(row, from.address), expiresAt: row.expires_at };
+      return admit(row, secret, from.address);
+    },
+
+    async begin(who, from, spend) {
+      if (activeUser(who.userId) === null) throw new AppError('sign_in_refused');
+      const secret = newSecret();
+      const row = await db.transaction(async (tx) => {
+        await spend?.(tx);
+        return insertSession(tx, who, from, secret);
+      });
+      return admit(row, secret, from.address);
+    },
+
+    async renew(id) {
+      const row = byId(id);
+      if (!row || isOver(row)) throw new AppError('not_signed_in');
+      const secret = newSecret();
+      await tables()
+        .updateTable('session')
+        .set({ secret_hash: hashOf(secret) })
+        .where('id', '=', id)
+        .execute();
+      byHash.delete(row.secret_hash);
+      row.secret_hash = hashOf(secret);
+      byHash.set(row.secret_hash, row);
+      return { secret, expiresAt: row.expires_at };
     },
 
     authenticate(secret, address) {
@@ -204,28 +287,40 @@ export function createSessions({ db, clock, log }: { db: Database; clock: Clock;
     list: (currentId) =>
       [...byHash.values()].map((row) => ({
         id: row.id,
-        user: row.user,
-        role: row.role,
+        user: activeUser(row.user_id)?.name ?? row.user_id,
+        userId: row.user_id,
+        method: row.method,
         state: 'active' as const,
         createdAt: row.created_at,
         lastSeenAt: row.last_seen_at,
         expiresAt: row.expires_at,
+        idleMinutes: idleMinutes(row.user_id),
         address: row.address,
         userAgent: row.user_agent,
         isCurrent: row.id === currentId,
       })),
 
     find(id) {
-      const row = [...byHash.values()].find((session) => session.id === id);
-      return row ? { id: row.id, name: row.user } : null;
+      const row = byId(id);
+      return row ? { id: row.id, userId: row.user_id, user: activeUser(row.user_id)?.name ?? row.user_id } : null;
+    },
+
+    ageMs(id) {
+      const row = byId(id);
+      return row ? clock.monotonicMs() - row.startedMs : null;
     },
 
     async end(id) {
-      const row = [...byHash.values()].find((session) => session.id === id);
+      const row = byId(id);
       if (!row) throw new AppError('not_found', { detail: `There is no session ${id}.` });
       // From the file first: one that is told as ended must not come back with the next start.
       await tables().deleteFrom('session').where('id', '=', row.id).execute();
       await forget(row);
+    },
+
+    async endAllOf(userId) {
+      await tables().deleteFrom('session').where('user_id', '=', userId).execute();
+      for (const row of [...byHash.values()]) if (row.user_id === userId) await forget(row);
     },
 
     onSessionEnded(run) {

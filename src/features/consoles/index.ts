@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { consoleErrors } from '#contract/consoles.ts';
 import { access } from '#features/access/index.ts';
 import { type InventoryApi, inventory, isOnState } from '#features/inventory/index.ts';
+import { vmObject } from '#features/vms/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { LibvirtHost } from '#libvirt/index.ts';
 import type { Config } from '#platform/config.ts';
@@ -54,33 +55,44 @@ function serialLogs(known: InventoryApi, config: Config): (vmId: string) => stri
   };
 }
 
+/** No console outlives the right to it by more than this. */
+const RECHECK_MS = 5000;
+
 export const consoles = defineFeature<Record<string, never>>({
   name: 'consoles',
-  needs: ['access', 'inventory'],
+  needs: ['access', 'inventory', 'vms'],
   errors: consoleErrors,
   setup(context) {
     const { config, clock, events, libvirt, log } = context;
-    const { decide, onSessionEnded } = context.use(access);
+    const { decide, sessions } = context.use(access);
     const known = context.use(inventory);
     const vms = consoleVms(known);
     const host = consoleHost(libvirt);
     const tickets = createTickets({ clock });
     const screenshots = createScreenshots({ capture: host.screenshot, clock });
     const hubs = createSerialHubs({ vms, host, logPath: serialLogs(known, config), clock, log });
-    const open = createOpenConsoles();
+    const open = createOpenConsoles((identity, vmId, mode) => {
+      const vm = known.vm(vmId);
+      return vm !== null && decide(identity, mode === 'control' ? 'vm.console' : 'vm.screen', vmObject(vm)).allow;
+    });
+    let rechecking: NodeJS.Timeout | undefined;
     const endings: (() => void)[] = [];
     return {
       api: {},
-      handlers: createConsoleRoutes({ vms, host, decide, tickets, screenshots, hubs, open, log }),
+      handlers: createConsoleRoutes({ vms, host, tickets, screenshots, hubs, open, log }),
       metrics: () => [
         { name: 'hyper_consoles_open', type: 'gauge', help: 'Consoles open now', samples: [{ value: open.count }] },
       ],
       async start() {
+        // A token can run out, and a VM can change hands, without anybody changing a grant.
+        rechecking = setInterval(open.recheck, RECHECK_MS);
         endings.push(
-          onSessionEnded((sessionId) => {
+          () => clearInterval(rechecking),
+          sessions.onSessionEnded((sessionId) => {
             tickets.dropSession(sessionId);
             open.endSession(sessionId);
           }),
+          events.on('access.changed', open.recheck),
           events.on('vm.changed', (vm) => hubs.wake(vm.id)),
           events.on('vm.removed', ({ id }) => {
             screenshots.drop(id);

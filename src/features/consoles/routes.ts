@@ -1,9 +1,8 @@
 /** The console routes: screenshot, serial log, keys, tickets and the two WebSockets. */
 
-import type { Permission } from '#contract/permissions.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
-import type { Handlers, Identity } from '#platform/feature.ts';
+import type { Handlers } from '#platform/feature.ts';
 import { keyCodes } from './keys.ts';
 import type { OpenConsoles } from './open-consoles.ts';
 import type { ConsoleHost, ConsoleVm, ConsoleVms } from './ports.ts';
@@ -15,7 +14,6 @@ import { bridgeVnc } from './vnc-bridge.ts';
 export interface ConsoleRoutesOptions {
   readonly vms: ConsoleVms;
   readonly host: ConsoleHost;
-  readonly decide: (identity: Identity, permission: Permission) => boolean;
   readonly tickets: Tickets;
   readonly screenshots: Screenshots;
   readonly hubs: SerialHubs;
@@ -53,7 +51,6 @@ const PATHS: Readonly<Record<ConsoleKind, string>> = { vnc: 'console', serial: '
 export function createConsoleRoutes({
   vms,
   host,
-  decide,
   tickets,
   screenshots,
   hubs,
@@ -93,8 +90,9 @@ export function createConsoleRoutes({
       return undefined;
     },
 
-    'POST /vms/{id}/tickets': ({ params, body, identity }) => {
-      if (body.mode === 'control' && !decide(identity, 'vm.console')) {
+    'POST /vms/{id}/tickets': ({ params, body, identity, project, may }) => {
+      const object = { type: 'vm', id: params.id, project, vmId: params.id } as const;
+      if (body.mode === 'control' && !may('vm.console', object)) {
         throw new AppError('forbidden', {
           detail: 'Typing into a console needs the permission vm.console.',
           params: { permission: 'vm.console' },
@@ -123,14 +121,17 @@ export function createConsoleRoutes({
       const { mode } = tickets.redeem(identity, query.ticket, { vmId: vm.id, kind: 'vnc' });
       const path = screenSocket(vm);
       return (socket) =>
-        open.add(identity, (onEnd) => bridgeVnc({ socket, path, mode, log: log.child({ vm: vm.id }), onEnd }));
+        open.add({ identity, vmId: vm.id, mode }, (onEnd) =>
+          bridgeVnc({ socket, path, mode, log: log.child({ vm: vm.id }), onEnd }),
+        );
     },
 
     'GET /vms/{id}/serial': ({ params, query, identity }) => {
       const vm = vms.get(params.id);
       const { mode } = tickets.redeem(identity, query.ticket, { vmId: vm.id, kind: 'serial' });
       mustHaveSerial(vm);
-      return (socket) => open.add(identity, (onEnd) => hubs.of(vm.id).attach(socket, mode, onEnd));
+      return (socket) =>
+        open.add({ identity, vmId: vm.id, mode }, (onEnd) => hubs.of(vm.id).attach(socket, mode, onEnd));
     },
   };
 }

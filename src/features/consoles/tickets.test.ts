@@ -8,7 +8,15 @@ import { createTickets, TICKET_LIFE_MS } from './tickets.ts';
 
 registerErrors(consoleErrors);
 
-const alice: Identity = { user: 'alice', role: 'admin', via: 'session', sessionId: 'ses-1', address: '192.0.2.1' };
+const alice: Identity = {
+  userId: 'usr-alice',
+  user: 'alice',
+  via: 'session',
+  method: 'link',
+  sessionId: 'ses-1',
+  tokenId: null,
+  address: '192.0.2.1',
+};
 const scope = { vmId: 'vm-1', kind: 'vnc', mode: 'view' } as const;
 const isRefused = (error: unknown) =>
   error instanceof AppError && error.code === 'ticket_refused' && error.status === 403;

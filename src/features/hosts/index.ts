@@ -46,7 +46,10 @@ export const hosts = defineFeature<HostsApi>({
           return service.local();
         },
       },
-      resolvers: { host: (id) => (isLocal(id) ? { id: LOCAL_HOST_ID, name: service.local().name } : null) },
+      resolvers: {
+        host: (id) =>
+          isLocal(id) ? { type: 'host', id: LOCAL_HOST_ID, name: service.local().name, project: null } : null,
+      },
       metrics: () => {
         const usage = service.local().usage;
         return [

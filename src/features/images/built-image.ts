@@ -2,6 +2,7 @@
 
 import { constants } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
+import { DEFAULT_PROJECT } from '#contract/common.ts';
 import type { Image, ImageKind } from '#contract/images.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
@@ -76,6 +77,8 @@ export async function addBuiltImage(
       label: content.label,
       default_user: built.defaultUser,
       created_at: now.toISOString(),
+      project: DEFAULT_PROJECT,
+      shared: 1,
     };
     await store.addImage(row);
     library.announce(row);

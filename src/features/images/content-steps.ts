@@ -18,6 +18,8 @@ export type Digest = z.infer<typeof digestSchema>;
 
 /** What becomes of the bytes. */
 export interface ContentJob {
+  /** Id of the project that gets it. */
+  readonly project: string;
   readonly imageId: string;
   readonly name: string;
   readonly kind: ImageKind | null;
@@ -34,7 +36,7 @@ export interface ContentStepsOptions {
   readonly space: ImageSpace;
   readonly clock: Clock;
   readonly onImage: (row: ImageRow) => void;
-  readonly onImageGone: (id: string) => void;
+  readonly onImageGone: (image: { readonly id: string; readonly project: string }) => void;
 }
 
 const foundSchema = z.object({
@@ -148,6 +150,8 @@ export function contentSteps(
           label: found.label,
           ...job.provenance(context),
           created_at: clock.now().toISOString(),
+          project: job.project,
+          shared: 0,
         };
         await store.addImage(row);
         onImage(row);
@@ -155,7 +159,7 @@ export function contentSteps(
       async compensate(context) {
         const found = foundSchema.safeParse(context.recall(FOUND));
         await store.removeImage(job.imageId);
-        onImageGone(job.imageId);
+        onImageGone({ id: job.imageId, project: job.project });
         if (!found.success || found.data.format === null) return;
         const path = files.pathOf(fileOf(found.data.format));
         if (await isFile(path)) await moveAway(path, files.quarantine(context.operationId));

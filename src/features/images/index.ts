@@ -6,18 +6,19 @@ import { type Image, imageErrors } from '#contract/images.ts';
 import { type InventoryApi, inventory } from '#features/inventory/index.ts';
 import { operations } from '#features/operations/index.ts';
 import { newId } from '#kernel/ids.ts';
-import { defineFeature, type Identity } from '#platform/feature.ts';
+import { defineFeature, type Identity, SYSTEM_IDENTITY } from '#platform/feature.ts';
 import { createFetcher } from '#platform/fetch/index.ts';
 import { createBackingUsers, type DiskOwner } from './backing-users.ts';
 import { addBuiltImage, type BuiltImage } from './built-image.ts';
 import { createImageFiles, removeFile } from './image-files.ts';
 import { createImageNames } from './image-names.ts';
+import { imageObject } from './image-object.ts';
 import { createImageSpace } from './image-space.ts';
 import { createImageKinds } from './kinds.ts';
 import { createImageLibrary, type ImageFile, type ImageLibrary } from './library.ts';
 import { imageMigrations } from './migrations.ts';
 import { createImageRoutes, type ImageRoutesOptions } from './routes.ts';
-import { createImageStore, type ImageRow } from './store.ts';
+import { createImageStore } from './store.ts';
 import { createUploads } from './uploads.ts';
 
 export type { DiskOwner } from './backing-users.ts';
@@ -41,7 +42,7 @@ const ORPHAN_MS = 24 * 3_600_000;
 const USERS_MS = 500;
 
 /** Finishes what a crash left; the sender's right was checked when he began. */
-const asSender = (user: string): Identity => ({ user, role: 'admin', via: 'system', sessionId: null, address: null });
+const asSender = (user: string): Identity => ({ ...SYSTEM_IDENTITY, user });
 
 export const images = defineFeature<ImagesApi>({
   name: 'images',
@@ -80,7 +81,7 @@ export const images = defineFeature<ImagesApi>({
       space,
       lookForUsers: library.lookForUsers,
       onImage: library.announce,
-      onImageGone: (id) => events.emit('image.removed', { id }),
+      onImageGone: ({ id, project }) => events.emit('image.removed', { id, project }),
       assertWhole: uploads.assertWhole,
       endUpload: uploads.end,
     });
@@ -96,6 +97,7 @@ export const images = defineFeature<ImagesApi>({
         kinds.publish,
         {
           imageId: newId('img', clock.now().getTime()),
+          project: row.project,
           name: row.name,
           kind: row.kind,
           uploadId: row.id,
@@ -107,7 +109,13 @@ export const images = defineFeature<ImagesApi>({
     const failed = (what: string) => (error: unknown) => log.error({ err: error }, what);
     const publishComplete = async () => {
       for (const row of uploads.unpublished()) {
-        const facts = { identity: asSender(row.actor), requestId: null, idempotencyKey: null, requestHash: row.id };
+        const facts = {
+          identity: asSender(row.actor),
+          project: row.project,
+          requestId: null,
+          idempotencyKey: null,
+          requestHash: row.id,
+        };
         await uploads
           .publish(row, (complete) => publishUpload(complete, facts))
           .catch(failed(`upload ${row.id} cannot be published`));
@@ -154,8 +162,14 @@ export const images = defineFeature<ImagesApi>({
         publishUpload,
       }),
       resolvers: {
-        image: (id) => nameOf(store.image(id)),
-        upload: (id) => nameOf(store.upload(id)),
+        image(id) {
+          const row = store.image(id);
+          return row ? imageObject({ ...row, isShared: row.shared === 1 }) : null;
+        },
+        upload(id) {
+          const row = store.upload(id);
+          return row ? { type: 'upload', id: row.id, name: row.name, project: row.project } : null;
+        },
       },
       metrics: () => [
         {
@@ -223,5 +237,3 @@ function diskOwners(known: InventoryApi): readonly DiskOwner[] {
 }
 
 const isOpen = ({ finishedAt }: { readonly finishedAt: string | null }): boolean => finishedAt === null;
-
-const nameOf = (row: Pick<ImageRow, 'id' | 'name'> | null) => (row === null ? null : { id: row.id, name: row.name });

@@ -3,6 +3,7 @@
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { DEFAULT_PROJECT } from '#contract/common.ts';
 import { imageKindSchema } from '#contract/images.ts';
 import { defineOperation, type OperationDefinition, type Step, type StepContext } from '#features/operations/index.ts';
 import { mapLimit } from '#kernel/async.ts';
@@ -27,7 +28,12 @@ import type { ImageSpace } from './image-space.ts';
 import type { ImageUser } from './library.ts';
 import { type ImageRow, type ImageStore, imageRowSchema, type UploadRow } from './store.ts';
 
-const target = { imageId: z.string(), name: z.string(), kind: imageKindSchema.nullable() };
+const target = {
+  imageId: z.string(),
+  project: z.string().default(DEFAULT_PROJECT),
+  name: z.string(),
+  kind: imageKindSchema.nullable(),
+};
 
 export const downloadInput = z.object({
   ...target,
@@ -52,7 +58,7 @@ export interface ImageKindsOptions {
   /** VMs that use the image, with a look at every disk. */
   readonly lookForUsers: (row: ImageRow) => Promise<readonly ImageUser[]>;
   readonly onImage: (row: ImageRow) => void;
-  readonly onImageGone: (id: string) => void;
+  readonly onImageGone: (image: { readonly id: string; readonly project: string }) => void;
   /** @throws AppError upload_offset, foreign_file when not all bytes of a complete upload are there */
   readonly assertWhole: (row: UploadRow) => Promise<void>;
   /** Drops an upload's row and bytes. */
@@ -243,7 +249,7 @@ function deleteSteps(
         await plainSize(files.pathOf(row.file));
         await context.remember(ROW, row);
         await store.removeImage(imageId);
-        onImageGone(imageId);
+        onImageGone(row);
       },
       async compensate(context) {
         await store.load();

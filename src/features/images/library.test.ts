@@ -33,6 +33,8 @@ const row: ImageRow = {
   label: null,
   default_user: null,
   created_at: '2026-01-01T00:00:00.000Z',
+  project: 'default',
+  shared: 1,
 };
 
 async function stageOf(t: TestContext) {

@@ -83,6 +83,8 @@ export function createImageLibrary({
   const viewOf = (row: ImageRow): Image => ({
     id: row.id,
     name: row.name,
+    project: row.project,
+    isShared: row.shared === 1,
     kind: row.kind,
     state: files.isWhole(row.file, row.size_bytes) ? 'ready' : 'missing',
     format: row.format,

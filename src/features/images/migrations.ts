@@ -18,4 +18,13 @@ export const imageMigrations: readonly Migration[] = [
       'CREATE TABLE catalogue_check(id TEXT PRIMARY KEY, checked_at TEXT NOT NULL, result TEXT NOT NULL) STRICT',
     ],
   },
+  {
+    id: '002-projects',
+    statements: [
+      // What was there before there were projects is everybody's.
+      "ALTER TABLE image ADD COLUMN project TEXT NOT NULL DEFAULT 'default'",
+      'ALTER TABLE image ADD COLUMN shared INTEGER NOT NULL DEFAULT 1',
+      "ALTER TABLE upload ADD COLUMN project TEXT NOT NULL DEFAULT 'default'",
+    ],
+  },
 ];

@@ -22,6 +22,7 @@ import { openSource } from './download-steps.ts';
 import { type ImageFiles, plainSize } from './image-files.ts';
 import { fileNameOf } from './image-name.ts';
 import type { ImageNames, ReservedName } from './image-names.ts';
+import { imageObject } from './image-object.ts';
 import { assertUnused, type createImageKinds, lastCheck } from './kinds.ts';
 import type { ImageLibrary } from './library.ts';
 import type { ImageStore, UploadRow } from './store.ts';
@@ -44,7 +45,7 @@ export interface ImageRoutesOptions {
 }
 
 /** What of a request an operation is started with. */
-export type StartFacts = Pick<ApiRequest<ApiKey>, 'identity' | 'idempotencyKey' | 'requestHash'> & {
+export type StartFacts = Pick<ApiRequest<ApiKey>, 'identity' | 'project' | 'idempotencyKey' | 'requestHash'> & {
   readonly requestId: string | null;
 };
 
@@ -147,10 +148,11 @@ export function createImageRoutes(options: ImageRoutesOptions): Handlers {
   };
 
   return {
-    'GET /images': ({ query }) => {
+    'GET /images': ({ query, may }) => {
       const wanted = query.q?.toLowerCase() ?? '';
       const fitting = library
         .list()
+        .filter((image) => may('image.read', imageObject(image)))
         .filter(
           ({ name, kind, label, source }) =>
             (query.kind === undefined || kind === query.kind) &&
@@ -184,6 +186,7 @@ export function createImageRoutes(options: ImageRoutesOptions): Handlers {
       if (checksumUrl !== undefined) parseFetchUrl(checksumUrl);
       const input = {
         imageId: newId('img', clock.now().getTime()),
+        project: request.body.project,
         kind: kind ?? null,
         url,
         digests: [
@@ -205,6 +208,7 @@ export function createImageRoutes(options: ImageRoutesOptions): Handlers {
       await (await openSource(path)).close();
       const input = {
         imageId: newId('img', clock.now().getTime()),
+        project: request.body.project,
         kind: kind ?? null,
         path,
         sha256: sha256 ?? null,
@@ -230,6 +234,7 @@ export function createImageRoutes(options: ImageRoutesOptions): Handlers {
       const entry = catalogueEntry(request.params.id);
       const input = {
         imageId: newId('img', clock.now().getTime()),
+        project: request.body.project,
         kind: entry.kind,
         url: null,
         digests: [],
@@ -246,8 +251,8 @@ export function createImageRoutes(options: ImageRoutesOptions): Handlers {
     },
 
     'POST /images/uploads': ({ body, identity }) => uploads.begin(body, identity.user),
-    'GET /images/uploads': () => {
-      const items = [...uploads.list()];
+    'GET /images/uploads': ({ may }) => {
+      const items = uploads.list().filter(({ id, project }) => may('image.upload', { type: 'upload', id, project }));
       return { items, next: null, total: items.length };
     },
     'GET /images/uploads/{id}': ({ params }) => upload(params.id),

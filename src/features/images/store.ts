@@ -2,6 +2,7 @@
  *  while they cannot wait; the database is written first. */
 
 import { z } from 'zod';
+import { DEFAULT_PROJECT } from '#contract/common.ts';
 import { type ImageKind, imageKindSchema } from '#contract/images.ts';
 import type { Database } from '#platform/db/database.ts';
 import { nameTaken } from './image-names.ts';
@@ -22,6 +23,8 @@ export const imageRowSchema = z
     label: z.string().nullable(),
     default_user: z.string().nullable(),
     created_at: z.string(),
+    project: z.string().default(DEFAULT_PROJECT),
+    shared: z.number().default(0),
   })
   .readonly();
 export type ImageRow = z.infer<typeof imageRowSchema>;
@@ -35,6 +38,7 @@ export interface UploadRow {
   readonly offset_bytes: number;
   readonly sha256: string | null;
   readonly actor: string;
+  readonly project: string;
   /** Checks and publishes it. */
   readonly operation_id: string | null;
   readonly created_at: string;

@@ -82,6 +82,7 @@ export function createUploads({ store, files, clock, events, maxBytes, names, sp
   const view = (row: UploadRow): Upload => ({
     id: row.id,
     name: row.name,
+    project: row.project,
     kind: row.kind,
     sizeBytes: row.size_bytes,
     offset: row.offset_bytes,
@@ -117,9 +118,10 @@ export function createUploads({ store, files, clock, events, maxBytes, names, sp
     await store.load();
     await removeFile(files.part(id));
     space.release(id);
-    if (!store.upload(id)) return;
+    const project = store.upload(id)?.project;
+    if (project === undefined) return;
     await store.removeUpload(id);
-    events.emit('upload.removed', { id });
+    events.emit('upload.removed', { id, project });
   };
   const assertIdle = (row: UploadRow) => {
     if (row.operation_id !== null)
@@ -222,6 +224,7 @@ export function createUploads({ store, files, clock, events, maxBytes, names, sp
         await space.take(id, request.sizeBytes);
         const row: UploadRow = {
           id,
+          project: request.project,
           name,
           kind: request.kind ?? null,
           size_bytes: request.sizeBytes,

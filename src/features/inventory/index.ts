@@ -3,6 +3,7 @@
  *  Permissions: none of its own; the slices vms, networks and storage show it. Guide: docs/guides/vms.md */
 
 import { FINAL_STATES } from '#contract/operations.ts';
+import { projects } from '#features/projects/index.ts';
 import { defineFeature } from '#platform/feature.ts';
 import { createBackground } from './background.ts';
 import { createInventory, type InventoryApi } from './inventory.ts';
@@ -22,11 +23,20 @@ const STOP_MS = 2_000;
 
 export const inventory = defineFeature<InventoryApi>({
   name: 'inventory',
+  needs: ['projects'],
   migrations: inventoryMigrations,
-  setup({ db, libvirt, clock, events, log }) {
+  setup({ db, libvirt, clock, events, log, use }) {
     const source = createLibvirtSource(libvirt);
     const rows = createVmRows(db);
-    const picture = createInventory({ source, rows, events, clock, log, onOverflow: () => background.requestResync() });
+    const picture = createInventory({
+      ofDomain: use(projects).ofDomain,
+      source,
+      rows,
+      events,
+      clock,
+      log,
+      onOverflow: () => background.requestResync(),
+    });
     const background = createBackground({ inventory: picture, source, clock, log });
     const subscriptions: (() => void)[] = [];
     let loops: Promise<void> = Promise.resolve();
@@ -61,6 +71,8 @@ export const inventory = defineFeature<InventoryApi>({
             picture.connectionChanged();
             if (source.isConnected) background.requestResync();
           }),
+          events.on('project.changed', () => picture.api.redrawAll()),
+          events.on('project.removed', () => picture.api.redrawAll()),
           events.on('operation.changed', (operation) => {
             if (operation.objectType !== 'vm' || operation.objectId === null) return;
             picture.operationChanged(operation.objectId, FINAL_STATES.includes(operation.state) ? null : operation.id);

@@ -96,6 +96,7 @@ function setUp() {
   const clock = new TestClock();
   let overflows = 0;
   const inventory = createInventory({
+    ofDomain: (name) => ({ project: 'default', name }),
     source,
     rows,
     events,

@@ -42,8 +42,10 @@ export type FileDescriber = (path: string) => { readonly imageId: string | null;
 export interface InventoryApi {
   /** All VMs by name. The same array until something changes; do not modify. */
   vms(): readonly Vm[];
-  /** By UUID, else by name. */
+  /** By UUID, else by its name in libvirt, which is that of people for VMs of the default project. */
   vm(idOrName: string): Vm | null;
+  /** All VMs that people call so: one in each project at most. */
+  named(name: string): readonly Vm[];
   definition(uuid: string): Definition | null;
   /** Of the running guest, or of the definition when it is off. */
   facts(uuid: string): DomainFacts | null;
@@ -62,6 +64,8 @@ export interface InventoryApi {
   refreshPools(): Promise<void>;
   /** Shows a changed row or file name at once. */
   redraw(uuid: string): void;
+  /** Shows whose VMs are whose after projects changed. */
+  redrawAll(): void;
   readonly waitFor: VmWaiters['waitFor'];
   /** Counts those who look: +1 when a dashboard connects, -1 when it leaves. Figures are measured more often while someone does. */
   watchers(change: 1 | -1): void;
@@ -104,6 +108,8 @@ export interface Inventory {
 }
 
 interface Dependencies {
+  /** Whose a domain is, and what people call it. */
+  readonly ofDomain: (domainName: string) => { readonly project: string; readonly name: string };
   readonly source: InventorySource;
   readonly rows: VmRows;
   readonly events: EventBus<ApiEvents>;
@@ -113,7 +119,7 @@ interface Dependencies {
   readonly onOverflow: () => void;
 }
 
-export function createInventory({ source, rows, events, clock, log, onOverflow }: Dependencies): Inventory {
+export function createInventory({ ofDomain, source, rows, events, clock, log, onOverflow }: Dependencies): Inventory {
   const entries = new Map<string, Entry>();
   const idsByName = new Map<string, string>();
   const reading = new Map<string, Promise<unknown>>();
@@ -151,6 +157,7 @@ export function createInventory({ source, rows, events, clock, log, onOverflow }
       addresses: mergeAddresses(entry.addresses, entry.agentAddresses),
       operationId: operationIds.get(entry.record.id) ?? null,
       staleSince,
+      ofDomain,
       describeFile,
       sizeOf: sizeOf(entry),
     });
@@ -159,7 +166,6 @@ export function createInventory({ source, rows, events, clock, log, onOverflow }
     const view = draw(entry);
     const json = JSON.stringify(view);
     if (json === entry.json) return;
-    if (view.name !== entry.view.name) rename(entry.record.id, entry.view.name, view.name);
     entry.view = view;
     entry.json = json;
     sorted = null;
@@ -201,6 +207,8 @@ export function createInventory({ source, rows, events, clock, log, onOverflow }
       persistent: seen.persistent,
       startedAt: startTimes.get(uuid) ?? null,
     };
+    if (known && known.record.facts.name !== record.facts.name)
+      rename(uuid, known.record.facts.name, record.facts.name);
     users = null;
     if (record.persistent && rows.get(uuid)?.managed === true) void keepDefinition(uuid, definition.xml);
     if (known) {
@@ -224,7 +232,7 @@ export function createInventory({ source, rows, events, clock, log, onOverflow }
     };
     const view = draw(fresh);
     entries.set(uuid, { ...fresh, view, json: JSON.stringify(view) });
-    idsByName.set(view.name, uuid);
+    idsByName.set(fresh.record.facts.name, uuid);
     sorted = null;
     events.emit('vm.changed', view);
     waiters.tell(uuid, view);
@@ -236,10 +244,10 @@ export function createInventory({ source, rows, events, clock, log, onOverflow }
     if (!entry) return;
     entries.delete(uuid);
     startTimes.delete(uuid);
-    if (idsByName.get(entry.view.name) === uuid) idsByName.delete(entry.view.name);
+    if (idsByName.get(entry.record.facts.name) === uuid) idsByName.delete(entry.record.facts.name);
     sorted = null;
     users = null;
-    events.emit('vm.removed', { id: uuid });
+    events.emit('vm.removed', { id: uuid, project: entry.view.project });
     waiters.tell(uuid, null);
   };
 
@@ -345,6 +353,7 @@ export function createInventory({ source, rows, events, clock, log, onOverflow }
       return sorted;
     },
     vm: (idOrName) => entries.get(idOf(idOrName) ?? '')?.view ?? null,
+    named: (name) => api.vms().filter((vm) => vm.name === name),
     definition: (uuid) => entries.get(uuid)?.definition ?? null,
     facts: (uuid) => entries.get(uuid)?.record.facts ?? null,
     storedFacts: (uuid) => entries.get(uuid)?.record.next ?? entries.get(uuid)?.record.facts ?? null,
@@ -362,6 +371,9 @@ export function createInventory({ source, rows, events, clock, log, onOverflow }
     redraw(uuid) {
       const entry = entries.get(uuid);
       if (entry) redraw(entry);
+    },
+    redrawAll() {
+      for (const entry of entries.values()) redraw(entry);
     },
     waitFor: waiters.waitFor,
     watchers(change) {

@@ -31,6 +31,7 @@ export interface ViewInput {
   readonly operationId: string | null;
   /** Set while the host does not answer. */
   readonly staleSince: string | null;
+  ofDomain(domainName: string): { readonly project: string; readonly name: string };
   describeFile(path: string): { readonly imageId: string | null; readonly name: string };
   sizeOf(path: string): { readonly sizeBytes: number | null; readonly allocatedBytes: number | null };
 }
@@ -42,6 +43,7 @@ export function vmView({
   addresses,
   operationId,
   staleSince,
+  ofDomain,
   describeFile,
   sizeOf,
 }: ViewInput): Vm {
@@ -49,7 +51,7 @@ export function vmView({
   const isOn = ON_STATES.has(record.state);
   return {
     id: record.id,
-    name: facts.name,
+    ...ofDomain(facts.name),
     state: staleSince === null ? record.state : 'unknown',
     stateReason: record.stateReason,
     desired: row?.desired ?? desiredOf(record.state),
@@ -77,7 +79,7 @@ export function vmView({
     })),
     nics: facts.nics.map((nic) => ({ ...nic, addresses: isOn ? [...(addresses.get(nic.mac) ?? [])] : [] })),
     bootOrder: [...facts.bootOrder],
-    pending: isOn && record.next ? pendingChanges(facts, record.next, describeFile) : [],
+    pending: isOn && record.next ? pendingChanges(facts, record.next, describeFile, ofDomain) : [],
     startedAt: isOn ? record.startedAt : null,
     createdAt: row?.createdAt ?? null,
     usage: isOn ? usage : null,
@@ -107,14 +109,19 @@ export function etagOf(definitionHash: string, autostart: boolean, isProtected: 
 }
 
 /** The fields in which the running guest differs from what it will be after its next start. */
-function pendingChanges(now: DomainFacts, next: DomainFacts, describeFile: ViewInput['describeFile']): Vm['pending'] {
+function pendingChanges(
+  now: DomainFacts,
+  next: DomainFacts,
+  describeFile: ViewInput['describeFile'],
+  ofDomain: ViewInput['ofDomain'],
+): Vm['pending'] {
   const changes: Vm['pending'] = [];
   const compare = (field: string, before: string, after: string) => {
     if (before !== after) changes.push({ field, now: before, next: after });
   };
   const sourceOf = (disk: DomainFacts['disks'][number]) =>
     disk.path === null ? 'empty' : describeFile(disk.path).name;
-  compare('name', now.name, next.name);
+  compare('name', ofDomain(now.name).name, ofDomain(next.name).name);
   compare('title', now.title ?? '', next.title ?? '');
   compare('description', now.description ?? '', next.description ?? '');
   compare('vcpus', String(now.vcpus), String(next.vcpus));

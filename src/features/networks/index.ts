@@ -3,10 +3,11 @@
 
 import { networkErrors } from '#contract/networks.ts';
 import { inventory } from '#features/inventory/index.ts';
+import { projects } from '#features/projects/index.ts';
 import { defineFeature } from '#platform/feature.ts';
 import { createDefaultNetwork } from './default-network.ts';
 import { hostBridges } from './host-bridges.ts';
-import { createNetworkRoutes, findNetwork } from './routes.ts';
+import { createNetworkRoutes, findNetwork, networkObject } from './routes.ts';
 
 export interface NetworksApi {
   /** Starts a network of libvirt; defines `default` first where it is missing. @throws network_not_started, no_free_subnet, not_found */
@@ -18,10 +19,12 @@ export interface NetworksApi {
 
 export const networks = defineFeature<NetworksApi>({
   name: 'networks',
-  needs: ['inventory'],
+  needs: ['projects', 'inventory'],
   errors: networkErrors,
   setup({ libvirt, use, log }) {
     const known = use(inventory);
+    const registry = use(projects);
+    registry.findResourcesBy('network', (id) => findNetwork(known.networks(), id) ?? bridgeLike(id));
     const defaultNetwork = createDefaultNetwork({ libvirt, known, log });
     return {
       api: {
@@ -29,8 +32,13 @@ export const networks = defineFeature<NetworksApi>({
         hasNetwork: (name) => known.networks().some((network) => network.name === name),
         hasBridge: async (name) => (await hostBridges()).some((bridge) => bridge.name === name),
       },
-      handlers: createNetworkRoutes(known),
-      resolvers: { network: (id) => findNetwork(known.networks(), id) ?? bridgeLike(id) },
+      handlers: createNetworkRoutes(known, registry),
+      resolvers: {
+        network(id) {
+          const found = findNetwork(known.networks(), id) ?? bridgeLike(id);
+          return found && networkObject(found, registry);
+        },
+      },
     };
   },
 });

@@ -2,8 +2,9 @@
 
 import type { Network } from '#contract/networks.ts';
 import type { InventoryApi } from '#features/inventory/index.ts';
+import type { ProjectsApi } from '#features/projects/index.ts';
 import { AppError } from '#kernel/errors.ts';
-import type { Handlers } from '#platform/feature.ts';
+import type { FoundObject, Handlers } from '#platform/feature.ts';
 import { type HostBridge, hostBridges } from './host-bridges.ts';
 
 type KnownNetwork = ReturnType<InventoryApi['networks']>[number];
@@ -15,7 +16,19 @@ export function findNetwork(networks: readonly KnownNetwork[], idOrName: string)
   );
 }
 
-export function createNetworkRoutes(known: InventoryApi): Handlers {
+/** The system owns networks and bridges; projects may use those that they were given. */
+export const networkObject = (
+  network: { readonly id: string; readonly name: string },
+  projects: Pick<ProjectsApi, 'usersOf'>,
+): FoundObject => ({
+  type: 'network',
+  id: network.id,
+  name: network.name,
+  project: null,
+  sharedWith: projects.usersOf('network', network.id),
+});
+
+export function createNetworkRoutes(known: InventoryApi, projects: Pick<ProjectsApi, 'usersOf'>): Handlers {
   const all = async (): Promise<Network[]> => {
     const users = usersBySource(known);
     const networks = known.networks();
@@ -34,8 +47,8 @@ export function createNetworkRoutes(known: InventoryApi): Handlers {
   };
 
   return {
-    'GET /networks': async ({ query }) => {
-      const networks = await all();
+    'GET /networks': async ({ query, may }) => {
+      const networks = (await all()).filter((network) => may('network.read', networkObject(network, projects)));
       const from =
         query.cursor === undefined ? 0 : Math.max(0, networks.findIndex((network) => network.id === query.cursor) + 1);
       const items = networks.slice(from, from + query.limit);

@@ -53,6 +53,8 @@ interface Dependencies {
   /** `kind:step:before|after|recorded|undone`, where the fault tests want the process to die; null in normal use. */
   readonly killPoint: string | null;
   readonly isStopping: () => boolean;
+  /** Asked before each step: whether the one who started it may still do this. */
+  readonly isStillAllowed: (row: OperationRow, definition: OperationDefinition<unknown>) => boolean;
   /** An operation could not be undone and needs a person. */
   readonly onAttention: (id: string) => void;
 }
@@ -82,6 +84,7 @@ export function createEngine({
   log,
   killPoint,
   isStopping,
+  isStillAllowed,
   onAttention,
 }: Dependencies): Engine {
   const ended = new Map<string, number>();
@@ -165,6 +168,7 @@ export function createEngine({
     for (let n = op.row.step; n < op.steps.length; n += 1) {
       const step = op.steps[n];
       if (!step) break;
+      if (!isStillAllowed(op.row, op.definition)) throw new AppError('no_longer_allowed');
       let silentSinceMs: number | null = null;
       for (;;) {
         if (op.controller.signal.aborted) throw op.controller.signal.reason;

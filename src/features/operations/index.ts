@@ -2,10 +2,10 @@
  *  Tables: operation, op_step, op_lock, idempotency. Events out: operation.changed. Permissions: operation.read, operation.cancel.
  *  Other slices define kinds (`defineOperation`) and start them through this slice's interface. Guide: docs/guides/operations.md */
 
-import { operationErrors } from '#contract/operations.ts';
+import { type Operation, operationErrors } from '#contract/operations.ts';
 import { access } from '#features/access/index.ts';
 import { audit } from '#features/audit/index.ts';
-import { defineFeature } from '#platform/feature.ts';
+import { defineFeature, type FoundObject } from '#platform/feature.ts';
 import { operationMigrations } from './migrations.ts';
 import { createOperationRoutes } from './routes.ts';
 import { createRunner, type OperationsApi } from './runner.ts';
@@ -13,6 +13,17 @@ import { createOperationStore } from './store.ts';
 
 export { defineOperation, type OperationDefinition, type Step, type StepContext } from './definition.ts';
 export type { OperationsApi } from './runner.ts';
+
+/** An operation is seen by those who see what it works on. */
+export const operationObject = (
+  operation: Pick<Operation, 'id' | 'title' | 'project' | 'objectType' | 'objectId'>,
+): FoundObject => ({
+  type: 'operation',
+  id: operation.id,
+  name: operation.title,
+  project: operation.project,
+  vmId: operation.objectType === 'vm' ? (operation.objectId ?? undefined) : undefined,
+});
 
 export const operations = defineFeature<OperationsApi>({
   name: 'operations',
@@ -35,6 +46,12 @@ export const operations = defineFeature<OperationsApi>({
     return {
       api: runner.api,
       handlers: createOperationRoutes(store, runner.api),
+      resolvers: {
+        async operation(id) {
+          const operation = await store.get(id);
+          return operation ? operationObject(operation) : null;
+        },
+      },
       metrics: runner.metrics,
       resume: runner.start,
       stop: runner.stop,

@@ -36,4 +36,14 @@ export const operationMigrations: readonly Migration[] = [
     ],
   },
   { id: '003-dismissed', statements: ['ALTER TABLE operation ADD COLUMN dismissed INTEGER NOT NULL DEFAULT 0'] },
+  {
+    id: '004-who',
+    statements: [
+      'ALTER TABLE operation ADD COLUMN user_id TEXT',
+      'ALTER TABLE operation ADD COLUMN token_id TEXT',
+      'ALTER TABLE operation ADD COLUMN project TEXT',
+      "UPDATE operation SET user_id = CASE via WHEN 'system' THEN 'system' WHEN 'admin_socket' THEN 'local:admin' WHEN 'operator_socket' THEN 'local:operator' ELSE 'usr-' || role END, project = CASE object_type WHEN 'vm' THEN 'default' WHEN 'image' THEN 'default' END",
+      'ALTER TABLE operation DROP COLUMN role',
+    ],
+  },
 ];

@@ -1,14 +1,27 @@
 /** HTTP of operations: list, show (optionally waiting for the end), cancel, retry, dismiss. */
 
 import { AppError } from '#kernel/errors.ts';
-import type { Handlers } from '#platform/feature.ts';
+import { type ApiRequest, type Handlers, SYSTEM } from '#platform/feature.ts';
 import type { OperationsApi } from './runner.ts';
 import type { OperationStore } from './store.ts';
 
 export function createOperationRoutes(store: OperationStore, api: OperationsApi): Handlers {
+  /** Who holds the right on the whole system stops any operation; others stop their own. */
+  const requireOwn = async (
+    request: Pick<ApiRequest<'POST /operations/{id}/cancel'>, 'params' | 'identity' | 'may'>,
+  ): Promise<void> => {
+    if (request.may('operation.cancel', SYSTEM)) return;
+    const row = await store.row(request.params.id);
+    if (row?.user_id !== request.identity.userId)
+      throw new AppError('forbidden', {
+        detail: 'Somebody else started this operation.',
+        hint: 'Ask the one who started it, or an administrator.',
+      });
+  };
+
   return {
-    'GET /operations': async ({ query }) => {
-      const page = await store.list(query);
+    'GET /operations': async ({ query, reach }) => {
+      const page = await store.list({ ...query, of: reach('operation.read') });
       const items = await Promise.all(
         page.items.map(async (item) => (item.finishedAt ? item : ((await api.get(item.id)) ?? item))),
       );
@@ -20,8 +33,17 @@ export function createOperationRoutes(store: OperationStore, api: OperationsApi)
       if (!operation) throw new AppError('not_found', { detail: `There is no operation ${params.id}.` });
       return operation;
     },
-    'POST /operations/{id}/cancel': ({ params }) => api.cancel(params.id),
-    'POST /operations/{id}/retry': ({ params }) => api.retry(params.id),
-    'POST /operations/{id}/dismiss': ({ params }) => api.dismiss(params.id),
+    'POST /operations/{id}/cancel': async (request) => {
+      await requireOwn(request);
+      return api.cancel(request.params.id);
+    },
+    'POST /operations/{id}/retry': async (request) => {
+      await requireOwn(request);
+      return api.retry(request.params.id);
+    },
+    'POST /operations/{id}/dismiss': async (request) => {
+      await requireOwn(request);
+      return api.dismiss(request.params.id);
+    },
   };
 }

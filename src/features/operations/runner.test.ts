@@ -21,9 +21,18 @@ import { createOperationStore } from './store.ts';
 
 registerErrors(operationErrors);
 
-const admin: Identity = { user: 'ada', role: 'admin', via: 'admin_socket', sessionId: null, address: null };
+const admin: Identity = {
+  userId: 'usr-ada',
+  user: 'ada',
+  via: 'admin_socket',
+  method: 'socket',
+  sessionId: null,
+  tokenId: null,
+  address: null,
+};
 const request = (key: string | null = null, hash = 'h'): StartRequest => ({
   identity: admin,
+  project: null,
   requestId: 'req-1',
   idempotencyKey: key,
   requestHash: hash,
@@ -79,7 +88,7 @@ async function withJournal(
       store: createOperationStore(db),
       db,
       audit,
-      decide: () => allow,
+      decide: () => ({ allow, visible: true, grant: null }),
       events,
       clock,
       calendar: { leap: () => null },

@@ -15,7 +15,7 @@ import type { Decide, Identity, MetricFamily } from '#platform/feature.ts';
 import type { OperationDefinition } from './definition.ts';
 import { Cancelled, createEngine, type Live, Stopping } from './engine.ts';
 import { createProgress } from './progress.ts';
-import type { LockKeys, OperationRow, OperationStore } from './store.ts';
+import type { LockKeys, OperationQuery, OperationRow, OperationStore } from './store.ts';
 
 const STOP_GRACE_MS = 9000;
 /** How long one that takes over waits for the other to end. */
@@ -32,6 +32,8 @@ export interface RegisteredKind<Input> {
 /** Who starts it and by which request; every ApiRequest has these. */
 export interface StartRequest {
   readonly identity: Identity;
+  /** Whose members may see it; null = the system. */
+  readonly project: string | null;
   readonly requestId: string | null;
   readonly idempotencyKey: string | null;
   readonly requestHash: string;
@@ -58,7 +60,8 @@ export interface OperationsApi {
   openFor(objectId: string): Operation | null;
   /** Whether an operation that is not over holds this key alone. Never waits. */
   isLocked(key: string): boolean;
-  newest(count: number): Promise<Operation[]>;
+  /** @param of only those of these projects and VMs; null = all */
+  newest(count: number, of?: OperationQuery['of']): Promise<Operation[]>;
   counts(): { readonly open: number; readonly attention: number };
   /** Resolves with the finished operation, or as it is after `timeoutMs`. */
   waitFor(id: string, timeoutMs: number): Promise<Operation>;
@@ -104,9 +107,25 @@ export function createRunner({
   const locked = new Map<string, readonly string[]>();
   let isStopping = false;
 
+  /** What its starter holds now decides, not what he held then. */
+  const isStillAllowed = (row: OperationRow, definition: OperationDefinition<unknown>): boolean => {
+    const who: Identity = {
+      userId: row.user_id,
+      user: row.actor,
+      via: row.via,
+      method: row.via === 'system' ? 'system' : 'socket',
+      sessionId: null,
+      tokenId: row.token_id,
+      address: null,
+    };
+    const vmId = row.object_type === 'vm' && row.object_id !== null ? row.object_id : undefined;
+    return decide(who, definition.permission, { type: 'system', id: row.id, project: row.project, vmId }).allow;
+  };
+
   const engine = createEngine({
     store,
     db,
+    isStillAllowed,
     audit,
     events,
     clock,
@@ -194,8 +213,10 @@ export function createRunner({
         kind: definition.kind,
         title: definition.title(input),
         actor: request.identity.user,
-        role: request.identity.role,
         via: request.identity.via,
+        user_id: request.identity.userId,
+        token_id: request.identity.tokenId,
+        project: request.project,
         object_type: object?.type ?? null,
         object_id: object?.id ?? null,
         object_name: object?.name ?? null,
@@ -219,7 +240,7 @@ export function createRunner({
       const locks = { exclusive: definition.locks(input), shared: definition.shares?.(input) ?? [] };
       await makeWay(op, locks);
       const repeatedId = await db.transaction(async (tx) => {
-        const actor = request.identity.user;
+        const actor = request.identity.userId;
         if (request.idempotencyKey !== null) {
           const known = await store.idempotent(tx, actor, request.idempotencyKey);
           if (known && known.expires_at > now.toISOString()) {
@@ -275,7 +296,7 @@ export function createRunner({
 
     async repeated({ identity, idempotencyKey, requestHash }) {
       if (idempotencyKey === null) return null;
-      const known = await db.transaction((tx) => store.idempotent(tx, identity.user, idempotencyKey));
+      const known = await db.transaction((tx) => store.idempotent(tx, identity.userId, idempotencyKey));
       if (!known || known.expires_at <= clock.now().toISOString()) return null;
       if (known.request_hash !== requestHash) throw new AppError('idempotency_key_reused');
       return current(known.op_id);
@@ -321,8 +342,8 @@ export function createRunner({
 
     isLocked: (key) => [...locked.values()].some((keys) => keys.includes(key)),
 
-    async newest(count) {
-      const { items } = await store.list({ limit: count });
+    async newest(count, of = null) {
+      const { items } = await store.list({ limit: count, of });
       return items.map((item) => {
         const op = live.get(item.id);
         return op ? view(op) : item;
@@ -354,12 +375,7 @@ export function createRunner({
       return;
     }
     const op = liveOf(row, definition, input.data, stored?.steps.map((step) => step.state) ?? null);
-    const identity: Identity = { user: row.actor, role: row.role, via: row.via, sessionId: null, address: null };
     log.info({ operation: row.id, kind: row.kind, step: row.step }, 'resuming an operation');
-    if (row.state !== 'compensating' && !decide(identity, definition.permission)) {
-      launch(op, () => engine.abandon(op, new AppError('no_longer_allowed')));
-      return;
-    }
     launch(op);
   };
 

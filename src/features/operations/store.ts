@@ -1,7 +1,6 @@
 /** SQL of the journal, and the view of an operation that users see. */
 
 import { FINAL_STATES, type Operation, type OperationState } from '#contract/operations.ts';
-import type { RoleName } from '#contract/permissions.ts';
 import type { Database, Transaction } from '#platform/db/database.ts';
 import type { Identity } from '#platform/feature.ts';
 
@@ -12,8 +11,10 @@ export interface OperationRow {
   kind: string;
   title: string;
   actor: string;
-  role: RoleName;
   via: Identity['via'];
+  user_id: string;
+  token_id: string | null;
+  project: string | null;
   object_type: string | null;
   object_id: string | null;
   object_name: string | null;
@@ -66,6 +67,7 @@ export function viewOf(
     objectType: row.object_type,
     objectId: row.object_id,
     objectName: row.object_name,
+    project: row.project,
     steps: steps.map(({ name, title, state }) => ({ name, title, state })),
     progress: live?.progress ?? null,
     canCancel: (row.state === 'pending' || row.state === 'running') && row.cancel_asked === 0,
@@ -90,6 +92,8 @@ export interface OperationQuery {
   readonly state?: OperationState | undefined;
   readonly open?: boolean | undefined;
   readonly objectId?: string | undefined;
+  /** Only those of these projects and VMs; null = all. */
+  readonly of?: { readonly projects: readonly string[]; readonly vms: readonly string[] } | null;
   readonly kind?: string | undefined;
 }
 
@@ -203,6 +207,14 @@ export function createOperationStore(db: Database) {
       if (query.state) filtered = filtered.where('state', '=', query.state);
       if (query.open) filtered = filtered.where('state', 'not in', FINAL_STATES);
       if (query.objectId) filtered = filtered.where('object_id', '=', query.objectId);
+      const { of } = query;
+      if (of)
+        filtered = filtered.where((is) =>
+          is.or([
+            is('project', 'in', of.projects),
+            is.and([is('object_type', '=', 'vm'), is('object_id', 'in', of.vms)]),
+          ]),
+        );
       if (query.kind) filtered = filtered.where('kind', '=', query.kind);
       const { total } = await filtered.select((eb) => eb.fn.countAll<number>().as('total')).executeTakeFirstOrThrow();
       const page = query.cursor ? filtered.where('id', '<', query.cursor) : filtered;

@@ -2,9 +2,10 @@
  *  Tables: none. Events in: none. Events out: pool.changed (by the inventory). Permissions: storage.read. Guide: docs/guides/vms.md */
 
 import { type InventoryApi, inventory } from '#features/inventory/index.ts';
+import { projects } from '#features/projects/index.ts';
 import { defineFeature } from '#platform/feature.ts';
 import { createOwnPool, OWN_POOL } from './own-pool.ts';
-import { createPoolRoutes, findPool } from './routes.ts';
+import { createPoolRoutes, findPool, poolObject } from './routes.ts';
 
 export { OWN_POOL } from './own-pool.ts';
 
@@ -17,16 +18,23 @@ export interface StorageApi {
 
 export const storage = defineFeature<StorageApi>({
   name: 'storage',
-  needs: ['inventory'],
+  needs: ['projects', 'inventory'],
   setup({ config, libvirt, use, log }) {
     const known: InventoryApi = use(inventory);
+    const registry = use(projects);
+    registry.findResourcesBy('pool', (id) => findPool(known.pools(), id));
     const ownPool = createOwnPool({ libvirt, known, folder: config.state.disks, log });
     const isOwn = (pool: { readonly name: string; readonly path: string | null }) =>
       pool.name === OWN_POOL && pool.path === config.state.disks;
     return {
       api: { ensureOwnPool: ownPool.ensure, rescanOwnPool: ownPool.rescan },
-      handlers: createPoolRoutes(known, isOwn),
-      resolvers: { pool: (id) => findPool(known.pools(), id) },
+      handlers: createPoolRoutes(known, isOwn, registry),
+      resolvers: {
+        pool(id) {
+          const pool = findPool(known.pools(), id);
+          return pool && poolObject(pool, registry);
+        },
+      },
     };
   },
 });

@@ -2,8 +2,9 @@
 
 import type { Pool } from '#contract/networks.ts';
 import type { InventoryApi } from '#features/inventory/index.ts';
+import type { ProjectsApi } from '#features/projects/index.ts';
 import { AppError } from '#kernel/errors.ts';
-import type { Handlers } from '#platform/feature.ts';
+import type { FoundObject, Handlers } from '#platform/feature.ts';
 
 type KnownPool = ReturnType<InventoryApi['pools']>[number];
 
@@ -12,7 +13,23 @@ export function findPool(pools: readonly KnownPool[], idOrName: string): KnownPo
   return pools.find((pool) => pool.id === idOrName) ?? pools.find((pool) => pool.name === idOrName) ?? null;
 }
 
-export function createPoolRoutes(known: InventoryApi, isOwn: (pool: KnownPool) => boolean): Handlers {
+/** The system owns pools; projects may use those that they were given. */
+export const poolObject = (
+  pool: { readonly id: string; readonly name: string },
+  projects: Pick<ProjectsApi, 'usersOf'>,
+): FoundObject => ({
+  type: 'pool',
+  id: pool.id,
+  name: pool.name,
+  project: null,
+  sharedWith: projects.usersOf('pool', pool.id),
+});
+
+export function createPoolRoutes(
+  known: InventoryApi,
+  isOwn: (pool: KnownPool) => boolean,
+  projects: Pick<ProjectsApi, 'usersOf'>,
+): Handlers {
   const view = (pool: KnownPool): Pool => ({
     ...pool,
     state: known.staleSince === null ? pool.state : 'unknown',
@@ -22,8 +39,8 @@ export function createPoolRoutes(known: InventoryApi, isOwn: (pool: KnownPool) =
   });
 
   return {
-    'GET /pools': ({ query }) => {
-      const all = known.pools();
+    'GET /pools': ({ query, may }) => {
+      const all = known.pools().filter((pool) => may('storage.read', poolObject(pool, projects)));
       const from = query.cursor === undefined ? 0 : Math.max(0, all.findIndex((pool) => pool.id === query.cursor) + 1);
       const items = all.slice(from, from + query.limit).map(view);
       return { items, next: from + query.limit < all.length ? (items.at(-1)?.id ?? null) : null, total: all.length };

@@ -2,6 +2,7 @@
  *  Tables: none. Events: none of its own. Permissions: host.read, vm.create. Guide: docs/guides/preflight.md */
 
 import { join } from 'node:path';
+import { DEFAULT_PROJECT } from '#contract/common.ts';
 import { vmCreateSchema } from '#contract/vms.ts';
 import { health } from '#features/health/index.ts';
 import { hosts } from '#features/hosts/index.ts';
@@ -9,7 +10,7 @@ import { images } from '#features/images/index.ts';
 import { inventory } from '#features/inventory/index.ts';
 import { operations } from '#features/operations/index.ts';
 import { vms } from '#features/vms/index.ts';
-import { defineFeature, type FeatureContext, type Identity } from '#platform/feature.ts';
+import { defineFeature, type FeatureContext, type Identity, SYSTEM_IDENTITY } from '#platform/feature.ts';
 import { buildHelloDisk } from '#platform/hello-disk/index.ts';
 import { VERSION } from '#platform/version.ts';
 import { type DemoParts, demoOperation } from './demo.ts';
@@ -39,7 +40,8 @@ export const system = defineFeature<Record<string, never>>({
         preflight: checks.last,
         facts: () => ({ version: VERSION, pid: process.pid, startedAt, libvirtUri: libvirt.uri, ...address() }),
         isCurrent: () => known.staleSince === null,
-        startDemo: (request) => journal.start(demo, {}, { ...request, action: 'POST /system/demo' }),
+        startDemo: (request) =>
+          journal.start(demo, {}, { ...request, project: DEFAULT_PROJECT, action: 'POST /system/demo' }),
         clock,
       }),
     };
@@ -66,6 +68,7 @@ function demoParts(context: FeatureContext): DemoParts {
       machines.create({
         body: vmCreateSchema.parse(input),
         identity: inNameOf(actor),
+        project: DEFAULT_PROJECT,
         requestId: `req-${key}`,
         idempotencyKey: key,
         requestHash: key,
@@ -75,4 +78,4 @@ function demoParts(context: FeatureContext): DemoParts {
 }
 
 /** The right was checked when the demonstration was started, and is again when it is resumed. */
-const inNameOf = (user: string): Identity => ({ user, role: 'admin', via: 'system', sessionId: null, address: null });
+const inNameOf = (user: string): Identity => ({ ...SYSTEM_IDENTITY, user });

@@ -8,7 +8,8 @@ import { formatBytes, formatDuration, GIB } from '#kernel/units.ts';
 type ProblemItem = Overview['problems'][number];
 
 export interface OverviewInput {
-  readonly host: Host;
+  /** Null for those who may not see it. */
+  readonly host: Host | null;
   readonly vms: readonly Vm[];
   /** Newest first. */
   readonly operations: readonly Operation[];
@@ -71,7 +72,7 @@ function problemsOf(input: OverviewInput): ProblemItem[] {
 }
 
 function hostProblems({ host, now }: OverviewInput): ProblemItem[] {
-  if (host.state === 'connected') return [];
+  if (host === null || host.state === 'connected') return [];
   const age = formatDuration(now.getTime() - Date.parse(host.since));
   return [
     {
@@ -195,8 +196,8 @@ const FULL_RATIO = 0.05;
 const NEARLY_FULL_RATIO = 0.1;
 const LEAST_FREE_BYTES = 2 * GIB;
 
-function filesystemProblems(host: Host): ProblemItem[] {
-  return (host.usage?.filesystems ?? []).flatMap(({ mount, purpose, sizeBytes, usedBytes }): ProblemItem[] => {
+function filesystemProblems(host: Host | null): ProblemItem[] {
+  return (host?.usage?.filesystems ?? []).flatMap(({ mount, purpose, sizeBytes, usedBytes }): ProblemItem[] => {
     const freeBytes = sizeBytes - usedBytes;
     const isFull = freeBytes < Math.max(sizeBytes * FULL_RATIO, LEAST_FREE_BYTES);
     if (!isFull && freeBytes >= sizeBytes * NEARLY_FULL_RATIO) return [];

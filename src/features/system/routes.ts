@@ -5,9 +5,10 @@ import { FINAL_STATES } from '#contract/operations.ts';
 import type { Host, Preflight } from '#contract/system.ts';
 import type { TrashItem, Vm } from '#contract/vms.ts';
 import type { OperationsApi } from '#features/operations/index.ts';
+import { vmObject } from '#features/vms/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
-import type { ApiRequest, Handlers } from '#platform/feature.ts';
+import { type ApiRequest, type Handlers, SYSTEM } from '#platform/feature.ts';
 import { DEMO_KIND } from './demo.ts';
 import { type OverviewInput, overviewOf, runningCount } from './overview.ts';
 
@@ -78,17 +79,19 @@ export function createSystemRoutes(options: SystemRoutesOptions): Handlers {
         certificateFingerprint: fingerprint,
       };
     },
-    'GET /system/overview': async () =>
-      overviewOf({
-        host: host(),
-        vms: vms(),
-        trash: trash(),
-        ownerlessFiles: ownerlessFiles(),
-        leap: leap(),
-        operations: await operations.newest(LOOKED_AT_OPERATIONS),
-        preflight: preflight(),
+    'GET /system/overview': async ({ may, reach }) => {
+      const isHostSeen = may('host.read', SYSTEM);
+      return overviewOf({
+        host: isHostSeen ? host() : null,
+        vms: vms().filter((vm) => may('vm.read', vmObject(vm))),
+        trash: isHostSeen ? trash() : [],
+        ownerlessFiles: isHostSeen ? ownerlessFiles() : [],
+        leap: isHostSeen ? leap() : null,
+        operations: await operations.newest(LOOKED_AT_OPERATIONS, reach('operation.read')),
+        preflight: isHostSeen ? preflight() : null,
         now: clock.now(),
-      }),
+      });
+    },
     async 'POST /system/demo'(request) {
       await waitUntilCurrent(request.signal);
       // Asked again while it works: the same one, whatever of it is there already.

@@ -23,7 +23,11 @@ export function createVmOperation(services: VmServices): OperationDefinition<Cre
     input: createOrderSchema,
     title: (order) => `Create ${order.name}`,
     object: (order) => ({ type: 'vm', id: order.vmId, name: order.name }),
-    locks: (order) => [`vm:${order.vmId}`, `vm-name:${order.name}`, ...order.nics.map((nic) => `mac:${nic.mac}`)],
+    locks: (order) => [
+      `vm:${order.vmId}`,
+      `vm-name:${domainName(order)}`,
+      ...order.nics.map((nic) => `mac:${nic.mac}`),
+    ],
     shares: (order) => order.imageIds.map(imageLock),
     steps: (order) => createSteps(order, services),
     result: async (order) => ({ vmId: order.vmId, name: order.name }),
@@ -39,7 +43,7 @@ function createSteps(order: CreateOrder, services: VmServices): Step[] {
     name: 'prepare',
     title: 'Check the name and prepare the storage',
     async act(context) {
-      const holder = await access.holderOfName(order.name);
+      const holder = await access.holderOfName(domainName(order));
       if (holder !== null && holder !== order.vmId) throw nameTaken(order.name);
       await prepareFolders(state);
       await storage.ensureOwnPool(context.signal);
@@ -186,7 +190,7 @@ export function domainSpec(order: CreateOrder, operationId: string, files: VmFil
   );
   const seed: DiskSpec[] = order.hasSeed ? [{ device: 'cdrom', path: files.seed(operationId) }] : [];
   return {
-    name: order.name,
+    name: domainName(order),
     uuid: order.vmId,
     ...(order.title === null ? {} : { title: order.title }),
     ...(order.description === null ? {} : { description: order.description }),
@@ -224,3 +228,5 @@ export function domainSpec(order: CreateOrder, operationId: string, files: VmFil
     metadata: { op: operationId },
   };
 }
+
+const domainName = (order: CreateOrder): string => order.domainName ?? order.name;

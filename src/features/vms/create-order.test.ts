@@ -44,6 +44,7 @@ const world: CreateWorld = {
   hasNetwork: (name) => name === 'lab',
   hasBridge: (name) => name === 'br0',
   holderOfMac: (mac) => (mac === '52:54:00:00:00:99' ? 'other' : null),
+  domainName: (name) => name,
   isNameTaken: (name) => name === 'taken',
 };
 const files = vmFiles({

@@ -19,6 +19,8 @@ const diskOrderSchema = z.object({
 export const createOrderSchema = z.object({
   vmId: z.string(),
   name: z.string(),
+  /** What libvirt calls it; absent in orders of before there were projects, where it is the name. */
+  domainName: z.string().optional(),
   title: z.string().nullable(),
   description: z.string().nullable(),
   vcpus: z.number(),
@@ -53,7 +55,9 @@ export interface CreateWorld {
   hasBridge(name: string): boolean;
   /** The VM that has this name, MAC or UUID already, by its name. */
   holderOfMac(mac: string): string | null;
+  /** In the project of the VM. */
   isNameTaken(name: string): boolean;
+  domainName(name: string): string;
 }
 
 /** The NAT network that VMs get unless told otherwise. */
@@ -107,6 +111,7 @@ function checkedOrder(spec: VmCreate, vmId: string, world: CreateWorld, problems
   return {
     vmId,
     name: spec.name,
+    domainName: world.domainName(spec.name),
     title: spec.title === '' ? null : (spec.title ?? null),
     description: spec.description === '' ? null : (spec.description ?? null),
     vcpus: spec.vcpus,

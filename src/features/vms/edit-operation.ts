@@ -21,7 +21,7 @@ export function editVmOperation(services: VmServices): OperationDefinition<EditO
     locks: (order) => [`vm:${order.vmId}`, ...(order.rename ? [`vm-name:${order.rename.to}`] : [])],
     shares: (order) => order.imageIds.map(imageLock),
     steps: (order) => editSteps(order, services),
-    result: async (order) => ({ vmId: order.vmId, name: order.rename?.to ?? order.vmName }),
+    result: async (order) => ({ vmId: order.vmId, name: order.newName ?? order.rename?.to ?? order.vmName }),
   });
 }
 
@@ -67,7 +67,7 @@ function editSteps(order: EditOrder, services: VmServices): Step[] {
       try {
         await libvirt.domains.rename(vmId, rename.to);
       } catch (error) {
-        throw (await access.holderOfName(rename.to)) === null ? error : nameTaken(rename.to);
+        throw (await access.holderOfName(rename.to)) === null ? error : nameTaken(order.newName ?? rename.to);
       }
     },
     async compensate() {

@@ -55,6 +55,7 @@ const resolve = (edit: VmEdit, more: Partial<EditTarget> = {}) =>
     edit,
     {
       vmId: 'id',
+      name: facts.name,
       now: facts,
       stored: facts,
       definitionHash: 'h',
@@ -67,6 +68,7 @@ const resolve = (edit: VmEdit, more: Partial<EditTarget> = {}) =>
       images: { get: (id) => (id === 'rescue' ? iso : null) },
       totalMemoryBytes: 8 * GIB,
       isNameTaken: (name) => name === 'taken',
+      domainName: (name) => name,
       describeFile: (path) => ({ name: path }),
     },
   );

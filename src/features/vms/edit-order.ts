@@ -26,7 +26,10 @@ export const editOrderSchema = z.object({
   vmName: z.string(),
   /** Hash of the stored definition that the change was made for. */
   baseHash: z.string(),
+  /** Names in libvirt. */
   rename: z.object({ from: z.string(), to: z.string() }).nullable(),
+  /** What people call it afterwards. */
+  newName: z.string().nullable().default(null),
   definition: definitionEditSchema,
   undo: definitionEditSchema,
   /** The part that is also done to the running guest. */
@@ -40,6 +43,8 @@ export type EditOrder = z.infer<typeof editOrderSchema>;
 
 export interface EditTarget {
   readonly vmId: string;
+  /** As people call it; `stored.name` is its name in libvirt. */
+  readonly name: string;
   /** Of the running guest, or of the definition when it is off. */
   readonly now: DomainFacts;
   /** Of the stored definition. */
@@ -54,6 +59,7 @@ export interface EditWorld {
   readonly images: ImageLibrary;
   readonly totalMemoryBytes: number;
   isNameTaken(name: string): boolean;
+  domainName(name: string): string;
   describeFile(path: string): { readonly name: string };
 }
 
@@ -122,16 +128,19 @@ export function resolveEdit(edit: VmEdit, target: EditTarget, world: EditWorld):
       change(`cdrom ${edit.cdrom.target}`, nameOf(drive.before), nameOf(drive.after), 'live');
     }
   }
-  const rename = edit.name !== undefined && edit.name !== stored.name ? { from: stored.name, to: edit.name } : null;
-  if (rename) {
+  const rename =
+    edit.name !== undefined && edit.name !== target.name
+      ? { from: stored.name, to: world.domainName(edit.name) }
+      : null;
+  if (rename && edit.name !== undefined) {
     if (isOn)
       throw new AppError('wrong_state', {
         detail: 'A VM can be renamed only while it is off.',
         hint: 'Shut it down first, then rename it.',
         fields: [{ path: 'name', problem: 'the VM is running', mend: 'shut it down first' }],
       });
-    if (world.isNameTaken(rename.to)) throw nameTaken(rename.to);
-    change('name', rename.from, rename.to, 'live');
+    if (world.isNameTaken(edit.name)) throw nameTaken(edit.name);
+    change('name', target.name, edit.name, 'live');
   }
   const autostart = toggled(edit.autostart, target.isAutostart);
   if (autostart) change('autostart', yesNo(autostart.from), yesNo(autostart.to), 'live');
@@ -141,7 +150,8 @@ export function resolveEdit(edit: VmEdit, target: EditTarget, world: EditWorld):
   return {
     order: {
       vmId: target.vmId,
-      vmName: stored.name,
+      vmName: target.name,
+      newName: rename ? (edit.name ?? null) : null,
       baseHash: target.definitionHash,
       rename,
       definition,

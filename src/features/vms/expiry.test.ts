@@ -31,6 +31,7 @@ test('one entry that cannot be looked at or cleared away does not keep the other
 
     const row = (id: string) => ({ id, vmId: id, name: id, isTakenAway: false, purgeAt: OLD.toISOString() });
     const dependencies = {
+      projects: { ofDomain: (name: string) => ({ project: 'default', name }) },
       operations: {
         start: async (_kind: unknown, { trashId }: { trashId: string }) => {
           begun.push(trashId);

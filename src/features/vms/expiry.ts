@@ -4,12 +4,13 @@
 import { lstat, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OperationsApi } from '#features/operations/index.ts';
+import type { ProjectsApi } from '#features/projects/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { Calendar } from '#platform/calendar.ts';
 import type { StateFolders } from '#platform/config.ts';
-import type { Identity } from '#platform/feature.ts';
+import { SYSTEM_IDENTITY } from '#platform/feature.ts';
 import type { VmKinds } from './kinds.ts';
 import { trashInput } from './routes.ts';
 import type { TrashStore } from './trash-store.ts';
@@ -18,14 +19,13 @@ const LOOK_EVERY_MS = 3_600_000;
 const SEED_KEPT_MS = 24 * 3_600_000;
 const DAY_MS = 86_400_000;
 
-const SYSTEM: Identity = { user: 'system', role: 'admin', via: 'system', sessionId: null, address: null };
-
 export interface ExpiryDependencies {
   readonly operations: OperationsApi;
   readonly kinds: VmKinds;
   readonly trash: TrashStore;
   readonly state: StateFolders;
   readonly trashDays: number;
+  readonly projects: Pick<ProjectsApi, 'ofDomain'>;
   readonly clock: Clock;
   readonly calendar: Pick<Calendar, 'leap'>;
   readonly log: Logger;
@@ -33,7 +33,7 @@ export interface ExpiryDependencies {
 
 /** Runs until the signal. */
 export async function runTrashExpiry(
-  { operations, kinds, trash, state, trashDays, clock, calendar, log }: ExpiryDependencies,
+  { operations, kinds, trash, state, trashDays, projects, clock, calendar, log }: ExpiryDependencies,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
@@ -50,8 +50,9 @@ export async function runTrashExpiry(
     const now = clock.now();
     for (const row of trash.list().filter((item) => !item.isTakenAway && item.purgeAt <= now.toISOString())) {
       try {
-        await operations.start(kinds.purge, trashInput(row), {
-          identity: SYSTEM,
+        await operations.start(kinds.purge, trashInput(row, projects.ofDomain), {
+          identity: SYSTEM_IDENTITY,
+          project: projects.ofDomain(row.name).project,
           requestId: null,
           idempotencyKey: null,
           requestHash: row.id,

@@ -5,24 +5,29 @@
 import { basename } from 'node:path';
 import { FINAL_STATES } from '#contract/operations.ts';
 import { type TrashItem, vmErrors } from '#contract/vms.ts';
+import { access } from '#features/access/index.ts';
 import { health } from '#features/health/index.ts';
 import { images } from '#features/images/index.ts';
 import { inventory } from '#features/inventory/index.ts';
 import { networks } from '#features/networks/index.ts';
 import { operations } from '#features/operations/index.ts';
+import { projects } from '#features/projects/index.ts';
 import { storage } from '#features/storage/index.ts';
 import { defineFeature } from '#platform/feature.ts';
 import { createDomainAccess } from './domain-access.ts';
 import { runTrashExpiry } from './expiry.ts';
+import { createFindVm, findTrash } from './find.ts';
 import { registerVmKinds, type VmKinds } from './kinds.ts';
 import { prepareFolders, vmFiles } from './layout.ts';
 import { createOwnerlessFiles, type OwnerlessFile } from './ownerless-files.ts';
-import { type CreateVm, createVmRoutes, trashOf } from './routes.ts';
+import { type CreateVm, createVmRoutes } from './routes.ts';
 import { dropSeed } from './seed.ts';
 import type { VmServices } from './services.ts';
 import { createTakenAwayWatch } from './taken-away.ts';
 import { createTrashedImageUse } from './trash-image-use.ts';
 import { createTrashStore, trashMigrations, trashView } from './trash-store.ts';
+
+export { vmObject } from './find.ts';
 
 export interface VmsApi {
   readonly kinds: VmKinds;
@@ -35,7 +40,7 @@ export interface VmsApi {
 
 export const vms = defineFeature<VmsApi>({
   name: 'vms',
-  needs: ['operations', 'inventory', 'networks', 'storage', 'images', 'health'],
+  needs: ['projects', 'access', 'operations', 'inventory', 'networks', 'storage', 'images', 'health'],
   migrations: trashMigrations,
   errors: vmErrors,
   setup(context) {
@@ -43,13 +48,17 @@ export const vms = defineFeature<VmsApi>({
     const journal = context.use(operations);
     const known = context.use(inventory);
     const library = context.use(images);
-    const trash = createTrashStore(db, (id) => events.emit('trash.changed', { id }));
+    const registry = context.use(projects);
+    const trash = createTrashStore(db, ({ id, name }) =>
+      events.emit('trash.changed', { id, project: registry.ofDomain(name).project }),
+    );
     const services: VmServices = {
       libvirt,
       access: createDomainAccess(libvirt),
       known,
       networks: context.use(networks),
       storage: context.use(storage),
+      projects: registry,
       trash,
       files: vmFiles(config.state),
       state: config.state,
@@ -67,6 +76,16 @@ export const vms = defineFeature<VmsApi>({
     let jobs: Promise<unknown> = Promise.resolve();
     const subscriptions: (() => void)[] = [];
 
+    const findVm = createFindVm(known, registry);
+    context.use(access).findVmsBy((idOrName) => findVm(idOrName, () => true));
+    registry.contains('vms', {
+      count: (id) => known.vms().filter((vm) => vm.project === id).length,
+      remaining(id) {
+        const there = known.vms().filter((vm) => vm.project === id).length;
+        const trashed = trash.list().filter(({ name }) => registry.ofDomain(name).project === id).length;
+        return there + trashed === 0 ? null : `${there} VMs and ${trashed} in the trash`;
+      },
+    });
     const { handlers, create } = createVmRoutes({
       services,
       operations: journal,
@@ -77,9 +96,14 @@ export const vms = defineFeature<VmsApi>({
     });
 
     return {
-      api: { kinds, create, trash: () => trash.list().map(trashView), ownerlessFiles: ownerless.list },
+      api: {
+        kinds,
+        create,
+        trash: () => trash.list().map((row) => trashView(row, registry.ofDomain)),
+        ownerlessFiles: ownerless.list,
+      },
       handlers,
-      resolvers: { vm: known.vm, trash: (id) => trashOf(trash.list(), id) },
+      resolvers: { vm: findVm, trash: (id, isVisible) => findTrash(trash.list(), registry, id, isVisible) },
       async start(signal) {
         await prepareFolders(config.state);
         await trash.load();
@@ -106,6 +130,7 @@ export const vms = defineFeature<VmsApi>({
               trash,
               state: config.state,
               trashDays: config.trash.days,
+              projects: registry,
               clock,
               calendar,
               log,

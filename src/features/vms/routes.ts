@@ -11,10 +11,11 @@ import type { Handlers, Identity } from '#platform/feature.ts';
 import { bytesToWrite, type CreateOrder, resolveCreate } from './create-order.ts';
 import { measureCopy } from './disk-files.ts';
 import { type ResolvedEdit, resolveEdit } from './edit-order.ts';
+import { trashObject, vmObject } from './find.ts';
 import { diskNeed, type HostSpace, hostSpace } from './host-space.ts';
 import type { VmKinds } from './kinds.ts';
 import { prepareFolders } from './layout.ts';
-import { createListAnswer } from './list.ts';
+import { createListAnswer, listVms } from './list.ts';
 import { createPlan, editPlan } from './plan.ts';
 import type { Accelerator, ImageLibrary } from './ports.ts';
 import { type PowerVerb, requireState } from './power-operations.ts';
@@ -35,6 +36,7 @@ export interface VmRouteDependencies {
 
 interface Asked {
   readonly identity: Identity;
+  readonly project: string | null;
   readonly requestId: string;
   readonly idempotencyKey: string | null;
   readonly requestHash: string;
@@ -47,13 +49,15 @@ export function createVmRoutes({ services, operations, kinds, images, accel, acc
   readonly handlers: Handlers;
   readonly create: CreateVm;
 } {
-  const { known, networks, files, state, trash, space: ledger } = services;
+  const { known, networks, files, state, trash, projects, space: ledger } = services;
 
   const find = (id: string): Vm => {
     const vm = known.vm(id);
     if (!vm) throw new AppError('not_found', { detail: `There is no VM "${id.slice(0, 80)}".` });
     return vm;
   };
+
+  const isNameTaken = (project: string) => (name: string) => known.named(name).some((vm) => vm.project === project);
 
   const listAnswer = createListAnswer();
   const describeFile = (path: string) => ({ name: known.describeFile(path).name });
@@ -73,7 +77,8 @@ export function createVmRoutes({ services, operations, kinds, images, accel, acc
       hasNetwork: networks.hasNetwork,
       hasBridge: (name) => bridges.has(name),
       holderOfMac: (mac) => known.vms().find((vm) => vm.nics.some((nic) => nic.mac === mac))?.name ?? null,
-      isNameTaken: (name) => known.vms().some((vm) => vm.name === name),
+      isNameTaken: isNameTaken(spec.project),
+      domainName: (name) => projects.domainName(spec.project, name),
     });
     return { order: await withMeasuredSources(order), space };
   };
@@ -95,6 +100,7 @@ export function createVmRoutes({ services, operations, kinds, images, accel, acc
       edit,
       {
         vmId: vm.id,
+        name: vm.name,
         now,
         stored,
         definitionHash: definition.hash,
@@ -105,7 +111,8 @@ export function createVmRoutes({ services, operations, kinds, images, accel, acc
       {
         images,
         totalMemoryBytes: space.totalMemoryBytes,
-        isNameTaken: (name) => known.vms().some((other) => other.name === name),
+        isNameTaken: isNameTaken(vm.project),
+        domainName: (name) => projects.domainName(vm.project, name),
         describeFile,
       },
     );
@@ -125,11 +132,9 @@ export function createVmRoutes({ services, operations, kinds, images, accel, acc
   };
 
   const findTrash = (id: string): TrashRow => {
-    const row = trashOf(trash.list(), id);
+    const row = trash.get(id);
     if (!row)
-      throw new AppError('not_found', {
-        detail: `There is nothing in the trash with the id or name "${id.slice(0, 80)}".`,
-      });
+      throw new AppError('not_found', { detail: `There is nothing in the trash with the id "${id.slice(0, 80)}".` });
     return row;
   };
 
@@ -168,7 +173,15 @@ export function createVmRoutes({ services, operations, kinds, images, accel, acc
   };
 
   const handlers: Handlers = {
-    'GET /vms': ({ query }) => listAnswer(known.vms(), query),
+    'GET /vms': ({ query: { project, ...query }, may, reach }) => {
+      const seen = reach('vm.read') === null ? known.vms() : known.vms().filter((vm) => may('vm.read', vmObject(vm)));
+      if (project === undefined) return listAnswer(seen, query);
+      const wanted = projects.get(project);
+      return listVms(
+        seen.filter((vm) => vm.project === wanted?.id),
+        query,
+      );
+    },
     'GET /vms/{id}': ({ params }) => {
       const vm = find(params.id);
       return { json: vm, headers: { etag: `"${vm.etag}"` } };
@@ -256,10 +269,10 @@ export function createVmRoutes({ services, operations, kinds, images, accel, acc
       const input = { vmId: vm.id, name: vm.name, timeoutSeconds: request.body.timeoutSeconds };
       return operations.start(kinds.shutdown, input, { ...startRequest(request), action: 'POST /vms/{id}/shutdown' });
     },
-    'GET /trash': ({ query }) => {
-      const all = trash.list();
+    'GET /trash': ({ query, may }) => {
+      const all = trash.list().filter((row) => may('vm.read', trashObject(row, projects)));
       const from = query.cursor === undefined ? 0 : Math.max(0, all.findIndex((row) => row.id === query.cursor) + 1);
-      const items = all.slice(from, from + query.limit).map(trashView);
+      const items = all.slice(from, from + query.limit).map((row) => trashView(row, projects.ofDomain));
       return { items, next: from + query.limit < all.length ? (items.at(-1)?.id ?? null) : null, total: all.length };
     },
     'POST /trash/{id}/restore': async (request) => {
@@ -274,7 +287,7 @@ export function createVmRoutes({ services, operations, kinds, images, accel, acc
         });
       }
       requireFreeMacs(row, known);
-      return operations.start(kinds.restore, trashInput(row), {
+      return operations.start(kinds.restore, trashInput(row, projects.ofDomain), {
         ...startRequest(request),
         action: 'POST /trash/{id}/restore',
       });
@@ -282,7 +295,7 @@ export function createVmRoutes({ services, operations, kinds, images, accel, acc
     'DELETE /trash/{id}': async (request) => {
       const before = await operations.repeated(request);
       if (before) return before;
-      return operations.start(kinds.purge, trashInput(findTrash(request.params.id)), {
+      return operations.start(kinds.purge, trashInput(findTrash(request.params.id), projects.ofDomain), {
         ...startRequest(request),
         action: 'DELETE /trash/{id}',
       });
@@ -294,25 +307,15 @@ export function createVmRoutes({ services, operations, kinds, images, accel, acc
 /** Loaded with the first VM that wants it: YAML takes memory that a daemon at rest need not hold. */
 const cloudInitDocuments = () => import('./cloud-init.ts');
 
-function startRequest({ identity, requestId, idempotencyKey, requestHash }: Asked): Asked {
-  return { identity, requestId, idempotencyKey, requestHash };
+function startRequest({ identity, project, requestId, idempotencyKey, requestHash }: Asked): Asked {
+  return { identity, project, requestId, idempotencyKey, requestHash };
 }
 
-export function trashInput(row: TrashRow): { trashId: string; vmId: string; name: string } {
-  return { trashId: row.id, vmId: row.vmId, name: row.name };
-}
-
-/** By id, else by the name of the VM where only one in the trash had it.
- *  @throws AppError ambiguous_name */
-export function trashOf(rows: readonly TrashRow[], idOrName: string): TrashRow | null {
-  const byId = rows.find((row) => row.id === idOrName || row.vmId === idOrName);
-  if (byId) return byId;
-  const byName = rows.filter((row) => row.name === idOrName);
-  if (byName.length > 1)
-    throw new AppError('ambiguous_name', {
-      detail: `${byName.length} VMs in the trash had the name "${idOrName.slice(0, 80)}".`,
-    });
-  return byName[0] ?? null;
+export function trashInput(
+  row: TrashRow,
+  ofDomain: (name: string) => { readonly name: string },
+): { trashId: string; vmId: string; name: string; domainName: string } {
+  return { trashId: row.id, vmId: row.vmId, name: ofDomain(row.name).name, domainName: row.name };
 }
 
 /** @throws AppError conflict when the client saw an older VM */

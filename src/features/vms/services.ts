@@ -2,6 +2,7 @@
 
 import type { InventoryApi } from '#features/inventory/index.ts';
 import type { NetworksApi } from '#features/networks/index.ts';
+import type { ProjectsApi } from '#features/projects/index.ts';
 import type { StorageApi } from '#features/storage/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Logger } from '#kernel/logger.ts';
@@ -18,6 +19,7 @@ export interface VmServices {
   readonly known: InventoryApi;
   readonly networks: NetworksApi;
   readonly storage: StorageApi;
+  readonly projects: ProjectsApi;
   readonly trash: TrashStore;
   readonly files: VmFiles;
   readonly state: StateFolders;

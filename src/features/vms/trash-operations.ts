@@ -13,7 +13,13 @@ import { exists } from './disk-files.ts';
 import type { VmServices } from './services.ts';
 import type { TrashRow } from './trash-store.ts';
 
-export const trashInputSchema = z.object({ trashId: z.string(), vmId: z.string(), name: z.string() });
+export const trashInputSchema = z.object({
+  trashId: z.string(),
+  vmId: z.string(),
+  name: z.string(),
+  /** What libvirt called it; absent in operations of before there were projects, where it is the name. */
+  domainName: z.string().optional(),
+});
 export type TrashInput = z.infer<typeof trashInputSchema>;
 
 export function restoreVmOperation(services: VmServices): OperationDefinition<TrashInput> {
@@ -26,7 +32,7 @@ export function restoreVmOperation(services: VmServices): OperationDefinition<Tr
     object: (input) => ({ type: 'vm', id: input.vmId, name: input.name }),
     locks: (input) => [
       `vm:${input.vmId}`,
-      `vm-name:${input.name}`,
+      `vm-name:${input.domainName ?? input.name}`,
       `trash:${input.trashId}`,
       ...macsOf(trash.get(input.trashId)).map((mac) => `mac:${mac}`),
     ],
@@ -57,7 +63,7 @@ export function restoreVmOperation(services: VmServices): OperationDefinition<Tr
         check: () => access.isDefined(vmId),
         async act() {
           const row = requireRow(services, trashId);
-          if ((await access.holderOfName(row.name)) !== null) throw nameTaken(row.name);
+          if ((await access.holderOfName(row.name)) !== null) throw nameTaken(name);
           requireFreeMacs(row, known);
           await putRow(row, services);
           await defineAgain(row, services);

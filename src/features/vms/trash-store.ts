@@ -13,6 +13,7 @@ export interface MovedFile {
 export interface TrashRow {
   readonly id: string;
   readonly vmId: string;
+  /** In libvirt. */
   readonly name: string;
   /** Inactive definition with its secrets, to define it again exactly. Never leaves the process. */
   readonly xml: string;
@@ -77,8 +78,8 @@ export interface TrashStore {
   remove(id: string, tx?: Transaction): Promise<void>;
 }
 
-/** @param onChange told the id after each visible change */
-export function createTrashStore(db: Database, onChange: (id: string) => void): TrashStore {
+/** @param onChange told the row after each visible change */
+export function createTrashStore(db: Database, onChange: (row: TrashRow) => void): TrashStore {
   const rows = new Map<string, { readonly row: TrashRow; readonly isReady: boolean }>();
 
   return {
@@ -134,21 +135,22 @@ export function createTrashStore(db: Database, onChange: (id: string) => void): 
         .onConflict((conflict) => conflict.column('id').doUpdateSet(values))
         .execute();
       rows.set(row.id, { row, isReady });
-      if (isReady) onChange(row.id);
+      if (isReady) onChange(row);
     },
     async remove(id, tx) {
       await (tx ?? db).tables<TrashTables>().deleteFrom('trash').where('id', '=', id).execute();
-      if (rows.delete(id)) onChange(id);
+      const entry = rows.get(id);
+      if (rows.delete(id) && entry) onChange(entry.row);
     },
   };
 }
 
 /** The item as the API shows it: file names, no paths. */
-export function trashView(row: TrashRow): TrashItem {
+export function trashView(row: TrashRow, ofDomain: (name: string) => { project: string; name: string }): TrashItem {
   return {
     id: row.id,
     vmId: row.vmId,
-    name: row.name,
+    ...ofDomain(row.name),
     state: 'trashed',
     deletedAt: row.deletedAt,
     purgeAt: row.isTakenAway ? null : row.purgeAt,

@@ -1,10 +1,10 @@
 /** The API client of the dashboard, who is signed in, and what a failure looks like to the pages. */
 
 import { signal } from '@preact/signals';
+import type { IdentityView } from '#contract/access.ts';
 import { ApiProblem, createApiClient } from '#contract/client.ts';
 import type { Problem } from '#contract/common.ts';
 import type { Permission } from '#contract/permissions.ts';
-import type { IdentityView } from '#contract/system.ts';
 import { text } from '../text.ts';
 
 /** `unknown` until the first answer; `signed_out` shows the sign-in page instead of every other page. */
@@ -138,10 +138,17 @@ export async function loadSession(): Promise<void> {
   session.value = { kind: 'signed_in', identity };
 }
 
-/** True when the signed-in user holds the permission. Reads a signal: pages redraw when it changes. */
-export function can(permission: Permission): boolean {
+/** True when the signed-in user holds the permission in this project; without one: anywhere.
+ *  Reads a signal: pages redraw when it changes. What is shown by it is only a help, the daemon decides. */
+export function can(permission: Permission, project?: string): boolean {
   const state = session.value;
-  return state.kind === 'signed_in' && state.identity.permissions.includes(permission);
+  if (state.kind !== 'signed_in') return false;
+  const { permissions, anywhere, projects } = state.identity;
+  if (project === undefined) return anywhere.includes(permission);
+  return (
+    permissions.includes(permission) ||
+    projects.some(({ id, permissions: held }) => id === project && held.includes(permission))
+  );
 }
 
 /** Any thrown value as the problem document that pages show. */

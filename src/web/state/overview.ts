@@ -13,7 +13,7 @@ export const overview = createResource(
 );
 
 onEvent('host.changed', (host) =>
-  overview.patch((before) => (before.host.id === host.id ? { ...before, host } : before)),
+  overview.patch((before) => (before.host?.id === host.id ? { ...before, host } : before)),
 );
 
 onEvent('operation.changed', (operation) => {

@@ -67,7 +67,7 @@ export interface Session {
 /** Signs in over HTTPS as a browser does. */
 export async function signIn(daemon: TestDaemon): Promise<Session> {
   const ca = await authorityOf(daemon);
-  const { url } = await daemon.admin('POST /auth/links', { body: { role: 'admin' } });
+  const { url } = await daemon.admin('POST /auth/links', { body: { user: 'admin' } });
   const cookie = await new Promise<string>((resolve, reject) => {
     const call = httpsRequest(
       `${daemon.origin}/api/v1/auth/link`,

@@ -1,6 +1,7 @@
 /** Search, what needs a person, what runs, theme and the user. */
 
 import { useEffect } from 'preact/hooks';
+import { BUILT_IN_ROLES } from '#contract/permissions.ts';
 import { api, session } from '../../state/api.ts';
 import {
   isTrayOpen,
@@ -70,7 +71,7 @@ export function TopBar() {
         />
         {identity && (
           <Menu
-            label={text.frame.account(identity.user, text.roles[identity.role])}
+            label={text.frame.account(identity.user, identity.roles.map(roleTitle).join(', '))}
             trigger={<Icon name="user" />}
             entries={[
               { label: text.frame.settings(identity.user), icon: 'settings', run: () => navigate('/settings') },
@@ -82,6 +83,12 @@ export function TopBar() {
     </header>
   );
 }
+
+/** Built-in roles by their title, one's own by their name. */
+const roleTitle = (name: string): string =>
+  Object.entries(BUILT_IN_ROLES)
+    .find(([id]) => id === name)?.[1]
+    .title.toLowerCase() ?? name;
 
 async function signOut(): Promise<void> {
   try {

@@ -29,7 +29,7 @@ export function OverviewPage() {
           <div class="overview">
             <Posture data={data} />
             {data.problems.length > 0 && <Problems data={data} />}
-            <HostCard host={data.host} />
+            {data.host && <HostCard host={data.host} />}
             <VmsCard data={data} />
             <OperationsCard data={data} />
           </div>

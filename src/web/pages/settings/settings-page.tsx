@@ -1,7 +1,7 @@
 /** Appearance of this browser, who is signed in, and what runs here. */
 
 import { useSignal } from '@preact/signals';
-import type { Session } from '#contract/system.ts';
+import type { Session } from '#contract/access.ts';
 import { Button } from '../../components/button.tsx';
 import { CopyButton } from '../../components/copy-button.tsx';
 import { Dialog } from '../../components/dialog.tsx';
@@ -86,9 +86,9 @@ function Sessions() {
       showProblem(error);
     }
   };
-  const invite = async (role: 'admin' | 'operator') => {
+  const invite = async (user: 'admin' | 'operator') => {
     try {
-      link.value = await api('POST /auth/links', { body: { role } });
+      link.value = await api('POST /auth/links', { body: { user } });
     } catch (error) {
       showProblem(error);
     }
@@ -123,7 +123,7 @@ function Sessions() {
                   </>
                 ),
               },
-              { head: words.role, isSelfEvident: true, cell: (item) => text.roles[item.role] },
+              { head: words.method, isSelfEvident: true, cell: (item) => text.signInMethods[item.method] },
               { head: words.from, class: 'mono', isSelfEvident: true, cell: (item) => item.address },
               {
                 head: words.browser,

@@ -1,0 +1,43 @@
+/** Who may hear of which event: the same permission on the same object as reading it would need. */
+
+import type { ApiEventName, ApiEvents } from '#contract/events.ts';
+import { operationObject } from '#features/operations/index.ts';
+import { type ObjectRef, SYSTEM } from '#platform/feature.ts';
+import type { Topic } from './http/event-stream.ts';
+
+type Topics = { readonly [Name in ApiEventName]: (payload: ApiEvents[Name]) => Topic };
+
+/** How objects are found of which an event tells the id alone. */
+export interface EventObjects {
+  network(id: string): ObjectRef;
+  pool(id: string): ObjectRef;
+}
+
+/** A new event without a line here does not compile. */
+export function eventTopics(
+  objects: EventObjects,
+): <Name extends ApiEventName>(name: Name, payload: ApiEvents[Name]) => Topic {
+  const topics: Topics = {
+    'vm.changed': ({ id, project }) => ['vm.read', { type: 'vm', id, project, vmId: id }],
+    'vm.removed': ({ id, project }) => ['vm.read', { type: 'vm', id, project, vmId: id }],
+    'operation.changed': (operation) => ['operation.read', operationObject(operation)],
+    'image.changed': ({ id, project, isShared }) => [
+      'image.read',
+      { type: 'image', id, project, ...(isShared ? { sharedWith: 'all' } : {}) },
+    ],
+    'image.removed': ({ id, project }) => ['image.read', { type: 'image', id, project }],
+    'upload.changed': ({ id, project }) => ['image.upload', { type: 'upload', id, project }],
+    'upload.removed': ({ id, project }) => ['image.upload', { type: 'upload', id, project }],
+    'trash.changed': ({ id, project }) => ['vm.read', { type: 'trash', id, project }],
+    'network.changed': ({ id }) => ['network.read', objects.network(id)],
+    'pool.changed': ({ id }) => ['storage.read', objects.pool(id)],
+    'host.changed': () => ['host.read', SYSTEM],
+    'preflight.changed': () => ['host.read', SYSTEM],
+    'audit.recorded': () => ['audit.read', SYSTEM],
+    'access.changed': () => ['access.read', SYSTEM],
+    'project.changed': ({ id }) => ['project.read', { type: 'project', id, project: id }],
+    'project.removed': ({ id }) => ['project.read', { type: 'project', id, project: id }],
+  };
+  // The event's name picks the line that was checked against its payload above.
+  return (name, payload) => (topics[name] as (payload: ApiEvents[typeof name]) => Topic)(payload);
+}
