@@ -161,6 +161,7 @@ export async function startDaemon({
       log: log.child({ part: 'http' }),
       tls: isNetwork ? tls : null,
       webFolder: isNetwork && existsSync(WEB_FOLDER) ? WEB_FOLDER : null,
+      renewedCookie: accessApi.renewedCookie,
       metrics,
       notReady,
     });

@@ -28,6 +28,8 @@ export interface ServerParts {
   readonly tls: { readonly certificate: string; readonly key: string } | null;
   /** Folder of the built dashboard; null on local sockets. */
   readonly webFolder: string | null;
+  /** A new session cookie where one is due. */
+  readonly renewedCookie: (sessionId: string) => Promise<{ readonly 'set-cookie': string } | null>;
   /** Text of `/metrics`. */
   readonly metrics: () => string;
   /** Problems that keep the daemon from being ready; empty = ready. */
@@ -232,6 +234,9 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     const gone = new AbortController();
     reply.raw.on('close', () => gone.abort());
     const result = await route.run(rawRequestOf(request, gone.signal));
+    const sessionId = request.asker?.sessionId ?? null;
+    const renewed = sessionId === null ? null : await parts.renewedCookie(sessionId);
+    if (renewed) reply.headers(renewed);
     if (isBytesReply(result)) {
       reply
         .status(result.status ?? 200)

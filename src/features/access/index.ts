@@ -13,7 +13,7 @@ import { findGroup, findRole, findUser, grantObject, groupObject, userObject } f
 import { createOwnRights } from './own-rights.ts';
 import { decideBy, holdsAnywhere, type RightsTable, reachOf, seenBy, type TokenLimit } from './policy.ts';
 import { createRights, hasAdministrator, isBuiltInRole } from './rights.ts';
-import { createAuthRoutes, describeIdentity, sessionObject } from './routes.ts';
+import { createAuthRoutes, describeIdentity, sessionCookie, sessionObject } from './routes.ts';
 import { createSessions, type Sessions, sessionMigration } from './sessions.ts';
 import { createStepUp } from './step-up.ts';
 import { createTokenRoutes, tokenObject } from './token-routes.ts';
@@ -32,6 +32,8 @@ export interface AccessApi {
   /** Whether somebody holds a permission for anything at all. */
   holds(who: Identity, permission: Permission): boolean;
   readonly sessions: Pick<Sessions, 'authenticate' | 'onSessionEnded'>;
+  /** The cookie with a session's new secret, when its user's rights changed since the last one; else null. */
+  renewedCookie(sessionId: string): Promise<{ readonly 'set-cookie': string } | null>;
   readonly tokens: Pick<Tokens, 'authenticate'>;
   /** Where a permission is held; null = everywhere. */
   reach(
@@ -60,7 +62,10 @@ export const access = defineFeature<AccessApi>({
       (before, after) => {
         if (hasAdministrator(before) && !hasAdministrator(after)) throw new AppError('last_administrator');
       },
-      (version) => events.emit('access.changed', { version }),
+      (version) => {
+        sessions.rightsChanged();
+        events.emit('access.changed', { version });
+      },
     );
     const rights = createRights(directory.snapshot, config.console.operatorSeesScreens);
     const ownRights = createOwnRights(rights);
@@ -106,6 +111,7 @@ export const access = defineFeature<AccessApi>({
           stepUp.has(sessionId, digest) ||
           (kind === 'or_fresh_sign_in' && (sessions.ageMs(sessionId) ?? Number.POSITIVE_INFINITY) < FRESH_SIGN_IN_MS),
         sessions,
+        renewedCookie: async (id) => (sessions.mustRenew(id) ? sessionCookie(await sessions.renew(id)) : null),
         tokens,
         version: () => directory.snapshot().version,
         findVmsBy(find) {

@@ -1,5 +1,6 @@
 /** Works out what each user holds from users, groups, roles and grants; kept until one of them changes. */
 
+import { createHash } from 'node:crypto';
 import { BUILT_IN_ROLES, type BuiltInRoleName, type Permission, READ_ONLY_PERMISSIONS } from '#contract/permissions.ts';
 import type { GrantRow, Snapshot } from './directory.ts';
 import type { Held, Reach, RightsTable } from './policy.ts';
@@ -57,6 +58,8 @@ export interface RightsSource {
   /** What such a grant alone would give. */
   ofGrant(role: string, scope: string): RightsTable;
   permissionsOf(role: string): readonly Permission[];
+  /** Equal for equal rights. */
+  signature(userId: string): string;
   /** Nothing for an unknown or disabled user. */
   of(userId: string): RightsTable;
   /** Whether all that the user holds only looks. */
@@ -99,6 +102,21 @@ export function createRights(snapshot: () => Snapshot, operatorSeesScreens: bool
   return {
     ofGrant: (role, scope) => tableOf([{ role, scope, held: { grantId: '', role, through: null } }], permissionsOf),
     permissionsOf,
+    signature: (userId) =>
+      createHash('sha256')
+        .update(
+          JSON.stringify(
+            [...of(userId)]
+              .map(([permission, reach]) => [
+                permission,
+                reach.all !== null,
+                [...reach.projects.keys()].sort(),
+                [...reach.vms.keys()].sort(),
+              ])
+              .sort(),
+          ),
+        )
+        .digest('base64'),
     of,
     isReadOnly: (userId) => [...of(userId).keys()].every((one) => READ_ONLY_PERMISSIONS.has(one)),
   };

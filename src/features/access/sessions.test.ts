@@ -163,3 +163,17 @@ test('a session ends in time also while the database cannot be written, and stay
     disk.isFull = false;
     assert.equal((await again()).authenticate(secret, from.address), null);
   }));
+
+test('a replaced secret serves what was on its way for a few seconds, then nobody; the session goes on with the new one', () =>
+  withSessions(async (sessions, clock) => {
+    const { secret, identity } = await sessions.redeem((await sessions.createLink(FIRST_ADMIN)).token, from);
+    const next = await sessions.renew(identity.sessionId ?? '');
+    assert.ok(sessions.authenticate(secret, 'a'));
+    assert.equal(sessions.authenticate(next.secret, 'a')?.sessionId, identity.sessionId);
+    await clock.advance(10_001);
+    assert.equal(sessions.authenticate(secret, 'a'), null);
+    assert.ok(sessions.authenticate(next.secret, 'a'));
+    const last = await sessions.renew(identity.sessionId ?? '');
+    await sessions.end(identity.sessionId ?? '');
+    for (const ended of [next.secret, last.secret]) assert.equal(sessions.authenticate(ended, 'a'), null);
+  }));

@@ -20,6 +20,8 @@ const ABSOLUTE_MS = 12 * 3_600_000;
 /** `last_seen_at` is written this often at most. */
 const SEEN_WRITE_MS = 60_000;
 const SWEEP_MS = 5000;
+/** How long a replaced secret is good for what was on its way. */
+const REPLACED_MS = 10_000;
 
 interface SessionRow {
   id: string;
@@ -31,6 +33,15 @@ interface SessionRow {
   expires_at: string;
   address: string;
   user_agent: string;
+}
+
+interface LiveSession extends SessionRow {
+  seenMs: number;
+  seenWrittenMs: number;
+  startedMs: number;
+  /** What its user held when the secret was made. */
+  rights: string;
+  mustRenew: boolean;
 }
 
 interface AccessTables {
@@ -74,8 +85,13 @@ export interface Sessions {
     from: SignInOrigin,
     spend?: (tx: Transaction) => Promise<void>,
   ): Promise<NewSession>;
-  /** Gives a session a new secret: after its owner proved himself again, a copied old one is worth nothing. */
+  /** Gives a session a new secret: once its owner proved himself again or holds other rights, a copied old one is worth nothing.
+   *  Requests that are on their way with the old one are answered for a few seconds. */
   renew(sessionId: string): Promise<{ secret: string; expiresAt: string }>;
+  /** Whether the user's rights changed since the session's secret was made. */
+  mustRenew(sessionId: string): boolean;
+  /** To be called after each change of access. */
+  rightsChanged(): void;
   /** The identity behind a session secret, or null when it is unknown, idle for too long, expired or revoked. */
   authenticate(secret: string, address: string): Identity | null;
   list(currentId: string | null): Session[];
@@ -98,11 +114,13 @@ interface Dependencies {
   readonly clock: Clock;
   readonly log: Logger;
   readonly directory: Pick<Directory, 'snapshot' | 'signedIn'>;
-  readonly rights: Pick<RightsSource, 'isReadOnly'>;
+  readonly rights: Pick<RightsSource, 'isReadOnly' | 'signature'>;
 }
 
 export function createSessions({ db, clock, log, directory, rights }: Dependencies): Sessions {
-  const byHash = new Map<string, SessionRow & { seenMs: number; seenWrittenMs: number; startedMs: number }>();
+  const byHash = new Map<string, LiveSession>();
+  /** Secrets that were replaced, for requests that were on their way with them. */
+  const replaced = new Map<string, { readonly row: LiveSession; readonly untilMs: number }>();
   /** When links were made, by the clock that never goes back; those of an earlier life of the daemon count from its start. */
   const linksMadeMs = new Map<string, number>();
   const listeners = new Set<{ run: (sessionId: string) => void }>();
@@ -171,13 +189,21 @@ export function createSessions({ db, clock, log, directory, rights }: Dependenci
 
   const admit = (row: SessionRow, secret: string, address: string): NewSession => {
     const nowMs = clock.monotonicMs();
-    byHash.set(row.secret_hash, { ...row, seenMs: nowMs, seenWrittenMs: nowMs, startedMs: nowMs });
+    byHash.set(row.secret_hash, {
+      ...row,
+      seenMs: nowMs,
+      seenWrittenMs: nowMs,
+      startedMs: nowMs,
+      rights: rights.signature(row.user_id),
+      mustRenew: false,
+    });
     return { secret, identity: identityOf(row, address), expiresAt: row.expires_at };
   };
 
   const byId = (id: string) => [...byHash.values()].find((row) => row.id === id);
 
   const sweep = async () => {
+    for (const [hash, { untilMs }] of replaced) if (untilMs <= clock.monotonicMs()) replaced.delete(hash);
     for (const row of [...byHash.values()]) {
       if (!isOver(row)) continue;
       try {
@@ -261,14 +287,29 @@ export function createSessions({ db, clock, log, directory, rights }: Dependenci
         .where('id', '=', id)
         .execute();
       byHash.delete(row.secret_hash);
+      replaced.set(row.secret_hash, { row, untilMs: clock.monotonicMs() + REPLACED_MS });
       row.secret_hash = hashOf(secret);
+      row.mustRenew = false;
       byHash.set(row.secret_hash, row);
       return { secret, expiresAt: row.expires_at };
     },
 
+    mustRenew: (id) => byId(id)?.mustRenew === true,
+
+    rightsChanged() {
+      for (const row of byHash.values()) {
+        const now = rights.signature(row.user_id);
+        if (now !== row.rights) row.mustRenew = true;
+        row.rights = now;
+      }
+    },
+
     authenticate(secret, address) {
-      const row = byHash.get(hashOf(secret));
-      if (!row || isOver(row)) return null;
+      const hash = hashOf(secret);
+      const old = replaced.get(hash);
+      const row = byHash.get(hash) ?? (old && old.untilMs > clock.monotonicMs() ? old.row : undefined);
+      // A replaced secret does not outlive its session.
+      if (!row || byHash.get(row.secret_hash) !== row || isOver(row)) return null;
       row.seenMs = clock.monotonicMs();
       if (row.seenMs - row.seenWrittenMs > SEEN_WRITE_MS) {
         row.seenWrittenMs = row.seenMs;
@@ -340,6 +381,8 @@ export function createSessions({ db, clock, log, directory, rights }: Dependenci
           seenMs: nowMs - Math.max(0, now - Date.parse(row.last_seen_at)),
           seenWrittenMs: nowMs,
           startedMs: nowMs - Math.max(0, now - Date.parse(row.created_at)),
+          rights: rights.signature(row.user_id),
+          mustRenew: false,
         });
       }
       await sweep();
