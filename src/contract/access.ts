@@ -213,6 +213,7 @@ export const authRoutes = defineRoutes({
     summary: 'Make a one-time sign-in link for a user',
     permission: 'access.manage',
     stepUp: true,
+    answersSecret: true,
     body: z.strictObject({ user: nameSchema.default('admin') }).default({ user: 'admin' }),
     response: z.object({
       url: z.string(),
@@ -412,6 +413,7 @@ export const accessRoutes = defineRoutes({
     permission: 'self.manage',
     list: true,
     stepUp: true,
+    answersSecret: true,
     body: z.strictObject({
       name: nameSchema,
       permissions: z.array(permissionSchema).min(1).max(PERMISSIONS.length),

@@ -21,7 +21,7 @@ import { calendarMigrations, createCalendar } from '#platform/calendar.ts';
 import type { Config } from '#platform/config.ts';
 import { openDatabase } from '#platform/db/database.ts';
 import { createSpaceLedger } from '#platform/disk-space.ts';
-import type { Handlers } from '#platform/feature.ts';
+import { type Handlers, SYSTEM } from '#platform/feature.ts';
 import { lockStateFolder } from '#platform/instance-lock.ts';
 import { prepareStateFolders } from '#platform/state-folders.ts';
 import { createServiceNotifier } from '#platform/systemd.ts';
@@ -162,6 +162,7 @@ export async function startDaemon({
       tls: isNetwork ? tls : null,
       webFolder: isNetwork && existsSync(WEB_FOLDER) ? WEB_FOLDER : null,
       renewedCookie: accessApi.renewedCookie,
+      mayReadMetrics: (who) => accessApi.decide(who, 'metrics.read', SYSTEM).allow,
       metrics,
       notReady,
     });

@@ -269,7 +269,11 @@ export function createRoutes(
             stream: request.stream,
           });
         const isRepeatable =
-          idempotencyKey !== null && key.startsWith('POST ') && !isOperation && request.identity !== null;
+          idempotencyKey !== null &&
+          key.startsWith('POST ') &&
+          !isOperation &&
+          !definition.answersSecret &&
+          request.identity !== null;
         const answer = isRepeatable
           ? await repeated.once(identity.userId, idempotencyKey, requestHash, act)
           : await act();

@@ -36,6 +36,7 @@ test('a certificate is renewed before its end while the server runs; open connec
     tls: first,
     webFolder: null,
     metrics: () => '',
+    mayReadMetrics: () => false,
     renewedCookie: async () => null,
     notReady: () => [],
   });

@@ -30,6 +30,8 @@ export interface ServerParts {
   readonly webFolder: string | null;
   /** A new session cookie where one is due. */
   readonly renewedCookie: (sessionId: string) => Promise<{ readonly 'set-cookie': string } | null>;
+  /** `/metrics` is about the whole system. */
+  readonly mayReadMetrics: (identity: Identity) => boolean;
   /** Text of `/metrics`. */
   readonly metrics: () => string;
   /** Problems that keep the daemon from being ready; empty = ready. */
@@ -277,6 +279,8 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   app.get('/metrics', async (request, reply) => {
     const identity = door.identify(request.raw, false);
     if (!identity) throw new AppError('not_signed_in');
+    if (!parts.mayReadMetrics(identity))
+      throw new AppError('forbidden', { detail: 'This needs the permission metrics.read on the whole system.' });
     return reply.type('text/plain; version=0.0.4').send(parts.metrics());
   });
 
