@@ -90,6 +90,8 @@ export interface ApiRequest<Key extends ApiKey> {
   reach(permission: Permission): { readonly projects: readonly string[]; readonly vms: readonly string[] } | null;
   /** @throws AppError not_found for an object that he may not see, forbidden for one that he may not do this to */
   require(permission: Permission, object: FoundObject): void;
+  /** Says for the audit log who it turned out to be: at a sign-in the one who comes is a stranger still. */
+  isBy(who: Pick<Identity, 'user' | 'userId'>): void;
   readonly requestId: string;
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string | undefined>>;

@@ -204,14 +204,16 @@ export function createRoutes(
     const run = async (request: RawRequest): Promise<unknown> => {
       const identity = request.identity ?? { ...STRANGER, address: request.address };
       let object: FoundObject | null = null;
+      let actor: string | null = null;
       let isRecorded = false;
+      const entry = () => ({ ...entryFor(request, object), ...(actor === null ? {} : { actor }) });
       const require = (asked: FoundObject | null, type: string, id: string) => {
         if (permission === null) return;
         requireFor(identity, permission, asked, type, id);
       };
       const refuse = async (error: AppError, outcome: 'denied' | 'invalid' | 'failed') => {
         if (isAudited || outcome === 'denied') {
-          await audit.record({ ...entryFor(request, object), phase: 'outcome', outcome, code: error.code });
+          await audit.record({ ...entry(), phase: 'outcome', outcome, code: error.code });
         }
         throw error;
       };
@@ -247,7 +249,7 @@ export function createRoutes(
         }
         const isOperation = definition.status === 202;
         if (isAudited && !isOperation && definition.raw !== 'upload') {
-          await audit.record({ ...entryFor(request, object), phase: 'intent', outcome: null, code: null });
+          await audit.record({ ...entry(), phase: 'intent', outcome: null, code: null });
           isRecorded = true;
         }
         const act = async () =>
@@ -258,6 +260,9 @@ export function createRoutes(
             body: body as never,
             identity,
             project: object?.project ?? null,
+            isBy(who) {
+              actor = who.user;
+            },
             reach: (asked) => access.reach(identity, asked),
             may: (asked, ref) => access.decide(identity, asked, ref).allow,
             require: (asked, ref) => requireFor(identity, asked, ref, ref.type, ref.name),
@@ -277,8 +282,7 @@ export function createRoutes(
         const answer = isRepeatable
           ? await repeated.once(identity.userId, idempotencyKey, requestHash, act)
           : await act();
-        if (isRecorded)
-          await audit.record({ ...entryFor(request, object), phase: 'outcome', outcome: 'done', code: null });
+        if (isRecorded) await audit.record({ ...entry(), phase: 'outcome', outcome: 'done', code: null });
         return answer;
       } catch (error) {
         const problem = toAppError(error);

@@ -80,11 +80,12 @@ export function createAuthRoutes({
   describe,
 }: AuthRouteDependencies): Handlers {
   return {
-    'POST /auth/link': async ({ body, identity, headers }) => {
+    'POST /auth/link': async ({ body, identity, headers, isBy }) => {
       const session = await sessions.redeem(body.token, {
         address: identity.address ?? 'local',
         userAgent: headers['user-agent'] ?? '',
       });
+      isBy(session.identity);
       return { json: describe(session.identity), headers: sessionCookie(session) };
     },
     'POST /auth/links': async ({ body, identity }) => {
