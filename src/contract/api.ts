@@ -7,12 +7,14 @@ import { imageRoutes } from './images.ts';
 import { networkRoutes, poolRoutes } from './networks.ts';
 import { operationRoutes } from './operations.ts';
 import { projectRoutes } from './projects.ts';
+import { signInRoutes } from './sign-in.ts';
 import { systemRoutes } from './system.ts';
 import { vmRoutes } from './vms.ts';
 
 export const api = {
   ...systemRoutes,
   ...authRoutes,
+  ...signInRoutes,
   ...accessRoutes,
   ...projectRoutes,
   ...operationRoutes,

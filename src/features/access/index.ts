@@ -1,9 +1,10 @@
 /** Access: who asks, and what he may do. Users, groups, roles, grants, sessions, tokens, and the one policy function.
- *  Tables: user, user_group, group_member, role, access_grant, session, sign_in_link, api_token. Events out: access.changed.
+ *  Tables: user, user_group, group_member, role, access_grant, session, sign_in_link, api_token, ssh_key. Events out: access.changed.
  *  Events in: project.removed. Permissions: self.manage, access.read, access.manage. Guide: docs/guides/access.md */
 
 import { accessErrors } from '#contract/access.ts';
 import type { Permission } from '#contract/permissions.ts';
+import { signInErrors } from '#contract/sign-in.ts';
 import { projects } from '#features/projects/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import { type Decide, defineFeature, type FoundObject, type Identity, type ObjectRef } from '#platform/feature.ts';
@@ -15,6 +16,7 @@ import { decideBy, holdsAnywhere, type RightsTable, reachOf, seenBy, type TokenL
 import { createRights, hasAdministrator, isBuiltInRole } from './rights.ts';
 import { createAuthRoutes, describeIdentity, sessionCookie, sessionObject } from './routes.ts';
 import { createSessions, type Sessions, sessionMigration } from './sessions.ts';
+import { createSsh, sshKeyMigration } from './ssh/index.ts';
 import { createStepUp } from './step-up.ts';
 import { createTokenRoutes, tokenObject } from './token-routes.ts';
 import { createTokens, type Tokens } from './tokens.ts';
@@ -44,6 +46,8 @@ export interface AccessApi {
   sees(who: Identity, object: ObjectRef): boolean;
   /** Whether the session's owner has proven himself for this request; see `stepUp` of routes. */
   hasProof(sessionId: string, digest: string, kind: true | 'or_fresh_sign_in'): boolean;
+  /** A request of the session was refused for want of a proof. @param action what it was, for people */
+  proofAsked(sessionId: string, digest: string, action: string): void;
   /** Grows with each change of users, groups, roles, grants or tokens. */
   version(): number;
   /** Lets grants speak of VMs; called once by the slice that has them. */
@@ -53,8 +57,8 @@ export interface AccessApi {
 export const access = defineFeature<AccessApi>({
   name: 'access',
   needs: ['projects'],
-  migrations: [sessionMigration, directoryMigration],
-  errors: accessErrors,
+  migrations: [sessionMigration, directoryMigration, sshKeyMigration],
+  errors: { ...accessErrors, ...signInErrors },
   setup({ db, clock, log, config, address, events, use }) {
     const registry = use(projects);
     const directory: Directory = createDirectory(
@@ -96,6 +100,18 @@ export const access = defineFeature<AccessApi>({
         tx.tables<DirectoryTables>().deleteFrom('access_grant').where('id', 'in', ids).execute(),
       );
     };
+    const ssh = createSsh({
+      db,
+      clock,
+      log,
+      directory,
+      sessions,
+      stepUp,
+      ownRights,
+      address,
+      describe,
+      authorizedKeys: config.access.authorizedKeys,
+    });
     const subscriptions: (() => void)[] = [sessions.onSessionEnded(stepUp.forget)];
 
     return {
@@ -110,6 +126,7 @@ export const access = defineFeature<AccessApi>({
         hasProof: (sessionId, digest, kind) =>
           stepUp.has(sessionId, digest) ||
           (kind === 'or_fresh_sign_in' && (sessions.ageMs(sessionId) ?? Number.POSITIVE_INFINITY) < FRESH_SIGN_IN_MS),
+        proofAsked: stepUp.asked,
         sessions,
         renewedCookie: async (id) => (sessions.mustRenew(id) ? sessionCookie(await sessions.renew(id)) : null),
         tokens,
@@ -129,9 +146,11 @@ export const access = defineFeature<AccessApi>({
           objects: { project: registry.get, vm: (idOrName) => findVm(idOrName) },
           clock,
         }),
+        ...ssh.handlers,
         ...createTokenRoutes(tokens, directory, (id) => registry.get(id)?.id === id),
       },
       resolvers: {
+        ...ssh.resolvers,
         session(id) {
           const session = sessions.find(id);
           return session ? sessionObject(session) : null;
@@ -160,6 +179,7 @@ export const access = defineFeature<AccessApi>({
       async start(signal) {
         await directory.load();
         await tokens.load();
+        await ssh.load();
         await sessions.load(signal);
         await removeGrantsOfProjects();
         subscriptions.push(

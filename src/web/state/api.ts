@@ -6,6 +6,7 @@ import { ApiProblem, createApiClient } from '#contract/client.ts';
 import type { Problem } from '#contract/common.ts';
 import type { Permission } from '#contract/permissions.ts';
 import { text } from '../text.ts';
+import { askForProof } from './step-up.ts';
 
 /** `unknown` until the first answer; `signed_out` shows the sign-in page instead of every other page. */
 export type SessionState =
@@ -40,17 +41,40 @@ export const doubts = signal(0);
 export const api = createApiClient(async ({ method, path, headers, body, signal: abort }) => {
   const asked = `${method} ${path} ${body ?? ''}`;
   const key = method === 'GET' || SPENT_ONCE.test(path) ? null : keyOf(asked);
-  const answer = await reach(
-    path,
-    { method, headers: { ...headers, ...(key === null ? {} : { 'idempotency-key': key }) }, body, signal: abort },
-    (response) => response.text(),
-  );
+  const send = () =>
+    reach(
+      path,
+      { method, headers: { ...headers, ...(key === null ? {} : { 'idempotency-key': key }) }, body, signal: abort },
+      (response) => response.text(),
+    );
+  let answer = await send();
+  const digest = answer.response.status === 403 ? wantedProof(answer.body) : null;
+  // The proof is for this very request, so it is sent again as it was.
+  if (digest !== null && (await askForProof(digest, `${method} ${path.replace(/^\/api\/v1|\?.*$/g, '')}`)))
+    answer = await send();
   unanswered.delete(asked);
   return { status: answer.response.status, body: answer.body };
 });
 
+/** The digest to prove when a request was refused for want of a fresh proof, else null. */
+function wantedProof(body: string): string | null {
+  try {
+    const { code, params }: { code?: unknown; params?: { digest?: unknown } } = JSON.parse(body);
+    return code === 'step_up_required' && typeof params?.digest === 'string' ? params.digest : null;
+  } catch {
+    // No problem document of ours; the refusal is shown as it is.
+    return null;
+  }
+}
+
+/** Proofs that fail say nothing about the session, and those that succeed renew its secret. */
+const PROOFS = /\/auth\/(step-up|device)\//;
+/** Requests under way while the secret changes are refused; so long after a proof they are sent once more. */
+const RENEWAL_MS = 5000;
+let provenAtMs = Number.NEGATIVE_INFINITY;
+
 /** Plans are of the present, and tickets and links work once: asked for again they are made anew. */
-const SPENT_ONCE = /\/(plan|tickets|keys|links?)$/;
+const SPENT_ONCE = /\/(plan|tickets|keys|links?)$|\/auth\//;
 /** So long the server knows an Idempotency-Key. */
 const KEY_KEPT_MS = 600_000;
 
@@ -93,14 +117,21 @@ async function reach<Body>(
   };
   const timer = window.setTimeout(doubt, DOUBT_MS);
   try {
-    const response = await fetch(path, {
-      ...init,
-      signal: init.signal ? AbortSignal.any([init.signal, deadline]) : deadline,
-      credentials: 'same-origin',
-      cache: 'no-store',
-      redirect: 'error',
-    });
-    if (response.status === 401) session.value = { kind: 'signed_out' };
+    const ask = () =>
+      fetch(path, {
+        ...init,
+        signal: init.signal ? AbortSignal.any([init.signal, deadline]) : deadline,
+        credentials: 'same-origin',
+        cache: 'no-store',
+        redirect: 'error',
+      });
+    let response = await ask();
+    if (PROOFS.test(path)) {
+      if (response.ok) provenAtMs = performance.now();
+    } else {
+      if (response.status === 401 && performance.now() - provenAtMs < RENEWAL_MS) response = await ask();
+      if (response.status === 401) session.value = { kind: 'signed_out' };
+    }
     return { response, body: await read(response) };
   } catch (error) {
     if (init.signal?.aborted || error instanceof ApiProblem) throw error;

@@ -14,13 +14,14 @@ test('a confirmed code lets in the browser that holds the secret, once', () => {
   const { secret, flow } = flows.start({ kind: 'login' }, origin, 'a');
   assert.match(flow.code, /^[B-Z]{3}-[B-Z]{3}$/);
   assert.equal(flows.poll(secret), 'pending');
+  assert.equal(flows.claim(secret), null);
   assert.equal(flows.find(flow.code.toLowerCase().replace('-', ' '))?.address, '192.0.2.1');
   assert.ok(flows.approve(flow.code, approval));
   assert.ok(!flows.approve(flow.code, { ...approval, userId: 'u2' }));
   assert.equal(flows.find(flow.code), null);
-  const result = flows.poll(secret);
-  assert.ok(result !== null && result !== 'pending');
-  assert.equal(result.approval.userId, 'u1');
+  assert.equal(flows.poll(secret), 'confirmed');
+  assert.equal(flows.claim(secret)?.approval.userId, 'u1');
+  assert.equal(flows.claim(secret), null);
   assert.equal(flows.poll(secret), null);
 });
 

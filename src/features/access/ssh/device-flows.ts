@@ -44,8 +44,10 @@ export interface DeviceFlows {
   find(code: string): Flow | null;
   /** False when the flow is over or was decided before. */
   approve(code: string, approval: Approval): boolean;
-  /** `pending`, or the approval, which is handed out once; null when there is no such flow (any more). */
-  poll(secret: string): 'pending' | { readonly flow: Flow; readonly approval: Approval } | null;
+  /** Null when there is no such flow (any more). */
+  poll(secret: string): 'pending' | 'confirmed' | null;
+  /** The approval, handed out once; null when there is none. */
+  claim(secret: string): { readonly flow: Flow; readonly approval: Approval } | null;
 }
 
 type Entry = Flow & { readonly source: string; readonly untilMs: number; wrong: number; approval: Approval | null };
@@ -117,10 +119,14 @@ export function createDeviceFlows(clock: Clock): DeviceFlows {
     },
     poll(secret) {
       sweep();
+      const entry = bySecret.get(hashOf(secret));
+      return entry ? (entry.approval === null ? 'pending' : 'confirmed') : null;
+    },
+    claim(secret) {
+      sweep();
       const hash = hashOf(secret);
       const entry = bySecret.get(hash);
-      if (!entry) return null;
-      if (entry.approval === null) return 'pending';
+      if (!entry?.approval) return null;
       bySecret.delete(hash);
       return { flow: entry, approval: entry.approval };
     },

@@ -1,8 +1,9 @@
-/** Sign-in by one-time link. The link carries its token behind the `#`, which browsers never send;
+/** Sign-in: by one-time link, or one of the other ways. The link carries its token behind the `#`, which browsers never send;
  *  only the button spends it, so a mail scanner or a link preview that opens the address spends nothing. */
 
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
+import type { IdentityView } from '#contract/access.ts';
 import type { Problem } from '#contract/common.ts';
 import { Button } from '../../components/button.tsx';
 import { CopyButton } from '../../components/copy-button.tsx';
@@ -13,6 +14,9 @@ import { Prose } from '../../components/prose.tsx';
 import { api, problemOf, session, wasSignedIn } from '../../state/api.ts';
 import { currentPath, navigate } from '../../state/router.ts';
 import { text } from '../../text.ts';
+import { CodeSignIn } from './code-sign-in.tsx';
+import { PasteSignIn } from './paste-sign-in.tsx';
+import { type SignInWay, SignInWays } from './sign-in-ways.tsx';
 
 const words = text.signIn;
 
@@ -29,6 +33,7 @@ function isLink(pasted: string): boolean {
 export function SignInPage() {
   const token = useSignal(tokenOf(window.location.hash));
   const pasted = useSignal('');
+  const way = useSignal<SignInWay>('link');
   const isBusy = useSignal(false);
   const problem = useSignal<Problem | null>(null);
   useEffect(() => {
@@ -45,18 +50,21 @@ export function SignInPage() {
     return () => window.removeEventListener('hashchange', onHash);
   }, [token]);
 
+  const enter = (identity: IdentityView) => {
+    // Whoever signs in now may see other things: nothing of the former session stays in memory.
+    if (wasSignedIn()) {
+      window.location.replace(currentPath.peek() === '/sign-in' ? '/' : window.location.href);
+      return;
+    }
+    if (currentPath.peek() === '/sign-in') navigate('/', { replace: true });
+    session.value = { kind: 'signed_in', identity };
+  };
+
   const signIn = async (value: string) => {
     isBusy.value = true;
     problem.value = null;
     try {
-      const identity = await api('POST /auth/link', { body: { token: value } });
-      // Whoever signs in now may see other things: nothing of the former session stays in memory.
-      if (wasSignedIn()) {
-        window.location.replace(currentPath.peek() === '/sign-in' ? '/' : window.location.href);
-        return;
-      }
-      if (currentPath.peek() === '/sign-in') navigate('/', { replace: true });
-      session.value = { kind: 'signed_in', identity };
+      enter(await api('POST /auth/link', { body: { token: value } }));
     } catch (error) {
       problem.value = problemOf(error);
       token.value = '';
@@ -72,6 +80,8 @@ export function SignInPage() {
           <Logo size={34} />
           <span>{text.product}</span>
         </p>
+        {token.value === '' && way.value === 'code' && <CodeSignIn onSignedIn={enter} />}
+        {token.value === '' && way.value === 'paste' && <PasteSignIn onSignedIn={enter} />}
         {token.value ? (
           <form
             onSubmit={(event) => {
@@ -85,7 +95,7 @@ export function SignInPage() {
               {words.button}
             </Button>
           </form>
-        ) : (
+        ) : way.value !== 'link' ? null : (
           <form
             onSubmit={(event) => {
               event.preventDefault();
@@ -123,6 +133,7 @@ export function SignInPage() {
             </Button>
           </form>
         )}
+        {token.value === '' && <SignInWays current={way.value} onChoose={(chosen) => (way.value = chosen)} />}
       </div>
     </main>
   );
