@@ -101,13 +101,8 @@ export function knownHosts(env: NodeJS.ProcessEnv): KnownHosts {
 export function originOf(typed: string): string {
   const text = typed.includes('://') ? typed : `https://${typed}`;
   const url = URL.canParse(text) ? new URL(text) : null;
-  if (
-    !url ||
-    url.protocol !== 'https:' ||
-    url.username !== '' ||
-    !['', '/'].includes(url.pathname) ||
-    url.search !== ''
-  )
+  const isBare = url?.protocol === 'https:' && url.username === '' && url.pathname === '/' && url.search === '';
+  if (!url || !isBare)
     throw usageFailure(
       `"${typed}" is not the address of a machine`,
       'Write it as https://HOST:PORT, as `hv status` prints it there.',

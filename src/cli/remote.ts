@@ -1,6 +1,5 @@
 /** HTTPS to a hyperd on another machine. Nothing is sent before the certificate is the one that was pinned at the first sign-in. */
 
-import { X509Certificate } from 'node:crypto';
 import { type RequestOptions, request } from 'node:https';
 import { isIP } from 'node:net';
 import { connect, rootCertificates, type TLSSocket } from 'node:tls';
@@ -62,17 +61,19 @@ export function presentedBy(origin: string): Promise<Presented> {
     socket.once('error', fail);
     socket.once('secureConnect', () => {
       const leaf = socket.getPeerX509Certificate();
-      const above = socket.getPeerCertificate(true).issuerCertificate;
       const isVouched = socket.authorized;
-      socket.destroy();
-      if (!leaf) {
-        reject(explainRemote(new Error('it shows no certificate'), origin));
-        return;
-      }
-      const issuer = above ? new X509Certificate(above.raw) : leaf;
+      const issuer = leaf?.issuerCertificate;
       // Only an authority that signed this very certificate is worth remembering.
-      const isSigned = leaf.checkIssued(issuer) && leaf.verify(issuer.publicKey);
-      resolve({ fingerprint: leaf.fingerprint256, authority: (isSigned ? issuer : leaf).toString(), isVouched });
+      const isSigned =
+        leaf !== undefined && issuer !== undefined && leaf.checkIssued(issuer) && leaf.verify(issuer.publicKey);
+      socket.destroy();
+      if (leaf)
+        resolve({
+          fingerprint: leaf.fingerprint256,
+          authority: (isSigned && issuer ? issuer : leaf).toString(),
+          isVouched,
+        });
+      else reject(explainRemote(new Error('it shows no certificate'), origin));
     });
   });
 }
