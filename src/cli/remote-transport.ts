@@ -6,6 +6,7 @@ import { Failure } from './failure.ts';
 import { type KnownHost, knownHosts } from './known-hosts.ts';
 import type { Output } from './output.ts';
 import { exchangeRemote, type RemoteResponse, tlsOptions } from './remote.ts';
+import { safeText } from './text.ts';
 import type { RawRequest, Transport } from './transport.ts';
 
 const signInHint = (name: string) => `Sign in: hv login --url https://${name}`;
@@ -41,10 +42,10 @@ export function createRemoteTransport(env: NodeJS.ProcessEnv, output: Output, na
     return answer;
   };
 
-  const proveFor = async (digest: string, raw: RawRequest): Promise<void> => {
+  const proveFor = async ({ digest, action }: WantedProof): Promise<void> => {
     const { prove } = await import('./ssh-proof.ts');
     const { host, cookie } = await open();
-    output.message(`${host.name} wants a fresh proof for ${raw.method} ${raw.path.replace(/^\/api\/v1|\?.*$/g, '')}`);
+    output.message(`${host.name} wants a fresh proof: ${safeText(action)}`);
     const { response } = await prove(
       env,
       output,
@@ -65,9 +66,9 @@ export function createRemoteTransport(env: NodeJS.ProcessEnv, output: Output, na
   return {
     async send(raw) {
       const answer = await exchange(raw);
-      const digest = answer.status === 403 ? wantedDigest(answer.body) : null;
-      if (digest === null) return answer;
-      await proveFor(digest, raw);
+      const wanted = answer.status === 403 ? wantedProof(answer.body) : null;
+      if (wanted === null) return answer;
+      await proveFor(wanted);
       return exchange(raw);
     },
     async webSocket(path) {
@@ -83,13 +84,19 @@ export function createRemoteTransport(env: NodeJS.ProcessEnv, output: Output, na
   };
 }
 
-/** The digest of a request that was refused for want of a proof, or null. */
-function wantedDigest(body: Buffer): string | null {
+interface WantedProof {
+  readonly digest: string;
+  readonly action: string;
+}
+
+/** What has to be proven when a request was refused for want of a proof, or null. */
+function wantedProof(body: Buffer): WantedProof | null {
   try {
-    const problem: { code?: unknown; params?: { digest?: unknown } } = JSON.parse(body.toString('utf8'));
-    return problem.code === 'step_up_required' && typeof problem.params?.digest === 'string'
-      ? problem.params.digest
-      : null;
+    const { code, params }: { code?: unknown; params?: { digest?: unknown; action?: unknown } } = JSON.parse(
+      body.toString('utf8'),
+    );
+    if (code !== 'step_up_required' || typeof params?.digest !== 'string') return null;
+    return { digest: params.digest, action: String(params.action ?? '') };
   } catch {
     // Not a problem document of ours: shown as it is.
     return null;

@@ -209,7 +209,7 @@ export const signInRoutes = defineRoutes({
     summary: 'Add an SSH key of mine',
     permission: 'self.manage',
     list: true,
-    stepUp: true,
+    stepUp: 'or_fresh_sign_in',
     body: newKeySchema,
     response: sshKeySchema,
     status: 201,

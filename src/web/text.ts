@@ -140,15 +140,15 @@ export const text = {
     paste: 'Or paste the link here',
     noLink: 'This is not a whole sign-in link: it ends with # and some 40 letters and digits.',
     ways: {
-      title: 'Other ways to sign in',
+      title: 'Other ways',
       link: 'One-time link',
       code: 'SSH key, in a terminal',
       paste: 'SSH key, by hand',
     },
     code: {
       title: 'Sign in with your SSH key',
-      how: 'Run this in a terminal of yours that has `hv` and your key. Type the code, do not paste it from a message: it signs in this browser.',
-      here: 'On the machine itself, root needs no key: `hv login --web CODE`.',
+      how: 'Run this in a terminal of yours that has `hv` and your key. It signs this browser in, so never run it with a code that somebody sent you.',
+      here: (code: string) => `On the machine itself, root needs no key: \`hv login --web ${code}\`.`,
       code: 'Code',
       waiting: 'Waiting for you to confirm. This goes on by itself.',
       again: 'New code',
@@ -179,7 +179,8 @@ export const text = {
     code: 'In a terminal',
     paste: 'By hand',
     how: 'Run this in a terminal of yours that has `hv` and your key:',
-    here: 'Signed in by a one-time link, or without a key? Root confirms it on the machine itself: `hv session approve CODE`.',
+    here: (code: string) =>
+      `Signed in by a one-time link, without a key? Root confirms it on the machine itself: \`hv session approve ${code}\`.`,
     waiting: 'Waiting for the proof. The request is then sent again by itself.',
   },
 

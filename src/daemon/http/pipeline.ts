@@ -152,7 +152,7 @@ export function createRoutes(
     if (who.via === 'token') throw new AppError('token_cannot');
     if (who.sessionId !== null && access.hasProof(who.sessionId, digest, stepUp)) return;
     if (who.sessionId !== null) access.proofAsked(who.sessionId, digest, action);
-    throw new AppError('step_up_required', { params: { digest } });
+    throw new AppError('step_up_required', { params: { digest, action } });
   };
 
   return allRoutes().map(([key, definition]) => {
@@ -244,12 +244,8 @@ export function createRoutes(
           if (object) body['project'] = object.id;
         }
         const requestHash = hashOf(key, request.url, request.body);
-        requireProof(
-          definition.stepUp,
-          identity,
-          requestHash,
-          `${definition.summary} (${key}${object ? ` ${object.name}` : ''})`,
-        );
+        const action = `${definition.summary}${object ? `: ${object.name}` : ''} (${key})`;
+        requireProof(definition.stepUp, identity, requestHash, action);
         const idempotencyKey = request.headers['idempotency-key'] ?? null;
         if (idempotencyKey !== null && !IDEMPOTENCY_KEY.test(idempotencyKey)) {
           throw new AppError('invalid_input', {

@@ -16,7 +16,7 @@ const words = text.signIn.code;
 
 interface DeviceCodeProps {
   readonly how: string;
-  readonly here: string;
+  readonly here: (code: string) => string;
   readonly waiting: string;
   readonly start: () => Promise<DeviceView>;
   /** Who is signed in now; null after a proof. */
@@ -71,7 +71,7 @@ export function DeviceCode({ how, here, waiting, start, onDone }: DeviceCodeProp
         </p>
       )}
       <p class="muted small">
-        <Prose value={here} />
+        <Prose value={here(flow.value?.userCode ?? 'CODE')} />
       </p>
       <p class="waiting" role="status">
         <Spinner /> {waiting}

@@ -48,19 +48,19 @@ export const api = createApiClient(async ({ method, path, headers, body, signal:
       (response) => response.text(),
     );
   let answer = await send();
-  const digest = answer.response.status === 403 ? wantedProof(answer.body) : null;
+  const proof = answer.response.status === 403 ? wantedProof(answer.body) : null;
   // The proof is for this very request, so it is sent again as it was.
-  if (digest !== null && (await askForProof(digest, `${method} ${path.replace(/^\/api\/v1|\?.*$/g, '')}`)))
-    answer = await send();
+  if (proof !== null && (await askForProof(proof.digest, proof.action))) answer = await send();
   unanswered.delete(asked);
   return { status: answer.response.status, body: answer.body };
 });
 
-/** The digest to prove when a request was refused for want of a fresh proof, else null. */
-function wantedProof(body: string): string | null {
+/** What has to be proven when a request was refused for want of a fresh proof, else null. */
+function wantedProof(body: string): { readonly digest: string; readonly action: string } | null {
   try {
-    const { code, params }: { code?: unknown; params?: { digest?: unknown } } = JSON.parse(body);
-    return code === 'step_up_required' && typeof params?.digest === 'string' ? params.digest : null;
+    const { code, params }: { code?: unknown; params?: { digest?: unknown; action?: unknown } } = JSON.parse(body);
+    if (code !== 'step_up_required' || typeof params?.digest !== 'string') return null;
+    return { digest: params.digest, action: String(params.action ?? '') };
   } catch {
     // No problem document of ours; the refusal is shown as it is.
     return null;

@@ -5,7 +5,7 @@ import { signal } from '@preact/signals';
 export interface ProofWanted {
   /** Of the request, as the refusal said. */
   readonly digest: string;
-  /** For people: what is to be done, as `DELETE /users/usr-…`. */
+  /** For people: what is to be done, as the refusal said. */
   readonly action: string;
   /** Ends the asking: the proof was given, or the person does not want to. */
   settle(isProven: boolean): void;

@@ -63,7 +63,7 @@ export function createSshRoutes({
   const deviceView = ({ secret, flow }: { secret: string; flow: Flow }, { aud }: Place): DeviceView => ({
     deviceSecret: secret,
     userCode: flow.code,
-    command: `hv login --url ${aud} --web ${flow.code}`,
+    command: `hv login --web ${flow.code} --url ${aud}`,
     expiresAt: flow.expiresAt,
     intervalSeconds: POLL_SECONDS,
   });

@@ -24,8 +24,8 @@ export function StepUpDialog() {
       foot={<Button onClick={refuse}>{text.actions.cancel}</Button>}
     >
       <p>{words.why}</p>
-      <p class="command">
-        <code>{wanted.action}</code>
+      <p>
+        <strong>{wanted.action}</strong>
       </p>
       <Choice
         label={words.title}
