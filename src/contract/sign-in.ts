@@ -173,7 +173,7 @@ export const signInRoutes = defineRoutes({
     list: true,
     body: z.strictObject({
       code: z.string().max(20),
-      user: userName.optional().describe('who it is signed in as; whoever confirms unless said'),
+      user: userName.optional().describe('who it is signed in as; admin unless said'),
     }),
     response: z.object({ user: z.string(), purpose: z.enum(['login', 'step-up']) }),
   },
