@@ -67,11 +67,8 @@ function wantedProof(body: string): { readonly digest: string; readonly action: 
   }
 }
 
-/** Proofs that fail say nothing about the session, and those that succeed renew its secret. */
+/** A proof that fails says nothing about the session. */
 const PROOFS = /\/auth\/(step-up|device)\//;
-/** Requests under way while the secret changes are refused; so long after a proof they are sent once more. */
-const RENEWAL_MS = 5000;
-let provenAtMs = Number.NEGATIVE_INFINITY;
 
 /** Plans are of the present, and tickets and links work once: asked for again they are made anew. */
 const SPENT_ONCE = /\/(plan|tickets|keys|links?)$|\/auth\//;
@@ -117,21 +114,14 @@ async function reach<Body>(
   };
   const timer = window.setTimeout(doubt, DOUBT_MS);
   try {
-    const ask = () =>
-      fetch(path, {
-        ...init,
-        signal: init.signal ? AbortSignal.any([init.signal, deadline]) : deadline,
-        credentials: 'same-origin',
-        cache: 'no-store',
-        redirect: 'error',
-      });
-    let response = await ask();
-    if (PROOFS.test(path)) {
-      if (response.ok) provenAtMs = performance.now();
-    } else {
-      if (response.status === 401 && performance.now() - provenAtMs < RENEWAL_MS) response = await ask();
-      if (response.status === 401) session.value = { kind: 'signed_out' };
-    }
+    const response = await fetch(path, {
+      ...init,
+      signal: init.signal ? AbortSignal.any([init.signal, deadline]) : deadline,
+      credentials: 'same-origin',
+      cache: 'no-store',
+      redirect: 'error',
+    });
+    if (response.status === 401 && !PROOFS.test(path)) session.value = { kind: 'signed_out' };
     return { response, body: await read(response) };
   } catch (error) {
     if (init.signal?.aborted || error instanceof ApiProblem) throw error;

@@ -85,15 +85,17 @@ export function createSshRoutes({
   return {
     'POST /auth/challenge': ({ body, identity, headers }) =>
       challengeView(signIn.challenge(body, placeOf(identity, headers), askerOf(identity, headers))),
-    'POST /auth/ssh': async ({ body, identity, headers }) => {
+    'POST /auth/ssh': async ({ body, identity, headers, isBy }) => {
       const session = await signIn.signIn(body, placeOf(identity, headers), askerOf(identity, headers));
+      isBy(session.identity);
       return { json: describe(session.identity), headers: sessionCookie(session) };
     },
     'POST /auth/device': ({ identity, headers }) =>
       deviceView(signIn.startDevice(askerOf(identity, headers)), placeOf(identity, headers)),
     'POST /auth/device/poll': ({ body }) => ({ state: signIn.pollDevice(body.deviceSecret) }),
-    'POST /auth/device/claim': async ({ body, identity, headers }) => {
+    'POST /auth/device/claim': async ({ body, identity, headers, isBy }) => {
       const result = await signIn.claimDevice(body.deviceSecret, askerOf(identity, headers));
+      isBy(result.by);
       return 'session' in result
         ? { json: describe(result.session.identity), headers: sessionCookie(result.session) }
         : { json: null, headers: sessionCookie(result.renewed) };
@@ -112,9 +114,10 @@ export function createSshRoutes({
         expiresAt: flow.expiresAt,
       };
     },
-    'POST /auth/device/approve': async ({ body, identity, headers }) => {
+    'POST /auth/device/approve': async ({ body, identity, headers, isBy }) => {
       const { user, goal } = await signIn.approveDevice(body, placeOf(identity, headers), askerOf(identity, headers));
-      return { user, purpose: goal.kind };
+      isBy(user);
+      return { user: user.user, purpose: goal.kind };
     },
     'POST /auth/device/confirm': ({ body, identity }) => {
       // A session must not breed further ones: over the network only a signature confirms.

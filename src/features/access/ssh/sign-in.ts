@@ -44,17 +44,20 @@ export interface SshSignIn {
   startDevice(asker: Asker): { secret: string; flow: Flow };
   /** @throws device_refused, too_many_requests */
   lookAtDevice(code: string, asker: Asker): Flow;
-  approveDevice(proof: Proof, where: Place, asker: Asker): Promise<{ user: string; goal: FlowGoal }>;
+  approveDevice(proof: Proof, where: Place, asker: Asker): Promise<{ user: Named; goal: FlowGoal }>;
   /** Root on the machine confirms. @throws device_refused, not_found */
   confirmDevice(code: string, userName: string | undefined): { user: string; goal: FlowGoal };
   /** @throws device_refused */
   pollDevice(secret: string): 'pending' | 'confirmed';
   /** A new session, or the new secret of the session that asked for a proof. @throws device_refused */
-  claimDevice(secret: string, asker: Asker): Promise<{ session: NewSession } | { renewed: Renewed }>;
+  claimDevice(secret: string, asker: Asker): Promise<{ by: Named } & ({ session: NewSession } | { renewed: Renewed })>;
   startStepUp(who: Identity, digest: string, asker: Asker): { secret: string; flow: Flow };
   stepUpChallenge(who: Identity, request: { digest: string; by: 'program' | 'person' }, where: Place): PendingChallenge;
   stepUp(who: Identity, proof: Proof, where: Place): Promise<Renewed>;
 }
+
+/** A user as the audit log names him. */
+type Named = Pick<Identity, 'user' | 'userId'>;
 
 /** A session under a new secret. */
 export type Renewed = Pick<NewSession, 'secret' | 'expiresAt'>;
@@ -145,6 +148,7 @@ export function createSshSignIn({ clock, log, keys, directory, sessions, stepUp 
   const requireOwner = (goal: FlowGoal, userId: string): void => {
     if (goal.kind === 'step-up' && goal.userId !== userId) throw new AppError('signature_refused');
   };
+  const named = (userId: string): Named => ({ userId, user: directory.snapshot().users.get(userId)?.name ?? userId });
   const sessionOf = (who: Identity, digest: string): string => {
     if (who.sessionId === null || stepUp.actionOf(who.sessionId, digest) === null)
       throw new AppError('proof_not_asked');
@@ -186,7 +190,7 @@ export function createSshSignIn({ clock, log, keys, directory, sessions, stepUp 
         throw new AppError('device_refused');
       }
       requireOwner(flow.goal, user.id);
-      return { user: user.name, goal: approve(flow, user.id, 'ssh_key') };
+      return { user: named(user.id), goal: approve(flow, user.id, 'ssh_key') };
     },
 
     confirmDevice(code, userName) {
@@ -210,9 +214,12 @@ export function createSshSignIn({ clock, log, keys, directory, sessions, stepUp 
       if (result === null) throw new AppError('device_refused');
       const { flow, approval } = result;
       if (flow.goal.kind === 'login')
-        return { session: await sessions.begin({ userId: approval.userId, method: approval.method }, asker) };
+        return {
+          by: named(approval.userId),
+          session: await sessions.begin({ userId: approval.userId, method: approval.method }, asker),
+        };
       stepUp.grant(flow.goal.sessionId, flow.goal.digest);
-      return { renewed: await sessions.renew(flow.goal.sessionId) };
+      return { by: named(flow.goal.userId), renewed: await sessions.renew(flow.goal.sessionId) };
     },
 
     startStepUp(who, digest, asker) {
