@@ -59,7 +59,7 @@ export function rootHelp(width: number, paint: Paint): string {
   return [
     ...titleLines('hv - run virtual machines on this host', width, paint),
     '',
-    'Usage: hv [--host HOST] <noun> <verb> [options]',
+    ...hanging('Usage: hv [--host HOST] <noun> <verb> [options]', width),
     '',
     ...entryLines(
       NOUNS.map(({ name, summary }): Entry => [name, summary]),

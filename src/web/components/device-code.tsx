@@ -92,8 +92,15 @@ async function follow(
   while (!signal.aborted) {
     await new Promise((resolve) => window.setTimeout(resolve, intervalSeconds * 1000));
     if (signal.aborted) break;
-    const { state } = await api('POST /auth/device/poll', { body: { deviceSecret }, signal });
-    if (state === 'confirmed') return api('POST /auth/device/claim', { body: { deviceSecret } });
+    const isConfirmed = await api('POST /auth/device/poll', { body: { deviceSecret }, signal }).then(
+      ({ state }) => state === 'confirmed',
+      (error: unknown) => {
+        // Asked too often, or the daemon is away for a moment: the code holds on.
+        if ([429, 503, 0].includes(problemOf(error).status)) return false;
+        throw error;
+      },
+    );
+    if (isConfirmed) return api('POST /auth/device/claim', { body: { deviceSecret } });
   }
   return null;
 }
