@@ -10,7 +10,10 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { WebSocket } from 'ws';
 import { type RunResult, runHv } from '#cli/fake-daemon.ts';
+import { processOutput } from '#cli/output.ts';
+import { createRemoteTransport } from '#cli/remote-transport.ts';
 import { systemClock } from '#kernel/clock.ts';
 import { ensureServerCertificate } from '#platform/tls/authority.ts';
 import { startDaemon, type TestDaemon } from '#test/support/daemon.ts';
@@ -178,6 +181,27 @@ test('what needs a fresh proof is signed and sent again; a first key of one’s 
   const other = await hv(['--host', name, 'user', 'key', 'add', 'operator', `${keyFile('other')}.pub`, '--json']);
   assert.equal(other.code, 0, other.stderr);
   assert.match(other.stderr, /wants a fresh proof: Add an SSH key of a user: operator/);
+});
+
+test('a console’s WebSocket reaches the machine with the session and the pinned certificate', async () => {
+  assert.equal((await login()).code, 0);
+  const transport = createRemoteTransport({ HOME: home }, processOutput(true, {}), name);
+  const { url, options } = await transport.webSocket('/api/v1/vms/none/serial?ticket=x');
+  const answerOf = (given: object) =>
+    new Promise<string>((resolve) => {
+      const socket = new WebSocket(url, given);
+      socket.on('error', (error) => resolve(error.message));
+      socket.on('unexpected-response', (_request, response) => {
+        let body = '';
+        response.on('data', (data: Buffer) => (body += data.toString()));
+        response.on('end', () => resolve(/"code":"(\w+)"/.exec(body)?.[1] ?? ''));
+      });
+    });
+  const origin = daemon.origin;
+  assert.equal(await answerOf(options), 'not_found', 'only the VM is missing');
+  assert.equal(await answerOf({ ...options, headers: { origin } }), 'not_signed_in');
+  assert.equal(await answerOf({ ...options, headers: { origin: 'https://evil.example' } }), 'cross_site');
+  assert.match(await answerOf({ ...options, ca: [] }), /self.signed|certificate/i);
 });
 
 test('a code lets a browser in with a key, after a look at who asks', async () => {
