@@ -7,6 +7,7 @@ import { imageRoutes } from './images.ts';
 import { networkRoutes, poolRoutes } from './networks.ts';
 import { operationRoutes } from './operations.ts';
 import { projectRoutes } from './projects.ts';
+import { quotaRoutes } from './quotas.ts';
 import { signInRoutes } from './sign-in.ts';
 import { systemRoutes } from './system.ts';
 import { vmRoutes } from './vms.ts';
@@ -17,6 +18,7 @@ export const api = {
   ...signInRoutes,
   ...accessRoutes,
   ...projectRoutes,
+  ...quotaRoutes,
   ...operationRoutes,
   ...vmRoutes,
   ...imageRoutes,

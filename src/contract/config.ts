@@ -46,6 +46,22 @@ export const configSchema = z.strictObject({
         )
         .default({})
         .describe('SSH keys that sign users in, by the name of the user: lines as in a .pub file'),
+  accounting: z
+    .strictObject({
+      currency: z
+        .string()
+        .regex(/^[A-Z]{3}$/, 'use the three letters of ISO 4217, as EUR')
+        .nullable()
+        .default(null)
+        .describe('currency of the prices; null = usage is shown without cost'),
+      prices: z
+        .strictObject({
+          vcpuHour: z.number().min(0).default(0).describe('one vCPU of a running VM for an hour'),
+          memoryGibHour: z.number().min(0).default(0).describe('one GiB of memory of a running VM for an hour'),
+          diskGibHour: z.number().min(0).default(0).describe('one GiB of disk for an hour'),
+          backupGibHour: z.number().min(0).default(0).describe('one GiB of backups for an hour'),
+        })
+        .prefault({}),
     })
     .prefault({}),
   console: z.strictObject({ operatorSeesScreens: z.boolean().default(true) }).prefault({}),

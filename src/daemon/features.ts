@@ -1,6 +1,7 @@
 /** All features. A new one is a folder and a line here. */
 
 import { access } from '#features/access/index.ts';
+import { accounting } from '#features/accounting/index.ts';
 import { audit } from '#features/audit/index.ts';
 import { consoles } from '#features/consoles/index.ts';
 import { health } from '#features/health/index.ts';
@@ -10,6 +11,7 @@ import { inventory } from '#features/inventory/index.ts';
 import { networks } from '#features/networks/index.ts';
 import { operations } from '#features/operations/index.ts';
 import { projects } from '#features/projects/index.ts';
+import { quotas } from '#features/quotas/index.ts';
 import { storage } from '#features/storage/index.ts';
 import { system } from '#features/system/index.ts';
 import { vms } from '#features/vms/index.ts';
@@ -20,6 +22,7 @@ export const features: readonly Feature[] = [
   access,
   audit,
   operations,
+  quotas,
   inventory,
   health,
   hosts,
@@ -27,6 +30,7 @@ export const features: readonly Feature[] = [
   networks,
   images,
   vms,
+  accounting,
   consoles,
   system,
 ];

@@ -1,7 +1,7 @@
 /** The three doors: HTTPS on the network, where nobody is trusted, and two local sockets, whose file rights say who one is. */
 
 import type { IncomingMessage } from 'node:http';
-import { type AccessApi, LOCAL_ADMIN, LOCAL_OPERATOR } from '#features/access/index.ts';
+import { type AccessApi, LOCAL_ADMIN, LOCAL_NAMES, LOCAL_OPERATOR } from '#features/access/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { Identity } from '#platform/feature.ts';
 import { bearerToken, checkHost, checkOrigin, refuseDoubledHeaders, sessionSecret } from './guard.ts';
@@ -13,9 +13,10 @@ export interface Door {
 }
 
 export function localDoor(name: 'admin' | 'operator'): Door {
+  const userId = name === 'admin' ? LOCAL_ADMIN : LOCAL_OPERATOR;
   const identity: Identity = {
-    userId: name === 'admin' ? LOCAL_ADMIN : LOCAL_OPERATOR,
-    user: name === 'admin' ? 'root' : 'operator',
+    userId,
+    user: LOCAL_NAMES[userId],
     via: `${name}_socket`,
     method: 'socket',
     sessionId: null,

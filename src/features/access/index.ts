@@ -13,7 +13,7 @@ import { createGrantRoutes } from './grant-routes.ts';
 import { findGroup, findRole, findUser, grantObject, groupObject, userObject } from './lookup.ts';
 import { createOwnRights } from './own-rights.ts';
 import { decideBy, holdsAnywhere, type RightsTable, reachOf, seenBy, type TokenLimit } from './policy.ts';
-import { createRights, hasAdministrator, isBuiltInRole } from './rights.ts';
+import { createRights, hasAdministrator, isBuiltInRole, LOCAL_ADMIN, LOCAL_NAMES, LOCAL_OPERATOR } from './rights.ts';
 import { createAuthRoutes, describeIdentity, sessionCookie, sessionObject } from './routes.ts';
 import { createSessions, type Sessions, sessionMigration } from './sessions.ts';
 import { createSsh, sshKeyMigration } from './ssh/index.ts';
@@ -23,7 +23,7 @@ import { createTokens, type Tokens } from './tokens.ts';
 import { createUserRoutes } from './user-routes.ts';
 
 export { decideBy, holdsAnywhere } from './policy.ts';
-export { createRights, LOCAL_ADMIN, LOCAL_OPERATOR } from './rights.ts';
+export { createRights, LOCAL_ADMIN, LOCAL_NAMES, LOCAL_OPERATOR } from './rights.ts';
 export { SESSION_COOKIE } from './routes.ts';
 
 /** How long a sign-in counts as a proof where a route says so. */
@@ -50,6 +50,8 @@ export interface AccessApi {
   proofAsked(sessionId: string, digest: string, action: string): void;
   /** Grows with each change of users, groups, roles, grants or tokens. */
   version(): number;
+  /** What a user is called; null when there is no such user any more. */
+  nameOf(userId: string): string | null;
   /** Lets grants speak of VMs; called once by the slice that has them. */
   findVmsBy(find: (idOrName: string) => FoundObject | null): void;
 }
@@ -131,6 +133,9 @@ export const access = defineFeature<AccessApi>({
         renewedCookie: async (id) => (sessions.mustRenew(id) ? sessionCookie(await sessions.renew(id)) : null),
         tokens,
         version: () => directory.snapshot().version,
+        nameOf: (userId) =>
+          directory.snapshot().users.get(userId)?.name ??
+          (userId === LOCAL_ADMIN || userId === LOCAL_OPERATOR ? LOCAL_NAMES[userId] : null),
         findVmsBy(find) {
           findVm = find;
         },

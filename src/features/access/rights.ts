@@ -8,6 +8,8 @@ import type { Held, Reach, RightsTable } from './policy.ts';
 /** Identities of the local sockets: who may open them is a matter of file rights. */
 export const LOCAL_ADMIN = 'local:admin';
 export const LOCAL_OPERATOR = 'local:operator';
+/** What those who come by the sockets are called. */
+export const LOCAL_NAMES = { [LOCAL_ADMIN]: 'root', [LOCAL_OPERATOR]: 'operator' } as const;
 
 export const isBuiltInRole = (name: string): name is BuiltInRoleName => Object.hasOwn(BUILT_IN_ROLES, name);
 

@@ -9,6 +9,7 @@ import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
 import { readContent } from './content-kind.ts';
 import { digestFile, type ImageFiles, isFile, moveAway, publishFile, removeFile } from './image-files.ts';
+import { imageCharge } from './image-quota.ts';
 import type { ImageSpace } from './image-space.ts';
 import { convertImage } from './inspect.ts';
 import type { ImageRow, ImageStore } from './store.ts';
@@ -136,6 +137,7 @@ export function contentSteps(
         await store.load();
         const found = recallFound(context);
         const file = fileOf(found.format);
+        await context.charge([imageCharge(job)(found.sizeBytes)]);
         await publishFile(job.part(context), files.pathOf(file));
         if (store.image(job.imageId) !== null) return;
         const row: ImageRow = {

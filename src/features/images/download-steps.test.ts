@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { imageErrors } from '#contract/images.ts';
-import type { StepContext } from '#features/operations/index.ts';
+import type { Charge, StepContext } from '#features/operations/index.ts';
 import { TestClock } from '#kernel/clock.ts';
 import { AppError, registerErrors } from '#kernel/errors.ts';
 import { silentLogger } from '#kernel/logger.ts';
@@ -13,6 +13,7 @@ import { createSpaceLedger } from '#platform/disk-space.ts';
 import type { Fetcher } from '#platform/fetch/index.ts';
 import { downloadStep } from './download-steps.ts';
 import { createImageFiles } from './image-files.ts';
+import { imageCharge } from './image-quota.ts';
 import { createImageSpace } from './image-space.ts';
 
 registerErrors(imageErrors);
@@ -41,6 +42,7 @@ async function stageOf(t: TestContext, totalBytes: number, broughtBytes: number)
     },
   };
   const stopping = new AbortController();
+  const charged: Charge[] = [];
   const memory = new Map<string, unknown>([['resolved', { url: 'http://x/', digests: [], level: 'none' }]]);
   const context: StepContext = {
     operationId: 'op-1',
@@ -49,17 +51,22 @@ async function stageOf(t: TestContext, totalBytes: number, broughtBytes: number)
     log: silentLogger,
     progress: () => undefined,
     remember: async (key, value) => void memory.set(key, value),
+    charge: async (charges) => void charged.push(...charges),
     recall: (key) => memory.get(key),
   };
   const space = createImageSpace(ledger, files.folder);
-  const step = downloadStep({ fetcher, files, space, clock: new TestClock(), maxBytes: totalBytes });
-  return { room: await ledger.look(root), ledger, brought, stopping, run: () => step.act(context) };
+  const step = downloadStep(
+    { fetcher, files, space, clock: new TestClock(), maxBytes: totalBytes },
+    imageCharge({ project: 'p', imageId: 'img-1' }),
+  );
+  return { room: await ledger.look(root), ledger, brought, stopping, charged, run: () => step.act(context) };
 }
 
 test('a download is promised what is still to come, until it ends, however it does', async (t) => {
-  const { room, ledger, brought, stopping, run } = await stageOf(t, 8 * MIB, 4 * MIB);
+  const { room, ledger, brought, stopping, charged, run } = await stageOf(t, 8 * MIB, 4 * MIB);
   const ended = run();
   await brought;
+  assert.deepEqual(charged, [{ project: 'p', resource: 'images', objectId: 'img-1', amount: 8 * MIB }]);
   // The last piece is on its way to the disk.
   assert.ok(ledger.promisedBytes(room) >= 4 * MIB && ledger.promisedBytes(room) < 8 * MIB);
   stopping.abort(new AppError('cancelled'));

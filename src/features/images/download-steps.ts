@@ -16,6 +16,7 @@ import { findChecksum, parseChecksumFile } from './checksum-file.ts';
 import { type Digest, digestSchema } from './content-steps.ts';
 import { type ImageFiles, openPart, removeFile } from './image-files.ts';
 import { fileNameOf } from './image-name.ts';
+import type { ImageCharge } from './image-quota.ts';
 import type { ImageSpace } from './image-space.ts';
 
 const MAX_CHECKSUM_BYTES = MIB;
@@ -108,7 +109,10 @@ export interface DownloadStepOptions {
 }
 
 /** Downloads to the operation's part; goes on where an earlier life stopped. */
-export function downloadStep({ fetcher, files, space, clock, maxBytes }: DownloadStepOptions): Step {
+export function downloadStep(
+  { fetcher, files, space, clock, maxBytes }: DownloadStepOptions,
+  charge: ImageCharge,
+): Step {
   const attempt = async (context: StepContext, handle: FileHandle): Promise<void> => {
     const { url } = recallResolved(context);
     const known = resumeSchema.safeParse(context.recall(RESUME));
@@ -141,6 +145,7 @@ export function downloadStep({ fetcher, files, space, clock, maxBytes }: Downloa
             await handle.truncate(facts.offset);
             writer = createBatchWriter(handle, facts.offset);
             expectedBytes = facts.totalBytes;
+            await context.charge([charge(expectedBytes ?? facts.offset)]);
             await space.take(context.operationId, leftBytes());
             validator = facts.validator;
             await save();
@@ -151,6 +156,8 @@ export function downloadStep({ fetcher, files, space, clock, maxBytes }: Downloa
             if (writer.written - saved < SAVE_BYTES) return;
             await save();
             await space.take(context.operationId, leftBytes());
+            // Of an unknown length, what came is all that is known of it.
+            if (expectedBytes === null) await context.charge([charge(writer.written)]);
           },
         },
         onProgress: (doneBytes, totalBytes) =>
@@ -210,6 +217,7 @@ function isTransient(error: unknown): boolean {
 export function copyStep(
   path: string,
   { files, space, maxBytes }: Pick<DownloadStepOptions, 'files' | 'space' | 'maxBytes'>,
+  charge: ImageCharge,
 ): Step {
   return {
     name: 'copy',
@@ -225,6 +233,7 @@ export function copyStep(
           throw new AppError('download_too_large', {
             detail: `The file has ${size} bytes; at most ${maxBytes} are allowed.`,
           });
+        await context.charge([charge(size)]);
         part = await openPart(files.part(context.operationId));
         // What an earlier life copied is copied again.
         await part.truncate(0);

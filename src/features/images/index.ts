@@ -5,6 +5,7 @@
 import { type Image, imageErrors } from '#contract/images.ts';
 import { type InventoryApi, inventory } from '#features/inventory/index.ts';
 import { operations } from '#features/operations/index.ts';
+import { quotas } from '#features/quotas/index.ts';
 import { newId } from '#kernel/ids.ts';
 import { defineFeature, type Identity, SYSTEM_IDENTITY } from '#platform/feature.ts';
 import { createFetcher } from '#platform/fetch/index.ts';
@@ -13,6 +14,7 @@ import { addBuiltImage, type BuiltImage } from './built-image.ts';
 import { createImageFiles, removeFile } from './image-files.ts';
 import { createImageNames } from './image-names.ts';
 import { imageObject } from './image-object.ts';
+import { imagesThatExist } from './image-quota.ts';
 import { createImageSpace } from './image-space.ts';
 import { createImageKinds } from './kinds.ts';
 import { createImageLibrary, type ImageFile, type ImageLibrary } from './library.ts';
@@ -46,14 +48,16 @@ const asSender = (user: string): Identity => ({ ...SYSTEM_IDENTITY, user });
 
 export const images = defineFeature<ImagesApi>({
   name: 'images',
-  needs: ['operations', 'inventory'],
+  needs: ['operations', 'inventory', 'quotas'],
   migrations: imageMigrations,
   errors: imageErrors,
   setup(context) {
     const { config, clock, events, log } = context;
     const known = context.use(inventory);
     const runner = context.use(operations);
-    const store = createImageStore(context.db);
+    const book = context.use(quotas);
+    const store = createImageStore(context.db, book);
+    book.existsBy(imagesThatExist(store));
     const files = createImageFiles(config.state);
     const owners: (() => readonly DiskOwner[])[] = [() => diskOwners(known)];
     const backing = createBackingUsers(() => owners.flatMap((each) => each()));
@@ -84,6 +88,7 @@ export const images = defineFeature<ImagesApi>({
       onImageGone: ({ id, project }) => events.emit('image.removed', { id, project }),
       assertWhole: uploads.assertWhole,
       endUpload: uploads.end,
+      finishUpload: uploads.finish,
     });
     const kinds = {
       download: runner.register(definitions.download),
@@ -144,7 +149,11 @@ export const images = defineFeature<ImagesApi>({
       api: {
         get: library.get,
         list: library.list,
-        addBuilt: (image) => addBuiltImage(image, { store, files, library, names, clock }),
+        async addBuilt(built) {
+          const image = await addBuiltImage(built, { store, files, library, names, clock });
+          book.noticed();
+          return image;
+        },
         registerUsage(images, disks) {
           library.registerUsage(images);
           owners.push(disks);

@@ -24,6 +24,7 @@ import {
   syncFolder,
 } from './image-files.ts';
 import { nameLock } from './image-names.ts';
+import { imageCharge } from './image-quota.ts';
 import type { ImageSpace } from './image-space.ts';
 import type { ImageUser } from './library.ts';
 import { type ImageRow, type ImageStore, imageRowSchema, type UploadRow } from './store.ts';
@@ -63,6 +64,8 @@ export interface ImageKindsOptions {
   readonly assertWhole: (row: UploadRow) => Promise<void>;
   /** Drops an upload's row and bytes. */
   readonly endUpload: (id: string) => Promise<void>;
+  /** The same once its bytes are an image. */
+  readonly finishUpload: (id: string) => Promise<void>;
 }
 
 export interface ImageKinds {
@@ -114,7 +117,7 @@ export function createImageKinds(options: ImageKindsOptions): ImageKinds {
           }),
         };
         const wanted = entry ?? { url: input.url ?? '', digests: input.digests, checksumUrl: input.checksumUrl };
-        return [resolveStep(wanted, fetcher), downloadStep(options), ...contentSteps(job, options)];
+        return [resolveStep(wanted, fetcher), downloadStep(options, imageCharge(input)), ...contentSteps(job, options)];
       },
     }),
 
@@ -127,7 +130,7 @@ export function createImageKinds(options: ImageKindsOptions): ImageKinds {
       locks: ({ imageId, name }) => [imageLock(imageId), nameLock(name)],
       result: ({ imageId }) => idAndName(imageId),
       steps: (input) => [
-        copyStep(input.path, options),
+        copyStep(input.path, options, imageCharge(input)),
         ...contentSteps({ ...input, part: ownPart, ...given(input.sha256, 'import') }, options),
       ],
     }),
@@ -139,6 +142,11 @@ export function createImageKinds(options: ImageKindsOptions): ImageKinds {
       title: ({ name }) => `Check and publish ${name}`,
       object: ({ imageId, name }) => ({ type: 'image', id: imageId, name }),
       locks: ({ imageId, name, uploadId }) => [imageLock(imageId), nameLock(name), `upload:${uploadId}`],
+      // What the upload holds becomes the image's.
+      charges: (input) => [
+        imageCharge(input)(store.upload(input.uploadId)?.size_bytes ?? 0),
+        imageCharge({ ...input, imageId: input.uploadId })(0),
+      ],
       result: ({ imageId }) => idAndName(imageId),
       steps: (input) => [
         {
@@ -158,7 +166,7 @@ export function createImageKinds(options: ImageKindsOptions): ImageKinds {
           { ...input, part: () => files.part(input.uploadId), ...given(input.sha256, 'upload') },
           options,
         ),
-        { name: 'finish', title: 'Close the upload', act: () => options.endUpload(input.uploadId) },
+        { name: 'finish', title: 'Close the upload', act: () => options.finishUpload(input.uploadId) },
       ],
     }),
 
@@ -169,6 +177,10 @@ export function createImageKinds(options: ImageKindsOptions): ImageKinds {
       title: ({ name }) => `Delete image ${name}`,
       object: ({ imageId, name }) => ({ type: 'image', id: imageId, name }),
       locks: ({ imageId, name }) => [imageLock(imageId), nameLock(name)],
+      charges({ imageId }) {
+        const row = store.image(imageId);
+        return row ? [imageCharge({ project: row.project, imageId })(0)] : [];
+      },
       steps: ({ imageId }) => deleteSteps(imageId, options),
     }),
 

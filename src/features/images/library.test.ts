@@ -54,7 +54,7 @@ async function stageOf(t: TestContext) {
     trash: root,
     quarantine: root,
   });
-  const store = createImageStore(db);
+  const store = createImageStore(db, { hold: async () => undefined });
   await store.addImage(row);
   const users: { vmId: string; name: string }[] = [];
   const told: string[][] = [];

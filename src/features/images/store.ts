@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import { DEFAULT_PROJECT } from '#contract/common.ts';
 import { type ImageKind, imageKindSchema } from '#contract/images.ts';
+import type { QuotasApi } from '#features/quotas/index.ts';
 import type { Database } from '#platform/db/database.ts';
 import { nameTaken } from './image-names.ts';
 
@@ -68,13 +69,14 @@ export interface ImageStore {
   removeImage(id: string): Promise<void>;
   uploads(): readonly UploadRow[];
   upload(id: string): UploadRow | null;
-  /** @throws AppError already_exists */
+  /** Charges its whole size to the project. @throws AppError already_exists, quota_exceeded */
   addUpload(row: UploadRow): Promise<void>;
   changeUpload(
     id: string,
     values: Partial<Pick<UploadRow, 'offset_bytes' | 'operation_id' | 'expires_at'>>,
   ): Promise<UploadRow | null>;
-  removeUpload(id: string): Promise<void>;
+  /** @param isImage its bytes are an image now, which is charged by the operation that made it */
+  removeUpload(id: string, isImage: boolean): Promise<void>;
   catalogueChecks(): ReadonlyMap<string, CatalogueCheckRow>;
   saveCatalogueCheck(row: CatalogueCheckRow): Promise<void>;
 }
@@ -87,7 +89,15 @@ function isTwice(error: unknown): boolean {
   return error instanceof Error && 'errcode' in error && error.errcode === NOT_UNIQUE;
 }
 
-export function createImageStore(db: Database): ImageStore {
+const uploadCharge = ({ id, project }: UploadRow, amount: number) => ({
+  project,
+  resource: 'images' as const,
+  objectId: id,
+  amount,
+});
+
+/** @param quota keeps the books of what uploads hold */
+export function createImageStore(db: Database, quota: Pick<QuotasApi, 'hold'>): ImageStore {
   const tables = () => db.tables<ImageTables>();
   const images = new Map<string, ImageRow>();
   const uploads = new Map<string, UploadRow>();
@@ -125,7 +135,10 @@ export function createImageStore(db: Database): ImageStore {
     async addUpload(row) {
       await load();
       await db
-        .transaction((tx) => tx.tables<ImageTables>().insertInto('upload').values(row).execute())
+        .transaction(async (tx) => {
+          await quota.hold(tx, null, [uploadCharge(row, row.size_bytes)]);
+          await tx.tables<ImageTables>().insertInto('upload').values(row).execute();
+        })
         .catch((error: unknown) => Promise.reject(isTwice(error) ? nameTaken(row.name) : error));
       uploads.set(row.id, row);
     },
@@ -140,9 +153,13 @@ export function createImageStore(db: Database): ImageStore {
       uploads.set(id, changed);
       return changed;
     },
-    async removeUpload(id) {
+    async removeUpload(id, isImage) {
       await load();
-      await db.transaction((tx) => tx.tables<ImageTables>().deleteFrom('upload').where('id', '=', id).execute());
+      const row = uploads.get(id);
+      await db.transaction(async (tx) => {
+        if (row && !isImage) await quota.hold(tx, null, [uploadCharge(row, 0)]);
+        await tx.tables<ImageTables>().deleteFrom('upload').where('id', '=', id).execute();
+      });
       uploads.delete(id);
     },
     catalogueChecks: () => checks,

@@ -45,7 +45,7 @@ async function stageOf(t: TestContext) {
   };
   const files = createImageFiles(state);
   await files.prepare();
-  const store = createImageStore(db);
+  const store = createImageStore(db, { hold: async () => undefined });
   await store.load();
   const clock = new TestClock();
   const removed: string[] = [];

@@ -36,7 +36,7 @@ const BUSY_RETRY_MS = [200, 1_000, 3_000];
 export type UploadRequest = ParsedBody<'POST /images/uploads'>;
 
 export interface Uploads {
-  /** @throws AppError already_exists, too_large, no_space */
+  /** @throws AppError already_exists, too_large, no_space, quota_exceeded */
   begin(request: UploadRequest, actor: string): Promise<Upload>;
   list(): readonly Upload[];
   get(id: string): Upload | null;
@@ -53,6 +53,8 @@ export interface Uploads {
   cancel(id: string): Promise<void>;
   /** Drops row and bytes; what is gone already is no failure. */
   end(id: string): Promise<void>;
+  /** The same once its bytes are an image. */
+  finish(id: string): Promise<void>;
   /** Promises again what unfinished uploads may still bring: nothing of that survives a restart. */
   expectRest(): Promise<void>;
   /** Drops what is past its day. */
@@ -114,15 +116,16 @@ export function createUploads({ store, files, clock, events, maxBytes, names, sp
     });
   };
   const assertWhole = async (row: UploadRow) => await assertPresent(row, (await plainSize(files.part(row.id))) ?? 0);
-  const end = async (id: string) => {
+  const drop = async (id: string, isImage: boolean) => {
     await store.load();
     await removeFile(files.part(id));
     space.release(id);
     const project = store.upload(id)?.project;
     if (project === undefined) return;
-    await store.removeUpload(id);
+    await store.removeUpload(id, isImage);
     events.emit('upload.removed', { id, project });
   };
+  const end = (id: string) => drop(id, false);
   const assertIdle = (row: UploadRow) => {
     if (row.operation_id !== null)
       throw new AppError('wrong_state', {
@@ -295,6 +298,7 @@ export function createUploads({ store, files, clock, events, maxBytes, names, sp
       }
     },
     end,
+    finish: (id) => drop(id, true),
     async expectRest() {
       for (const row of store.uploads()) await space.expect(row.id, row.size_bytes - row.offset_bytes);
     },

@@ -14,6 +14,7 @@ export { factsOf } from './domain-facts.ts';
 export type { DomainFacts } from './facts.ts';
 export { hashText } from './hash-text.ts';
 export type { InventoryApi } from './inventory.ts';
+export { qemuRuns } from './start-times.ts';
 export { isOnState } from './view.ts';
 
 /** How long start-up waits for a slow host before it goes on without a picture. */

@@ -9,9 +9,14 @@ const TICKS_PER_SECOND = 100;
 
 /** Start time of each QEMU process by the UUID of its guest. Reads /proc once: some milliseconds. */
 export async function qemuStartTimes(proc = '/proc'): Promise<Map<string, Date>> {
-  const times = new Map<string, Date>();
   const bootSeconds = Number(/^btime (\d+)$/m.exec(await readFile(`${proc}/stat`, 'utf8'))?.[1] ?? Number.NaN);
-  if (Number.isNaN(bootSeconds)) return times;
+  if (Number.isNaN(bootSeconds)) return new Map();
+  return new Map([...(await qemuRuns(proc))].map(([uuid, ms]) => [uuid, new Date(bootSeconds * 1000 + ms)]));
+}
+
+/** The same in milliseconds since the host booted, which no step of the clock changes: tells one run of a guest from the next. */
+export async function qemuRuns(proc = '/proc'): Promise<Map<string, number>> {
+  const times = new Map<string, number>();
   for (const pid of await readdir(proc)) {
     if (!/^\d+$/.test(pid)) continue;
     try {
@@ -22,8 +27,7 @@ export async function qemuStartTimes(proc = '/proc'): Promise<Map<string, Date>>
       const stat = await readFile(`${proc}/${pid}/stat`, 'utf8');
       // The second field is the name in parentheses and may hold spaces; counted from its end, the 20th is the start time.
       const ticks = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
-      if (argv.includes('-uuid') && uuid && Number.isFinite(ticks))
-        times.set(uuid, new Date((bootSeconds + ticks / TICKS_PER_SECOND) * 1000));
+      if (argv.includes('-uuid') && uuid && Number.isFinite(ticks)) times.set(uuid, (ticks / TICKS_PER_SECOND) * 1000);
     } catch (error) {
       // The process ended while we looked.
       if (!hasErrno(error, 'ENOENT', 'ESRCH')) throw error;

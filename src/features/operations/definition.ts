@@ -2,7 +2,9 @@
 
 import type { z } from 'zod';
 import type { Permission } from '#contract/permissions.ts';
+import type { QuotaResource } from '#contract/quotas.ts';
 import type { Logger } from '#kernel/logger.ts';
+import type { Transaction } from '#platform/db/database.ts';
 
 export interface StepProgress {
   readonly doneBytes?: number;
@@ -10,6 +12,27 @@ export interface StepProgress {
   /** 0 to 1, where bytes are not the measure. */
   readonly ratio?: number;
   readonly note?: string;
+}
+
+/** What an object holds of its project's quota once the operation is done; 0 = nothing any more. */
+export interface Charge {
+  /** Id of the project. */
+  readonly project: string;
+  readonly resource: QuotaResource;
+  readonly objectId: string;
+  readonly amount: number;
+}
+
+/** Keeps the books of quotas, in the transactions that begin and end an operation. */
+export interface ChargeBook {
+  /** Keeps room for growth; may be called again with more. @throws AppError quota_exceeded */
+  reserve(
+    tx: Transaction,
+    by: { readonly operationId: string; readonly owner: string | null },
+    charges: readonly Charge[],
+  ): Promise<void>;
+  /** Done = objects hold what was said; else everything is as before. */
+  settle(tx: Transaction, operationId: string, isDone: boolean): Promise<void>;
 }
 
 /** What a step may use. */
@@ -22,6 +45,9 @@ export interface StepContext {
   readonly log: Logger;
   /** Told often; sent to clients four times a second at most. */
   progress(progress: StepProgress): void;
+  /** Says what is known only now of what objects will hold, as the size of a download. Before the thing is made; twice charges once.
+   *  @throws AppError quota_exceeded */
+  charge(charges: readonly Charge[]): Promise<void>;
   /** Durable before it resolves; survives `kill -9`. Values are JSON. */
   remember(key: string, value: unknown): Promise<void>;
   /** What an earlier step, or an earlier life of this one, remembered. Undefined when nothing. */
@@ -64,6 +90,9 @@ export interface OperationDefinition<Input> {
   locks(input: Input): readonly string[];
   /** Keys that several may hold together, but not beside one that has them among its `locks`: what an operation only reads. */
   shares?(input: Input): readonly string[];
+  /** Asked once, when it starts. What the objects of this operation hold of quotas once it is done. Growth is reserved with the operation and given back when it
+   *  fails; what shrinks is given back when it is done. Never a difference: what is said twice is charged once. */
+  charges?(input: Input): readonly Charge[];
   /** Kinds that give way to this one: an open operation of such a kind that holds a needed key is cancelled instead of answering
    *  `busy`. For what people reach for when the other one takes too long. */
   readonly takesOver?: readonly string[];

@@ -9,7 +9,7 @@ import { AppError, messageOf, toAppError } from '#kernel/errors.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { Database } from '#platform/db/database.ts';
-import type { OperationDefinition, Step, StepContext } from './definition.ts';
+import type { ChargeBook, OperationDefinition, Step, StepContext } from './definition.ts';
 import type { ProgressMeter } from './progress.ts';
 import { type OperationRow, type OperationStore, viewOf } from './store.ts';
 
@@ -55,6 +55,8 @@ interface Dependencies {
   readonly isStopping: () => boolean;
   /** Asked before each step: whether the one who started it may still do this. */
   readonly isStillAllowed: (row: OperationRow, definition: OperationDefinition<unknown>) => boolean;
+  /** Null where nobody counts. */
+  readonly chargeBook: () => ChargeBook | null;
   /** An operation could not be undone and needs a person. */
   readonly onAttention: (id: string) => void;
 }
@@ -85,6 +87,7 @@ export function createEngine({
   killPoint,
   isStopping,
   isStillAllowed,
+  chargeBook,
   onAttention,
 }: Dependencies): Engine {
   const ended = new Map<string, number>();
@@ -109,6 +112,11 @@ export function createEngine({
     log: log.child({ operation: op.row.id, kind: op.row.kind }),
     progress: (progress) => {
       if (op.meter.report(progress)) announce(op);
+    },
+    charge: async (charges) => {
+      await db.transaction(async (tx) => {
+        await chargeBook()?.reserve(tx, { operationId: op.row.id, owner: ownerOf(op.row) }, charges);
+      });
     },
     remember: async (key, value) => {
       op.memory.set(key, value);
@@ -236,6 +244,7 @@ export function createEngine({
     await db.transaction(async (tx) => {
       await store.update(tx, op.row.id, values);
       await store.releaseLocks(tx, op.row.id);
+      await chargeBook()?.settle(tx, op.row.id, state === 'done');
       await audit.write(tx, {
         ...auditBase(op.row, op.definition),
         phase: 'outcome',
@@ -354,6 +363,11 @@ export function createEngine({
     abandon: (op, reason) => persist(op, () => undo(op, reason)),
     ended,
   };
+}
+
+/** Whose the things are that the operation makes. */
+export function ownerOf(row: OperationRow): string {
+  return row.user_id;
 }
 
 /** The host did not answer, so what it did is not known. */

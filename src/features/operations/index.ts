@@ -11,7 +11,13 @@ import { createOperationRoutes } from './routes.ts';
 import { createRunner, type OperationsApi } from './runner.ts';
 import { createOperationStore } from './store.ts';
 
-export { defineOperation, type OperationDefinition, type Step, type StepContext } from './definition.ts';
+export {
+  type Charge,
+  defineOperation,
+  type OperationDefinition,
+  type Step,
+  type StepContext,
+} from './definition.ts';
 export type { OperationsApi } from './runner.ts';
 
 /** An operation is seen by those who see what it works on. */

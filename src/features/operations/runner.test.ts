@@ -11,7 +11,7 @@ import { AppError, registerErrors } from '#kernel/errors.ts';
 import { createEventBus } from '#kernel/event-bus.ts';
 import { silentLogger } from '#kernel/logger.ts';
 import { LibvirtError } from '#libvirt/index.ts';
-import { type Database, openDatabase } from '#platform/db/database.ts';
+import { type Database, openDatabase, type Transaction } from '#platform/db/database.ts';
 import type { Identity } from '#platform/feature.ts';
 import { auditMigrations, createAuditStore } from '../audit/store.ts';
 import { defineOperation, type Step } from './definition.ts';
@@ -42,6 +42,8 @@ const request = (key: string | null = null, hash = 'h'): StartRequest => ({
 interface World {
   /** The file system of the journal is full. */
   isFull: boolean;
+  /** Quotas have no room. */
+  hasNoRoom: boolean;
   readonly made: Set<string>;
   readonly log: string[];
 }
@@ -57,6 +59,8 @@ async function withJournal(
     /** Starts an operation that only reads this thing. */
     read: (name: string) => Promise<Operation>;
     end: (id: string) => Promise<Operation>;
+    /** What was entered into the books of quotas. */
+    books: () => Promise<string[]>;
     api: ReturnType<typeof createRunner>['api'];
     audit: ReturnType<typeof createAuditStore>;
     restart: (allow?: boolean) => Promise<void>;
@@ -66,7 +70,7 @@ async function withJournal(
 ): Promise<void> {
   const clock: Clock = { ...systemClock, ...instead };
   const dir = await mkdtemp(join(tmpdir(), 'hv-journal-'));
-  const world: World = { isFull: false, made: new Set(), log: [] };
+  const world: World = { isFull: false, hasNoRoom: false, made: new Set(), log: [] };
   const file = openDatabase(join(dir, 'state.db'));
   const whenWritable = <Result>(work: () => Result): Result => {
     if (world.isFull) throw new AppError('unavailable');
@@ -79,6 +83,7 @@ async function withJournal(
   };
   db.migrate('operations', operationMigrations);
   db.migrate('audit', auditMigrations);
+  db.migrate('books', [{ id: '001-books', statements: ['CREATE TABLE book(line TEXT NOT NULL) STRICT'] }]);
   const events = createEventBus<ApiEvents>((error) => {
     throw error;
   });
@@ -95,6 +100,15 @@ async function withJournal(
       log: silentLogger,
       killPoint: null,
     });
+    const enter = (tx: Transaction, line: string) =>
+      tx.tables<{ book: { line: string } }>().insertInto('book').values({ line }).execute();
+    runner.api.chargeTo({
+      async reserve(tx, { owner }, charges) {
+        for (const { objectId, amount } of charges) await enter(tx, `${owner} reserves ${amount} for ${objectId}`);
+        if (world.hasNoRoom) throw new AppError('unavailable', { detail: 'no room' });
+      },
+      settle: async (tx, _operationId, isDone) => void (await enter(tx, isDone ? 'charged' : 'released')),
+    });
     const kind = runner.api.register(
       defineOperation({
         kind: 'thing.make',
@@ -103,6 +117,7 @@ async function withJournal(
         title: ({ name }) => `Make ${name}`,
         object: ({ name }) => ({ type: 'thing', id: name, name }),
         locks: ({ name }) => [`thing:${name}`],
+        charges: ({ name }) => [{ project: 'p', resource: 'vms', objectId: name, amount: 1 }],
         steps: () => steps(world),
         result: async ({ name }) => ({ name }),
       }),
@@ -142,6 +157,10 @@ async function withJournal(
       takeOver: (name) => current.runner.api.start(current.taker, { name }, request()),
       read: (name) => current.runner.api.start(current.reader, { name }, request()),
       end: (id) => current.runner.api.waitFor(id, 20_000),
+      books: async () =>
+        (await file.tables<{ book: { line: string } }>().selectFrom('book').select('line').execute()).map(
+          ({ line }) => line,
+        ),
       get api() {
         return current.runner.api;
       },
@@ -543,5 +562,43 @@ test('an operation waits out a journal that cannot be written, and then ends as 
       world.isFull = false;
       assert.equal((await end(accepted.id)).state, 'done');
       assert.deepEqual([...world.made], ['a', 'b']);
+    },
+  ));
+
+test('what an operation holds is reserved with it, and charged or released with its end', () =>
+  withJournal(
+    (world) => [
+      makes(world, 'a', {
+        act: async (context) => {
+          await context.charge([{ project: 'p', resource: 'images', objectId: 'found', amount: 7 }]);
+          if (world.log.includes('fail')) throw new AppError('wrong_state');
+        },
+      }),
+    ],
+    async ({ world, start, end, books }) => {
+      await end((await start('one')).id);
+      world.log.push('fail');
+      assert.equal((await end((await start('two')).id)).state, 'failed');
+      assert.deepEqual(await books(), [
+        'usr-ada reserves 1 for one',
+        'usr-ada reserves 7 for found',
+        'charged',
+        'usr-ada reserves 1 for two',
+        'usr-ada reserves 7 for found',
+        'released',
+      ]);
+    },
+  ));
+
+test('an operation without room in its quota leaves no trace: no row, no lock, no intent, no entry', () =>
+  withJournal(
+    (world) => [makes(world, 'a')],
+    async ({ world, start, end, api, audit, books }) => {
+      world.hasNoRoom = true;
+      await assert.rejects(start(), /no room/);
+      assert.deepEqual([await api.newest(10, null), await books()], [[], []]);
+      assert.equal((await audit.list({ limit: 10 })).items.length, 0);
+      world.hasNoRoom = false;
+      assert.equal((await end((await start()).id)).state, 'done');
     },
   ));

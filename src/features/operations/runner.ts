@@ -12,8 +12,8 @@ import type { Logger } from '#kernel/logger.ts';
 import type { Calendar } from '#platform/calendar.ts';
 import type { Database } from '#platform/db/database.ts';
 import type { Decide, Identity, MetricFamily } from '#platform/feature.ts';
-import type { OperationDefinition } from './definition.ts';
-import { Cancelled, createEngine, type Live, Stopping } from './engine.ts';
+import type { ChargeBook, OperationDefinition } from './definition.ts';
+import { Cancelled, createEngine, type Live, ownerOf, Stopping } from './engine.ts';
 import { createProgress } from './progress.ts';
 import type { LockKeys, OperationQuery, OperationRow, OperationStore } from './store.ts';
 
@@ -44,8 +44,10 @@ export interface StartRequest {
 export interface OperationsApi {
   /** Makes a kind known; during set-up only. A second one of the same kind is a start-up error. */
   register<Input>(definition: OperationDefinition<Input>): RegisteredKind<Input>;
+  /** Who keeps the books of quotas; during set-up only. Without one nothing is counted. */
+  chargeTo(book: ChargeBook): void;
   /** Journals the operation with its audit intent and begins it.
-   *  @throws busy when another open operation holds one of its locks and does not give way; idempotency_key_reused; unavailable when it cannot be recorded */
+   *  @throws quota_exceeded; busy when another open operation holds one of its locks and does not give way; idempotency_key_reused; unavailable when it cannot be recorded */
   start<Input>(kind: RegisteredKind<Input>, input: Input, request: StartRequest): Promise<Operation>;
   /** The operation that an earlier request with this key started, or null. @throws idempotency_key_reused */
   repeated(request: Pick<StartRequest, 'identity' | 'idempotencyKey' | 'requestHash'>): Promise<Operation | null>;
@@ -106,6 +108,7 @@ export function createRunner({
   /** What operations that are not over hold, as the journal has it. */
   const locked = new Map<string, readonly string[]>();
   let isStopping = false;
+  let chargeBook: ChargeBook | null = null;
 
   /** What its starter holds now decides, not what he held then. */
   const isStillAllowed = (row: OperationRow, definition: OperationDefinition<unknown>): boolean => {
@@ -132,6 +135,7 @@ export function createRunner({
     log,
     killPoint,
     isStopping: () => isStopping,
+    chargeBook: () => chargeBook,
     onAttention: (id) => void attention.add(id),
   });
   const { view, announce } = engine;
@@ -204,6 +208,10 @@ export function createRunner({
       return { definition };
     },
 
+    chargeTo(book) {
+      chargeBook = book;
+    },
+
     async start(kind, input, request) {
       const { definition } = kind;
       const object = definition.object(input);
@@ -264,6 +272,8 @@ export function createRunner({
           });
         }
         await store.insert(tx, row, op.steps, locks);
+        const charges = op.definition.charges?.(input) ?? [];
+        await chargeBook?.reserve(tx, { operationId: row.id, owner: ownerOf(row) }, charges);
         if (request.idempotencyKey !== null) {
           const expires = new Date(now.getTime() + IDEMPOTENCY_HOURS * 3_600_000).toISOString();
           await store.rememberKey(tx, {

@@ -9,6 +9,8 @@ import { hosts } from '#features/hosts/index.ts';
 import { images } from '#features/images/index.ts';
 import { inventory } from '#features/inventory/index.ts';
 import { operations } from '#features/operations/index.ts';
+import { projects } from '#features/projects/index.ts';
+import { quotas } from '#features/quotas/index.ts';
 import { vms } from '#features/vms/index.ts';
 import { defineFeature, type FeatureContext, type Identity, SYSTEM_IDENTITY } from '#platform/feature.ts';
 import { buildHelloDisk } from '#platform/hello-disk/index.ts';
@@ -18,7 +20,7 @@ import { createSystemRoutes } from './routes.ts';
 
 export const system = defineFeature<Record<string, never>>({
   name: 'system',
-  needs: ['operations', 'inventory', 'health', 'hosts', 'images', 'vms'],
+  needs: ['operations', 'inventory', 'health', 'hosts', 'images', 'vms', 'projects', 'quotas'],
   setup(context) {
     const { address, calendar, clock, libvirt, startedAt } = context;
     const journal = context.use(operations);
@@ -36,6 +38,14 @@ export const system = defineFeature<Record<string, never>>({
           return leap === null ? null : { byMs: leap.byMs, leftMs: leap.untilMs - clock.monotonicMs() };
         },
         ownerlessFiles: context.use(vms).ownerlessFiles,
+        quotaRepairs: () =>
+          context
+            .use(quotas)
+            .repairs()
+            .map((repair) => ({
+              ...repair,
+              project: context.use(projects).get(repair.project)?.name ?? repair.project,
+            })),
         operations: journal,
         preflight: checks.last,
         facts: () => ({ version: VERSION, pid: process.pid, startedAt, libvirtUri: libvirt.uri, ...address() }),

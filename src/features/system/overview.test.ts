@@ -76,6 +76,7 @@ const of = (input: Partial<Parameters<typeof overviewOf>[0]>) =>
       preflight: null,
       trash: [],
       ownerlessFiles: [],
+      quotaRepairs: [],
       leap: null,
       now,
       ...input,
@@ -87,6 +88,22 @@ test('on a machine without trouble there are no problems, and nothing checked is
   const overview = of({});
   assert.deepEqual(overview.problems, []);
   assert.equal(overview.checkedAt, null);
+});
+
+test('wrong books of quotas are told, once for all of them', () => {
+  const at = new Date('2026-05-01T11:59:00Z');
+  const [problem, ...others] = of({
+    quotaRepairs: [
+      { project: 'shop', resource: 'vcpus', at },
+      { project: 'shop', resource: 'vcpus', at },
+      { project: 'shop', resource: 'disk', at },
+    ],
+  }).problems;
+  assert.equal(others.length, 0);
+  assert.match(
+    problem?.detail ?? '',
+    /^vCPUs of shop, Disk of shop did not say what exists, and were repaired at 2026-05/,
+  );
 });
 
 test('VMs are counted by state and the running ones listed', () => {

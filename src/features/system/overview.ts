@@ -1,6 +1,7 @@
 /** The first page in one answer: what is wrong, what runs, what happened. Pure: everything comes in as it was last seen. */
 
 import type { Operation } from '#contract/operations.ts';
+import { QUOTA_FACTS, type QuotaResource } from '#contract/quotas.ts';
 import type { Check, Host, Overview, Preflight } from '#contract/system.ts';
 import type { TrashItem, Vm } from '#contract/vms.ts';
 import { formatBytes, formatDuration, GIB } from '#kernel/units.ts';
@@ -17,6 +18,8 @@ export interface OverviewInput {
   readonly trash: readonly TrashItem[];
   /** Disk files that no VM uses. */
   readonly ownerlessFiles: readonly { readonly path: string; readonly sizeBytes: number }[];
+  /** What was wrong in the books of quotas within the last day, and is right now. */
+  readonly quotaRepairs: readonly { readonly project: string; readonly resource: QuotaResource; readonly at: Date }[];
   /** For which the date is not believed, and how long still, in milliseconds; null = it is. */
   readonly leap: { readonly byMs: number; readonly leftMs: number } | null;
   readonly now: Date;
@@ -65,6 +68,7 @@ function problemsOf(input: OverviewInput): ProblemItem[] {
     ...operationProblems(input),
     ...filesystemProblems(input.host),
     ...leapProblems(input.leap),
+    ...quotaProblems(input.quotaRepairs),
     ...preflightProblems(input.preflight),
   ];
   const badness = { fail: 0, warn: 1 } as const;
@@ -223,6 +227,22 @@ function leapProblems(leap: OverviewInput['leap']): ProblemItem[] {
       title: `The clock went ${formatDuration(Math.abs(leap.byMs))} ${leap.byMs > 0 ? 'ahead' : 'back'} at once`,
       detail: `Until it has run true for ${formatDuration(leap.leftMs)} more, nothing is deleted for its age: trash, broken uploads and old operations stay.`,
       hint: 'Check the date of this machine (`timedatectl`). After a long time off there is nothing to do.',
+      link: null,
+    },
+  ];
+}
+
+function quotaProblems(repairs: OverviewInput['quotaRepairs']): ProblemItem[] {
+  const last = repairs.at(-1);
+  if (last === undefined) return [];
+  const places = [...new Set(repairs.map(({ project, resource }) => `${QUOTA_FACTS[resource].title} of ${project}`))];
+  return [
+    {
+      id: 'quota.repaired',
+      severity: 'warn',
+      title: 'The books of quotas were wrong',
+      detail: `${places.slice(0, 3).join(', ')}${places.length > 3 ? ` and ${places.length - 3} more` : ''} did not say what exists, and ${repairs.length === 1 ? 'was' : 'were'} repaired at ${last.at.toISOString()}.`,
+      hint: 'Nothing is left to do; the log of hyperd says what differed. This line goes after a day. Report it if it comes again.',
       link: null,
     },
   ];

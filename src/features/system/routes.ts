@@ -18,6 +18,7 @@ export interface SystemRoutesOptions {
   trash(): readonly TrashItem[];
   leap: () => OverviewInput['leap'];
   ownerlessFiles: () => OverviewInput['ownerlessFiles'];
+  quotaRepairs: () => OverviewInput['quotaRepairs'];
   readonly operations: OperationsApi;
   preflight(): Preflight | null;
   facts(): {
@@ -42,7 +43,20 @@ const SETTLE_MS = 20_000;
 const SETTLE_STEP_MS = 100;
 
 export function createSystemRoutes(options: SystemRoutesOptions): Handlers {
-  const { host, vms, trash, ownerlessFiles, leap, operations, preflight, facts, isCurrent, startDemo, clock } = options;
+  const {
+    host,
+    vms,
+    trash,
+    ownerlessFiles,
+    quotaRepairs,
+    leap,
+    operations,
+    preflight,
+    facts,
+    isCurrent,
+    startDemo,
+    clock,
+  } = options;
 
   const waitUntilCurrent = async (signal: AbortSignal): Promise<void> => {
     const endMs = clock.monotonicMs() + SETTLE_MS;
@@ -86,6 +100,7 @@ export function createSystemRoutes(options: SystemRoutesOptions): Handlers {
         vms: vms().filter((vm) => may('vm.read', vmObject(vm))),
         trash: isHostSeen ? trash() : [],
         ownerlessFiles: isHostSeen ? ownerlessFiles() : [],
+        quotaRepairs: isHostSeen ? quotaRepairs() : [],
         leap: isHostSeen ? leap() : null,
         operations: await operations.newest(LOOKED_AT_OPERATIONS, reach('operation.read')),
         preflight: isHostSeen ? preflight() : null,

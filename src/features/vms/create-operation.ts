@@ -29,6 +29,7 @@ export function createVmOperation(services: VmServices): OperationDefinition<Cre
       ...order.nics.map((nic) => `mac:${nic.mac}`),
     ],
     shares: (order) => order.imageIds.map(imageLock),
+    charges: services.charges.create,
     steps: (order) => createSteps(order, services),
     result: async (order) => ({ vmId: order.vmId, name: order.name }),
   });

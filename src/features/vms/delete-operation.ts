@@ -31,6 +31,7 @@ export function deleteVmOperation(services: VmServices): OperationDefinition<Del
     title: (input) => `Delete ${input.name}`,
     object: (input) => ({ type: 'vm', id: input.vmId, name: input.name }),
     locks: (input) => [`vm:${input.vmId}`, `trash:${input.trashId}`],
+    charges: ({ vmId }) => services.charges.delete(vmId),
     steps: (input) => deleteSteps(input, services),
     result: async (input) => ({ trashId: input.trashId, vmId: input.vmId, name: input.name }),
   });

@@ -20,6 +20,7 @@ export function editVmOperation(services: VmServices): OperationDefinition<EditO
     object: (order) => ({ type: 'vm', id: order.vmId, name: order.vmName }),
     locks: (order) => [`vm:${order.vmId}`, ...(order.rename ? [`vm-name:${order.rename.to}`] : [])],
     shares: (order) => order.imageIds.map(imageLock),
+    charges: services.charges.edit,
     steps: (order) => editSteps(order, services),
     result: async (order) => ({ vmId: order.vmId, name: order.newName ?? order.rename?.to ?? order.vmName }),
   });

@@ -36,6 +36,8 @@ export const editOrderSchema = z.object({
   live: definitionEditSchema,
   autostart: z.object({ from: z.boolean(), to: z.boolean() }).nullable(),
   protection: z.object({ from: z.boolean(), to: z.boolean() }).nullable(),
+  /** What the VM holds of its project's quota afterwards; absent = as before. */
+  holds: z.object({ vcpus: z.number().optional(), memoryBytes: z.number().optional() }).default({}),
   /** Images that are put into drives. */
   imageIds: z.array(z.string()).default([]),
 });
@@ -159,6 +161,15 @@ export function resolveEdit(edit: VmEdit, target: EditTarget, world: EditWorld):
       live,
       autostart,
       protection,
+      holds: {
+        // While it runs with more than it will have after its next start, it holds the larger.
+        ...(definition.vcpus === undefined
+          ? {}
+          : { vcpus: Math.max(definition.vcpus, isOn ? (live.vcpus ?? now.vcpus) : 0) }),
+        ...(definition.memoryBytes === undefined
+          ? {}
+          : { memoryBytes: Math.max(definition.memoryBytes, isOn ? (live.memoryBytes ?? now.memoryBytes) : 0) }),
+      },
       imageIds,
     },
     changes,

@@ -12,8 +12,10 @@ import { inventory } from '#features/inventory/index.ts';
 import { networks } from '#features/networks/index.ts';
 import { operations } from '#features/operations/index.ts';
 import { projects } from '#features/projects/index.ts';
+import { quotas } from '#features/quotas/index.ts';
 import { storage } from '#features/storage/index.ts';
 import { defineFeature } from '#platform/feature.ts';
+import { createChargeWatch, createVmCharges, vmsThatExist } from './charges.ts';
 import { createDomainAccess } from './domain-access.ts';
 import { runTrashExpiry } from './expiry.ts';
 import { createFindVm, findTrash } from './find.ts';
@@ -40,7 +42,7 @@ export interface VmsApi {
 
 export const vms = defineFeature<VmsApi>({
   name: 'vms',
-  needs: ['projects', 'access', 'operations', 'inventory', 'networks', 'storage', 'images', 'health'],
+  needs: ['projects', 'access', 'operations', 'inventory', 'networks', 'storage', 'images', 'health', 'quotas'],
   migrations: trashMigrations,
   errors: vmErrors,
   setup(context) {
@@ -52,7 +54,9 @@ export const vms = defineFeature<VmsApi>({
     const trash = createTrashStore(db, ({ id, name }) =>
       events.emit('trash.changed', { id, project: registry.ofDomain(name).project }),
     );
+    const book = context.use(quotas);
     const services: VmServices = {
+      charges: createVmCharges({ known, projects: registry }),
       libvirt,
       access: createDomainAccess(libvirt),
       known,
@@ -67,6 +71,8 @@ export const vms = defineFeature<VmsApi>({
       log,
       trashDays: config.trash.days,
     };
+    book.existsBy(vmsThatExist(services));
+    const watch = createChargeWatch(book.noticed);
     const kinds = registerVmKinds(journal, services);
     const trashedUse = createTrashedImageUse(trash.list, (path) => known.describeFile(path).imageId);
     library.registerUsage(trashedUse.images, trashedUse.disks);
@@ -117,6 +123,8 @@ export const vms = defineFeature<VmsApi>({
               log.warn({ vm: objectId, err: error }, 'a seed could not be removed; it goes within a day'),
             );
           }),
+          events.on('vm.changed', watch.changed),
+          events.on('vm.removed', ({ id }) => watch.removed(id)),
           events.on('vm.removed', takenAway.noticed),
           events.on('vm.changed', ({ id }) => {
             if (trash.ofVm(id) !== null) takenAway.noticed();

@@ -9,11 +9,13 @@ import type { Logger } from '#kernel/logger.ts';
 import type { LibvirtHost } from '#libvirt/index.ts';
 import type { StateFolders } from '#platform/config.ts';
 import type { SpaceLedger } from '#platform/disk-space.ts';
+import type { VmCharges } from './charges.ts';
 import type { DomainAccess } from './domain-access.ts';
 import type { VmFiles } from './layout.ts';
 import type { TrashStore } from './trash-store.ts';
 
 export interface VmServices {
+  readonly charges: VmCharges;
   readonly libvirt: LibvirtHost;
   readonly access: DomainAccess;
   readonly known: InventoryApi;

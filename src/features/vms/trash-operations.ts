@@ -36,6 +36,7 @@ export function restoreVmOperation(services: VmServices): OperationDefinition<Tr
       `trash:${input.trashId}`,
       ...macsOf(trash.get(input.trashId)).map((mac) => `mac:${mac}`),
     ],
+    charges: ({ trashId }) => services.charges.restore(trash.get(trashId)),
     steps: ({ trashId, vmId, name }): Step[] => [
       {
         name: 'move',
@@ -139,6 +140,7 @@ export function purgeVmOperation(services: VmServices): OperationDefinition<Tras
     title: (input) => `Delete ${input.name} for good`,
     object: (input) => ({ type: 'trash', id: input.trashId, name: input.name }),
     locks: (input) => [`vm:${input.vmId}`, `trash:${input.trashId}`],
+    charges: ({ trashId }) => services.charges.purge(trash.get(trashId)),
     steps: ({ trashId, vmId }): Step[] => [
       {
         name: 'tpm',
