@@ -13,6 +13,7 @@ export type Completion =
   | 'trash'
   | 'catalogue'
   | 'host'
+  | 'project'
   | 'session'
   | 'file'
   | null;

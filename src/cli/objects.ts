@@ -36,6 +36,7 @@ const LABELS: Readonly<Record<Kind, { readonly one: string; readonly list: strin
   operation: { one: 'operation', list: 'hv op list' },
   trash: { one: 'VM in the trash', list: 'hv trash list' },
   catalogue: { one: 'catalogue entry', list: 'hv image catalogue list' },
+  project: { one: 'project', list: 'hv project list' },
   host: { one: 'host', list: 'hv host list' },
   session: { one: 'session', list: 'hv session list' },
 };
@@ -57,6 +58,8 @@ export async function namesOf({ api }: CommandContext, kind: Kind): Promise<stri
       return (await collect((query) => api('GET /trash', { query }))).map(({ name }) => name);
     case 'catalogue':
       return (await api('GET /images/catalogue', {})).items.map(({ id }) => id);
+    case 'project':
+      return (await collect((query) => api('GET /projects', { query }))).map(({ name }) => name);
     case 'host':
       return (await api('GET /hosts')).items.map(({ name }) => name);
     case 'session':

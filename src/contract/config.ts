@@ -46,6 +46,8 @@ export const configSchema = z.strictObject({
         )
         .default({})
         .describe('SSH keys that sign users in, by the name of the user: lines as in a .pub file'),
+    })
+    .prefault({}),
   accounting: z
     .strictObject({
       currency: z

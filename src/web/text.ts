@@ -796,6 +796,25 @@ export const text = {
     unused: 'no VM',
   },
 
+  quotas: {
+    none: 'Nothing is allowed yet: an administrator sets the limits.',
+    use: (title: string) => `${title} used`,
+    of: (used: string, limit: string) => `${used} of ${limit}`,
+    unlimited: (used: string) => `${used}, no limit`,
+    noUsage: 'Nothing was used in the last twelve months.',
+    running: 'so far',
+    runningHint: 'The month is not over (UTC)',
+    csv: 'CSV',
+    total: 'Together',
+    nobody: 'not made here',
+    user: 'User',
+    vcpuHours: 'vCPU-hours',
+    memoryHours: 'Memory GiB-hours',
+    diskHours: 'Disk GiB-hours',
+    backupHours: 'Backup GiB-hours',
+    cost: 'Cost',
+  },
+
   hosts: {
     acceleration: 'Acceleration',
     accelerations: {
