@@ -9,7 +9,7 @@ import { about } from './objects.ts';
 import { type Column, printTable } from './table.ts';
 import { safeText } from './text.ts';
 import { flag, one, textOption } from './values.ts';
-import { problemFrom } from './vm-show.ts';
+import { problemFrom } from './problems.ts';
 
 interface Row extends UsageAmounts {
   readonly month: string;
