@@ -6,10 +6,10 @@ import type { CommandContext } from './context.ts';
 import { EXIT } from './exit-codes.ts';
 import { usageFailure } from './failure.ts';
 import { about } from './objects.ts';
+import { problemFrom } from './problems.ts';
 import { type Column, printTable } from './table.ts';
 import { safeText } from './text.ts';
 import { flag, one, textOption } from './values.ts';
-import { problemFrom } from './problems.ts';
 
 interface Row extends UsageAmounts {
   readonly month: string;
