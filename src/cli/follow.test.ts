@@ -23,6 +23,7 @@ test('a daemon that stays away leaves every operation named, in words and in the
     webSocket: () => Promise.reject(new Error('unused')),
     host: null,
     isHere: async () => false,
+    open: () => Promise.reject(new Error('unused')),
   };
   const context = { api, transport, output, isDetached: false, env: {} };
   try {

@@ -73,6 +73,7 @@ for (const words of [['status'], ['vm', 'show', 'web-1']])
       webSocket: () => Promise.reject(new Error('unused')),
       host: null,
       isHere: async () => false,
+      open: () => Promise.reject(new Error('unused')),
     };
     const { commands } = (await NOUNS.find(({ name }) => name === words[0])?.load()) ?? { commands: [] };
     const found = matchCommand(commands, words);

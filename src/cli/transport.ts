@@ -1,6 +1,6 @@
 /** HTTP to hyperd: over its local sockets (the admin socket, else the operator socket), or to the machine that HV_HOST names. */
 
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import { type ApiClient, createApiClient, type WireRequest, type WireResponse } from '#contract/client.ts';
 import { hasErrno } from '#kernel/errors.ts';
@@ -29,6 +29,8 @@ export interface RawResponse {
 export interface Transport {
   /** One exchange. @throws Failure exit 6 (nobody answers) or 3 (the socket is not for this user) */
   send(request: RawRequest): Promise<RawResponse>;
+  /** One exchange whose answer is read as it comes. Throws as `send`. */
+  open(request: RawRequest): Promise<IncomingMessage>;
   /** How a WebSocket reaches the same daemon. Throws as `send`. */
   webSocket(path: string): Promise<WebSocketTarget>;
   /** The machine that `--host` or HV_HOST names; null for this one. */
@@ -85,6 +87,10 @@ export function createTransport(env: NodeJS.ProcessEnv = process.env): Transport
       const answer = await send({ method: 'GET', path: '/api/v1/auth/session' }).catch(() => null);
       return answer?.status === 200 && chosen === sockets[0];
     },
+    open: async (raw) => {
+      if (chosen === null) await send({ method: 'GET', path: '/api/v1/auth/session' });
+      return begin(chosen ?? sockets[0] ?? '', raw).catch((error: unknown) => Promise.reject(explain(error, dir)));
+    },
   };
 }
 
@@ -96,7 +102,19 @@ export function createClient(transport: Transport): ApiClient {
   });
 }
 
-function exchange(socketPath: string, raw: RawRequest): Promise<RawResponse> {
+async function exchange(socketPath: string, raw: RawRequest): Promise<RawResponse> {
+  const response = await begin(socketPath, raw);
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(Buffer.from(chunk));
+  return {
+    status: response.statusCode ?? 500,
+    contentType: response.headers['content-type'] ?? '',
+    body: Buffer.concat(chunks),
+  };
+}
+
+/** Resolves with the head of the answer. */
+function begin(socketPath: string, raw: RawRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const body = raw.body ?? null;
     const length = body === null ? {} : { 'content-length': Buffer.byteLength(body) };
@@ -108,18 +126,7 @@ function exchange(socketPath: string, raw: RawRequest): Promise<RawResponse> {
         headers: { host: 'localhost', ...raw.headers, ...length },
         ...(raw.signal ? { signal: raw.signal } : {}),
       },
-      (response) => {
-        const chunks: Buffer[] = [];
-        response.on('data', (chunk: Buffer) => chunks.push(chunk));
-        response.on('error', reject);
-        response.on('end', () =>
-          resolve({
-            status: response.statusCode ?? 500,
-            contentType: response.headers['content-type'] ?? '',
-            body: Buffer.concat(chunks),
-          }),
-        );
-      },
+      resolve,
     );
     call.setTimeout(SILENCE_MS, () =>
       call.destroy(

@@ -2,6 +2,7 @@
 
 import type { z } from 'zod';
 import { accessRoutes, authRoutes } from './access.ts';
+import { auditRoutes } from './audit.ts';
 import type { RouteDefinition } from './define.ts';
 import { imageRoutes } from './images.ts';
 import { networkRoutes, poolRoutes } from './networks.ts';
@@ -19,6 +20,7 @@ export const api = {
   ...accessRoutes,
   ...projectRoutes,
   ...quotaRoutes,
+  ...auditRoutes,
   ...operationRoutes,
   ...vmRoutes,
   ...imageRoutes,

@@ -66,6 +66,39 @@ export const configSchema = z.strictObject({
         .prefault({}),
     })
     .prefault({}),
+  audit: z
+    .strictObject({
+      retentionDays: z.int().min(30).max(3650).default(400).describe('records older than this are removed'),
+      legalHold: z.boolean().default(false).describe('true = nothing is removed, whatever its age'),
+      mirrorFile: z
+        .string()
+        .regex(/^\/[^\0]{0,4000}$/, 'use an absolute path')
+        .nullable()
+        .default(null)
+        .describe('a second copy as JSON lines, on another disk than the state folder; null = none'),
+      syslog: z
+        .strictObject({
+          host: z.string().regex(/^[A-Za-z0-9.:-]{1,253}$/, 'use a host name or an address'),
+          port: z.int().min(1).max(65_535).default(6514),
+          caFile: z.string().describe('PEM of the authority that signed the certificate of the receiver'),
+          serverName: z.string().max(253).optional().describe('name in that certificate, when it is not the host'),
+          certFile: z.string().optional().describe('PEM of our certificate, when the receiver asks for one'),
+          keyFile: z.string().optional().describe('its key'),
+        })
+        .nullable()
+        .default(null)
+        .describe('a receiver of syslog (RFC 5424) over TLS; null = none'),
+      requireMirror: z
+        .boolean()
+        .default(false)
+        .describe('true = no change while a mirror is behind or cannot be reached'),
+      mirrorAlarm: z.int().min(1).default(5000).describe('records that a mirror may be behind before it is a problem'),
+      breakGlass: z
+        .boolean()
+        .default(false)
+        .describe('true = root may force a VM off over the admin socket although nothing can be recorded'),
+    })
+    .prefault({}),
   console: z.strictObject({ operatorSeesScreens: z.boolean().default(true) }).prefault({}),
 });
 

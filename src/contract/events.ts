@@ -1,8 +1,9 @@
 /** What `/api/v1/events` sends. Each SSE message has `event` = the name, `id` = a growing number, `data` = the payload as JSON. */
 
+import type { AuditRecord } from './audit.ts';
 import type { Image, Upload } from './images.ts';
 import type { Operation } from './operations.ts';
-import type { AuditRecord, Host, Preflight } from './system.ts';
+import type { Host, Preflight } from './system.ts';
 import type { Vm } from './vms.ts';
 
 export interface ApiEvents {

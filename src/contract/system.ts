@@ -1,8 +1,8 @@
-/** The host, preflight, status, sign-in and audit. */
+/** The host, preflight, status and sign-in. */
 
 import { z } from 'zod';
 import { checkStatusSchema, timeSchema } from './common.ts';
-import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
+import { defineRoutes, idParam, pageOf } from './define.ts';
 import { operationSchema } from './operations.ts';
 
 export const checkSchema = z.object({
@@ -100,24 +100,6 @@ export const statusSchema = z.object({
 });
 export type Status = z.infer<typeof statusSchema>;
 
-export const auditRecordSchema = z.object({
-  id: z.string(),
-  at: timeSchema,
-  phase: z.enum(['intent', 'outcome']),
-  outcome: z.enum(['done', 'failed', 'cancelled', 'denied', 'invalid']).nullable().describe('null for an intent'),
-  actor: z.string(),
-  via: z.string(),
-  address: z.string().nullable(),
-  action: z.string().describe('the route, as POST /vms/{id}/start, or the kind of a job'),
-  permission: z.string().nullable(),
-  objectType: z.string().nullable(),
-  objectId: z.string().nullable(),
-  objectName: z.string().nullable(),
-  requestId: z.string().nullable(),
-  operationId: z.string().nullable(),
-  code: z.string().nullable().describe('error code of a failure or refusal'),
-});
-export type AuditRecord = z.infer<typeof auditRecordSchema>;
 
 export const systemRoutes = defineRoutes({
   'GET /system/status': { summary: 'What runs here', permission: 'host.read', response: statusSchema },
@@ -146,19 +128,6 @@ export const systemRoutes = defineRoutes({
     permission: 'host.configure',
     response: operationSchema,
     status: 202,
-  },
-  'GET /audit': {
-    summary: 'Who did what, newest first',
-    permission: 'audit.read',
-    query: z.object({
-      ...pageQuery,
-      actor: z.string().max(200).optional(),
-      action: z.string().max(200).optional(),
-      objectId: z.string().max(256).optional(),
-      outcome: z.enum(['done', 'failed', 'cancelled', 'denied', 'invalid']).optional(),
-      since: z.iso.datetime().optional(),
-    }),
-    response: pageOf(auditRecordSchema),
   },
   'GET /events': {
     summary: 'Server-sent events of what one may see; resumes by Last-Event-ID',

@@ -74,12 +74,15 @@ export function createCalendar({ db, clock, log }: { db: Database; clock: Clock;
       // A restart does not end the doubt: the clock may be as wrong as before.
       doubt_left_ms: leap === null ? 0 : Math.round(leap.untilMs - clock.monotonicMs()),
     };
-    await db
-      .tables<CalendarTables>()
-      .insertInto('calendar')
-      .values({ id: 1, ...values })
-      .onConflict((conflict) => conflict.column('id').doUpdateSet(values))
-      .execute();
+    // In a transaction, which first asks whether the disk answers.
+    await db.transaction((tx) =>
+      tx
+        .tables<CalendarTables>()
+        .insertInto('calendar')
+        .values({ id: 1, ...values })
+        .onConflict((conflict) => conflict.column('id').doUpdateSet(values))
+        .execute(),
+    );
   };
 
   return {

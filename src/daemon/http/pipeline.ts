@@ -292,7 +292,7 @@ export function createRoutes(
         return answer;
       } catch (error) {
         const problem = toAppError(error);
-        if (problem.code === 'unavailable' && !isRecorded && isChange) throw problem;
+        if (['unavailable', 'audit_unavailable'].includes(problem.code) && !isRecorded && isChange) throw problem;
         const isDenied = problem.status === 403 || problem.status === 401 || error instanceof Hidden;
         return refuse(problem, isDenied ? 'denied' : problem.status < 500 ? 'invalid' : 'failed');
       }

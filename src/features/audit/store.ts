@@ -1,159 +1,65 @@
-/** The audit table: append-only from the program's side, read newest first. */
+/** The audit log over a database: what the other slices call, without mirrors, keys and jobs. */
 
-import type { Generated } from 'kysely';
+import { createHmac, randomBytes } from 'node:crypto';
+import type { AuditRecord } from '#contract/audit.ts';
 import type { ApiEvents } from '#contract/events.ts';
-import type { AuditRecord } from '#contract/system.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
-import { newId } from '#kernel/ids.ts';
-import type { Database, Migration, Transaction } from '#platform/db/database.ts';
+import { type Logger, silentLogger } from '#kernel/logger.ts';
+import type { Database, Transaction } from '#platform/db/database.ts';
+import { createDenialFold, type DenialFold } from './fold.ts';
+import { type AuditPage, type AuditQuery, createReader, type Reader } from './reader.ts';
+import { createRedactor } from './redact.ts';
+import { type AuditEntry, createWriter, type Head, type Writer } from './writer.ts';
 
-interface AuditTables {
-  audit: {
-    seq: Generated<number>;
-    id: string;
-    at: string;
-    phase: AuditRecord['phase'];
-    outcome: AuditRecord['outcome'];
-    actor: string;
-    via: string;
-    address: string | null;
-    action: string;
-    permission: string | null;
-    object_type: string | null;
-    object_id: string | null;
-    object_name: string | null;
-    request_id: string | null;
-    operation_id: string | null;
-    code: string | null;
-  };
-}
-
-export const auditMigrations: readonly Migration[] = [
-  {
-    id: '001-audit',
-    statements: [
-      `CREATE TABLE audit(
-         seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, at TEXT NOT NULL,
-         phase TEXT NOT NULL CHECK(phase IN ('intent','outcome')),
-         outcome TEXT CHECK(outcome IN ('done','failed','cancelled','denied','invalid')),
-         actor TEXT NOT NULL, via TEXT NOT NULL, address TEXT, action TEXT NOT NULL, permission TEXT,
-         object_type TEXT, object_id TEXT, object_name TEXT, request_id TEXT, operation_id TEXT, code TEXT) STRICT`,
-      'CREATE INDEX audit_by_object ON audit(object_id)',
-      'CREATE INDEX audit_by_actor ON audit(actor)',
-    ],
-  },
-];
-
-/** One record without what the store adds. */
-export type AuditEntry = Omit<AuditRecord, 'id' | 'at'>;
-
-export interface AuditQuery {
-  readonly limit: number;
-  readonly cursor?: string | undefined;
-  readonly actor?: string | undefined;
-  readonly action?: string | undefined;
-  readonly objectId?: string | undefined;
-  readonly outcome?: NonNullable<AuditRecord['outcome']> | undefined;
-  readonly since?: string | undefined;
-}
+export { auditMigrations } from './migrations.ts';
+export type { AuditEntry } from './writer.ts';
 
 export interface AuditApi {
-  /** Writes a record inside the caller's transaction, so that the change and its record stand or fall together. */
+  /** Writes a record inside the caller's transaction, so that the change and its record stand or fall together.
+   *  @throws AppError `audit_unavailable` when it cannot be recorded; then the transaction must not be committed */
   write(tx: Transaction, entry: AuditEntry): Promise<void>;
-  /** Writes a record in a transaction of its own. @throws AppError `unavailable` when it cannot be recorded */
+  /** Writes a record in a transaction that it shares with others of the same moment. Refusals of one source beyond 60 in a minute are only
+   *  counted. The outcome of something whose intent is recorded never fails: it is recorded later when it must.
+   *  @throws AppError `audit_unavailable` when it cannot be recorded */
   record(entry: AuditEntry): Promise<void>;
-  list(query: AuditQuery): Promise<{ items: AuditRecord[]; next: string | null; total: number }>;
+  list(query: AuditQuery): Promise<AuditPage>;
 }
 
-/** Longest text that is kept of anything a caller chose. */
-const MAX_TEXT = 300;
+export interface AuditStore extends AuditApi {
+  readonly writer: Writer;
+  readonly reader: Reader;
+  readonly fold: DenialFold;
+}
 
-const clip = (text: string | null): string | null => (text === null ? null : text.slice(0, MAX_TEXT));
+export interface AuditStoreParts {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly events: EventBus<ApiEvents>;
+  readonly log?: Logger;
+  /** A digest of a secret, the same one for equal secrets. */
+  readonly digest?: (secret: string) => string;
+  readonly gate?: (phase: AuditRecord['phase']) => Promise<void>;
+  readonly onCommit?: (head: Head) => void;
+}
 
 export function createAuditStore({
   db,
   clock,
   events,
-}: {
-  db: Database;
-  clock: Clock;
-  events: EventBus<ApiEvents>;
-}): AuditApi {
-  const write = async (tx: Transaction, entry: AuditEntry): Promise<void> => {
-    const now = clock.now();
-    const record: AuditRecord = {
-      ...entry,
-      id: newId('aud', now.getTime()),
-      at: now.toISOString(),
-      objectId: clip(entry.objectId),
-      objectName: clip(entry.objectName),
-    };
-    await tx
-      .tables<AuditTables>()
-      .insertInto('audit')
-      .values({
-        id: record.id,
-        at: record.at,
-        phase: record.phase,
-        outcome: record.outcome,
-        actor: record.actor,
-        via: record.via,
-        address: record.address,
-        action: record.action,
-        permission: record.permission,
-        object_type: record.objectType,
-        object_id: record.objectId,
-        object_name: record.objectName,
-        request_id: record.requestId,
-        operation_id: record.operationId,
-        code: record.code,
-      })
-      .execute();
-    tx.afterCommit(() => events.emit('audit.recorded', record));
-  };
+  log = silentLogger,
+  digest = digestOfThisLife(),
+  gate = async () => undefined,
+  onCommit = () => undefined,
+}: AuditStoreParts): AuditStore {
+  const reader = createReader(db, clock);
+  const fold = createDenialFold(clock);
+  const writer = createWriter({ db, clock, events, log, redact: createRedactor(digest), fold, gate, onCommit });
+  return { write: writer.write, record: writer.record, list: reader.page, writer, reader, fold };
+}
 
-  return {
-    write,
-    record: (entry) => db.transaction((tx) => write(tx, entry)),
-    async list(query) {
-      let filtered = db.tables<AuditTables>().selectFrom('audit');
-      if (query.actor) filtered = filtered.where('actor', '=', query.actor);
-      if (query.action) filtered = filtered.where('action', '=', query.action);
-      if (query.objectId) filtered = filtered.where('object_id', '=', query.objectId);
-      if (query.outcome) filtered = filtered.where('outcome', '=', query.outcome);
-      if (query.since) filtered = filtered.where('at', '>=', query.since);
-      const { total } = await filtered.select((eb) => eb.fn.countAll<number>().as('total')).executeTakeFirstOrThrow();
-      const after = query.cursor ? Number.parseInt(query.cursor, 10) : Number.NaN;
-      const page = Number.isSafeInteger(after) ? filtered.where('seq', '<', after) : filtered;
-      const rows = await page
-        .selectAll()
-        .orderBy('seq', 'desc')
-        .limit(query.limit + 1)
-        .execute();
-      const items = rows.slice(0, query.limit);
-      const last = items.at(-1);
-      return {
-        items: items.map((row) => ({
-          id: row.id,
-          at: row.at,
-          phase: row.phase,
-          outcome: row.outcome,
-          actor: row.actor,
-          via: row.via,
-          address: row.address,
-          action: row.action,
-          permission: row.permission,
-          objectType: row.object_type,
-          objectId: row.object_id,
-          objectName: row.object_name,
-          requestId: row.request_id,
-          operationId: row.operation_id,
-          code: row.code,
-        })),
-        next: rows.length > query.limit && last ? String(last.seq) : null,
-        total,
-      };
-    },
-  };
+/** With a key that nobody keeps. */
+function digestOfThisLife(): (secret: string) => string {
+  const key = randomBytes(32);
+  return (secret) => `hmac:${createHmac('sha256', key).update(secret).digest('hex').slice(0, 32)}`;
 }

@@ -2,7 +2,7 @@
  *  Tables: operation, op_step, op_lock, idempotency. Events out: operation.changed. Permissions: operation.read, operation.cancel.
  *  Other slices define kinds (`defineOperation`) and start them through this slice's interface. Guide: docs/guides/operations.md */
 
-import { type Operation, operationErrors } from '#contract/operations.ts';
+import { FINAL_STATES, type Operation, operationErrors } from '#contract/operations.ts';
 import { access } from '#features/access/index.ts';
 import { audit } from '#features/audit/index.ts';
 import { defineFeature, type FoundObject } from '#platform/feature.ts';
@@ -37,11 +37,12 @@ export const operations = defineFeature<OperationsApi>({
   migrations: operationMigrations,
   errors: operationErrors,
   setup(context) {
+    const records = context.use(audit);
     const store = createOperationStore(context.db);
     const runner = createRunner({
       store,
       db: context.db,
-      audit: context.use(audit),
+      audit: records,
       decide: context.use(access).decide,
       events: context.events,
       clock: context.clock,
@@ -59,7 +60,13 @@ export const operations = defineFeature<OperationsApi>({
         },
       },
       metrics: runner.metrics,
-      resume: runner.start,
+      async resume(signal) {
+        await runner.start(signal);
+        await records.findUnanswered(async (id) => {
+          const operation = await runner.api.get(id);
+          return operation !== null && !FINAL_STATES.includes(operation.state);
+        });
+      },
       stop: runner.stop,
     };
   },

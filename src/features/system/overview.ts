@@ -22,6 +22,8 @@ export interface OverviewInput {
   readonly quotaRepairs: readonly { readonly project: string; readonly resource: QuotaResource; readonly at: Date }[];
   /** For which the date is not believed, and how long still, in milliseconds; null = it is. */
   readonly leap: { readonly byMs: number; readonly leftMs: number } | null;
+  /** What is wrong with recording. */
+  readonly audit: readonly ProblemItem[];
   readonly now: Date;
 }
 
@@ -69,6 +71,7 @@ function problemsOf(input: OverviewInput): ProblemItem[] {
     ...filesystemProblems(input.host),
     ...leapProblems(input.leap),
     ...quotaProblems(input.quotaRepairs),
+    ...input.audit,
     ...preflightProblems(input.preflight),
   ];
   const badness = { fail: 0, warn: 1 } as const;

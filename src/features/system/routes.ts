@@ -20,6 +20,7 @@ export interface SystemRoutesOptions {
   ownerlessFiles: () => OverviewInput['ownerlessFiles'];
   quotaRepairs: () => OverviewInput['quotaRepairs'];
   readonly operations: OperationsApi;
+  auditProblems(): Promise<OverviewInput['audit']>;
   preflight(): Preflight | null;
   facts(): {
     readonly version: string;
@@ -51,6 +52,9 @@ export function createSystemRoutes(options: SystemRoutesOptions): Handlers {
     quotaRepairs,
     leap,
     operations,
+    leap,
+    operations,
+    auditProblems,
     preflight,
     facts,
     isCurrent,
@@ -102,6 +106,7 @@ export function createSystemRoutes(options: SystemRoutesOptions): Handlers {
         ownerlessFiles: isHostSeen ? ownerlessFiles() : [],
         quotaRepairs: isHostSeen ? quotaRepairs() : [],
         leap: isHostSeen ? leap() : null,
+        audit: may('audit.read', SYSTEM) ? await auditProblems() : [],
         operations: await operations.newest(LOOKED_AT_OPERATIONS, reach('operation.read')),
         preflight: isHostSeen ? preflight() : null,
         now: clock.now(),

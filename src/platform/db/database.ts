@@ -5,6 +5,7 @@ import { chmodSync, closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { Kysely, SqliteDialect } from 'kysely';
 import { messageOf } from '#kernel/errors.ts';
+import { createPulse } from './pulse.ts';
 import { keepRoom } from './room.ts';
 import { sqliteStatements } from './sqlite-statements.ts';
 
@@ -27,7 +28,7 @@ export interface Database {
    *  @throws AppError `unavailable` as `transaction` does */
   tables<Tables>(): Kysely<Tables>;
   /** Runs `work` in one immediate transaction; commits when it resolves, rolls back when it rejects. Transactions run one after the other.
-   *  @throws AppError `unavailable` when the database cannot be written (full disk, read-only file system) */
+   *  @throws AppError `unavailable` when the database cannot be written (full disk, read-only file system, a disk that does not answer) */
   transaction<Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result>;
   migrate(slice: string, migrations: readonly Migration[]): void;
   close(): Promise<void>;
@@ -54,6 +55,7 @@ export function openDatabase(path: string): Database {
     'CREATE TABLE IF NOT EXISTS migration(slice TEXT NOT NULL, id TEXT NOT NULL, applied_at TEXT NOT NULL, PRIMARY KEY(slice, id)) STRICT',
   );
   keepRoom(sqlite);
+  const pulse = createPulse(`${path}-pulse`);
 
   const kysely = new Kysely<Record<string, never>>({
     dialect: new SqliteDialect({ database: sqliteStatements(sqlite) }),
@@ -67,6 +69,7 @@ export function openDatabase(path: string): Database {
     transaction: (work) => {
       const run = queue.then(async () => {
         const afterwards: (() => void)[] = [];
+        await pulse.check();
         const result = await kysely.transaction().execute((tx) =>
           work({
             tables: <Tables>() => viewOf<Tables>(tx),
@@ -105,6 +108,9 @@ export function openDatabase(path: string): Database {
         }
       }
     },
-    close: () => kysely.destroy(),
+    close: async () => {
+      await kysely.destroy();
+      await pulse.close();
+    },
   };
 }

@@ -2,8 +2,8 @@
 
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
+import type { AuditRecord } from '#contract/audit.ts';
 import type { Problem } from '#contract/common.ts';
-import type { AuditRecord } from '#contract/system.ts';
 import { Button } from '../../components/button.tsx';
 import { TimeAgo } from '../../components/figures.tsx';
 import { Chips } from '../../components/filters.tsx';
@@ -18,7 +18,7 @@ import { text } from '../../text.ts';
 
 const words = text.audit;
 
-const OUTCOMES = ['done', 'failed', 'cancelled', 'denied', 'invalid'] as const;
+const OUTCOMES = ['done', 'failed', 'cancelled', 'denied', 'invalid', 'unknown'] as const;
 type Outcome = (typeof OUTCOMES)[number];
 const TONES: Readonly<Record<Outcome, Tone>> = {
   done: 'good',
@@ -26,6 +26,7 @@ const TONES: Readonly<Record<Outcome, Tone>> = {
   cancelled: 'unknown',
   denied: 'warn',
   invalid: 'warn',
+  unknown: 'bad',
 };
 const PAGE_SIZE = 100;
 
