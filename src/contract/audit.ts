@@ -165,7 +165,7 @@ export const auditRoutes = defineRoutes({
   },
   'GET /audit/export': {
     summary: 'All records that fit, oldest first, as a stream; jsonl without filters can be verified offline',
-    permission: 'audit.read',
+    permission: 'audit.export',
     query: z.object({ format: z.enum(AUDIT_FORMATS).default('jsonl'), ...filters }),
     raw: 'bytes',
   },

@@ -100,7 +100,6 @@ export const statusSchema = z.object({
 });
 export type Status = z.infer<typeof statusSchema>;
 
-
 export const systemRoutes = defineRoutes({
   'GET /system/status': { summary: 'What runs here', permission: 'host.read', response: statusSchema },
   'GET /system/overview': {

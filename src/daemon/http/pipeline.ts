@@ -68,8 +68,6 @@ const STRANGER: Identity = {
   tokenId: null,
   address: null,
 };
-/** Audit rows that strangers of one address can cause in a minute; the rest is only counted. */
-const STRANGER_AUDIT_ROWS = 20;
 /** Sign-in attempts of one address in a minute. */
 const SIGN_INS = 30;
 /** Other public requests that are no GET, as asking for a challenge or whether a code was confirmed. */
@@ -124,7 +122,6 @@ export function createRoutes(
   clock: Clock,
   isStarted: () => boolean,
 ): Route[] {
-  const strangerRows = createAllowance(clock, STRANGER_AUDIT_ROWS, 60_000);
   const signIns = createAllowance(clock, SIGN_INS, 60_000);
   const questions = createAllowance(clock, QUESTIONS, 60_000);
   const repeated = createRepeatedAnswers(clock);
@@ -132,10 +129,18 @@ export function createRoutes(
   for (const key of Object.keys(handlers))
     if (!known.has(key)) throw new Error(`a handler answers "${key}", which is not in the contract`);
 
-  /** @throws not_found, the same for what is not there and for what the asker may not know of; forbidden */
-  const requireFor = (who: Identity, permission: Permission, object: FoundObject | null, type: string, id: string) => {
-    const { allow, visible } = object ? access.decide(who, permission, object) : { allow: false, visible: false };
-    if (allow) return;
+  /** The grant that allows it. @throws not_found, the same for what is not there and for what the asker may not know of; forbidden */
+  const requireFor = (
+    who: Identity,
+    permission: Permission,
+    object: FoundObject | null,
+    type: string,
+    id: string,
+  ): string | null => {
+    const { allow, visible, grant } = object
+      ? access.decide(who, permission, object)
+      : { allow: false, visible: false, grant: null };
+    if (allow) return grant;
     if (visible) throw forbidden(permission);
     const problem = { detail: `There is no ${type} "${id.slice(0, 80)}".` };
     // Recorded for both alike, so that the time it takes tells them no more apart than the answer does.
@@ -168,7 +173,7 @@ export function createRoutes(
 
     const entryFor = (
       request: Pick<RawRequest, 'identity' | 'address' | 'requestId'>,
-      object: { id: string; name: string } | null,
+      object: FoundObject | null,
     ): Omit<AuditEntry, 'phase' | 'outcome' | 'code'> => ({
       actor: request.identity?.user ?? STRANGER.user,
       via: request.identity?.via ?? 'network',
@@ -180,6 +185,10 @@ export function createRoutes(
       objectName: object?.name ?? null,
       requestId: request.requestId,
       operationId: null,
+      actorId: request.identity?.userId ?? null,
+      method: request.identity?.method ?? null,
+      sessionId: request.identity?.sessionId ?? request.identity?.tokenId ?? null,
+      project: object?.project ?? null,
     });
 
     const enter = async ({ identify, address, requestId }: Arrival): Promise<Identity | null> => {
@@ -197,11 +206,8 @@ export function createRoutes(
         return identity;
       } catch (error) {
         const problem = toAppError(error);
-        // A stranger's flood is folded: a few rows tell of it, the rest is only counted.
-        if (identity || strangerRows.take(address ?? 'local')) {
-          const entry = entryFor({ identity, address, requestId }, null);
-          await audit.record({ ...entry, phase: 'outcome', outcome: 'denied', code: problem.code });
-        }
+        const entry = entryFor({ identity, address, requestId }, null);
+        await audit.record({ ...entry, phase: 'outcome', outcome: 'denied', code: problem.code });
         throw problem;
       }
     };
@@ -209,12 +215,13 @@ export function createRoutes(
     const run = async (request: RawRequest): Promise<unknown> => {
       const identity = request.identity ?? { ...STRANGER, address: request.address };
       let object: FoundObject | null = null;
-      let actor: string | null = null;
+      let actor: Pick<AuditEntry, 'actor' | 'actorId'> | null = null;
       let isRecorded = false;
-      const entry = () => ({ ...entryFor(request, object), ...(actor === null ? {} : { actor }) });
+      const entry = () => ({ ...entryFor(request, object), ...(actor === null ? {} : actor) });
+      let grant: string | null = null;
       const require = (asked: FoundObject | null, type: string, id: string) => {
         if (permission === null) return;
-        requireFor(identity, permission, asked, type, id);
+        grant = requireFor(identity, permission, asked, type, id);
       };
       const refuse = async (error: AppError, outcome: 'denied' | 'invalid' | 'failed') => {
         if (isAudited || outcome === 'denied') {
@@ -255,7 +262,15 @@ export function createRoutes(
         }
         const isOperation = definition.status === 202;
         if (isAudited && !isOperation && definition.raw !== 'upload') {
-          await audit.record({ ...entry(), phase: 'intent', outcome: null, code: null });
+          await audit.record({
+            ...entry(),
+            grant,
+            phase: 'intent',
+            outcome: null,
+            code: null,
+            params: body,
+            schema: definition.body,
+          });
           isRecorded = true;
         }
         const act = async () =>
@@ -267,11 +282,11 @@ export function createRoutes(
             identity,
             project: object?.project ?? null,
             isBy(who) {
-              actor = who.user;
+              actor = { actor: who.user, actorId: who.userId };
             },
             reach: (asked) => access.reach(identity, asked),
             may: (asked, ref) => access.decide(identity, asked, ref).allow,
-            require: (asked, ref) => requireFor(identity, asked, ref, ref.type, ref.name),
+            require: (asked, ref) => void requireFor(identity, asked, ref, ref.type, ref.name),
             requestId: request.requestId,
             headers: request.headers,
             idempotencyKey,

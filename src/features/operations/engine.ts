@@ -268,6 +268,8 @@ export function createEngine({
     objectName: row.object_name,
     requestId: row.request_id,
     operationId: row.id,
+    actorId: row.user_id,
+    project: row.project,
   });
 
   const undo = async (op: Live, reason: AppError) => {

@@ -287,6 +287,9 @@ export function createRunner({
         await audit.write(tx, {
           ...engine.auditBase(row, op.definition),
           address: request.identity.address,
+          method: request.identity.method,
+          sessionId: request.identity.sessionId ?? request.identity.tokenId,
+          params: input,
           phase: 'intent',
           outcome: null,
           code: null,
