@@ -1,7 +1,6 @@
 /** Signed checkpoints: what the chain's end was at a time. Kept beside the chain, written to the daemon's log, and given to every mirror: the
  *  copies elsewhere are what tells of a chain that was cut or written anew as a whole. */
 
-import type { ChainStatement } from '#contract/audit-chain.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { Database } from '#platform/db/database.ts';
@@ -15,8 +14,8 @@ const EVERY_MS = 300_000;
 export interface Checkpoints {
   /** Signs the end when a thousand records or five minutes have passed since the last time. */
   due(head: Head): Promise<void>;
-  /** Signs it now. Resolves with the newest checkpoint; null = the chain is empty. */
-  make(head: Head): Promise<(ChainStatement & { readonly seq: number }) | null>;
+  /** Signs it when it is not signed yet. */
+  final(head: Head): Promise<void>;
 }
 
 export function createCheckpoints({
@@ -36,7 +35,6 @@ export function createCheckpoints({
   let lastMs = clock.monotonicMs();
 
   const make = async ({ seq, hash }: Head) => {
-    if (seq === 0) return null;
     const { body, signature } = keys.sign(
       JSON.stringify({ v: 1, chain: keys.chain, seq, hash, at: clock.now().toISOString() }),
     );
@@ -52,11 +50,12 @@ export function createCheckpoints({
     lastMs = clock.monotonicMs();
     log.info({ seq, hash, chain: keys.chain, signature }, 'audit checkpoint');
     onMade();
-    return { kind: 'checkpoint' as const, seq, body, signature };
   };
 
   return {
-    make,
+    async final(head) {
+      if (head.seq > (lastSeq ?? 0)) await make(head);
+    },
     async due(head) {
       lastSeq ??=
         (

@@ -79,6 +79,7 @@ export const audit = defineFeature<AuditFeatureApi>({
     let check: SelfCheck | null = null;
     let lifetime: AbortSignal = AbortSignal.abort();
     let work: Promise<unknown> = Promise.resolve();
+    let closing: () => Promise<unknown> = async () => undefined;
 
     const status = async (): Promise<AuditStatus> => {
       const [head, { first }, newest] = await Promise.all([writer.head(), reader.bounds(), reader.newestCheckpoint()]);
@@ -226,6 +227,7 @@ export const audit = defineFeature<AuditFeatureApi>({
         };
         const checkpoints = createCheckpoints({ db, clock, log, keys: keys(), onMade: wakeAll });
         const retention = createRetention({ db, clock, calendar, log, keys: keys(), writer, settings });
+        closing = async () => checkpoints.final(await writer.head());
         const daily = async () => {
           await retention.run();
           await selfCheck.run(signal);
@@ -241,6 +243,8 @@ export const audit = defineFeature<AuditFeatureApi>({
       },
       async stop() {
         await work;
+        // What the chain was when the daemon ended is signed too; a disk that fails now is no reason to stay.
+        await closing().catch((error: unknown) => log.warn({ err: error }, `no last checkpoint: ${messageOf(error)}`));
       },
     };
   },

@@ -6,7 +6,7 @@ import type { z } from 'zod';
 
 /** Names of fields that hold secrets, in any spelling. */
 const SECRET_NAME =
-  /pass(word|wd|phrase|code)?$|^pwd$|secret|token|credential|cookie|authorization|bearer|api_?key|private_?key|signing_?key|otp$|^pin$|^assertion$|^signature$|user_?data|challenge$|^code$/i;
+  /pass(word|wd|phrase|code)?$|password_?hash|nonce$|^pwd$|secret|token|credential|cookie|authorization|bearer|api_?key|private_?key|signing_?key|otp$|^pin$|^assertion$|^signature$|(user|network|meta)_?data|challenge$|^code$/i;
 /** Names that only look so. */
 const NO_SECRET = /(^|_)(token|credential|secret)_?ids?$|tokenIds?$|credentialIds?$|secretName$/;
 
