@@ -29,8 +29,9 @@ export type { AuditApi, AuditEntry } from './store.ts';
 
 export interface AuditFeatureApi extends AuditApi {
   readonly breakGlass: BreakGlass;
-  /** Looks for intents that an earlier life of the daemon left without an outcome; called once the journal knows what is open. */
-  findUnanswered(isOpenOperation: (id: string) => Promise<boolean>): Promise<void>;
+  /** Looks in the background for intents that an earlier life of the daemon left without an outcome; called once the journal knows what
+   *  is open. */
+  findUnanswered(isOpenOperation: (id: string) => Promise<boolean>): void;
   /** What is wrong with recording, for the overview. */
   problems(): Promise<Overview['problems']>;
 }
@@ -79,6 +80,7 @@ export const audit = defineFeature<AuditFeatureApi>({
     let check: SelfCheck | null = null;
     let lifetime: AbortSignal = AbortSignal.abort();
     let work: Promise<unknown> = Promise.resolve();
+    let searching: Promise<void> = Promise.resolve();
     let closing: () => Promise<unknown> = async () => undefined;
 
     const status = async (): Promise<AuditStatus> => {
@@ -169,10 +171,15 @@ export const audit = defineFeature<AuditFeatureApi>({
         record: store.record,
         list: store.list,
         breakGlass,
-        async findUnanswered(isOpenOperation) {
-          const count = await unanswered.find(isOpenOperation);
-          if (count > 0)
-            log.error({ count }, 'changes were begun whose outcome is not known: hyperd ended before it was recorded');
+        findUnanswered(isOpenOperation) {
+          const search = async () => {
+            const count = await unanswered.find(isOpenOperation);
+            if (count > 0)
+              log.error({ count }, 'changes were begun whose outcome is not known: hyperd ended before it was recorded');
+          };
+          searching = search().catch((error: unknown) =>
+            log.error({ err: error }, `changes without an outcome could not be looked for: ${messageOf(error)}`),
+          );
         },
         problems: async () => auditProblems(await status(), await unanswered.recent()),
       },
@@ -243,6 +250,7 @@ export const audit = defineFeature<AuditFeatureApi>({
       },
       async stop() {
         await work;
+        await searching;
         // What the chain was when the daemon ended is signed too; a disk that fails now is no reason to stay.
         await closing().catch((error: unknown) => log.warn({ err: error }, `no last checkpoint: ${messageOf(error)}`));
       },

@@ -62,7 +62,7 @@ export const operations = defineFeature<OperationsApi>({
       metrics: runner.metrics,
       async resume(signal) {
         await runner.start(signal);
-        await records.findUnanswered(async (id) => {
+        records.findUnanswered(async (id) => {
           const operation = await runner.api.get(id);
           return operation !== null && !FINAL_STATES.includes(operation.state);
         });
