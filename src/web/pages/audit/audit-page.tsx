@@ -3,18 +3,22 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import type { AuditRecord } from '#contract/audit.ts';
+import { pathOf } from '#contract/client.ts';
 import type { Problem } from '#contract/common.ts';
-import { Button } from '../../components/button.tsx';
+import { Button, IconButton } from '../../components/button.tsx';
 import { TimeAgo } from '../../components/figures.tsx';
-import { Chips } from '../../components/filters.tsx';
+import { Chips, SearchField } from '../../components/filters.tsx';
+import { Menu } from '../../components/menu.tsx';
 import { Card, EmptyState, PageHead, Skeleton } from '../../components/page.tsx';
 import { ProblemBox } from '../../components/problem-box.tsx';
 import { StackTable } from '../../components/stack-table.tsx';
 import { Badge, type Tone } from '../../components/state-mark.tsx';
-import { api, problemOf } from '../../state/api.ts';
+import { api, can, problemOf } from '../../state/api.ts';
 import { onEvent } from '../../state/live.ts';
 import { currentQuery, setQuery } from '../../state/router.ts';
 import { text } from '../../text.ts';
+import { ChainCard } from './chain-card.tsx';
+import { RecordDialog } from './record-dialog.tsx';
 
 const words = text.audit;
 
@@ -29,29 +33,51 @@ const TONES: Readonly<Record<Outcome, Tone>> = {
   unknown: 'bad',
 };
 const PAGE_SIZE = 100;
+const PERIODS = { hour: 3600_000, day: 86_400_000, week: 7 * 86_400_000 } as const;
+type Period = keyof typeof PERIODS;
+const PERIOD_NAMES: readonly Period[] = ['hour', 'day', 'week'];
+const FORMATS = ['jsonl', 'csv', 'cef', 'ocsf'] as const;
+/** New records are shown at most so often. */
+const LIVE_MS = 1000;
+
+/** What the address asks for. */
+function filterOf(query: URLSearchParams) {
+  const outcome = OUTCOMES.find((candidate) => candidate === query.get('outcome'));
+  const period = PERIOD_NAMES.find((name) => name === query.get('period'));
+  const of = (name: string, field: string) => {
+    const value = query.get(name) ?? '';
+    return value === '' ? {} : { [field]: value };
+  };
+  return {
+    ...(outcome ? { outcome } : {}),
+    ...(period ? { since: new Date(Date.now() - PERIODS[period]).toISOString() } : {}),
+    ...of('actor', 'actor'),
+    ...of('object', 'objectId'),
+    ...of('project', 'project'),
+    ...of('q', 'text'),
+  };
+}
 
 export function AuditPage() {
   const query = currentQuery.value;
   const outcome = OUTCOMES.find((candidate) => candidate === query.get('outcome'));
+  const period = PERIOD_NAMES.find((name) => name === query.get('period'));
   const actor = query.get('actor') ?? '';
   const objectId = query.get('object') ?? '';
+  const asked = query.toString();
   const items = useSignal<readonly AuditRecord[] | null>(null);
   const next = useSignal<string | null>(null);
   const problem = useSignal<Problem | null>(null);
   const isLoading = useSignal(false);
   const hasNews = useSignal(false);
+  const isLive = useSignal(true);
+  const opened = useSignal<number | null>(null);
 
   const load = async (cursor: string | null) => {
     isLoading.value = true;
     try {
       const page = await api('GET /audit', {
-        query: {
-          limit: PAGE_SIZE,
-          ...(cursor === null ? {} : { cursor }),
-          ...(outcome ? { outcome } : {}),
-          ...(actor ? { actor } : {}),
-          ...(objectId ? { objectId } : {}),
-        },
+        query: { limit: PAGE_SIZE, ...(cursor === null ? {} : { cursor }), ...filterOf(currentQuery.peek()) },
       });
       items.value = cursor === null ? page.items : [...(items.peek() ?? []), ...page.items];
       next.value = page.next;
@@ -63,41 +89,90 @@ export function AuditPage() {
       isLoading.value = false;
     }
   };
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `load` reads exactly these
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `load` reads the address, which is `asked`
   useEffect(() => {
     const timer = window.setTimeout(() => void load(null), 150);
     return () => window.clearTimeout(timer);
-  }, [outcome, actor, objectId]);
-  useEffect(
-    () =>
-      onEvent('audit.recorded', () => {
-        hasNews.value = true;
-      }),
-    [hasNews],
-  );
+  }, [asked]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: signals and `load` are the same each time
+  useEffect(() => {
+    let timer: number | undefined;
+    const stop = onEvent('audit.recorded', () => {
+      hasNews.value = true;
+      timer ??= window.setTimeout(() => {
+        timer = undefined;
+        // Who has gone on to older records does not want to lose his place.
+        const isAtTop = (items.peek()?.length ?? 0) <= PAGE_SIZE;
+        if (isLive.peek() && isAtTop && opened.peek() === null) void load(null);
+      }, LIVE_MS);
+    });
+    return () => {
+      stop();
+      window.clearTimeout(timer);
+    };
+  }, []);
+  const exportAs = (format: (typeof FORMATS)[number]) =>
+    window.location.assign(pathOf('GET /audit/export', {}, { format, ...filterOf(currentQuery.peek()) }));
 
   return (
     <>
       <PageHead title={text.pages.audit} note={words.note}>
-        {hasNews.value && (
+        {hasNews.value && !isLive.value && (
           <Button icon="reboot" onClick={() => void load(null)}>
             {words.showNew}
           </Button>
         )}
+        {can('audit.export') && (
+          <Menu
+            label={words.export}
+            triggerClass="button plain"
+            trigger={words.export}
+            entries={FORMATS.map((format) => ({
+              label: words.formats[format],
+              icon: 'download',
+              run: () => exportAs(format),
+            }))}
+          />
+        )}
       </PageHead>
+      <ChainCard />
       <div class="filters">
+        <SearchField label={words.search} />
         <Chips
           label={words.outcome}
           chosen={outcome ?? null}
           options={OUTCOMES.map((value) => ({ value, label: words.outcomes[value] }))}
           onChoose={(value) => setQuery({ outcome: value })}
         />
+        <Chips
+          label={words.period}
+          chosen={period ?? null}
+          options={PERIOD_NAMES.map((value) => ({ value, label: words.periods[value] }))}
+          onChoose={(value) => setQuery({ period: value })}
+        />
+        <button
+          type="button"
+          class="chip"
+          aria-pressed={isLive.value}
+          onClick={() => {
+            isLive.value = !isLive.value;
+          }}
+        >
+          {words.live}
+        </button>
         <input
           class="filter-input"
           aria-label={words.actor}
           placeholder={words.actor}
           value={actor}
           onInput={(event) => setQuery({ actor: event.currentTarget.value })}
+        />
+        <input
+          class="filter-input"
+          aria-label={words.project}
+          placeholder={words.project}
+          value={query.get('project') ?? ''}
+          onInput={(event) => setQuery({ project: event.currentTarget.value })}
         />
         {objectId !== '' && (
           <Button icon="close" kind="quiet" onClick={() => setQuery({ object: null })}>
@@ -109,9 +184,22 @@ export function AuditPage() {
       {items.value === null ? (
         !problem.value && <Skeleton lines={8} />
       ) : items.value.length === 0 ? (
-        <EmptyState icon="audit" title={words.nothing} />
+        <EmptyState icon="audit" title={next.value === null ? words.nothing : words.searching} />
       ) : (
-        <Records records={items.value} />
+        <Records
+          records={items.value}
+          onOpen={(seq) => {
+            opened.value = seq;
+          }}
+        />
+      )}
+      {opened.value !== null && (
+        <RecordDialog
+          seq={opened.value}
+          onClose={() => {
+            opened.value = null;
+          }}
+        />
       )}
       {next.value !== null && (
         <p class="more-button">
@@ -124,7 +212,13 @@ export function AuditPage() {
   );
 }
 
-function Records({ records }: { readonly records: readonly AuditRecord[] }) {
+function Records({
+  records,
+  onOpen,
+}: {
+  readonly records: readonly AuditRecord[];
+  readonly onOpen: (seq: number) => void;
+}) {
   return (
     <Card class="is-flush">
       <StackTable
@@ -195,6 +289,17 @@ function Records({ records }: { readonly records: readonly AuditRecord[] }) {
             class: 'small muted',
             isSelfEvident: true,
             cell: (record) => [record.via, record.address].filter(Boolean).join(' · '),
+          },
+          {
+            head: words.details,
+            kind: 'actions',
+            cell: (record) => (
+              <IconButton
+                icon="more"
+                label={`${words.details}: ${words.recordTitle(record.seq)}`}
+                onClick={() => onOpen(record.seq)}
+              />
+            ),
           },
         ]}
       />
