@@ -23,13 +23,15 @@ export function createBreakGlass({
   kernelLog = '/dev/kmsg',
 }: {
   isOn: boolean;
-  writer: Pick<Writer, 'later'>;
+  writer: Pick<Writer, 'later' | 'canRecord'>;
   log: Logger;
   kernelLog?: string;
 }): BreakGlass {
   return {
     async allow(entry) {
       if (!isOn || entry.via !== 'admin_socket' || !ACTIONS.includes(entry.action)) return false;
+      // The refusal may have had another reason.
+      if (await writer.canRecord()) return false;
       const { actor, action, objectId, objectName } = entry;
       const marked = { ...entry, params: { breakGlass: true, asked: entry.params ?? null } };
       log.error({ actor, action, objectId, objectName }, 'break-glass: done although it could not be recorded');

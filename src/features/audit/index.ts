@@ -25,6 +25,7 @@ import { createSelfCheck, type SelfCheck } from './self-check.ts';
 import { type AuditApi, auditMigrations, createAuditStore } from './store.ts';
 import { createUnanswered } from './unanswered.ts';
 
+export type { BreakGlass } from './break-glass.ts';
 export type { AuditApi, AuditEntry } from './store.ts';
 
 export interface AuditFeatureApi extends AuditApi {
@@ -175,7 +176,10 @@ export const audit = defineFeature<AuditFeatureApi>({
           const search = async () => {
             const count = await unanswered.find(isOpenOperation);
             if (count > 0)
-              log.error({ count }, 'changes were begun whose outcome is not known: hyperd ended before it was recorded');
+              log.error(
+                { count },
+                'changes were begun whose outcome is not known: hyperd ended before it was recorded',
+              );
           };
           searching = search().catch((error: unknown) =>
             log.error({ err: error }, `changes without an outcome could not be looked for: ${messageOf(error)}`),

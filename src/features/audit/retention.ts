@@ -7,28 +7,12 @@ import type { Calendar } from '#platform/calendar.ts';
 import type { Database } from '#platform/db/database.ts';
 import type { AuditKeys } from './keys.ts';
 import type { AuditTables } from './migrations.ts';
-import type { AuditEntry, Writer } from './writer.ts';
+import { systemEntry } from './system-entry.ts';
+import type { Writer } from './writer.ts';
 
 const DAY_MS = 86_400_000;
 /** Records that one transaction removes. */
 const GROUP = 2000;
-
-export const systemEntry = (action: string, params: Readonly<Record<string, unknown>>): AuditEntry => ({
-  phase: 'outcome',
-  outcome: 'done',
-  actor: 'system',
-  via: 'system',
-  address: null,
-  action,
-  permission: null,
-  objectType: null,
-  objectId: null,
-  objectName: null,
-  requestId: null,
-  operationId: null,
-  code: null,
-  params,
-});
 
 export interface Retention {
   /** Removes what is too old. Resolves with the number of records removed. */

@@ -38,7 +38,9 @@ export function createUnanswered({ db, clock, writer }: { db: Database; clock: C
     for (let after = from; after < to; after += SLICE) {
       const { rows } = await sql<Subject>`
         SELECT seq, phase, coalesce(operation_id, request_id) AS subject FROM audit
-        WHERE seq > ${after} AND seq <= ${Math.min(to, after + SLICE)} AND subject IS NOT NULL ORDER BY seq`.execute(tables());
+        WHERE seq > ${after} AND seq <= ${Math.min(to, after + SLICE)} AND subject IS NOT NULL ORDER BY seq`.execute(
+        tables(),
+      );
       for (const row of rows) take(row);
       await new Promise((resolve) => setImmediate(resolve));
     }

@@ -17,6 +17,7 @@ import { bodyOf, bodyTail, type RecordView } from './body.ts';
 import type { DenialFold } from './fold.ts';
 import type { AuditTables } from './migrations.ts';
 import type { Redact } from './redact.ts';
+import { systemEntry } from './system-entry.ts';
 
 type Added = 'id' | 'at' | 'seq' | 'hash';
 type Further = 'actorId' | 'method' | 'sessionId' | 'project' | 'grant' | 'params' | 'durationMs';
@@ -45,6 +46,8 @@ export interface Writer {
   readonly trouble: string | null;
   /** Requests and operations of this life whose outcome is still to come. */
   isOpen(id: string): boolean;
+  /** Tries whether a record can be written now, by writing one that says so. */
+  canRecord(): Promise<boolean>;
   /** Records what is due: late outcomes and counted refusals. */
   tick(): Promise<void>;
   readonly counts: {
@@ -217,7 +220,22 @@ export function createWriter({ db, clock, events, log, redact, fold, gate, onCom
     counts.late += 1;
   };
 
+  /** Whether it works is only known when it is tried. */
+  const canRecord = async (): Promise<boolean> => {
+    try {
+      await gate('intent');
+      // A small change of a row that is there may still fit where a record does not.
+      await enqueue(systemEntry('audit.probe', { trouble }));
+      trouble = null;
+      return true;
+    } catch (error) {
+      unavailable(toAppError(error));
+      return false;
+    }
+  };
+
   return {
+    canRecord,
     async write(tx, entry) {
       const prepared = prepare(entry);
       try {
@@ -265,26 +283,7 @@ export function createWriter({ db, clock, events, log, redact, fold, gate, onCom
           return;
         }
       }
-      // Whether it works again is only known when it is tried.
-      if (trouble !== null) {
-        try {
-          await gate('intent');
-          await db.transaction(async (tx) => {
-            await tx
-              .tables<AuditTables>()
-              .insertInto('audit_mark')
-              .values({ name: 'writable', seq: 0 })
-              .onConflict((conflict) =>
-                conflict.column('name').doUpdateSet((eb) => ({ seq: eb('audit_mark.seq', '+', 1) })),
-              )
-              .execute();
-          });
-          trouble = null;
-          log.info({}, 'recording works again');
-        } catch (error) {
-          trouble = messageOf(error);
-        }
-      }
+      if (trouble !== null && (await canRecord())) log.info({}, 'recording works again');
     },
     counts,
   };

@@ -6,6 +6,7 @@ import { basename } from 'node:path';
 import { FINAL_STATES } from '#contract/operations.ts';
 import { type TrashItem, vmErrors } from '#contract/vms.ts';
 import { access } from '#features/access/index.ts';
+import { audit } from '#features/audit/index.ts';
 import { health } from '#features/health/index.ts';
 import { images } from '#features/images/index.ts';
 import { inventory } from '#features/inventory/index.ts';
@@ -42,7 +43,7 @@ export interface VmsApi {
 
 export const vms = defineFeature<VmsApi>({
   name: 'vms',
-  needs: ['projects', 'access', 'operations', 'inventory', 'networks', 'storage', 'images', 'health', 'quotas'],
+  needs: ['projects', 'access', 'operations', 'inventory', 'networks', 'storage', 'images', 'health', 'quotas', 'audit'],
   migrations: trashMigrations,
   errors: vmErrors,
   setup(context) {
@@ -93,6 +94,7 @@ export const vms = defineFeature<VmsApi>({
       },
     });
     const { handlers, create } = createVmRoutes({
+      breakGlass: context.use(audit).breakGlass,
       services,
       operations: journal,
       kinds,

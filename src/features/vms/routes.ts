@@ -3,6 +3,7 @@
 import { access as accessFile } from 'node:fs/promises';
 import type { Operation } from '#contract/operations.ts';
 import type { Vm, VmCreate, VmEdit } from '#contract/vms.ts';
+import type { BreakGlass } from '#features/audit/index.ts';
 import { isOnState } from '#features/inventory/index.ts';
 import type { OperationsApi } from '#features/operations/index.ts';
 import { AppError } from '#kernel/errors.ts';
@@ -12,6 +13,7 @@ import { bytesToWrite, type CreateOrder, resolveCreate } from './create-order.ts
 import { measureCopy } from './disk-files.ts';
 import { type ResolvedEdit, resolveEdit } from './edit-order.ts';
 import { trashObject, vmObject } from './find.ts';
+import { withBreakGlass } from './forced-stop.ts';
 import { diskNeed, type HostSpace, hostSpace } from './host-space.ts';
 import type { VmKinds } from './kinds.ts';
 import { prepareFolders } from './layout.ts';
@@ -32,6 +34,7 @@ export interface VmRouteDependencies {
   readonly accel: Accelerator;
   /** Waits until it is known whether VMs may use KVM. */
   accelProven(): Promise<unknown>;
+  readonly breakGlass: BreakGlass;
 }
 
 interface Asked {
@@ -45,7 +48,15 @@ interface Asked {
 /** Begins to create a VM, as `POST /vms` does. @throws the refusals of that route */
 export type CreateVm = (request: Asked & { readonly body: VmCreate }) => Promise<Operation>;
 
-export function createVmRoutes({ services, operations, kinds, images, accel, accelProven }: VmRouteDependencies): {
+export function createVmRoutes({
+  services,
+  operations,
+  kinds,
+  images,
+  accel,
+  accelProven,
+  breakGlass,
+}: VmRouteDependencies): {
   readonly handlers: Handlers;
   readonly create: CreateVm;
 } {
@@ -256,7 +267,7 @@ export function createVmRoutes({ services, operations, kinds, images, accel, acc
       );
     },
     'POST /vms/{id}/start': power('start'),
-    'POST /vms/{id}/stop': power('stop'),
+    'POST /vms/{id}/stop': withBreakGlass(power('stop'), breakGlass, services),
     'POST /vms/{id}/reboot': power('reboot'),
     'POST /vms/{id}/reset': power('reset'),
     'POST /vms/{id}/pause': power('pause'),

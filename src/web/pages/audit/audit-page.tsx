@@ -135,7 +135,9 @@ export function AuditPage() {
           />
         )}
       </PageHead>
-      <ChainCard />
+      <div class="chain-above">
+        <ChainCard />
+      </div>
       <div class="filters">
         <SearchField label={words.search} />
         <Chips
