@@ -112,10 +112,10 @@ async function collectRecords({ api }: CommandContext, filter: object, limit: nu
 
 /** The export as it comes. @throws ApiProblem when it is refused */
 async function openExport({ transport }: CommandContext, query: object) {
-  const response = await transport.open({ method: 'GET', path: pathOf('GET /audit/export', {}, query) });
-  if (response.statusCode === 200) return response;
+  const { status, body } = await transport.open({ method: 'GET', path: pathOf('GET /audit/export', {}, query) });
+  if (status === 200) return body;
   const chunks: Buffer[] = [];
-  for await (const chunk of response) chunks.push(Buffer.from(chunk));
+  for await (const chunk of body) chunks.push(Buffer.from(chunk));
   throw new ApiProblem(JSON.parse(Buffer.concat(chunks).toString('utf8')));
 }
 

@@ -1,6 +1,7 @@
 /** The transport to a machine that this user signed in to. Where that machine wants a fresh proof for a request, the proof is
  *  signed with the key of the sign-in and the request is sent again. */
 
+import { Readable } from 'node:stream';
 import { EXIT } from './exit-codes.ts';
 import { Failure } from './failure.ts';
 import { type KnownHost, knownHosts } from './known-hosts.ts';
@@ -63,13 +64,19 @@ export function createRemoteTransport(env: NodeJS.ProcessEnv, output: Output, na
     if (response.cookie !== null) await hosts.saveSession(host, response.cookie);
   };
 
+  const send = async (raw: RawRequest): Promise<RemoteResponse> => {
+    const answer = await exchange(raw);
+    const wanted = answer.status === 403 ? wantedProof(answer.body) : null;
+    if (wanted === null) return answer;
+    await proveFor(wanted);
+    return exchange(raw);
+  };
+
   return {
-    async send(raw) {
-      const answer = await exchange(raw);
-      const wanted = answer.status === 403 ? wantedProof(answer.body) : null;
-      if (wanted === null) return answer;
-      await proveFor(wanted);
-      return exchange(raw);
+    send,
+    async open(raw) {
+      const { status, body } = await send(raw);
+      return { status, body: Readable.from([body]) };
     },
     async webSocket(path) {
       const { host, cookie } = await open();

@@ -2,6 +2,7 @@
 
 import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { type ApiClient, createApiClient, type WireRequest, type WireResponse } from '#contract/client.ts';
 import { hasErrno } from '#kernel/errors.ts';
 import { socketFolderProblem } from '#kernel/socket-path.ts';
@@ -26,11 +27,16 @@ export interface RawResponse {
   readonly body: Buffer;
 }
 
+export interface StreamedResponse {
+  readonly status: number;
+  readonly body: Readable;
+}
+
 export interface Transport {
   /** One exchange. @throws Failure exit 6 (nobody answers) or 3 (the socket is not for this user) */
   send(request: RawRequest): Promise<RawResponse>;
-  /** One exchange whose answer is read as it comes. Throws as `send`. */
-  open(request: RawRequest): Promise<IncomingMessage>;
+  /** One exchange whose answer is read as it comes; from another machine it is taken whole first. Throws as `send`. */
+  open(request: RawRequest): Promise<StreamedResponse>;
   /** How a WebSocket reaches the same daemon. Throws as `send`. */
   webSocket(path: string): Promise<WebSocketTarget>;
   /** The machine that `--host` or HV_HOST names; null for this one. */
@@ -89,7 +95,10 @@ export function createTransport(env: NodeJS.ProcessEnv = process.env): Transport
     },
     open: async (raw) => {
       if (chosen === null) await send({ method: 'GET', path: '/api/v1/auth/session' });
-      return begin(chosen ?? sockets[0] ?? '', raw).catch((error: unknown) => Promise.reject(explain(error, dir)));
+      const body = await begin(chosen ?? sockets[0] ?? '', raw).catch((error: unknown) =>
+        Promise.reject(explain(error, dir)),
+      );
+      return { status: body.statusCode ?? 500, body };
     },
   };
 }

@@ -82,7 +82,7 @@ export const audit = defineFeature<AuditFeatureApi>({
     let lifetime: AbortSignal = AbortSignal.abort();
     let work: Promise<unknown> = Promise.resolve();
     let searching: Promise<void> = Promise.resolve();
-    let closing: () => Promise<unknown> = async () => undefined;
+    let signHead: () => Promise<unknown> = async () => undefined;
 
     const status = async (): Promise<AuditStatus> => {
       const [head, { first }, newest] = await Promise.all([writer.head(), reader.bounds(), reader.newestCheckpoint()]);
@@ -195,6 +195,8 @@ export const audit = defineFeature<AuditFeatureApi>({
         publicKey: () => keys().publicKey,
         version: VERSION,
         evidence: async () => {
+          // The head that the report names is signed by itself too.
+          await signHead();
           const { listen, trash, console: screens } = config;
           return evidenceOf(
             await status(),
@@ -238,7 +240,7 @@ export const audit = defineFeature<AuditFeatureApi>({
         };
         const checkpoints = createCheckpoints({ db, clock, log, keys: keys(), onMade: wakeAll });
         const retention = createRetention({ db, clock, calendar, log, keys: keys(), writer, settings });
-        closing = async () => checkpoints.final(await writer.head());
+        signHead = async () => checkpoints.final(await writer.head());
         const daily = async () => {
           await retention.run();
           await selfCheck.run(signal);
@@ -256,7 +258,7 @@ export const audit = defineFeature<AuditFeatureApi>({
         await work;
         await searching;
         // What the chain was when the daemon ended is signed too; a disk that fails now is no reason to stay.
-        await closing().catch((error: unknown) => log.warn({ err: error }, `no last checkpoint: ${messageOf(error)}`));
+        await signHead().catch((error: unknown) => log.warn({ err: error }, `no last checkpoint: ${messageOf(error)}`));
       },
     };
   },
