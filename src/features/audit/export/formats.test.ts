@@ -72,11 +72,24 @@ test('events have the class of OCSF that fits, and its required fields', () => {
   assert.equal(classOf('POST /tokens'), 3003);
   assert.equal(classOf('POST /vms'), 6003);
   const event: Record<string, unknown> = JSON.parse(ocsfLine(record, '1.0'));
-  for (const field of ['category_uid', 'class_uid', 'activity_id', 'type_uid', 'time', 'severity_id', 'metadata', 'api', 'actor', 'src_endpoint'])
+  for (const field of [
+    'category_uid',
+    'class_uid',
+    'activity_id',
+    'type_uid',
+    'time',
+    'severity_id',
+    'metadata',
+    'api',
+    'actor',
+    'src_endpoint',
+  ])
     assert.ok(field in event, field);
   assert.equal(event['type_uid'], 600301);
   assert.equal(event['time'], Date.parse(record.at));
-  const signIn: Record<string, unknown> = JSON.parse(ocsfLine({ ...record, action: 'POST /auth/link', outcome: 'denied' }, '1.0'));
+  const signIn: Record<string, unknown> = JSON.parse(
+    ocsfLine({ ...record, action: 'POST /auth/link', outcome: 'denied' }, '1.0'),
+  );
   assert.deepEqual([signIn['type_uid'], signIn['status_id'], 'user' in signIn], [300201, 2, true]);
 });
 
