@@ -229,6 +229,7 @@ export const commands = defineCommands([
   command({
     path: ['audit', 'status'],
     summary: 'Show the head of the chain, the mirrors, and when it was checked',
+    examples: ['audit status', 'audit status --json'],
     run: async ({ api, output }) => {
       const status = await api('GET /audit/status');
       if (output.isJson) output.json(status);
