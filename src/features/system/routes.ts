@@ -52,8 +52,6 @@ export function createSystemRoutes(options: SystemRoutesOptions): Handlers {
     quotaRepairs,
     leap,
     operations,
-    leap,
-    operations,
     auditProblems,
     preflight,
     facts,

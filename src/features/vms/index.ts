@@ -43,7 +43,18 @@ export interface VmsApi {
 
 export const vms = defineFeature<VmsApi>({
   name: 'vms',
-  needs: ['projects', 'access', 'operations', 'inventory', 'networks', 'storage', 'images', 'health', 'quotas', 'audit'],
+  needs: [
+    'projects',
+    'access',
+    'operations',
+    'inventory',
+    'networks',
+    'storage',
+    'images',
+    'health',
+    'quotas',
+    'audit',
+  ],
   migrations: trashMigrations,
   errors: vmErrors,
   setup(context) {
