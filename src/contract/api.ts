@@ -5,7 +5,9 @@ import { accessRoutes, authRoutes } from './access.ts';
 import type { RouteDefinition } from './define.ts';
 import { imageRoutes } from './images.ts';
 import { networkRoutes, poolRoutes } from './networks.ts';
+import { oidcRoutes } from './oidc.ts';
 import { operationRoutes } from './operations.ts';
+import { passkeyRoutes } from './passkeys.ts';
 import { projectRoutes } from './projects.ts';
 import { systemRoutes } from './system.ts';
 import { vmRoutes } from './vms.ts';
@@ -15,6 +17,8 @@ export const api = {
   ...authRoutes,
   ...accessRoutes,
   ...projectRoutes,
+  ...passkeyRoutes,
+  ...oidcRoutes,
   ...operationRoutes,
   ...vmRoutes,
   ...imageRoutes,

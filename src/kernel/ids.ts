@@ -44,7 +44,9 @@ export function newId(
     | 'role'
     | 'grant'
     | 'tok'
-    | 'prj',
+    | 'prj'
+    | 'psk'
+    | 'oid',
   now: number = Date.now(),
 ): string {
   return `${kind}-${timeSorted(now)}`;
