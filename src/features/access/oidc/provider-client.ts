@@ -10,6 +10,8 @@ import type { Fetcher } from '#platform/fetch/index.ts';
 /** Signatures by a key that only the provider has. `none` and those with a shared secret (HS*) never count. */
 const ALGORITHMS: ReadonlySet<string> = new Set(['RS256', 'ES256', 'PS256', 'EdDSA', 'Ed25519']);
 const MAX_ANSWER_BYTES = 256 * 1024;
+/** By OpenID Connect Core 1.0, section 2. */
+const MAX_SUBJECT = 255;
 /** Discovery is read anew so often; keys are read anew when a token names an unknown one. */
 const DISCOVERY_MS = 3_600_000;
 
@@ -46,7 +48,12 @@ export interface ProviderClient {
   /** @throws oidc_refused for any answer that does not fit, oidc_unavailable */
   finish(
     flow: Flow,
-    answer: { readonly state: string; readonly code?: string; readonly iss?: string; readonly error?: string },
+    answer: {
+      readonly state: string;
+      readonly code?: string | undefined;
+      readonly iss?: string | undefined;
+      readonly error?: string | undefined;
+    },
   ): Promise<Account>;
 }
 
@@ -156,6 +163,8 @@ export function createProviderClient(
         });
         const claims = tokens.claims();
         if (!claims) throw new Error('the provider sent no id_token');
+        // The library takes an empty name for a name.
+        if (claims.sub === '' || claims.sub.length > MAX_SUBJECT) throw new Error('the subject is empty or too long');
         const named = { ...claims } as Readonly<Record<string, unknown>>;
         const isWhole = settings.groupsClaim in named && 'preferred_username' in named;
         const hasMore = !isWhole && config.serverMetadata().userinfo_endpoint !== undefined;
