@@ -2,9 +2,9 @@
 
 import { z } from 'zod';
 import { defineErrors } from '#kernel/errors.ts';
+import { identitySchema } from './access.ts';
 import { timeSchema } from './common.ts';
 import { defineRoutes, idParam, pageOf } from './define.ts';
-import { identitySchema } from './system.ts';
 
 export const oidcErrors = defineErrors({
   oidc_refused: {
@@ -65,12 +65,13 @@ export const oidcRoutes = defineRoutes({
   },
   'GET /auth/oidc/identities': {
     summary: 'List accounts of identity providers and their users',
-    permission: 'access.manage',
+    permission: 'access.read',
     response: pageOf(oidcIdentitySchema),
   },
   'POST /auth/oidc/identities': {
     summary: 'Link an account of an identity provider to a user',
     permission: 'access.manage',
+    stepUp: true,
     body: z.strictObject({
       provider: z.string().min(1).max(40).describe('id in the configuration'),
       subject: z.string().min(1).max(255).describe('the `sub` of the account'),
@@ -80,8 +81,9 @@ export const oidcRoutes = defineRoutes({
     status: 201,
   },
   'DELETE /auth/oidc/identities/{id}': {
-    summary: 'Undo a link',
+    summary: 'Take an account of an identity provider from its user',
     permission: 'access.manage',
+    stepUp: true,
     params: idParam('link id'),
   },
 });

@@ -3,9 +3,9 @@
 
 import { z } from 'zod';
 import { defineErrors } from '#kernel/errors.ts';
+import { identitySchema } from './access.ts';
 import { textSchema, timeSchema } from './common.ts';
 import { defineRoutes, idParam, pageOf } from './define.ts';
-import { identitySchema } from './system.ts';
 
 export const passkeyErrors = defineErrors({
   passkey_refused: {
@@ -113,27 +113,33 @@ export const passkeyRoutes = defineRoutes({
   'POST /auth/step-up/passkey/challenge': {
     summary: 'Begin a fresh proof by passkey for one action',
     permission: 'self.manage',
+    list: true,
     body: z.strictObject({ digest: z.string().regex(/^[0-9a-f]{64}$/, 'use the digest of the refusal') }),
     response: assertionChallengeSchema,
   },
   'POST /auth/step-up/passkey': {
     summary: 'Give a fresh proof by passkey',
     permission: 'self.manage',
+    list: true,
     body: assertionSchema,
   },
   'GET /auth/passkeys': {
     summary: 'List my passkeys',
     permission: 'self.manage',
+    list: true,
     response: pageOf(passkeySchema),
   },
   'POST /auth/passkeys/challenge': {
     summary: 'Begin adding a passkey',
     permission: 'self.manage',
+    list: true,
     response: attestationChallengeSchema,
   },
   'POST /auth/passkeys': {
-    summary: 'Add a passkey',
+    summary: 'Add a passkey; a fresh sign-in may add the first one, further ones need a proof by what one has',
     permission: 'self.manage',
+    list: true,
+    stepUp: 'or_fresh_sign_in',
     body: attestationSchema,
     response: passkeySchema,
     status: 201,
@@ -141,6 +147,7 @@ export const passkeyRoutes = defineRoutes({
   'PATCH /auth/passkeys/{id}': {
     summary: 'Rename a passkey of mine',
     permission: 'self.manage',
+    list: true,
     params: idParam('passkey id'),
     body: z.strictObject({ name: textSchema(60).min(1) }),
     response: passkeySchema,
@@ -148,6 +155,22 @@ export const passkeyRoutes = defineRoutes({
   'DELETE /auth/passkeys/{id}': {
     summary: 'Delete a passkey of mine',
     permission: 'self.manage',
+    list: true,
+    stepUp: 'or_fresh_sign_in',
     params: idParam('passkey id'),
+  },
+  'GET /users/{id}/passkeys': {
+    summary: "List a user's passkeys",
+    permission: 'access.read',
+    params: idParam('id or name'),
+    object: { type: 'user', param: 'id' },
+    response: pageOf(passkeySchema),
+  },
+  'DELETE /users/{id}/passkeys': {
+    summary: 'Delete all passkeys of a user, as of one who lost a device',
+    permission: 'access.manage',
+    stepUp: true,
+    params: idParam('id or name'),
+    object: { type: 'user', param: 'id' },
   },
 });

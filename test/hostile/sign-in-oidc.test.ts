@@ -46,7 +46,6 @@ function memoryStore(): OidcStore & { rows: OidcIdentityRow[] } {
     add: async (row) => rows.push(row) > 0,
     touch: async () => undefined,
     remove: async () => null,
-    removeAllOf: async () => undefined,
   };
 }
 
@@ -77,23 +76,29 @@ function desk(
   const grants = new Map<string, readonly { role: string; scope: string }[]>();
   const disabled = new Set<string>();
   let made = 0;
-  const signIn = createOidcSignIn({
-    providers: access.oidc.map((config) => ({
-      config,
-      client: createProviderClient(
+  const clients = new Map(
+    access.oidc.map((config) => [
+      config.id,
+      createProviderClient(
         { ...config, clientSecret: 'a client secret' },
         createFetcher({ allowPrivateHosts: [new URL(config.issuer).host] }),
         systemClock,
       ),
-    })),
+    ]),
+  );
+  const signIn = createOidcSignIn({
+    providers: access.oidc,
+    clientOf: (id) => clients.get(id) ?? null,
     store,
     clock,
     log: silentLogger,
     findUser: (id) => ({ id, isDisabled: disabled.has(id) }),
     isNameTaken: () => false,
-    createUser: async (name) => {
+    createUser: async (_provider, name, { issuer, subject }) => {
       made += 1;
-      return `${name}-${made}`;
+      const userId = `${name}-${made}`;
+      await store.add({ id: userId, issuer, subject, user_id: userId, created_at: '', last_used_at: null });
+      return userId;
     },
     setMappedGrants: async (userId, _provider, list) => void grants.set(userId, list),
   });

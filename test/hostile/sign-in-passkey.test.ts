@@ -7,13 +7,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { passkeyErrors } from '#contract/passkeys.ts';
+import { type DirectoryTables, directoryMigration } from '#features/access/directory.ts';
 import { type Ceremonies, createCeremonies } from '#features/access/passkeys/ceremonies.ts';
 import {
   createPasskeyStore,
   type PasskeyRow,
   type PasskeyStore,
-  passkeyMigrations,
+  passkeyMigration,
 } from '#features/access/passkeys/store.ts';
+import { sessionMigration } from '#features/access/sessions.ts';
 import { TestClock } from '#kernel/clock.ts';
 import { AppError, registerErrors } from '#kernel/errors.ts';
 import { silentLogger } from '#kernel/logger.ts';
@@ -41,7 +43,22 @@ let tried = 0;
 before(async () => {
   dir = await mkdtemp(join(tmpdir(), 'hv-passkey-'));
   db = openDatabase(join(dir, 'state.db'));
-  db.migrate('access', passkeyMigrations);
+  db.migrate('access', [sessionMigration, directoryMigration, passkeyMigration]);
+  for (const { userId, user } of [ada, eve])
+    await db
+      .tables<Pick<DirectoryTables, 'user'>>()
+      .insertInto('user')
+      .values({
+        id: userId,
+        name: user,
+        disabled: 0,
+        source: 'local',
+        created_at: '',
+        title: null,
+        idle_minutes: null,
+        last_sign_in_at: null,
+      })
+      .execute();
   store = createPasskeyStore(db);
   ceremonies = createCeremonies({
     store,

@@ -70,7 +70,7 @@ const STRANGER: Identity = {
 };
 /** Audit rows that strangers of one address can cause in a minute; the rest is only counted. */
 const STRANGER_AUDIT_ROWS = 20;
-/** Sign-in attempts of one address in a minute. */
+/** What strangers of one address may send to the sign-in routes in a minute. */
 const SIGN_INS = 30;
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,128}$/;
 
@@ -185,7 +185,8 @@ export function createRoutes(
       let identity: Identity | null = null;
       try {
         identity = identify();
-        if (key === 'POST /auth/link' && !signIns.take(address ?? 'local')) throw new AppError('too_many_requests');
+        if (permission === null && isChange && !signIns.take(address ?? 'local'))
+          throw new AppError('too_many_requests');
         if (permission !== null && !identity) throw new AppError('not_signed_in');
         // Which object it is about is known later; who holds the permission for none need not send a body.
         if (permission !== null && identity && !access.holds(identity, permission)) throw forbidden(permission);

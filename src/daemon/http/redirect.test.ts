@@ -8,11 +8,9 @@ const redirect = createRedirect((host) => secureOriginOf(host, 8080, allowed, 'h
 let port = 0;
 
 before(async () => {
-  await new Promise<void>((resolve) => redirect.server.listen(0, '127.0.0.1', resolve));
-  const address = redirect.server.address();
-  port = typeof address === 'object' && address !== null ? address.port : 0;
+  port = await redirect.listen({ host: '127.0.0.1', port: 0 });
 });
-after(() => redirect.server.close());
+after(() => redirect.close());
 
 function ask(
   path: string,
@@ -40,6 +38,14 @@ test('browsers are sent on to the same path under HTTPS, and never to a host tha
   assert.equal((await ask('//evil.example/')).location, 'https://box.lan:8080//evil.example/');
   assert.equal((await ask('/@evil.example')).location, 'https://box.lan:8080/@evil.example');
   assert.equal((await ask('http://evil.example/')).status, 400);
+});
+
+test('a port that is taken is named with its mend', async () => {
+  const second = createRedirect(() => '');
+  await assert.rejects(
+    second.listen({ host: '127.0.0.1', port }),
+    /tls\.redirectListen: port \d+ .*EADDRINUSE.*Mend: /,
+  );
 });
 
 test('nothing but reading is answered', async () => {

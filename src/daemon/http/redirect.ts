@@ -1,14 +1,18 @@
 /** The plain HTTP port: sends browsers on to HTTPS and answers an ACME server's questions. It shows nothing else and takes nothing. */
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { messageOf } from '#kernel/errors.ts';
 
 const CHALLENGE = /^\/\.well-known\/acme-challenge\/([A-Za-z0-9_-]{1,200})$/;
 const MAX_CONNECTIONS = 256;
 
 export interface Redirect {
-  readonly server: Server;
+  /** Resolves to the port. @throws Error for the terminal when it cannot be opened */
+  listen(address: { readonly host: string; readonly port: number }): Promise<number>;
   /** What an ACME server shall read under this token; null = nothing any more. */
   showProof(token: string, text: string | null): void;
+  close(): void;
 }
 
 /** @param targetOf origin for a Host header: only one of ours, whatever the header says */
@@ -45,8 +49,26 @@ export function createRedirect(targetOf: (host: string | undefined) => string): 
     answer,
   );
   server.maxConnections = MAX_CONNECTIONS;
+  // A connection that could not be accepted is the loss of who wanted it, and no reason to end the daemon.
+  server.on('error', () => undefined);
   return {
-    server,
+    async listen({ host, port }) {
+      try {
+        server.listen(port, host);
+        await once(server, 'listening');
+      } catch (error) {
+        throw new Error(
+          `tls.redirectListen: port ${port} on ${host} cannot be opened: ${messageOf(error)}. Mend: end the program that has it, choose another, or give hyperd the right to ports below 1024.`,
+          { cause: error },
+        );
+      }
+      const address = server.address();
+      return typeof address === 'object' && address !== null ? address.port : port;
+    },
+    close() {
+      server.close();
+      server.closeAllConnections();
+    },
     showProof(token, text) {
       if (text === null) proofs.delete(token);
       else proofs.set(token, text);

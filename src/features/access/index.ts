@@ -1,16 +1,22 @@
 /** Access: who asks, and what he may do. Users, groups, roles, grants, sessions, tokens, and the one policy function.
- *  Tables: user, user_group, group_member, role, access_grant, session, sign_in_link, api_token. Events out: access.changed.
+ *  Tables: user, user_group, group_member, role, access_grant, session, sign_in_link, api_token, passkey,
+ *  oidc_identity. Events out: access.changed.
  *  Events in: project.removed. Permissions: self.manage, access.read, access.manage. Guide: docs/guides/access.md */
 
 import { accessErrors } from '#contract/access.ts';
+import { oidcErrors } from '#contract/oidc.ts';
+import { passkeyErrors } from '#contract/passkeys.ts';
 import type { Permission } from '#contract/permissions.ts';
+import { audit } from '#features/audit/index.ts';
 import { projects } from '#features/projects/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import { type Decide, defineFeature, type FoundObject, type Identity, type ObjectRef } from '#platform/feature.ts';
 import { createDirectory, type Directory, type DirectoryTables, directoryMigration } from './directory.ts';
 import { createGrantRoutes } from './grant-routes.ts';
 import { findGroup, findRole, findUser, grantObject, groupObject, userObject } from './lookup.ts';
+import { createOidc, oidcMigration } from './oidc/index.ts';
 import { createOwnRights } from './own-rights.ts';
+import { createPasskeys, passkeyMigration } from './passkeys/index.ts';
 import { decideBy, holdsAnywhere, type RightsTable, reachOf, seenBy, type TokenLimit } from './policy.ts';
 import { createRights, hasAdministrator, isBuiltInRole } from './rights.ts';
 import { createAuthRoutes, describeIdentity, sessionCookie, sessionObject } from './routes.ts';
@@ -52,9 +58,9 @@ export interface AccessApi {
 
 export const access = defineFeature<AccessApi>({
   name: 'access',
-  needs: ['projects'],
-  migrations: [sessionMigration, directoryMigration],
-  errors: accessErrors,
+  needs: ['projects', 'audit'],
+  migrations: [sessionMigration, directoryMigration, passkeyMigration, oidcMigration],
+  errors: { ...accessErrors, ...passkeyErrors, ...oidcErrors },
   setup({ db, clock, log, config, address, events, use }) {
     const registry = use(projects);
     const directory: Directory = createDirectory(
@@ -86,6 +92,9 @@ export const access = defineFeature<AccessApi>({
     const describe = (who: Identity) =>
       describeIdentity(who, rightsOf(who), limitOf(who), directory.snapshot(), (id) => registry.get(id)?.name ?? id);
     const now = () => directory.snapshot();
+    const common = { db, clock, log, config, address, directory, sessions, stepUp, ownRights, describe };
+    const passkeys = createPasskeys({ ...common, audit: use(audit), hasOtherFactor: () => false });
+    const oidc = createOidc({ ...common, findProject: registry.get, findVm: (idOrName) => findVm(idOrName) });
     const removeGrantsOfProjects = async () => {
       const orphans = [...now().grants.values()].filter(
         ({ project, scope }) => project !== null && scope.startsWith('project:') && registry.get(project) === null,
@@ -129,6 +138,8 @@ export const access = defineFeature<AccessApi>({
           objects: { project: registry.get, vm: (idOrName) => findVm(idOrName) },
           clock,
         }),
+        ...passkeys.handlers,
+        ...oidc.handlers,
         ...createTokenRoutes(tokens, directory, (id) => registry.get(id)?.id === id),
       },
       resolvers: {
@@ -161,6 +172,7 @@ export const access = defineFeature<AccessApi>({
         await directory.load();
         await tokens.load();
         await sessions.load(signal);
+        await oidc.start();
         await removeGrantsOfProjects();
         subscriptions.push(
           events.on('project.removed', () => {

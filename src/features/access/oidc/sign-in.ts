@@ -5,7 +5,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { ConfigFile } from '#contract/config.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
-import { newId, newSecret } from '#kernel/ids.ts';
+import { newSecret } from '#kernel/ids.ts';
 import type { Logger } from '#kernel/logger.ts';
 import { createOneUse } from '../one-use.ts';
 import { type Account, type Flow, newFlow, type ProviderClient } from './provider-client.ts';
@@ -18,14 +18,15 @@ const FLOW_MS = 600_000;
 type ProviderConfig = ConfigFile['access']['oidc'][number];
 
 export interface OidcPorts {
-  readonly providers: readonly { readonly config: ProviderConfig; readonly client: ProviderClient }[];
+  readonly providers: readonly ProviderConfig[];
+  readonly clientOf: (providerId: string) => ProviderClient | null;
   readonly store: OidcStore;
   readonly clock: Clock;
   readonly log: Logger;
   readonly findUser: (userId: string) => { readonly id: string; readonly isDisabled: boolean } | null;
   readonly isNameTaken: (name: string) => boolean;
-  /** @returns the new user's id */
-  readonly createUser: (name: string) => Promise<string>;
+  /** Makes the user and gives him the account, both or none. @returns the user's id */
+  readonly createUser: (providerId: string, name: string, account: Account) => Promise<string>;
   /** Makes these, and no others, the grants that this user has from this provider. */
   readonly setMappedGrants: (
     userId: string,
@@ -64,7 +65,11 @@ const hashOf = (secret: string): Buffer => createHash('sha256').update(secret).d
 export function createOidcSignIn(ports: OidcPorts): OidcSignIn {
   const { store, clock, log } = ports;
   const waiting = createOneUse<Waiting>(clock, FLOW_MS);
-  const providers = new Map(ports.providers.map((provider) => [provider.config.id, provider]));
+  const find = (id: string): { readonly config: ProviderConfig; readonly client: ProviderClient } | null => {
+    const config = ports.providers.find((provider) => provider.id === id);
+    const client = ports.clientOf(id);
+    return config && client ? { config, client } : null;
+  };
   /** The first sign-in of an account makes a user; two of them at once must not make two. */
   let creating: Promise<unknown> = Promise.resolve();
 
@@ -74,10 +79,8 @@ export function createOidcSignIn(ports: OidcPorts): OidcSignIn {
   const makeUser = async (config: ProviderConfig, account: Account): Promise<string> => {
     const known = await store.find(account.issuer, account.subject);
     if (known) return known.user_id;
-    const userId = await ports.createUser(safeUserName(account.preferredName, ports.isNameTaken));
-    const at = clock.now().toISOString();
-    const row = { id: newId('oid', clock.now().getTime()), user_id: userId, created_at: at, last_used_at: null };
-    await store.add({ ...row, issuer: account.issuer, subject: account.subject });
+    const name = safeUserName(account.preferredName, ports.isNameTaken);
+    const userId = await ports.createUser(config.id, name, account);
     log.info({ provider: config.id, user: userId }, 'a user was made for an account of an identity provider');
     return userId;
   };
@@ -95,7 +98,7 @@ export function createOidcSignIn(ports: OidcPorts): OidcSignIn {
 
   return {
     async start(providerId, redirectUri, from) {
-      const provider = providers.get(providerId);
+      const provider = find(providerId);
       if (!provider)
         throw new AppError('not_found', { detail: `There is no identity provider "${providerId.slice(0, 40)}".` });
       const binding = newSecret();
@@ -108,7 +111,7 @@ export function createOidcSignIn(ports: OidcPorts): OidcSignIn {
       const entry = waiting.take(state);
       // The browser that ends it must be the one that began it, or an attacker could sign a victim in as himself.
       const isSameBrowser = entry !== null && binding !== null && timingSafeEqual(entry.bindingHash, hashOf(binding));
-      const provider = providers.get(providerId);
+      const provider = find(providerId);
       if (!entry || !provider || !isSameBrowser || entry.providerId !== providerId) throw new AppError('oidc_refused');
       const account = await provider.client.finish(entry.flow, { state, ...answer });
       const userId = await userOf(provider.config, account);

@@ -24,17 +24,15 @@ interface PasskeyTables {
   passkey: PasskeyRow;
 }
 
-export const passkeyMigrations: readonly Migration[] = [
-  {
-    id: '020-passkeys',
-    statements: [
-      `CREATE TABLE passkey(
-         id TEXT PRIMARY KEY, user_id TEXT NOT NULL, credential_id TEXT NOT NULL UNIQUE, public_key TEXT NOT NULL, counter INTEGER NOT NULL,
+export const passkeyMigration: Migration = {
+  id: '020-passkeys',
+  statements: [
+    `CREATE TABLE passkey(
+         id TEXT PRIMARY KEY, user_id TEXT NOT NULL REFERENCES user(id) ON DELETE CASCADE, credential_id TEXT NOT NULL UNIQUE, public_key TEXT NOT NULL, counter INTEGER NOT NULL,
          transports TEXT NOT NULL, name TEXT NOT NULL, is_synced INTEGER NOT NULL, created_at TEXT NOT NULL, last_used_at TEXT, suspected_at TEXT) STRICT`,
-      'CREATE INDEX passkey_user ON passkey(user_id)',
-    ],
-  },
-];
+    'CREATE INDEX passkey_user ON passkey(user_id)',
+  ],
+};
 
 export interface PasskeyStore {
   /** False when the credential is known already, to whomever it belongs. */
