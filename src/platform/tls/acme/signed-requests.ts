@@ -6,7 +6,7 @@ import type { CallResult, Fetcher } from '../../fetch/index.ts';
 
 const MAX_ANSWER_BYTES = 256 * 1024;
 /** The server may refuse nonces at will; each refusal brings a new one. */
-const MAX_NONCES = 5;
+const MAX_NONCES = 10;
 const CONTENT_TYPE = 'application/jose+json';
 
 /** An answer that is an error, as the server words it. */
