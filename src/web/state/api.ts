@@ -49,8 +49,11 @@ export const api = createApiClient(async ({ method, path, headers, body, signal:
   return { status: answer.response.status, body: answer.body };
 });
 
+/** There a 401 is about the proof that was sent along, not about the session. */
+const PROOFS = /\/auth\/(step-up|passkeys)\b/;
+
 /** Plans are of the present, and tickets and links work once: asked for again they are made anew. */
-const SPENT_ONCE = /\/(plan|tickets|keys|links?)$/;
+const SPENT_ONCE = /\/(plan|tickets|keys|links?|challenge|start|finish|passkeys?)$/;
 /** So long the server knows an Idempotency-Key. */
 const KEY_KEPT_MS = 600_000;
 
@@ -100,7 +103,7 @@ async function reach<Body>(
       cache: 'no-store',
       redirect: 'error',
     });
-    if (response.status === 401) session.value = { kind: 'signed_out' };
+    if (response.status === 401 && !PROOFS.test(path)) session.value = { kind: 'signed_out' };
     return { response, body: await read(response) };
   } catch (error) {
     if (init.signal?.aborted || error instanceof ApiProblem) throw error;

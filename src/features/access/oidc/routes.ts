@@ -73,12 +73,13 @@ export function createOidcRoutes({
       const { url, binding } = await signIn.start(params.id, redirectUri, identity.address ?? 'local');
       return { json: { url }, headers: { 'set-cookie': bindingCookie(binding, BINDING_SECONDS) } };
     },
-    'POST /auth/oidc/finish': async ({ body, identity, headers }) => {
+    'POST /auth/oidc/finish': async ({ body, identity, headers, isBy }) => {
       const userId = await signIn.finish(body, bindingOf(headers['cookie']));
       const session = await sessions.begin(
         { userId, method: 'oidc' },
         { address: identity.address ?? 'local', userAgent: headers['user-agent'] ?? '' },
       );
+      isBy(session.identity);
       const cookies = [sessionCookie(session)['set-cookie'], bindingCookie('', 0)];
       return { json: describe(session.identity), headers: { 'set-cookie': cookies } };
     },

@@ -67,12 +67,13 @@ export function createPasskeyRoutes({
       return { rpId: id, openAt };
     },
     'POST /auth/passkey/challenge': ({ identity }) => ceremonies.beginSignIn(identity.address ?? 'local'),
-    'POST /auth/passkey': async ({ body, identity, headers }) => {
+    'POST /auth/passkey': async ({ body, identity, headers, isBy }) => {
       const { passkey } = await ceremonies.finishAssertion(body, null);
       const session = await sessions.begin(
         { userId: passkey.user_id, method: 'passkey' },
         { address: identity.address ?? 'local', userAgent: headers['user-agent'] ?? '' },
       );
+      isBy(session.identity);
       return { json: describe(session.identity), headers: sessionCookie(session) };
     },
 

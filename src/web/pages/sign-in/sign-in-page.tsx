@@ -10,9 +10,11 @@ import { Field } from '../../components/form.tsx';
 import { Logo } from '../../components/icon.tsx';
 import { ProblemBox } from '../../components/problem-box.tsx';
 import { Prose } from '../../components/prose.tsx';
-import { api, problemOf, session, wasSignedIn } from '../../state/api.ts';
-import { currentPath, navigate } from '../../state/router.ts';
+import { api, problemOf, wasSignedIn } from '../../state/api.ts';
 import { text } from '../../text.ts';
+import { enter } from './enter.ts';
+import { OidcButtons } from './oidc-buttons.tsx';
+import { PasskeyButton } from './passkey-button.tsx';
 
 const words = text.signIn;
 
@@ -50,13 +52,7 @@ export function SignInPage() {
     problem.value = null;
     try {
       const identity = await api('POST /auth/link', { body: { token: value } });
-      // Whoever signs in now may see other things: nothing of the former session stays in memory.
-      if (wasSignedIn()) {
-        window.location.replace(currentPath.peek() === '/sign-in' ? '/' : window.location.href);
-        return;
-      }
-      if (currentPath.peek() === '/sign-in') navigate('/', { replace: true });
-      session.value = { kind: 'signed_in', identity };
+      enter(identity);
     } catch (error) {
       problem.value = problemOf(error);
       token.value = '';
@@ -95,6 +91,8 @@ export function SignInPage() {
             <h1>{words.title}</h1>
             {wasSignedIn() && !problem.value && <p>{words.ended}</p>}
             {problem.value && <ProblemBox problem={problem.value} isCompact />}
+            <PasskeyButton onSignedIn={enter} onProblem={(value) => (problem.value = value)} />
+            <OidcButtons onSignedIn={enter} onProblem={(value) => (problem.value = value)} />
             <p class="muted">{words.how}</p>
             <p class="command">
               <code>{words.command}</code>
