@@ -39,6 +39,11 @@ export async function confirmByName(
   return true;
 }
 
+/** A question to a person at a terminal; only `yes` is a yes. */
+export async function confirmYes(question: string): Promise<boolean> {
+  return (await ask(`${question} Type yes or no: `)).toLowerCase() === 'yes';
+}
+
 /** One line from the terminal; Ctrl-C and the end of input give an empty one. */
 async function ask(question: string): Promise<string> {
   const prompt = createInterface({ input: process.stdin, output: process.stderr });

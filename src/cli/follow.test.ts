@@ -18,7 +18,12 @@ test('a daemon that stays away leaves every operation named, in words and in the
     if (nowMs === 40_000) setImmediate(() => mock.timers.tick(1000));
     throw new Failure('hyperd is not running', { exit: EXIT.unreachable, code: 'unreachable' });
   };
-  const transport = { send: () => Promise.reject(new Error('unused')), findSocket: async () => '' };
+  const transport = {
+    send: () => Promise.reject(new Error('unused')),
+    webSocket: () => Promise.reject(new Error('unused')),
+    host: null,
+    isHere: async () => false,
+  };
   const context = { api, transport, output, isDetached: false, env: {} };
   try {
     await finishEach(context, ['a', 'b'], async (name) => ({ ...exampleOperation, id: `op-${name}` }));

@@ -59,7 +59,7 @@ export function rootHelp(width: number, paint: Paint): string {
   return [
     ...titleLines('hv - run virtual machines on this host', width, paint),
     '',
-    'Usage: hv <noun> <verb> [options]',
+    ...hanging('Usage: hv [--host HOST] <noun> <verb> [options]', width),
     '',
     ...entryLines(
       NOUNS.map(({ name, summary }): Entry => [name, summary]),
@@ -72,7 +72,10 @@ export function rootHelp(width: number, paint: Paint): string {
     paint('bold', 'Examples'),
     ...exampleLines(EXAMPLES, width),
     '',
-    ...wrapText('Every command takes --json and --help. `hv <noun> --help` shows the verbs of a noun.', width),
+    ...wrapText(
+      'Every command takes --json and --help. `hv <noun> --help` shows the verbs of a noun. --host HOST (or HV_HOST) means a machine that you signed in to with `hv login`.',
+      width,
+    ),
   ].join('\n');
 }
 

@@ -68,7 +68,12 @@ for (const words of [['status'], ['vm', 'show', 'web-1']])
     const lines: string[] = [];
     const output = { ...processOutput(false, {}), width: WIDTH, line: (text: string) => void lines.push(text) };
     const api = (async (key: string) => answers[key]) as ApiClient;
-    const transport = { send: () => Promise.reject(new Error('unused')), findSocket: async () => '' };
+    const transport = {
+      send: () => Promise.reject(new Error('unused')),
+      webSocket: () => Promise.reject(new Error('unused')),
+      host: null,
+      isHere: async () => false,
+    };
     const { commands } = (await NOUNS.find(({ name }) => name === words[0])?.load()) ?? { commands: [] };
     const found = matchCommand(commands, words);
     assert.ok(found);

@@ -52,8 +52,23 @@ test('what follows -- is an argument, even when it looks like an option', () => 
   assert.deepEqual(takeGlobals(['vm', 'show', '--', '--json']), {
     isJson: false,
     wantsHelp: false,
+    host: null,
     rest: ['vm', 'show', '--', '--json'],
   });
+});
+
+test('--host names a machine before the noun, and is an option of the command behind it', () => {
+  for (const [words, host, rest] of [
+    [['--host', 'a', 'vm', 'list'], 'a', ['vm', 'list']],
+    [['--json', '--host=a:8080', 'vm', 'list'], 'a:8080', ['vm', 'list']],
+    [['vm', 'migrate', 'web1', '--host', 'b'], null, ['vm', 'migrate', 'web1', '--host', 'b']],
+    [['--host', 'a', 'vm', 'migrate', '--host', 'b'], 'a', ['vm', 'migrate', '--host', 'b']],
+    [['--host'], '', []],
+  ] as const) {
+    const globals = takeGlobals(words);
+    assert.equal(globals.host, host, words.join(' '));
+    assert.deepEqual(globals.rest, rest, words.join(' '));
+  }
 });
 
 test('a name given twice counts once', () => {

@@ -32,11 +32,14 @@ export function didYouMean(text: string, candidates: readonly string[]): string 
 export interface Globals {
   readonly isJson: boolean;
   readonly wantsHelp: boolean;
+  /** `--host NAME` before the noun: the machine that is meant; null when it is not given, empty when its value is missing. */
+  readonly host: string | null;
   readonly rest: readonly string[];
 }
 
-/** Takes `--json`, `--help` and `-h` out, wherever they stand before `--`. */
-export function takeGlobals(argv: readonly string[]): Globals {
+/** Takes `--json`, `--help` and `-h` out, wherever they stand before `--`, and `--host` where it stands before the noun. */
+export function takeGlobals(words: readonly string[]): Globals {
+  const { host, rest: argv } = takeHost(words);
   const end = argv.indexOf('--');
   const before = end === -1 ? argv : argv.slice(0, end);
   const after = end === -1 ? [] : argv.slice(end);
@@ -44,8 +47,20 @@ export function takeGlobals(argv: readonly string[]): Globals {
   return {
     isJson: before.includes('--json'),
     wantsHelp: before.some((word) => word === '--help' || word === '-h'),
+    host,
     rest: [...before.filter((word) => !isGlobal(word)), ...after],
   };
+}
+
+/** Only before the noun, because behind it a command may have an option of that name. */
+function takeHost(words: readonly string[]): { readonly host: string | null; readonly rest: readonly string[] } {
+  const noun = words.findIndex((word, index) => !word.startsWith('-') && words[index - 1] !== '--host');
+  const leading = noun === -1 ? words.length : noun;
+  const at = words.findIndex((word, index) => index < leading && (word === '--host' || word.startsWith('--host=')));
+  if (at === -1) return { host: null, rest: words };
+  const inline = words[at]?.startsWith('--host=') === true;
+  const host = (inline ? words[at]?.slice('--host='.length) : words[at + 1]) ?? '';
+  return { host, rest: words.filter((_word, index) => index !== at && (inline || index !== at + 1)) };
 }
 
 /** The command with the longest path that `words` begins with, or null. */

@@ -68,3 +68,23 @@ export function problemOf(failure: Failure): object {
     }
   );
 }
+
+/** The refusal in the body of a raw answer. */
+export function problemFrom(body: string, status: number): Error {
+  const fallback = {
+    type: 'about:blank',
+    title: 'hyperd answered with an error',
+    status,
+    code: 'internal_error',
+    detail: `HTTP ${status}`,
+    hint: 'Look at the log of hyperd.',
+    requestId: '',
+  };
+  try {
+    const parsed: unknown = JSON.parse(body);
+    return new ApiProblem(typeof parsed === 'object' && parsed !== null ? { ...fallback, ...parsed } : fallback);
+  } catch {
+    // Not JSON: the status is all that is known.
+    return new ApiProblem(fallback);
+  }
+}

@@ -7,14 +7,15 @@ import { usageFailure } from './failure.ts';
 import { type Output, processOutput } from './output.ts';
 import { didYouMean, type Globals, matchCommand, parseCommandLine, takeGlobals, unknownCommand } from './parse.ts';
 import { describeFailure, problemOf, toFailure } from './problems.ts';
-import { createClient, createTransport } from './transport.ts';
+import { createClient, createTransport, type Transport } from './transport.ts';
 
 /** Runs the words after `hv`. Never rejects. */
 export async function run(argv: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<ExitCode> {
   const globals = takeGlobals(argv);
   const output = processOutput(globals.isJson, env);
   try {
-    return await dispatch(globals, output, env);
+    if (globals.host === '') throw usageFailure('--host needs a value: HOST', 'As: hv --host vm1.example vm list');
+    return await dispatch(globals, output, globals.host === null ? env : { ...env, HV_HOST: globals.host });
   } catch (error) {
     const failure = toFailure(error);
     describeFailure(output, failure);
@@ -36,7 +37,7 @@ async function dispatch(globals: Globals, output: Output, env: NodeJS.ProcessEnv
   const found = matchCommand(commands, words);
   if (!found) throw unknownCommand(commands, words);
   const line = parseCommandLine(found, globals.rest.slice(found.path.length));
-  const transport = createTransport(env);
+  const transport = await transportFor(env, output);
   const context: CommandContext = {
     api: createClient(transport),
     transport,
@@ -45,6 +46,14 @@ async function dispatch(globals: Globals, output: Output, env: NodeJS.ProcessEnv
     env,
   };
   return found.run(context, line);
+}
+
+/** This machine's daemon, or the one on the machine that HV_HOST names. */
+async function transportFor(env: NodeJS.ProcessEnv, output: Output): Promise<Transport> {
+  const host = env['HV_HOST'];
+  if (!host) return createTransport(env);
+  const { createRemoteTransport } = await import('./remote-transport.ts');
+  return createRemoteTransport(env, output, host);
 }
 
 /** Words up to the first option. */

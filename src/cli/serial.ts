@@ -1,4 +1,4 @@
-/** The interactive serial console: this terminal joined to the guest's serial port over a WebSocket on the local socket. */
+/** The interactive serial console: this terminal joined to the guest's serial port over a WebSocket. */
 
 import { WebSocket } from 'ws';
 import { CONSOLE_CLOSE } from '#contract/consoles.ts';
@@ -22,10 +22,8 @@ export async function openSerial(context: CommandContext, name: string, isReadOn
   const mode = isReadOnly ? 'view' : 'control';
   const vm = await about(context, 'vm', name, (id) => api('GET /vms/{id}', { params: { id } }));
   const ticket = await api('POST /vms/{id}/tickets', { params: { id: vm.id }, body: { kind: 'serial', mode } });
-  const socket = new WebSocket(`ws+unix:${await transport.findSocket()}:${ticket.path}`, {
-    handshakeTimeout: CONNECT_MS,
-    headers: { host: 'localhost' },
-  });
+  const { url, options } = await transport.webSocket(ticket.path);
+  const socket = new WebSocket(url, { handshakeTimeout: CONNECT_MS, ...options });
   await opened(socket);
   output.message(
     `${output.paintMessage('green', '●')} serial console of ${safeText(vm.name)}${isReadOnly ? ', read only' : ''}. Ctrl-] leaves it.`,

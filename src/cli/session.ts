@@ -3,11 +3,13 @@
 import type { Session } from '#contract/access.ts';
 import { command, defineCommands } from './command.ts';
 import { EXIT } from './exit-codes.ts';
+import { approveHere } from './login-web.ts';
 import { about } from './objects.ts';
+import { knownHostsCommand } from './session-hosts.ts';
 import { type Column, printTable } from './table.ts';
 import { safeText } from './text.ts';
 import { ageText } from './time.ts';
-import { one } from './values.ts';
+import { flag, one } from './values.ts';
 
 const COLUMNS: readonly Column<Session>[] = [
   { title: 'ID', value: (session) => safeText(session.id) },
@@ -50,4 +52,15 @@ export const commands = defineCommands([
       return EXIT.done;
     },
   }),
+  command({
+    path: ['session', 'approve'],
+    summary: 'Confirm the code that a browser shows, as root on the machine',
+    details:
+      'For sessions that came by a one-time link and have no key: confirms what they want to do, or signs a browser in. `hv login --web CODE` does the same with a key.',
+    positionals: { code: one('CODE', 'the code, as BCD-FGH') },
+    options: { yes: flag('do not ask, I compared address and browser') },
+    examples: ['session approve BCD-FGH'],
+    run: (context, { args, options }) => approveHere(context, args.code, undefined, options.yes),
+  }),
+  knownHostsCommand,
 ]);

@@ -1,4 +1,4 @@
-/** HTTP to hyperd over its local sockets: the admin socket, else the operator socket. */
+/** HTTP to hyperd: over its local sockets (the admin socket, else the operator socket), or to the machine that HV_HOST names. */
 
 import { request } from 'node:http';
 import { join } from 'node:path';
@@ -29,8 +29,18 @@ export interface RawResponse {
 export interface Transport {
   /** One exchange. @throws Failure exit 6 (nobody answers) or 3 (the socket is not for this user) */
   send(request: RawRequest): Promise<RawResponse>;
-  /** The socket that answers, for WebSockets. Throws as `send`. */
-  findSocket(): Promise<string>;
+  /** How a WebSocket reaches the same daemon. Throws as `send`. */
+  webSocket(path: string): Promise<WebSocketTarget>;
+  /** The machine that `--host` or HV_HOST names; null for this one. */
+  readonly host: string | null;
+  /** Whether a hyperd of this machine answers with all rights. Asks nothing of another machine. */
+  isHere(): Promise<boolean>;
+}
+
+/** What the WebSocket client is given. */
+export interface WebSocketTarget {
+  readonly url: string;
+  readonly options: Readonly<Record<string, unknown>>;
 }
 
 /** Folder of the sockets. */
@@ -38,6 +48,7 @@ export function runtimeDir(env: NodeJS.ProcessEnv): string {
   return env['HV_RUNTIME_DIR'] || '/run/hyper-nixos';
 }
 
+/** The daemon of this machine. */
 export function createTransport(env: NodeJS.ProcessEnv = process.env): Transport {
   const dir = runtimeDir(env);
   const sockets = [join(dir, 'admin.sock'), join(dir, 'operator.sock')];
@@ -64,9 +75,15 @@ export function createTransport(env: NodeJS.ProcessEnv = process.env): Transport
 
   return {
     send,
-    findSocket: async () => {
+    webSocket: async (path) => {
       if (chosen === null) await send({ method: 'GET', path: '/api/v1/auth/session' });
-      return chosen ?? sockets[0] ?? '';
+      return { url: `ws+unix:${chosen ?? sockets[0] ?? ''}:${path}`, options: { headers: { host: 'localhost' } } };
+    },
+    host: null,
+    isHere: async () => {
+      // Who may not open the admin socket is not root here, and no daemon is no console either.
+      const answer = await send({ method: 'GET', path: '/api/v1/auth/session' }).catch(() => null);
+      return answer?.status === 200 && chosen === sockets[0];
     },
   };
 }

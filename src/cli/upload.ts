@@ -10,10 +10,10 @@ import { Failure, usageFailure } from './failure.ts';
 import { unreadable } from './files.ts';
 import { finish } from './follow.ts';
 import { collect } from './objects.ts';
+import { problemFrom } from './problems.ts';
 import { createProgress } from './progress.ts';
 import { safeText } from './text.ts';
 import { pause } from './time.ts';
-import { problemFrom } from './vm-show.ts';
 
 const CHUNK_BYTES = 8 * 2 ** 20;
 const RETRIES = 30;

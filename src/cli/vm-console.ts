@@ -7,9 +7,10 @@ import { EXIT, type ExitCode } from './exit-codes.ts';
 import { Failure, usageFailure } from './failure.ts';
 import { unreadable } from './files.ts';
 import { about } from './objects.ts';
+import { problemFrom } from './problems.ts';
 import { plainLog, safeText } from './text.ts';
 import { countOption, flag, many, textOption } from './values.ts';
-import { problemFrom, vmName } from './vm-show.ts';
+import { vmName } from './vm-show.ts';
 
 async function bytesOf({ transport }: CommandContext, path: string): Promise<Buffer> {
   const response = await transport.send({ method: 'GET', path });

@@ -1,6 +1,5 @@
 /** Looking at VMs: list, show, definition, waiting for a state. */
 
-import { ApiProblem } from '#contract/client.ts';
 import type { Vm } from '#contract/vms.ts';
 import { formatBytes } from '#kernel/units.ts';
 import { command } from './command.ts';
@@ -9,6 +8,7 @@ import { EXIT, type ExitCode } from './exit-codes.ts';
 import { Failure, usageFailure } from './failure.ts';
 import { markOf, stateText } from './glyphs.ts';
 import { about, collect } from './objects.ts';
+import { problemFrom } from './problems.ts';
 import { type Column, printFacts, printHeading, printTable } from './table.ts';
 import { safeLines, safeText } from './text.ts';
 import { ageText, pause, sinceText } from './time.ts';
@@ -222,26 +222,6 @@ async function printDefinition({ transport, output }: CommandContext, id: string
   const xml = response.body.toString('utf8');
   if (output.isJson) output.json({ name, xml });
   else output.line(safeLines(xml).trimEnd());
-}
-
-/** The refusal in the body of a raw answer. */
-export function problemFrom(body: string, status: number): Error {
-  const fallback = {
-    type: 'about:blank',
-    title: 'hyperd answered with an error',
-    status,
-    code: 'internal_error',
-    detail: `HTTP ${status}`,
-    hint: 'Look at the log of hyperd.',
-    requestId: '',
-  };
-  try {
-    const parsed: unknown = JSON.parse(body);
-    return new ApiProblem(typeof parsed === 'object' && parsed !== null ? { ...fallback, ...parsed } : fallback);
-  } catch {
-    // Not JSON: the status is all that is known.
-    return new ApiProblem(fallback);
-  }
 }
 
 export const vmName = one('NAME', 'name or UUID of the VM', { completes: 'vm' });

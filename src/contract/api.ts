@@ -9,12 +9,14 @@ import { oidcRoutes } from './oidc.ts';
 import { operationRoutes } from './operations.ts';
 import { passkeyRoutes } from './passkeys.ts';
 import { projectRoutes } from './projects.ts';
+import { signInRoutes } from './sign-in.ts';
 import { systemRoutes } from './system.ts';
 import { vmRoutes } from './vms.ts';
 
 export const api = {
   ...systemRoutes,
   ...authRoutes,
+  ...signInRoutes,
   ...accessRoutes,
   ...projectRoutes,
   ...passkeyRoutes,

@@ -90,6 +90,13 @@ export const configSchema = z.strictObject({
   trash: z.strictObject({ days: z.int().min(1).max(365).default(7) }).prefault({}),
   access: z
     .strictObject({
+      authorizedKeys: z
+        .record(
+          z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'use the name of a user'),
+          z.array(z.string().max(20_000)).max(100),
+        )
+        .default({})
+        .describe('SSH keys that sign users in, by the name of the user: lines as in a .pub file'),
       rpId: hostName()
         .optional()
         .describe(

@@ -17,6 +17,7 @@ export const OBJECT_TYPES = [
   'operation',
   'trash',
   'session',
+  'key',
   'token',
   'upload',
   'host',

@@ -44,6 +44,7 @@ export function newId(
     | 'role'
     | 'grant'
     | 'tok'
+    | 'key'
     | 'prj'
     | 'psk'
     | 'oid',

@@ -7,6 +7,7 @@ import { Frame } from './components/frame/frame.tsx';
 import { EmptyState, Skeleton } from './components/page.tsx';
 import { PasskeyOffer } from './components/passkey-offer.tsx';
 import { ProblemBox } from './components/problem-box.tsx';
+import { StepUpDialog } from './components/step-up/step-up-dialog.tsx';
 import { SignInPage } from './pages/sign-in/sign-in-page.tsx';
 import { navigationPages, type Page, type PageComponent, routes } from './routes.ts';
 import { can, isDaemonThere, loadSession, problemOf, session, Unreachable } from './state/api.ts';
@@ -137,12 +138,13 @@ function SignedIn() {
     };
   }, []);
   const found = match.value;
-  if (found?.page.isBare) return <Outlet found={found} />;
+  const page = <Outlet found={found} />;
   return (
-    <Frame>
-      <Outlet found={found} />
-      <PasskeyOffer />
-    </Frame>
+    <>
+      {found?.page.isBare ? page : <Frame>{page}</Frame>}
+      {!found?.page.isBare && <PasskeyOffer />}
+      <StepUpDialog />
+    </>
   );
 }
 

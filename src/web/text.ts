@@ -132,6 +132,7 @@ export const text = {
     title: 'Passkeys',
     signIn: 'Sign in with a passkey',
     prove: 'Confirm with a passkey',
+    proof: 'Passkey',
     add: 'Add a passkey',
     rename: 'Rename',
     remove: 'Delete',
@@ -174,6 +175,49 @@ export const text = {
     commandNote: 'The first `./hv up` prints one too. A link works once, for 5 minutes.',
     paste: 'Or paste the link here',
     noLink: 'This is not a whole sign-in link: it ends with # and some 40 letters and digits.',
+    ways: {
+      title: 'Other ways',
+      link: 'One-time link',
+      code: 'SSH key, in a terminal',
+      paste: 'SSH key, by hand',
+    },
+    code: {
+      title: 'Sign in with your SSH key',
+      how: 'Run this in a terminal of yours that has `hv` and your key. It signs this browser in, so never run it with a code that somebody sent you.',
+      here: (code: string) => `On the machine itself, root needs no key: \`hv login --web ${code}\`.`,
+      code: 'Code',
+      waiting: 'Waiting for you to confirm. This goes on by itself.',
+      again: 'New code',
+      ended: 'The code has ended.',
+    },
+    byHand: {
+      title: 'Sign in by hand',
+      how: 'Without `hv` at hand: sign a challenge with ssh-keygen and paste what it prints.',
+      user: 'User',
+      begin: 'Get the challenge',
+    },
+  },
+
+  signature: {
+    run: 'Run this where your key is; replace the file if yours is another:',
+    paste: 'Paste what it prints, from BEGIN to END',
+    noSignature:
+      'This is not a whole signature: it goes from -----BEGIN SSH SIGNATURE----- to -----END SSH SIGNATURE-----.',
+    ends: 'The challenge works once, for 5 minutes.',
+    again: 'New challenge',
+    send: 'Sign in',
+    confirm: 'Confirm',
+  },
+
+  stepUp: {
+    title: 'Confirm that it is you',
+    why: 'What cannot be taken back needs a fresh proof, for this one request only:',
+    code: 'In a terminal',
+    paste: 'By hand',
+    how: 'Run this in a terminal of yours that has `hv` and your key:',
+    here: (code: string) =>
+      `Signed in by a one-time link, without a key? Root confirms it on the machine itself: \`hv session approve ${code}\`.`,
+    waiting: 'Waiting for the proof. The request is then sent again by itself.',
   },
 
   toasts: {

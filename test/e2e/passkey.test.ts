@@ -166,6 +166,7 @@ test('after a link a passkey is offered; with it one signs in without a name, pr
     await page.goto(`${origin}/settings`);
     await page.getByRole('button', { name: 'Delete', exact: true }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Confirm with a passkey' }).click();
     await page.getByText('You have no passkey.').waitFor();
   } finally {
     await context.close();

@@ -17,6 +17,7 @@ const NOT_RUN: readonly (readonly [RegExp, string])[] = [
   [/^hv image catalogue (download|check)/, 'needs the internet'],
   [/…/, 'holds a placeholder'],
   [/^hv vm serial \w+$/, 'needs a terminal; the serial tests use one'],
+  [/^hv (login|logout|--host)\b/, 'needs another machine; the tests of sign-in use one'],
   [/^hv completion .*\|/, 'changes the shell that reads it'],
   [/^hv completion .*>/, 'writes to a folder of the system'],
 ];

@@ -51,6 +51,8 @@ const NOBODY = {
 };
 const rights = createRights(() => NOBODY, true);
 const proven = new Set<string>();
+/** What was said of the requests that needed a proof, by digest. */
+const askedFor = new Map<string, string>();
 const access = {
   decide: (who: Identity, permission: Permission, object: ObjectRef) =>
     decideBy(who.userId, rights.of(who.userId), null, permission, object),
@@ -58,6 +60,7 @@ const access = {
   sees: () => true,
   reach: () => null,
   hasProof: (sessionId: string, digest: string) => proven.has(`${sessionId} ${digest}`),
+  proofAsked: (_sessionId: string, digest: string, action: string) => void askedFor.set(digest, action),
 } as unknown as AccessApi;
 
 function fakeAudit(rows: AuditEntry[], isBroken = false): AuditApi {
@@ -231,6 +234,9 @@ test('what needs a proof asks a browser for it, bound to this very request, and 
   );
   assert.ok(refusal instanceof AppError);
   assert.equal(refusal.code, 'step_up_required');
+  const action = 'Delete a VM in the trash for good: web1 (DELETE /trash/{id})';
+  assert.equal(refusal.params['action'], action);
+  assert.equal(askedFor.get(String(refusal.params['digest'])), action);
   proven.add(`ses-1 ${String(refusal.params['digest'])}`);
   const other = { ...asked, params: { id: 'web1' }, url: '/api/v1/trash/other' };
   assert.equal(await purge?.run(other).then(() => 'done', codeOf), 'step_up_required');

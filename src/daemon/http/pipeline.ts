@@ -72,6 +72,8 @@ const STRANGER: Identity = {
 const STRANGER_AUDIT_ROWS = 20;
 /** What strangers of one address may send to the sign-in routes in a minute. */
 const SIGN_INS = 30;
+/** Other public requests that are no GET, as asking for a challenge or whether a code was confirmed. */
+const QUESTIONS = 300;
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,128}$/;
 
 function parse(schema: z.ZodType | undefined, where: 'body' | 'query' | 'params', value: unknown): unknown {
@@ -124,6 +126,7 @@ export function createRoutes(
 ): Route[] {
   const strangerRows = createAllowance(clock, STRANGER_AUDIT_ROWS, 60_000);
   const signIns = createAllowance(clock, SIGN_INS, 60_000);
+  const questions = createAllowance(clock, QUESTIONS, 60_000);
   const repeated = createRepeatedAnswers(clock);
   const known = new Set(allRoutes().map(([key]) => String(key)));
   for (const key of Object.keys(handlers))
@@ -144,11 +147,12 @@ export function createRoutes(
     return found ?? null;
   };
 
-  const requireProof = (stepUp: RouteDefinition['stepUp'], who: Identity, digest: string) => {
+  const requireProof = (stepUp: RouteDefinition['stepUp'], who: Identity, digest: string, action: string) => {
     if (!stepUp || who.via === 'admin_socket' || who.via === 'system') return;
     if (who.via === 'token') throw new AppError('token_cannot');
     if (who.sessionId !== null && access.hasProof(who.sessionId, digest, stepUp)) return;
-    throw new AppError('step_up_required', { params: { digest } });
+    if (who.sessionId !== null) access.proofAsked(who.sessionId, digest, action);
+    throw new AppError('step_up_required', { params: { digest, action } });
   };
 
   return allRoutes().map(([key, definition]) => {
@@ -185,7 +189,7 @@ export function createRoutes(
       let identity: Identity | null = null;
       try {
         identity = identify();
-        if (permission === null && isChange && !signIns.take(address ?? 'local'))
+        if (permission === null && isChange && address !== null && !(isAudited ? signIns : questions).take(address))
           throw new AppError('too_many_requests');
         if (permission !== null && !identity) throw new AppError('not_signed_in');
         // Which object it is about is known later; who holds the permission for none need not send a body.
@@ -240,7 +244,8 @@ export function createRoutes(
           if (object) body['project'] = object.id;
         }
         const requestHash = hashOf(key, request.url, request.body);
-        requireProof(definition.stepUp, identity, requestHash);
+        const action = `${definition.summary}${object ? `: ${object.name}` : ''} (${key})`;
+        requireProof(definition.stepUp, identity, requestHash, action);
         const idempotencyKey = request.headers['idempotency-key'] ?? null;
         if (idempotencyKey !== null && !IDEMPOTENCY_KEY.test(idempotencyKey)) {
           throw new AppError('invalid_input', {

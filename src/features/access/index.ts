@@ -1,12 +1,13 @@
 /** Access: who asks, and what he may do. Users, groups, roles, grants, sessions, tokens, and the one policy function.
- *  Tables: user, user_group, group_member, role, access_grant, session, sign_in_link, api_token, passkey,
- *  oidc_identity. Events out: access.changed.
+ *  Tables: user, user_group, group_member, role, access_grant, session, sign_in_link, api_token, ssh_key,
+ *  passkey, oidc_identity. Events out: access.changed.
  *  Events in: project.removed. Permissions: self.manage, access.read, access.manage. Guide: docs/guides/access.md */
 
 import { accessErrors } from '#contract/access.ts';
 import { oidcErrors } from '#contract/oidc.ts';
 import { passkeyErrors } from '#contract/passkeys.ts';
 import type { Permission } from '#contract/permissions.ts';
+import { signInErrors } from '#contract/sign-in.ts';
 import { audit } from '#features/audit/index.ts';
 import { projects } from '#features/projects/index.ts';
 import { AppError } from '#kernel/errors.ts';
@@ -21,6 +22,7 @@ import { decideBy, holdsAnywhere, type RightsTable, reachOf, seenBy, type TokenL
 import { createRights, hasAdministrator, isBuiltInRole } from './rights.ts';
 import { createAuthRoutes, describeIdentity, sessionCookie, sessionObject } from './routes.ts';
 import { createSessions, type Sessions, sessionMigration } from './sessions.ts';
+import { createSsh, sshKeyMigration } from './ssh/index.ts';
 import { createStepUp } from './step-up.ts';
 import { createTokenRoutes, tokenObject } from './token-routes.ts';
 import { createTokens, type Tokens } from './tokens.ts';
@@ -50,6 +52,8 @@ export interface AccessApi {
   sees(who: Identity, object: ObjectRef): boolean;
   /** Whether the session's owner has proven himself for this request; see `stepUp` of routes. */
   hasProof(sessionId: string, digest: string, kind: true | 'or_fresh_sign_in'): boolean;
+  /** A request of the session was refused for want of a proof. @param action what it was, for people */
+  proofAsked(sessionId: string, digest: string, action: string): void;
   /** Grows with each change of users, groups, roles, grants or tokens. */
   version(): number;
   /** Lets grants speak of VMs; called once by the slice that has them. */
@@ -59,8 +63,8 @@ export interface AccessApi {
 export const access = defineFeature<AccessApi>({
   name: 'access',
   needs: ['projects', 'audit'],
-  migrations: [sessionMigration, directoryMigration, passkeyMigration, oidcMigration],
-  errors: { ...accessErrors, ...passkeyErrors, ...oidcErrors },
+  migrations: [sessionMigration, directoryMigration, sshKeyMigration, passkeyMigration, oidcMigration],
+  errors: { ...accessErrors, ...signInErrors, ...passkeyErrors, ...oidcErrors },
   setup({ db, clock, log, config, address, events, use }) {
     const registry = use(projects);
     const directory: Directory = createDirectory(
@@ -93,7 +97,8 @@ export const access = defineFeature<AccessApi>({
       describeIdentity(who, rightsOf(who), limitOf(who), directory.snapshot(), (id) => registry.get(id)?.name ?? id);
     const now = () => directory.snapshot();
     const common = { db, clock, log, config, address, directory, sessions, stepUp, ownRights, describe };
-    const passkeys = createPasskeys({ ...common, audit: use(audit), hasOtherFactor: () => false });
+    const ssh = createSsh({ ...common, authorizedKeys: config.access.authorizedKeys });
+    const passkeys = createPasskeys({ ...common, audit: use(audit), hasOtherFactor: ssh.hasKey });
     const oidc = createOidc({ ...common, findProject: registry.get, findVm: (idOrName) => findVm(idOrName) });
     const removeGrantsOfProjects = async () => {
       const orphans = [...now().grants.values()].filter(
@@ -119,6 +124,7 @@ export const access = defineFeature<AccessApi>({
         hasProof: (sessionId, digest, kind) =>
           stepUp.has(sessionId, digest) ||
           (kind === 'or_fresh_sign_in' && (sessions.ageMs(sessionId) ?? Number.POSITIVE_INFINITY) < FRESH_SIGN_IN_MS),
+        proofAsked: stepUp.asked,
         sessions,
         renewedCookie: async (id) => (sessions.mustRenew(id) ? sessionCookie(await sessions.renew(id)) : null),
         tokens,
@@ -138,11 +144,13 @@ export const access = defineFeature<AccessApi>({
           objects: { project: registry.get, vm: (idOrName) => findVm(idOrName) },
           clock,
         }),
+        ...ssh.handlers,
         ...passkeys.handlers,
         ...oidc.handlers,
         ...createTokenRoutes(tokens, directory, (id) => registry.get(id)?.id === id),
       },
       resolvers: {
+        ...ssh.resolvers,
         session(id) {
           const session = sessions.find(id);
           return session ? sessionObject(session) : null;
@@ -171,6 +179,7 @@ export const access = defineFeature<AccessApi>({
       async start(signal) {
         await directory.load();
         await tokens.load();
+        await ssh.load();
         await sessions.load(signal);
         await oidc.start();
         await removeGrantsOfProjects();

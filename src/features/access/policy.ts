@@ -46,6 +46,7 @@ const SEEN_BY: Readonly<Record<ObjectType | 'system', Permission | null>> = {
   role: 'access.read',
   grant: 'access.read',
   session: 'access.read',
+  key: 'access.read',
   token: 'access.read',
 };
 

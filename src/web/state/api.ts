@@ -6,6 +6,7 @@ import { ApiProblem, createApiClient } from '#contract/client.ts';
 import type { Problem } from '#contract/common.ts';
 import type { Permission } from '#contract/permissions.ts';
 import { text } from '../text.ts';
+import { askForProof } from './step-up.ts';
 
 /** `unknown` until the first answer; `signed_out` shows the sign-in page instead of every other page. */
 export type SessionState =
@@ -40,20 +41,37 @@ export const doubts = signal(0);
 export const api = createApiClient(async ({ method, path, headers, body, signal: abort }) => {
   const asked = `${method} ${path} ${body ?? ''}`;
   const key = method === 'GET' || SPENT_ONCE.test(path) ? null : keyOf(asked);
-  const answer = await reach(
-    path,
-    { method, headers: { ...headers, ...(key === null ? {} : { 'idempotency-key': key }) }, body, signal: abort },
-    (response) => response.text(),
-  );
+  const send = () =>
+    reach(
+      path,
+      { method, headers: { ...headers, ...(key === null ? {} : { 'idempotency-key': key }) }, body, signal: abort },
+      (response) => response.text(),
+    );
+  let answer = await send();
+  const proof = answer.response.status === 403 ? wantedProof(answer.body) : null;
+  // The proof is for this very request, so it is sent again as it was.
+  if (proof !== null && (await askForProof(proof.digest, proof.action))) answer = await send();
   unanswered.delete(asked);
   return { status: answer.response.status, body: answer.body };
 });
 
-/** There a 401 is about the proof that was sent along, not about the session. */
-const PROOFS = /\/auth\/(step-up|passkeys)\b/;
+/** What has to be proven when a request was refused for want of a fresh proof, else null. */
+function wantedProof(body: string): { readonly digest: string; readonly action: string } | null {
+  try {
+    const { code, params }: { code?: unknown; params?: { digest?: unknown; action?: unknown } } = JSON.parse(body);
+    if (code !== 'step_up_required' || typeof params?.digest !== 'string') return null;
+    return { digest: params.digest, action: String(params.action ?? '') };
+  } catch {
+    // No problem document of ours; the refusal is shown as it is.
+    return null;
+  }
+}
+
+/** A proof that fails says nothing about the session. */
+const PROOFS = /\/auth\/(step-up|device|passkeys)\b/;
 
 /** Plans are of the present, and tickets and links work once: asked for again they are made anew. */
-const SPENT_ONCE = /\/(plan|tickets|keys|links?|challenge|start|finish|passkeys?)$/;
+const SPENT_ONCE = /\/(plan|tickets|keys|links?)$|\/auth\//;
 /** So long the server knows an Idempotency-Key. */
 const KEY_KEPT_MS = 600_000;
 

@@ -1,7 +1,6 @@
 /** Passkeys in the browser: its ceremonies between our API and `navigator.credentials`, and where they can work at all. */
 
 import type { IdentityView } from '#contract/access.ts';
-import { ApiProblem } from '#contract/client.ts';
 import type { Assertion, AssertionChallenge, Passkey } from '#contract/passkeys.ts';
 import { text } from '../text.ts';
 import { api } from './api.ts';
@@ -100,19 +99,6 @@ export async function proveByPasskey(digest: string): Promise<void> {
   await api('POST /auth/step-up/passkey', { body: assertion });
 }
 
-/** Does it; where it needs a proof, asks for the passkey and does it again. */
-async function withProof<Value>(work: () => Promise<Value>): Promise<Value> {
-  try {
-    return await work();
-  } catch (error) {
-    const digest = error instanceof ApiProblem ? error.problem.params?.['digest'] : undefined;
-    if (!(error instanceof ApiProblem) || error.problem.code !== 'step_up_required' || typeof digest !== 'string')
-      throw error;
-    await proveByPasskey(digest);
-    return work();
-  }
-}
-
 /** Makes a passkey for the signed-in user. @throws PasskeyDismissed, ApiProblem */
 export async function addPasskey(name: string): Promise<Passkey> {
   const challenge = await api('POST /auth/passkeys/challenge');
@@ -143,10 +129,10 @@ export async function addPasskey(name: string): Promise<Passkey> {
     attestationObject: textOf(response.attestationObject),
     transports: response.getTransports().filter(isTransport),
   };
-  return withProof(() => api('POST /auth/passkeys', { body }));
+  return api('POST /auth/passkeys', { body });
 }
 
 /** @throws PasskeyDismissed, ApiProblem */
 export async function deletePasskey(id: string): Promise<void> {
-  await withProof(() => api('DELETE /auth/passkeys/{id}', { params: { id } }));
+  await api('DELETE /auth/passkeys/{id}', { params: { id } });
 }

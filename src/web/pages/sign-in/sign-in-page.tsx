@@ -1,4 +1,4 @@
-/** Sign-in by one-time link. The link carries its token behind the `#`, which browsers never send;
+/** Sign-in: by one-time link, or one of the other ways. The link carries its token behind the `#`, which browsers never send;
  *  only the button spends it, so a mail scanner or a link preview that opens the address spends nothing. */
 
 import { useSignal } from '@preact/signals';
@@ -12,9 +12,12 @@ import { ProblemBox } from '../../components/problem-box.tsx';
 import { Prose } from '../../components/prose.tsx';
 import { api, problemOf, wasSignedIn } from '../../state/api.ts';
 import { text } from '../../text.ts';
+import { CodeSignIn } from './code-sign-in.tsx';
 import { enter } from './enter.ts';
 import { OidcButtons } from './oidc-buttons.tsx';
 import { PasskeyButton } from './passkey-button.tsx';
+import { PasteSignIn } from './paste-sign-in.tsx';
+import { type SignInWay, SignInWays } from './sign-in-ways.tsx';
 
 const words = text.signIn;
 
@@ -31,6 +34,7 @@ function isLink(pasted: string): boolean {
 export function SignInPage() {
   const token = useSignal(tokenOf(window.location.hash));
   const pasted = useSignal('');
+  const way = useSignal<SignInWay>('link');
   const isBusy = useSignal(false);
   const problem = useSignal<Problem | null>(null);
   useEffect(() => {
@@ -51,8 +55,7 @@ export function SignInPage() {
     isBusy.value = true;
     problem.value = null;
     try {
-      const identity = await api('POST /auth/link', { body: { token: value } });
-      enter(identity);
+      enter(await api('POST /auth/link', { body: { token: value } }));
     } catch (error) {
       problem.value = problemOf(error);
       token.value = '';
@@ -68,6 +71,8 @@ export function SignInPage() {
           <Logo size={34} />
           <span>{text.product}</span>
         </p>
+        {token.value === '' && way.value === 'code' && <CodeSignIn onSignedIn={enter} />}
+        {token.value === '' && way.value === 'paste' && <PasteSignIn onSignedIn={enter} />}
         {token.value ? (
           <form
             onSubmit={(event) => {
@@ -81,7 +86,7 @@ export function SignInPage() {
               {words.button}
             </Button>
           </form>
-        ) : (
+        ) : way.value !== 'link' ? null : (
           <form
             onSubmit={(event) => {
               event.preventDefault();
@@ -121,6 +126,7 @@ export function SignInPage() {
             </Button>
           </form>
         )}
+        {token.value === '' && <SignInWays current={way.value} onChoose={(chosen) => (way.value = chosen)} />}
       </div>
     </main>
   );
