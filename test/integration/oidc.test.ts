@@ -98,7 +98,7 @@ test('an account in a mapped group becomes a user, whose roles follow its groups
   const second = await openWindow();
   try {
     await walk(second.page, 'sub-ada');
-    await second.page.getByRole('navigation').first().waitFor();
+    await second.page.waitForURL(`${origin}/`);
   } finally {
     await second.context.close();
   }
@@ -141,7 +141,7 @@ test('an account called like an administrator becomes somebody else, and one wit
   const again = await openWindow();
   try {
     await walk(again.page, 'sub-bob');
-    await again.page.getByRole('navigation').first().waitFor();
+    await again.page.waitForURL(`${origin}/`);
   } finally {
     await again.context.close();
   }
