@@ -6,7 +6,9 @@ import { auditRoutes } from './audit.ts';
 import type { RouteDefinition } from './define.ts';
 import { imageRoutes } from './images.ts';
 import { networkRoutes, poolRoutes } from './networks.ts';
+import { oidcRoutes } from './oidc.ts';
 import { operationRoutes } from './operations.ts';
+import { passkeyRoutes } from './passkeys.ts';
 import { projectRoutes } from './projects.ts';
 import { quotaRoutes } from './quotas.ts';
 import { signInRoutes } from './sign-in.ts';
@@ -21,6 +23,8 @@ export const api = {
   ...projectRoutes,
   ...quotaRoutes,
   ...auditRoutes,
+  ...passkeyRoutes,
+  ...oidcRoutes,
   ...operationRoutes,
   ...vmRoutes,
   ...imageRoutes,

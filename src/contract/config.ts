@@ -3,12 +3,63 @@
 import { z } from 'zod';
 import { GIB } from '#kernel/units.ts';
 
-export const configSchema = z.strictObject({
-  listen: z
+const addressAndPort = () => z.string().regex(/^(\[[0-9a-f:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, 'use ADDRESS:PORT');
+const filePath = () => z.string().max(4096).regex(/^\//, 'use an absolute path');
+const hostName = () =>
+  z
     .string()
-    .regex(/^(\[[0-9a-f:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, 'use ADDRESS:PORT')
-    .default('127.0.0.1:8080')
-    .describe('address and port of the dashboard and API (HTTPS)'),
+    .max(253)
+    .regex(/^(?!\d+(\.\d+){3}$)[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'use a host name in lower case');
+
+/** Tokens and codes pass there, so only TLS will do; on this machine itself nothing can listen in. */
+const secureUrl = () =>
+  z
+    .string()
+    .max(1000)
+    .refine((text) => {
+      const url = URL.parse(text);
+      const isHere = /^(localhost|127\.0\.0\.1|\[::1\])$/.test(url?.hostname ?? '');
+      return url !== null && (url.protocol === 'https:' || (url.protocol === 'http:' && isHere)) && url.username === '';
+    }, 'use an https:// address');
+
+const oidcProviderSchema = z.strictObject({
+  id: z.string().regex(/^[a-z][a-z0-9-]{0,30}$/, 'use lower-case letters, digits and dashes'),
+  name: z.string().min(1).max(60).describe('as the button on the sign-in page says'),
+  issuer: secureUrl().describe("the provider's issuer; it may be on a private address"),
+  clientId: z.string().min(1).max(300),
+  clientSecretFile: filePath()
+    .optional()
+    .describe('file with the client secret, readable by hyperd alone; absent = public client'),
+  caFile: filePath()
+    .optional()
+    .describe("certificate authority (PEM) that the provider's certificate is checked against"),
+  scopes: z
+    .array(z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,100}$/))
+    .max(20)
+    .default(['openid', 'profile']),
+  groupsClaim: z.string().min(1).max(200).default('groups').describe('claim that lists the groups of the account'),
+  groups: z
+    .array(
+      z.strictObject({
+        group: z.string().min(1).max(300),
+        role: z.string().min(1).max(64),
+        scope: z
+          .string()
+          .regex(/^(all|(project|vm):.{1,100})$/, 'use all, project:NAME or vm:UUID')
+          .default('all'),
+      }),
+    )
+    .max(500)
+    .default([])
+    .describe('what members of a group may do; read anew at each sign-in'),
+  autoCreate: z
+    .boolean()
+    .default(false)
+    .describe('make a user for an account without one, when it is in at least one of the groups'),
+});
+
+export const configSchema = z.strictObject({
+  listen: addressAndPort().default('127.0.0.1:8080').describe('address and port of the dashboard and API (HTTPS)'),
   publicNames: z
     .array(z.string().regex(/^[A-Za-z0-9.:[\]-]{1,253}$/))
     .default([])
@@ -46,6 +97,16 @@ export const configSchema = z.strictObject({
         )
         .default({})
         .describe('SSH keys that sign users in, by the name of the user: lines as in a .pub file'),
+      rpId: hostName()
+        .optional()
+        .describe(
+          'host name that passkeys are bound to, when it is not the first of publicNames; passkeys made before stop working',
+        ),
+      oidc: z
+        .array(oidcProviderSchema)
+        .max(10)
+        .default([])
+        .refine((items) => new Set(items.map(({ id }) => id)).size === items.length, 'two providers have the same id'),
     })
     .prefault({}),
   accounting: z
@@ -99,6 +160,45 @@ export const configSchema = z.strictObject({
         .describe('true = root may force a VM off over the admin socket although nothing can be recorded'),
     })
     .prefault({}),
+  tls: z
+    .strictObject({
+      certificateFile: filePath()
+        .optional()
+        .describe('certificate of your own (PEM, with its chain); looked at again every 10 s'),
+      keyFile: filePath().optional().describe('its private key, readable by hyperd alone'),
+      redirectListen: addressAndPort()
+        .optional()
+        .describe('a second, plain HTTP port that only sends browsers on to HTTPS, as 0.0.0.0:80; ACME needs it'),
+      acme: z
+        .strictObject({
+          directoryUrl: secureUrl().default('https://acme-v02.api.letsencrypt.org/directory'),
+          agreeToTerms: z.literal(true, "set it to true when you agree to the authority's terms of service"),
+          contact: z.array(z.email()).max(5).default([]).describe('e-mail addresses that the authority may write to'),
+          names: z
+            .array(hostName())
+            .min(1)
+            .max(50)
+            .describe('host names to ask for; each must lead to port 80 of this machine'),
+          caFile: filePath()
+            .optional()
+            .describe("certificate authority (PEM) that the ACME server's certificate is checked against"),
+        })
+        .optional()
+        .describe('get the certificate from an ACME authority, as Let’s Encrypt'),
+    })
+    .prefault({})
+    .refine(
+      ({ certificateFile, keyFile }) => (certificateFile === undefined) === (keyFile === undefined),
+      'certificateFile and keyFile go together',
+    )
+    .refine(
+      ({ certificateFile, acme }) => certificateFile === undefined || acme === undefined,
+      'use either certificateFile or acme',
+    )
+    .refine(
+      ({ acme, redirectListen }) => acme === undefined || redirectListen !== undefined,
+      'acme needs redirectListen, as 0.0.0.0:80',
+    ),
   console: z.strictObject({ operatorSeesScreens: z.boolean().default(true) }).prefault({}),
 });
 

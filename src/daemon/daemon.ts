@@ -3,7 +3,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { FastifyInstance } from 'fastify';
@@ -25,8 +24,9 @@ import { type Handlers, SYSTEM } from '#platform/feature.ts';
 import { lockStateFolder } from '#platform/instance-lock.ts';
 import { prepareStateFolders } from '#platform/state-folders.ts';
 import { createServiceNotifier } from '#platform/systemd.ts';
-import { ensureServerCertificate, type ServerCertificate } from '#platform/tls/authority.ts';
+import type { ServerCertificate } from '#platform/tls/pair.ts';
 import { keepCertificate } from '#platform/tls/renewal.ts';
+import { certificateSource } from '#platform/tls/source.ts';
 import { VERSION } from '#platform/version.ts';
 import { apiDocument } from './api-document.ts';
 import { compose } from './compose.ts';
@@ -36,6 +36,7 @@ import { createEventStream } from './http/event-stream.ts';
 import { type Door, localDoor, networkDoor } from './http/listener.ts';
 import { createRoutes } from './http/pipeline.ts';
 import { processMetrics, renderMetrics } from './http/prometheus.ts';
+import { createRedirect, secureOriginOf } from './http/redirect.ts';
 import { createServer, useCertificate } from './http/server.ts';
 import { allowedHosts, certificateNames, parseListen, publicOrigin } from './public-names.ts';
 
@@ -99,8 +100,18 @@ export async function startDaemon({
   const db = openDatabase(join(config.state.root, 'state.db'));
   const listen = parseListen(config.listen);
   const names = certificateNames(listen, config.publicNames);
-  const ensureCertificate = (now: Date) => ensureServerCertificate(config.state.ca, names, hostname(), now);
-  let tls = await ensureCertificate(startedAt);
+  const lifetime = new AbortController();
+  const allowed = new Set<string>();
+  const redirect = createRedirect((host) => secureOriginOf(host, port, allowed, address().origin));
+  const certificates = await certificateSource({
+    config,
+    names,
+    clock: systemClock,
+    log: log.child({ part: 'tls' }),
+    showProof: redirect.showProof,
+    signal: lifetime.signal,
+  });
+  let tls = await certificates.first(startedAt);
   const events = createEventBus<ApiEvents>((error, name) =>
     log.error({ err: error, event: name }, `a listener failed: ${messageOf(error)}`),
   );
@@ -153,7 +164,6 @@ export async function startDaemon({
   ];
   const metrics = () =>
     renderMetrics([...processMetrics(VERSION, startedAt), ...stream.metrics(), ...composition.metrics()]);
-  const allowed = new Set<string>();
   const serve = (door: Door, isNetwork: boolean) =>
     createServer({
       door,
@@ -168,7 +178,6 @@ export async function startDaemon({
     });
 
   const servers: FastifyInstance[] = [];
-  const lifetime = new AbortController();
   let beat: NodeJS.Timeout | null = null;
   let keptDate: Promise<void> = Promise.resolve();
   let renewing: Promise<void> = Promise.resolve();
@@ -177,6 +186,7 @@ export async function startDaemon({
     if (beat) clearInterval(beat);
     stream.close();
     await Promise.all(servers.map((server) => server.close()));
+    redirect.close();
     lifetime.abort(new Error('the daemon stops'));
     await renewing;
     await composition.stop();
@@ -200,10 +210,10 @@ export async function startDaemon({
       tls = renewed;
       useCertificate(network, renewed);
     };
-    const renewal = { ensure: ensureCertificate, use, clock: systemClock, log };
-    renewing = keepCertificate(tls, renewal, lifetime.signal);
     port = await listenOnNetwork(network, listen);
     for (const host of allowedHosts(names, port, config.publicNames)) allowed.add(host);
+    if (config.tls.redirectListen !== undefined) await redirect.listen(parseListen(config.tls.redirectListen));
+    renewing = keepCertificate(tls, { ...certificates, use, clock: systemClock, log }, lifetime.signal);
     await listenOnSocket(admin, join(config.runtimeDir, 'admin.sock'));
     await listenOnSocket(operator, join(config.runtimeDir, 'operator.sock'));
     await writeFile(join(config.runtimeDir, 'hyperd.pid'), `${process.pid}\n`);

@@ -45,7 +45,9 @@ export function newId(
     | 'grant'
     | 'tok'
     | 'key'
-    | 'prj',
+    | 'prj'
+    | 'psk'
+    | 'oid',
   now: number = Date.now(),
 ): string {
   return `${kind}-${timeSorted(now)}`;

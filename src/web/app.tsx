@@ -5,6 +5,7 @@ import { useEffect } from 'preact/hooks';
 import type { Problem } from '#contract/common.ts';
 import { Frame } from './components/frame/frame.tsx';
 import { EmptyState, Skeleton } from './components/page.tsx';
+import { PasskeyOffer } from './components/passkey-offer.tsx';
 import { ProblemBox } from './components/problem-box.tsx';
 import { StepUpDialog } from './components/step-up/step-up-dialog.tsx';
 import { SignInPage } from './pages/sign-in/sign-in-page.tsx';
@@ -17,6 +18,12 @@ import { startShortcuts } from './state/shortcuts.ts';
 import { text } from './text.ts';
 
 const SIGN_IN_PATH = '/sign-in';
+
+/** A sign-in link, or the answer of an identity provider. */
+function isArriving(): boolean {
+  const path = currentPath.peek();
+  return (path === SIGN_IN_PATH && window.location.hash.length > 1) || path.startsWith(`${SIGN_IN_PATH}/`);
+}
 
 interface Match {
   readonly page: Page;
@@ -93,9 +100,9 @@ async function start(): Promise<void> {
 
 export function App() {
   useEffect(() => {
-    // A sign-in link is looked at first: it may belong to somebody else than the session that is still open.
-    if (currentPath.peek() !== SIGN_IN_PATH || window.location.hash.length < 2) void start();
-    else session.value = { kind: 'signed_out' };
+    // It may belong to somebody else than the session that is still open.
+    if (isArriving()) session.value = { kind: 'signed_out' };
+    else void start();
   }, []);
   if (session.value.kind === 'signed_out') return <SignInPage />;
   if (session.value.kind === 'unknown')
@@ -135,6 +142,7 @@ function SignedIn() {
   return (
     <>
       {found?.page.isBare ? page : <Frame>{page}</Frame>}
+      {!found?.page.isBare && <PasskeyOffer />}
       <StepUpDialog />
     </>
   );

@@ -135,7 +135,7 @@ export async function startDashboard(): Promise<Dashboard> {
 }
 
 /** Builds the bundle when a source is newer, as the launcher does. */
-async function buildBundle(): Promise<void> {
+export async function buildBundle(): Promise<void> {
   const built = await stat(join(WEB, 'dist/index.html')).catch(() => null);
   let isStale = built === null;
   for await (const path of glob('{web,contract,kernel}/**/*.{ts,tsx,css,html}', { cwd: join(ROOT, 'src') })) {
@@ -150,6 +150,22 @@ async function buildBundle(): Promise<void> {
   });
 }
 
+const CHROMIUM = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+/** A browser of this machine's own network, for a daemon that needs no libvirt. */
+export async function startPlainBrowser(): Promise<Browser> {
+  return chromium.launch({ executablePath: await findChromium(), args: CHROMIUM });
+}
+
 async function startBrowser(libvirtd: PrivateLibvirtd): Promise<Browser> {
   const program = await findChromium();
   // Only the network is shared with the libvirtd: the browser wants the /proc of its own processes.
@@ -159,16 +175,7 @@ async function startBrowser(libvirtd: PrivateLibvirtd): Promise<Browser> {
   await chmod(wrapper, 0o755);
   return chromium.launch({
     executablePath: wrapper,
-    args: [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
+    args: CHROMIUM,
   });
 }
 

@@ -68,7 +68,7 @@ const STRANGER: Identity = {
   tokenId: null,
   address: null,
 };
-/** Sign-in attempts of one address in a minute. */
+/** What strangers of one address may send to the sign-in routes in a minute. */
 const SIGN_INS = 30;
 /** Other public requests that are no GET, as asking for a challenge or whether a code was confirmed. */
 const QUESTIONS = 300;

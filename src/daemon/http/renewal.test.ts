@@ -8,6 +8,7 @@ import { TLSSocket } from 'node:tls';
 import { TestClock } from '#kernel/clock.ts';
 import { silentLogger } from '#kernel/logger.ts';
 import { ensureServerCertificate } from '#platform/tls/authority.ts';
+import type { ServerCertificate } from '#platform/tls/pair.ts';
 import { keepCertificate } from '#platform/tls/renewal.ts';
 import { createServer, useCertificate } from './server.ts';
 
@@ -44,11 +45,15 @@ test('a certificate is renewed before its end while the server runs; open connec
   const open = new Agent({ keepAlive: true, maxSockets: 1 });
   const fresh = new Agent();
   const { promise: renewed, resolve } = Promise.withResolvers<string>();
-  const use = (certificate: typeof first) => {
+  const use = (certificate: ServerCertificate) => {
     useCertificate(app, certificate);
     resolve(certificate.fingerprint);
   };
-  const keeping = keepCertificate(first, { ensure, use, clock, log: silentLogger }, end.signal);
+  const keeping = keepCertificate(
+    first,
+    { ensure, use, looks: { firstMs: 3_600_000, everyMs: 3_600_000 }, clock, log: silentLogger },
+    end.signal,
+  );
   try {
     await app.listen({ host: '127.0.0.1', port: 0 });
     const address = app.server.address();

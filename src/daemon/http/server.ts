@@ -186,7 +186,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
       parts.webFolder !== null &&
       request.method === 'GET' &&
       !request.url.startsWith('/api/') &&
-      !/\.\w{1,8}(\?|$)/.test(request.url);
+      !/\.\w{1,8}$/.test(request.url.replace(/\?.*/s, ''));
     if (isPage) return reply.header('cache-control', 'no-cache').sendFile('index.html');
     const problem = new AppError('not_found', {
       detail: 'There is no such path.',

@@ -1,17 +1,23 @@
 /** Access: who asks, and what he may do. Users, groups, roles, grants, sessions, tokens, and the one policy function.
- *  Tables: user, user_group, group_member, role, access_grant, session, sign_in_link, api_token, ssh_key. Events out: access.changed.
+ *  Tables: user, user_group, group_member, role, access_grant, session, sign_in_link, api_token, ssh_key,
+ *  passkey, oidc_identity. Events out: access.changed.
  *  Events in: project.removed. Permissions: self.manage, access.read, access.manage. Guide: docs/guides/access.md */
 
 import { accessErrors } from '#contract/access.ts';
+import { oidcErrors } from '#contract/oidc.ts';
+import { passkeyErrors } from '#contract/passkeys.ts';
 import type { Permission } from '#contract/permissions.ts';
 import { signInErrors } from '#contract/sign-in.ts';
+import { audit } from '#features/audit/index.ts';
 import { projects } from '#features/projects/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import { type Decide, defineFeature, type FoundObject, type Identity, type ObjectRef } from '#platform/feature.ts';
 import { createDirectory, type Directory, type DirectoryTables, directoryMigration } from './directory.ts';
 import { createGrantRoutes } from './grant-routes.ts';
 import { findGroup, findRole, findUser, grantObject, groupObject, userObject } from './lookup.ts';
+import { createOidc, oidcMigration } from './oidc/index.ts';
 import { createOwnRights } from './own-rights.ts';
+import { createPasskeys, passkeyMigration } from './passkeys/index.ts';
 import { decideBy, holdsAnywhere, type RightsTable, reachOf, seenBy, type TokenLimit } from './policy.ts';
 import { createRights, hasAdministrator, isBuiltInRole, LOCAL_ADMIN, LOCAL_NAMES, LOCAL_OPERATOR } from './rights.ts';
 import { createAuthRoutes, describeIdentity, sessionCookie, sessionObject } from './routes.ts';
@@ -58,9 +64,9 @@ export interface AccessApi {
 
 export const access = defineFeature<AccessApi>({
   name: 'access',
-  needs: ['projects'],
-  migrations: [sessionMigration, directoryMigration, sshKeyMigration],
-  errors: { ...accessErrors, ...signInErrors },
+  needs: ['projects', 'audit'],
+  migrations: [sessionMigration, directoryMigration, sshKeyMigration, passkeyMigration, oidcMigration],
+  errors: { ...accessErrors, ...signInErrors, ...passkeyErrors, ...oidcErrors },
   setup({ db, clock, log, config, address, events, use }) {
     const registry = use(projects);
     const directory: Directory = createDirectory(
@@ -92,6 +98,10 @@ export const access = defineFeature<AccessApi>({
     const describe = (who: Identity) =>
       describeIdentity(who, rightsOf(who), limitOf(who), directory.snapshot(), (id) => registry.get(id)?.name ?? id);
     const now = () => directory.snapshot();
+    const common = { db, clock, log, config, address, directory, sessions, stepUp, ownRights, describe };
+    const ssh = createSsh({ ...common, authorizedKeys: config.access.authorizedKeys });
+    const passkeys = createPasskeys({ ...common, audit: use(audit), hasOtherFactor: ssh.hasKey });
+    const oidc = createOidc({ ...common, findProject: registry.get, findVm: (idOrName) => findVm(idOrName) });
     const removeGrantsOfProjects = async () => {
       const orphans = [...now().grants.values()].filter(
         ({ project, scope }) => project !== null && scope.startsWith('project:') && registry.get(project) === null,
@@ -102,18 +112,6 @@ export const access = defineFeature<AccessApi>({
         tx.tables<DirectoryTables>().deleteFrom('access_grant').where('id', 'in', ids).execute(),
       );
     };
-    const ssh = createSsh({
-      db,
-      clock,
-      log,
-      directory,
-      sessions,
-      stepUp,
-      ownRights,
-      address,
-      describe,
-      authorizedKeys: config.access.authorizedKeys,
-    });
     const subscriptions: (() => void)[] = [sessions.onSessionEnded(stepUp.forget)];
 
     return {
@@ -152,6 +150,8 @@ export const access = defineFeature<AccessApi>({
           clock,
         }),
         ...ssh.handlers,
+        ...passkeys.handlers,
+        ...oidc.handlers,
         ...createTokenRoutes(tokens, directory, (id) => registry.get(id)?.id === id),
       },
       resolvers: {
@@ -186,6 +186,7 @@ export const access = defineFeature<AccessApi>({
         await tokens.load();
         await ssh.load();
         await sessions.load(signal);
+        await oidc.start();
         await removeGrantsOfProjects();
         subscriptions.push(
           events.on('project.removed', () => {

@@ -1,4 +1,5 @@
-/** One GET or HEAD, with its redirects followed by us so that each hop passes the same checks. Ends at the response headers. */
+/** One HTTP request up to the response headers. Redirects of a GET or HEAD are followed by us, so that each hop passes the same
+ *  checks; whatever carries a body is sent once, to where it was meant for. */
 
 import type { Dispatcher } from 'undici';
 import { AppError, hasErrno, messageOf } from '#kernel/errors.ts';
@@ -7,8 +8,9 @@ import { guardedConnect, type Resolve } from './guarded-connect.ts';
 
 export interface ExchangeOptions {
   readonly url: string;
-  readonly method: 'GET' | 'HEAD';
+  readonly method: 'GET' | 'HEAD' | 'POST';
   readonly headers: Readonly<Record<string, string>>;
+  readonly sent?: string;
   readonly allowPrivateHosts: readonly string[];
   readonly resolve: Resolve;
   readonly ca?: string;
@@ -74,7 +76,9 @@ function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   });
 }
 
-async function hop(url: URL, options: ExchangeOptions): Promise<Exchange> {
+/** The request to one address; a redirect is its answer like any other.
+ *  @throws AppError as `openExchange` */
+export async function hop(url: URL, options: ExchangeOptions): Promise<Exchange> {
   const deadline = new AbortController();
   const timer = setTimeout(() => {
     deadline.abort(
@@ -120,6 +124,7 @@ async function hop(url: URL, options: ExchangeOptions): Promise<Exchange> {
         method: options.method,
         path: `${url.pathname}${url.search}`,
         headers: { 'user-agent': 'hyper-nixos', accept: '*/*', 'accept-encoding': 'identity', ...options.headers },
+        ...(options.sent === undefined ? {} : { body: options.sent }),
         signal,
       }),
       signal,

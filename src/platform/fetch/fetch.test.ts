@@ -504,3 +504,32 @@ test('a probe tells the size without the body, also where HEAD is not served', a
   assert.equal((await fetcherFor().probe({ url: base })).sizeBytes, 700);
   assert.equal((await fetcherFor().probe({ url: `${base}/no-head` })).sizeBytes, 700);
 });
+
+test('a call sends its body once, takes any status as an answer, follows no redirect and stays within its limit', async (t) => {
+  const seen: string[] = [];
+  const { base, requests } = await serve(t, (request, response) => {
+    let body = '';
+    request.on('data', (part: Buffer) => {
+      body += part.toString();
+    });
+    request.on('end', () => {
+      seen.push(`${request.method} ${body}`);
+      if (request.url === '/moved') response.writeHead(307, { location: '/elsewhere' }).end();
+      else if (request.url === '/large') response.end('x'.repeat(2000));
+      else response.writeHead(403, { 'replay-nonce': 'n1' }).end('{"type":"no"}');
+    });
+  });
+  const fetcher = createFetcher({ allowPrivateHosts: [new URL(base).host] });
+  const refused = await fetcher.call({ url: `${base}/x`, method: 'POST', body: '{"a":1}', maxBytes: 1000 });
+  assert.equal(refused.status, 403);
+  assert.equal(refused.header('replay-nonce'), 'n1');
+  assert.equal(refused.body.toString(), '{"type":"no"}');
+  assert.equal((await fetcher.call({ url: `${base}/moved`, method: 'POST', body: 'b', maxBytes: 1000 })).status, 307);
+  assert.deepEqual(seen, ['POST {"a":1}', 'POST b']);
+  assert.equal(requests.length, 2);
+  await assert.rejects(fetcher.call({ url: `${base}/large`, method: 'GET', maxBytes: 1000 }), /larger|more than/);
+  await assert.rejects(
+    createFetcher({ allowPrivateHosts: [] }).call({ url: base, method: 'POST', body: '', maxBytes: 10 }),
+    (error) => error instanceof AppError && error.code === 'address_refused',
+  );
+});

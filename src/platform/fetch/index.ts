@@ -1,11 +1,11 @@
-/** HTTP out: downloads to a sink, small texts, and probes, all behind one guard against reaching private machines (SSRF).
+/** HTTP out: downloads to a sink, small texts, probes, and calls of other services' APIs, all behind one guard against reaching private machines (SSRF).
  *  Uses no proxy settings of the environment, follows at most three checked redirects, and never decompresses. */
 
 import { type Clock, systemClock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
-import { shownUrl } from './address-policy.ts';
+import { parseFetchUrl, shownUrl } from './address-policy.ts';
 import { readBody, tooLarge } from './body.ts';
-import { type Exchange, openExchange } from './exchange.ts';
+import { type Exchange, hop, openExchange } from './exchange.ts';
 import { type Resolve, systemResolve } from './guarded-connect.ts';
 
 export { parseFetchUrl } from './address-policy.ts';
@@ -88,6 +88,24 @@ export interface ProbeResult {
   readonly lastModified: string | null;
 }
 
+/** A call of another service's API. */
+export interface CallOptions {
+  readonly url: string;
+  readonly method: 'GET' | 'HEAD' | 'POST';
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** Of the answer. */
+  readonly maxBytes: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface CallResult {
+  readonly status: number;
+  /** The first of that name, or null. */
+  header(name: string): string | null;
+  readonly body: Buffer;
+}
+
 export interface Fetcher {
   /** @throws AppError `url_refused`, `address_refused`, `redirect_refused`, `download_failed`, `download_stalled`, `download_too_large`;
    *  the signal's reason; what the sink throws */
@@ -104,6 +122,8 @@ export interface Fetcher {
     readonly maxBytes: number;
     readonly signal?: AbortSignal;
   }): Promise<string>;
+  /** One request whose answer counts whatever its status; redirects are not followed. Errors as for `download`. */
+  call(options: CallOptions): Promise<CallResult>;
   /** Asks for the headers only (HEAD, or the first byte where HEAD is not served). Errors as for `download`. */
   probe(options: { readonly url: string; readonly signal?: AbortSignal }): Promise<ProbeResult>;
 }
@@ -147,17 +167,10 @@ export function createFetcher(options: FetcherOptions): Fetcher {
   const limits: FetchLimits = { ...DEFAULT_LIMITS, ...options.limits };
   const bodyLimits = (maxBytes: number) => ({ ...limits, maxBytes });
 
+  const common = { allowPrivateHosts, resolve, headersMs: limits.headersMs, ...(ca === undefined ? {} : { ca }) };
+
   const open = (url: string, method: 'GET' | 'HEAD', headers: Readonly<Record<string, string>>, signal: AbortSignal) =>
-    openExchange({
-      url,
-      method,
-      headers,
-      allowPrivateHosts,
-      resolve,
-      headersMs: limits.headersMs,
-      signal,
-      ...(ca === undefined ? {} : { ca }),
-    });
+    openExchange({ ...common, url, method, headers, signal });
 
   /** Opens the body at the wanted offset, or anew when that cannot be had. `complete` means that nothing is missing. */
   const openDownload = async (
@@ -247,6 +260,25 @@ export function createFetcher(options: FetcherOptions): Fetcher {
     download,
     fetchBytes,
     fetchText: async (request) => (await fetchBytes(request)).toString('utf8'),
+    call: ({ url, method, headers = {}, body, maxBytes, signal: outer }) =>
+      short(url, outer, async (signal) => {
+        const exchange = await hop(parseFetchUrl(url), {
+          ...common,
+          url,
+          method,
+          headers,
+          signal,
+          ...(body === undefined ? {} : { sent: body }),
+        });
+        try {
+          const chunks: Uint8Array[] = [];
+          if (method !== 'HEAD')
+            for await (const chunk of readBody(exchange, bodyLimits(maxBytes), clock, signal)) chunks.push(chunk);
+          return { status: exchange.status, header: exchange.header, body: Buffer.concat(chunks) };
+        } finally {
+          exchange.close();
+        }
+      }),
     probe: ({ url, signal: outer }) =>
       short(url, outer, async (signal) => {
         let exchange = await open(url, 'HEAD', {}, signal);

@@ -1,11 +1,10 @@
 /** The machine's own certificate authority and the dashboard's certificate: made at first start, renewed before they end. */
 
-import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { mkdir, mkdtemp, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { hasErrno } from '#kernel/errors.ts';
 import { runChecked } from '../process.ts';
+import { type KeyedCertificate, publishPair, readPair, type ServerCertificate, syncFile } from './pair.ts';
 
 const CA_DAYS = 3650;
 const LEAF_DAYS = 397;
@@ -15,70 +14,9 @@ const DAY_MS = 86_400_000;
 const CLOCK_STEP_MS = 60_000;
 const KEY_TYPE = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
 
-export interface ServerCertificate {
-  /** PEM of the leaf followed by the CA. */
-  readonly certificate: string;
-  readonly key: string;
+/** Signed by our own authority. */
+export interface OwnServerCertificate extends ServerCertificate {
   readonly caCertificate: string;
-  /** SHA-256 of the leaf, upper-case pairs with colons, as browsers show it. */
-  readonly fingerprint: string;
-}
-
-interface KeyedCertificate {
-  readonly pem: string;
-  readonly keyPem: string;
-  readonly parsed: X509Certificate;
-}
-
-async function readPair(dir: string, name: string): Promise<KeyedCertificate | null> {
-  try {
-    const [pem, keyPem] = await Promise.all([
-      readFile(join(dir, `${name}.pem`), 'utf8'),
-      readFile(join(dir, `${name}.key`), 'utf8'),
-    ]);
-    const parsed = new X509Certificate(pem);
-    if (!parsed.checkPrivateKey(createPrivateKey(keyPem)))
-      throw new Error('certificate and key do not belong together');
-    return { pem, keyPem, parsed };
-  } catch (error) {
-    if (hasErrno(error, 'ENOENT')) return null;
-    throw new Error(
-      `The certificate ${join(dir, name)}.pem or its key is damaged. Move both away to have new ones made.`,
-      { cause: error },
-    );
-  }
-}
-
-async function syncFile(path: string): Promise<void> {
-  const file = await open(path, 'r');
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-/** Lets `make` write `pem` and `key` in a scratch folder and then puts both in place; a crash leaves no half pair that is used. */
-async function publishPair(
-  dir: string,
-  name: string,
-  make: (scratch: string) => Promise<void>,
-): Promise<KeyedCertificate> {
-  const scratch = await mkdtemp(join(dir, 'making-'));
-  try {
-    await make(scratch);
-    for (const part of ['key', 'pem']) await syncFile(join(scratch, part));
-    // A pair counts only when both files are there and fit; a crash in between is found by readPair as "no certificate yet".
-    await rm(join(dir, `${name}.pem`), { force: true });
-    await rename(join(scratch, 'key'), join(dir, `${name}.key`));
-    await rename(join(scratch, 'pem'), join(dir, `${name}.pem`));
-    await syncFile(dir);
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
-  const made = await readPair(dir, name);
-  if (!made) throw new Error(`The new certificate ${name}.pem vanished from ${dir}.`);
-  return made;
 }
 
 const openssl = (args: readonly string[]) => runChecked(['openssl', ...args], { timeoutMs: 20_000 });
@@ -209,7 +147,7 @@ export async function ensureServerCertificate(
   names: readonly string[],
   hostname: string,
   now: Date,
-): Promise<ServerCertificate> {
+): Promise<OwnServerCertificate> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const kept = (await readPair(dir, 'ca')) ?? (await makeAuthority(dir, hostname));
   // Nothing that it signs may outlive it.

@@ -1,16 +1,17 @@
-/** Keeps the certificate of a running daemon from ending: looks each hour and has a new one used from the next handshake on. */
+/** Keeps the certificate of a running daemon from ending: looks now and then, and has a new one used from the next handshake on. */
 
 import type { Clock } from '#kernel/clock.ts';
+import { messageOf } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
-import type { ServerCertificate } from './authority.ts';
-
-const LOOK_EVERY_MS = 3_600_000;
+import type { ServerCertificate } from './pair.ts';
 
 export interface RenewalParts {
   /** The certificate to use now: the old one while it holds. */
   ensure(now: Date): Promise<ServerCertificate>;
   /** Has it shown to whoever connects from now on. */
   use(certificate: ServerCertificate): void;
+  /** How long to wait before the first look and before each further one. */
+  readonly looks: { readonly firstMs: number; readonly everyMs: number };
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -18,22 +19,30 @@ export interface RenewalParts {
 /** Runs until the signal. @param current the certificate in use */
 export async function keepCertificate(
   current: ServerCertificate,
-  { ensure, use, clock, log }: RenewalParts,
+  { ensure, use, looks, clock, log }: RenewalParts,
   signal: AbortSignal,
 ): Promise<void> {
   let { fingerprint } = current;
+  let waitMs = looks.firstMs;
+  let lastTrouble = '';
   while (!signal.aborted) {
     // The abort ends the sleep; that is the expected way out.
-    await clock.sleep(LOOK_EVERY_MS, signal).catch(() => undefined);
+    await clock.sleep(waitMs, signal).catch(() => undefined);
     if (signal.aborted) return;
+    waitMs = looks.everyMs;
     try {
       const next = await ensure(clock.now());
+      lastTrouble = '';
       if (next.fingerprint === fingerprint) continue;
       use(next);
       ({ fingerprint } = next);
       log.info({ fingerprint }, 'the certificate was renewed');
     } catch (error) {
-      log.error({ err: error }, 'the certificate could not be renewed; the next try is in an hour');
+      // The same trouble every few seconds is told of once.
+      const trouble = messageOf(error);
+      if (trouble !== lastTrouble && !signal.aborted)
+        log.error({ err: error, nextTryMs: waitMs }, `the certificate could not be renewed: ${trouble}`);
+      lastTrouble = trouble;
     }
   }
 }

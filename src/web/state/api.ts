@@ -68,7 +68,7 @@ function wantedProof(body: string): { readonly digest: string; readonly action: 
 }
 
 /** A proof that fails says nothing about the session. */
-const PROOFS = /\/auth\/(step-up|device)\//;
+const PROOFS = /\/auth\/(step-up|device|passkeys)\b/;
 
 /** Plans are of the present, and tickets and links work once: asked for again they are made anew. */
 const SPENT_ONCE = /\/(plan|tickets|keys|links?)$|\/auth\//;

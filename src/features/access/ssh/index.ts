@@ -17,6 +17,8 @@ export interface SshParts {
   readonly handlers: Handlers;
   readonly resolvers: { readonly key: ObjectResolver };
   load(): Promise<void>;
+  /** Whether the user can prove himself by a key. */
+  hasKey(userId: string): boolean;
 }
 
 export function createSsh(parts: Dependencies): SshParts {
@@ -30,5 +32,6 @@ export function createSsh(parts: Dependencies): SshParts {
       },
     },
     load: keys.load,
+    hasKey: (userId) => keys.ofUser(userId).length > 0,
   };
 }

@@ -3,6 +3,7 @@
 import type { ComponentType } from 'preact';
 import { text } from '../../text.ts';
 import { CodeProof } from './code-proof.tsx';
+import { PasskeyProof } from './passkey-proof.tsx';
 import { SignatureProof } from './signature-proof.tsx';
 
 export interface ProofProps {
@@ -17,6 +18,7 @@ export interface ProofMethod {
 }
 
 export const PROOF_METHODS: readonly ProofMethod[] = [
+  { id: 'passkey', label: text.passkeys.proof, Component: PasskeyProof },
   { id: 'code', label: text.stepUp.code, Component: CodeProof },
   { id: 'signature', label: text.stepUp.paste, Component: SignatureProof },
 ];

@@ -16,6 +16,7 @@ import { showProblem } from '../../state/operations.ts';
 import { THEMES, theme } from '../../state/theme.ts';
 import { text } from '../../text.ts';
 import { browserName } from './browser-name.ts';
+import { PasskeysCard } from './passkeys-card.tsx';
 
 const words = text.settings;
 
@@ -32,6 +33,7 @@ export function SettingsPage() {
             options={THEMES.map((value) => ({ value, label: text.themes[value] }))}
           />
         </Card>
+        <PasskeysCard />
         {can('access.manage') && <Sessions />}
         {can('host.read') && (
           <Card title={words.about}>

@@ -3,7 +3,6 @@
 
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import type { IdentityView } from '#contract/access.ts';
 import type { Problem } from '#contract/common.ts';
 import { Button } from '../../components/button.tsx';
 import { CopyButton } from '../../components/copy-button.tsx';
@@ -11,10 +10,12 @@ import { Field } from '../../components/form.tsx';
 import { Logo } from '../../components/icon.tsx';
 import { ProblemBox } from '../../components/problem-box.tsx';
 import { Prose } from '../../components/prose.tsx';
-import { api, problemOf, session, wasSignedIn } from '../../state/api.ts';
-import { currentPath, navigate } from '../../state/router.ts';
+import { api, problemOf, wasSignedIn } from '../../state/api.ts';
 import { text } from '../../text.ts';
 import { CodeSignIn } from './code-sign-in.tsx';
+import { enter } from './enter.ts';
+import { OidcButtons } from './oidc-buttons.tsx';
+import { PasskeyButton } from './passkey-button.tsx';
 import { PasteSignIn } from './paste-sign-in.tsx';
 import { type SignInWay, SignInWays } from './sign-in-ways.tsx';
 
@@ -49,16 +50,6 @@ export function SignInPage() {
     window.addEventListener('hashchange', onHash);
     return () => window.removeEventListener('hashchange', onHash);
   }, [token]);
-
-  const enter = (identity: IdentityView) => {
-    // Whoever signs in now may see other things: nothing of the former session stays in memory.
-    if (wasSignedIn()) {
-      window.location.replace(currentPath.peek() === '/sign-in' ? '/' : window.location.href);
-      return;
-    }
-    if (currentPath.peek() === '/sign-in') navigate('/', { replace: true });
-    session.value = { kind: 'signed_in', identity };
-  };
 
   const signIn = async (value: string) => {
     isBusy.value = true;
@@ -105,6 +96,8 @@ export function SignInPage() {
             <h1>{words.title}</h1>
             {wasSignedIn() && !problem.value && <p>{words.ended}</p>}
             {problem.value && <ProblemBox problem={problem.value} isCompact />}
+            <PasskeyButton onSignedIn={enter} onProblem={(value) => (problem.value = value)} />
+            <OidcButtons onSignedIn={enter} onProblem={(value) => (problem.value = value)} />
             <p class="muted">{words.how}</p>
             <p class="command">
               <code>{words.command}</code>
