@@ -3,7 +3,9 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { cliReference } from '#cli/reference.ts';
+import { RULE_FILES } from '#contract/fence.ts';
 import { openApiDocument } from '#daemon/http/openapi.ts';
+import { generatedDenyRules, generatedRules } from '#features/fence/generated-rules.ts';
 import { configJsonSchema, configReference } from './generate/config.ts';
 import { errorReference } from './generate/errors.ts';
 import { preflightReference } from './generate/preflight.ts';
@@ -17,6 +19,8 @@ const files: Readonly<Record<string, () => string>> = {
   'docs/reference/config.schema.json': configJsonSchema,
   'docs/reference/cli.md': cliReference,
   'docs/reference/preflight.md': preflightReference,
+  [RULE_FILES.rules.source]: generatedRules,
+  [RULE_FILES.deny.source]: generatedDenyRules,
 };
 
 async function current(path: string): Promise<string | null> {

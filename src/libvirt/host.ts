@@ -14,6 +14,7 @@ import { createMigrateApi } from './api/migrate.ts';
 import { createNetworkApi } from './api/network.ts';
 import { createNodeApi } from './api/node.ts';
 import { createNodeDeviceApi } from './api/nodedev.ts';
+import { createProjectApi, type ProjectDomains } from './api/project.ts';
 import { createSecretApi } from './api/secret.ts';
 import { createSnapshotApi } from './api/snapshot.ts';
 import { createStatsApi } from './api/stats.ts';
@@ -21,7 +22,9 @@ import { createStorageApi } from './api/storage.ts';
 import { type CallOptions, Connection } from './connection.ts';
 import { LibvirtError } from './errors.ts';
 import { createGate } from './gate.ts';
-import { P, type Procedure } from './table.ts';
+import { type LibvirtIdentity, setIdentity } from './identity.ts';
+import { createProjectConnections, type FindAccount, type SecondFence } from './project-connections.ts';
+import type { Procedure } from './table.ts';
 import { connectTransport, type TransportOptions } from './transport/connect.ts';
 import { parseLibvirtUri } from './uri.ts';
 
@@ -30,6 +33,8 @@ export interface LibvirtHostOptions extends TransportOptions {
   readonly uri: string;
   /** Overrides the socket of a local URI. */
   readonly socketPath?: string;
+  /** Finds users of this machine, for the second fence; without it projects have none. */
+  readonly findAccount?: FindAccount;
   readonly clock?: Clock;
   readonly log?: Logger;
   /** Share of jitter in the back-off, 0 to 1; a port for tests. */
@@ -41,15 +46,6 @@ export interface LibvirtHostState {
   readonly since: Date;
   /** Why it is disconnected. */
   readonly error: LibvirtError | null;
-}
-
-/** Who libvirt should take us for on one connection (libvirt's SET_IDENTITY). */
-export interface LibvirtIdentity {
-  readonly userName: string;
-  readonly userId: number;
-  readonly groupName: string;
-  readonly groupId: number;
-  readonly processId: number;
 }
 
 const MAX_CONNECTIONS = 64;
@@ -320,6 +316,16 @@ export function createLibvirtHost(options: LibvirtHostOptions) {
     },
   };
 
+  const projects = createProjectConnections({
+    connect: (signal) => {
+      controlConnection('connect');
+      return connect(signal);
+    },
+    findAccount: target.transport.kind === 'unix' ? (options.findAccount ?? null) : null,
+    clock,
+    log,
+  });
+
   return {
     uri: target.label,
     /** The present state; see `onStateChange`. */
@@ -348,6 +354,7 @@ export function createLibvirtHost(options: LibvirtHostOptions) {
       run = null;
       running.stop.abort();
       await running.done;
+      await projects.close();
       await Promise.all([...open].map((connection) => connection.close()));
       setState('disconnected', null);
     },
@@ -367,7 +374,7 @@ export function createLibvirtHost(options: LibvirtHostOptions) {
       work: (domains: ReturnType<typeof createDomainApi>) => Promise<Result>,
     ): Promise<Result> {
       return onOwnConnection(undefined, async (connection) => {
-        await connection.call(P.connectSetIdentity, { params: identityParams(identity), flags: 0 });
+        await setIdentity(connection, identity);
         const only: Caller = {
           call: (procedure, args, call) => connection.call(procedure, args, call),
           callForStats: (procedure, args, call) => connection.call(procedure, args, call),
@@ -376,6 +383,14 @@ export function createLibvirtHost(options: LibvirtHostOptions) {
         };
         return work(createDomainApi(only));
       });
+    },
+    /** The verbs that go through the second fence, under the user of project `number`, or plainly where there is none (`secondFence`). */
+    asProject(number: number): ProjectDomains {
+      return createProjectApi(number, projects, caller);
+    },
+    /** By which user libvirt judges the calls of project `number`, or why it does not. @throws LibvirtError when libvirt does not answer */
+    secondFence(number: number): Promise<SecondFence> {
+      return projects.fenceOf(number);
     },
     domains: { ...createDomainApi(caller), ...createStatsApi(caller) },
     ...createStorageApi(caller),
@@ -388,14 +403,4 @@ export function createLibvirtHost(options: LibvirtHostOptions) {
     agent: createAgentApi(caller),
     node: createNodeApi(caller),
   };
-}
-
-function identityParams(identity: LibvirtIdentity) {
-  return [
-    { name: 'user-name', type: 'string', value: identity.userName },
-    { name: 'unix-user-id', type: 'ullong', value: identity.userId },
-    { name: 'group-name', type: 'string', value: identity.groupName },
-    { name: 'unix-group-id', type: 'ullong', value: identity.groupId },
-    { name: 'process-id', type: 'llong', value: identity.processId },
-  ] as const;
 }

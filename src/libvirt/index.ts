@@ -1,5 +1,6 @@
 /** The libvirt client: the only import for other layers. Start with `createLibvirtHost`; see README.md. */
 
+export { usedAccessActions } from './access-actions.ts';
 export type { GuestFilesystem, GuestInterface } from './api/agent.ts';
 export type { BlockJobInfo } from './api/backup.ts';
 export type { DomainInfo, DomainRef, DomainState, Screenshot } from './api/domain.ts';
@@ -7,6 +8,7 @@ export type { LibvirtEvent } from './api/events.ts';
 export type { MigrateOptions } from './api/migrate.ts';
 export type { DhcpLease, NetworkRef } from './api/network.ts';
 export type { NodeInfo } from './api/node.ts';
+export type { ProjectDomains } from './api/project.ts';
 export type { SecretRef } from './api/secret.ts';
 export type { DomainStats, JobInfo, StatGroup } from './api/stats.ts';
 export type { PoolInfo, PoolRef, VolumeInfo, VolumeRef } from './api/storage.ts';
@@ -19,8 +21,9 @@ export {
   type LibvirtHost,
   type LibvirtHostOptions,
   type LibvirtHostState,
-  type LibvirtIdentity,
 } from './host.ts';
+export type { LibvirtIdentity } from './identity.ts';
+export type { FenceGap, FindAccount, SecondFence } from './project-connections.ts';
 export { type Hole, isHole, LibvirtStream } from './stream.ts';
 export { parseLibvirtUri } from './uri.ts';
 export {

@@ -74,7 +74,8 @@ function proc<const Args extends object, const Result extends object>(
   };
 }
 
-const Dom = struct({ name: s, uuid, id: i });
+export const domainRefCodec = struct({ name: s, uuid, id: i });
+const Dom = domainRefCodec;
 const Net = struct({ name: s, uuid });
 const Pool = Net;
 const Filt = Net;

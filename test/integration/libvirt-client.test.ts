@@ -74,7 +74,6 @@ describe('a guest through the libvirt client', { skip }, () => {
       userId: 65_534,
       groupName: 'nogroup',
       groupId: 65_534,
-      processId: process.pid,
     };
     const before = host.openConnections;
     assert.deepEqual(await host.asIdentity(identity, (domains) => domains.list()), []);
