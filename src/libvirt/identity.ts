@@ -71,7 +71,7 @@ const openGraphicsFd: Procedure<unknown, unknown> = {
 };
 
 /** Resolves when libvirt lets this connection open the VM's first screen. The connection is good for nothing else afterwards.
- *  @throws LibvirtError not_found or libvirt_forbidden when it may not */
+ *  @throws LibvirtError libvirt_forbidden when it may not */
 export async function askForScreen(connection: Connection, uuid: string, options?: CallOptions): Promise<void> {
   try {
     await connection.call(openGraphicsFd, { dom: { name: '', uuid, id: -1 }, idx: 0, flags: 0 }, options);

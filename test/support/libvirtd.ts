@@ -25,6 +25,19 @@ export interface PrivateLibvirtdOptions {
   readonly libvirtdConf?: string;
   /** Lines added to qemu.conf. */
   readonly qemuConf?: string;
+  /** Start a D-Bus and a polkitd of its own, and let libvirtd ask it about every call. What talks to this libvirtd must run inside
+   *  (`inside`): polkit names callers by process id. */
+  readonly polkit?: PrivatePolkit;
+}
+
+export interface PrivatePolkit {
+  /** Added to the machine's users and groups, inside only. A user's own group has its name and id. */
+  readonly users: readonly { readonly name: string; readonly uid: number; readonly groups?: readonly string[] }[];
+  readonly groups?: Readonly<Record<string, number>>;
+  /** Files of /etc/polkit-1/rules.d by name. */
+  readonly rules: Readonly<Record<string, string>>;
+  /** Group of libvirt's sockets; default: everybody may knock, so that polkit alone decides. */
+  readonly socketGroup?: string;
 }
 
 export interface PrivateLibvirtd {
@@ -44,6 +57,13 @@ export interface PrivateLibvirtd {
   mapPath(path: string): string;
   /** The argument array that runs `argv` inside the mount and network namespaces, where libvirt's own paths hold. */
   enter(argv: readonly string[]): readonly [string, ...string[]];
+  /** As `enter`, and inside the process namespace too; as another user where one is named. */
+  inside(
+    argv: readonly string[],
+    user?: { readonly uid: number; readonly groups?: readonly number[] },
+  ): readonly [string, ...string[]];
+  /** Replaces files of /etc/polkit-1/rules.d and waits until polkitd has read them. */
+  writeRules(rules: Readonly<Record<string, string>>): Promise<void>;
   /** Outside pid of the QEMU process of a running guest. */
   qemuPid(name: string): number;
   /** SIGKILL to libvirtd; guests live on. */
@@ -56,6 +76,21 @@ export interface PrivateLibvirtd {
   close(): Promise<void>;
 }
 
+/** Debian's packages policykit-1 (polkitd) and dbus. */
+const POLKITD = [
+  '/usr/lib/polkit-1/polkitd',
+  '/usr/libexec/polkitd',
+  '/run/current-system/sw/lib/polkit-1/polkitd',
+].find(existsSync);
+
+/** Why no libvirtd with a polkitd of its own can run here, or null when it can. */
+export function missingForPolkit(): string | null {
+  const missing = missingForLibvirtd();
+  if (missing !== null) return missing;
+  if (POLKITD === undefined) return 'missing programs: polkitd';
+  return existsSync('/usr/bin/dbus-daemon') ? null : 'missing programs: dbus-daemon';
+}
+
 /** Why no private libvirtd can run here, or null when it can. For `{ skip: await missingForLibvirtd() ?? false }`. */
 export function missingForLibvirtd(): string | null {
   if (process.getuid?.() !== 0) return 'needs root for namespaces';
@@ -65,7 +100,7 @@ export function missingForLibvirtd(): string | null {
   return missing.length > 0 ? `missing programs: ${missing.join(', ')}` : null;
 }
 
-// $1 work folder, $2 "bridge" or "". The first process of the namespaces: when its standard input ends, it and all others end.
+// $1 work folder, $2 "bridge" or "", $3 an option of libvirtd, $4 polkitd's program or "". The first process of the namespaces: when its standard input ends, it and all others end.
 const INIT = `
 set -e
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -80,6 +115,13 @@ mount --bind "$d/log" /var/log/libvirt
 mount --bind "$d/cache" /var/cache/libvirt
 ip link set lo up
 if [ "$2" = bridge ]; then ip link add hvbr0 type bridge; ip addr add 192.0.2.1/24 dev hvbr0; ip link set hvbr0 up; fi
+if [ -n "$4" ]; then
+  mount --bind "$d/passwd" /etc/passwd
+  mount --bind "$d/group" /etc/group
+  mount --bind "$d/rules" /etc/polkit-1/rules.d
+  dbus-daemon --system --fork --nopidfile
+  "$4" --no-debug >"$d/log/polkitd.log" 2>&1 &
+fi
 virtlogd -d
 libvirtd -d -p /run/hv-libvirtd.pid $3
 touch "$d/ready"
@@ -87,7 +129,7 @@ read -r _ || true
 `;
 
 export async function startPrivateLibvirtd(options: PrivateLibvirtdOptions = {}): Promise<PrivateLibvirtd> {
-  const missing = missingForLibvirtd();
+  const missing = options.polkit ? missingForPolkit() : missingForLibvirtd();
   if (missing !== null) throw new Error(`no private libvirtd: ${missing}`);
   // Unix socket paths are limited to 107 bytes, so the folder's name is short.
   const dir = await mkdtemp(join(tmpdir(), 'hvl-'));
@@ -110,6 +152,7 @@ export async function startPrivateLibvirtd(options: PrivateLibvirtdOptions = {})
       dir,
       options.bridge ? 'bridge' : '',
       listen,
+      options.polkit ? (POLKITD ?? '') : '',
     ],
     { stdio: ['pipe', 'pipe', 'pipe'], detached: true },
   );
@@ -144,8 +187,22 @@ export async function startPrivateLibvirtd(options: PrivateLibvirtdOptions = {})
     '--',
     ...argv,
   ];
-  const inside = (...argv: readonly string[]) =>
-    run('nsenter', ['-t', String(initPid), '-m', '-n', '-p', '--', ...argv]);
+  const inside: PrivateLibvirtd['inside'] = (argv, user) => [
+    'nsenter',
+    '-t',
+    String(initPid),
+    ...['-m', '-n', '-p', '--'],
+    ...(user
+      ? [
+          'setpriv',
+          `--reuid=${user.uid}`,
+          `--regid=${user.uid}`,
+          user.groups ? `--groups=${user.groups.join(',')}` : '--init-groups',
+          '--',
+        ]
+      : []),
+    ...argv,
+  ];
   let tls: PrivateLibvirtd['tls'] = null;
   if (certificates) {
     const relay = await startRelay({ enter, socketPath: join(dir, 'tls.sock'), port: 16514 });
@@ -183,6 +240,12 @@ export async function startPrivateLibvirtd(options: PrivateLibvirtdOptions = {})
       return path;
     },
     enter,
+    inside,
+    async writeRules(rules) {
+      for (const [name, text] of Object.entries(rules)) await writeFile(join(dir, 'rules', name), text);
+      // polkitd is told by the kernel when a file changes, and reads all of them then.
+      await sleep(1_000);
+    },
     qemuPid(name) {
       const pid = pidInNamespace(
         initPid,
@@ -202,7 +265,14 @@ export async function startPrivateLibvirtd(options: PrivateLibvirtdOptions = {})
         if (!(await until(() => daemonPid() !== pid, 5_000))) await kill();
       }
       await rm(join(dir, 'run/hv-libvirtd.pid'), { force: true });
-      await inside('libvirtd', '-d', '-p', '/run/hv-libvirtd.pid', ...(options.tls ? ['-l'] : []));
+      const [program, ...args] = inside([
+        'libvirtd',
+        '-d',
+        '-p',
+        '/run/hv-libvirtd.pid',
+        ...(options.tls ? ['-l'] : []),
+      ]);
+      await run(program, args);
       if (!(await answers(socketPath, 20_000))) throw new Error('libvirtd did not come back');
     },
     async close() {
@@ -211,6 +281,26 @@ export async function startPrivateLibvirtd(options: PrivateLibvirtdOptions = {})
       await rm(dir, { recursive: true, force: true, maxRetries: 5 });
     },
   };
+}
+
+async function preparePolkit(dir: string, { users, groups = {}, rules }: PrivatePolkit): Promise<void> {
+  await mkdir(join(dir, 'rules'), { mode: 0o755 });
+  await mkdir(join(dir, 'run/dbus'), { recursive: true });
+  for (const [name, text] of Object.entries(rules)) await writeFile(join(dir, 'rules', name), text);
+  const ids = new Map([...users.map(({ name, uid }) => [name, uid] as const), ...Object.entries(groups)]);
+  const members = (group: string) => users.filter((user) => user.groups?.includes(group)).map(({ name }) => name);
+  const isOurs = (line: string) => ids.has(line.split(':')[0] ?? '');
+  const machine = async (file: string) =>
+    (await readFile(file, 'utf8')).split('\n').filter((line) => line !== '' && !isOurs(line));
+  const passwd = users.map(({ name, uid }) => `${name}:x:${uid}:${uid}::/nonexistent:/bin/sh`);
+  // Groups of the machine get members too, as the group of QEMU.
+  const known = (await machine('/etc/group')).map((line) => {
+    const more = members(line.split(':')[0] ?? '');
+    return more.length === 0 ? line : `${line}${line.endsWith(':') ? '' : ','}${more.join(',')}`;
+  });
+  const added = [...ids].map(([name, id]) => `${name}:x:${id}:${members(name).join(',')}`);
+  await writeFile(join(dir, 'passwd'), `${[...(await machine('/etc/passwd')), ...passwd].join('\n')}\n`);
+  await writeFile(join(dir, 'group'), `${[...known, ...added].join('\n')}\n`);
 }
 
 async function prepare(
@@ -240,14 +330,24 @@ async function prepare(
         `key_file = "${certificates.hostKeyFile}"`,
       ]
     : ['listen_tls = 0'];
+  const { polkit } = options;
+  if (polkit) await preparePolkit(dir, polkit);
+  const auth = polkit
+    ? [
+        'auth_unix_rw = "polkit"',
+        'auth_unix_ro = "polkit"',
+        'access_drivers = [ "polkit" ]',
+        ...(polkit.socketGroup === undefined ? [] : [`unix_sock_group = "${polkit.socketGroup}"`]),
+        `unix_sock_ro_perms = "${polkit.socketGroup === undefined ? '0777' : '0770'}"`,
+        `unix_sock_rw_perms = "${polkit.socketGroup === undefined ? '0777' : '0770'}"`,
+      ]
+    : ['auth_unix_rw = "none"', 'auth_unix_ro = "none"', 'unix_sock_rw_perms = "0700"'];
   await writeFile(
     join(dir, 'etc/libvirtd.conf'),
     [
       ...tlsLines,
       'listen_tcp = 0',
-      'auth_unix_rw = "none"',
-      'auth_unix_ro = "none"',
-      'unix_sock_rw_perms = "0700"',
+      ...auth,
       `host_uuid = "${randomUUID()}"`,
       'log_filters = "3:rpc 3:util 3:object"',
       'log_outputs = "2:file:/var/log/libvirt/libvirtd.log"',

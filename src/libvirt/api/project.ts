@@ -24,7 +24,7 @@ const VERBS = [
 
 export interface ProjectDomains extends Pick<Domains, (typeof VERBS)[number]> {
   /** Whether the screen may be opened; its bytes then come from QEMU's own socket. Says nothing about it where there is no second fence.
-   *  @throws LibvirtError not_found or libvirt_forbidden when it may not */
+   *  @throws LibvirtError libvirt_forbidden when it may not */
   mayOpenScreen(uuid: string, options?: CallOptions): Promise<void>;
 }
 
