@@ -33,7 +33,7 @@ export const NOUNS: readonly Noun[] = [
   { name: 'logout', summary: 'end the session on another machine', load: () => import('./logout.ts') },
   { name: 'user', summary: 'SSH keys of users', load: () => import('./user-keys.ts') },
   { name: 'session', summary: 'who is signed in', load: () => import('./session.ts') },
-  { name: 'system', summary: 'sign-in links and the demo guest', load: () => import('./system.ts') },
+  { name: 'system', summary: 'sign-in links, the demo guest, the second fence', load: () => import('./system.ts') },
   { name: 'completion', summary: 'completion for bash, zsh and fish', load: () => import('./completion.ts') },
 ];
 

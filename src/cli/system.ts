@@ -1,5 +1,6 @@
-/** `hv system`: sign-in links, status, the demo guest. */
+/** `hv system`: sign-in links, status, the demo guest; the second fence of this machine is in `access-setup`. */
 
+import { accessSetupCommands } from './access-setup/commands.ts';
 import { command, defineCommands } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { finish } from './follow.ts';
@@ -52,4 +53,5 @@ export const commands = defineCommands([
       return EXIT.done;
     },
   }),
+  ...accessSetupCommands,
 ]);
