@@ -50,13 +50,13 @@ export async function obstacle(runtimeDir: string, isUndo: boolean): Promise<Fai
 /** hyperd's user must be able to read the program. Asked of a user who has no rights at all. */
 async function unreadable(): Promise<Failure | null> {
   const root = new URL('../../../', import.meta.url).pathname;
-  const asNobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--'] as const;
+  const asNobody = ['--reuid=65534', '--regid=65534', '--clear-groups', '--'];
   const main = join(root, 'src/daemon/main.ts');
   for (const argv of [
     [...asNobody, 'test', '-r', main],
     [...asNobody, process.execPath, '--version'],
-  ] as const) {
-    if ((await tryRun(...argv)).code !== 0)
+  ]) {
+    if ((await tryRun('setpriv', ...argv)).code !== 0)
       return refuse(
         `other users than root cannot read the program in ${root}`,
         'unreadable',

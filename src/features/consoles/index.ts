@@ -6,9 +6,8 @@ import { dirname, join } from 'node:path';
 import { consoleErrors } from '#contract/consoles.ts';
 import { access } from '#features/access/index.ts';
 import { type InventoryApi, inventory, isOnState } from '#features/inventory/index.ts';
-import { vmObject } from '#features/vms/index.ts';
+import { type VmsApi, vmObject, vms as vmsFeature } from '#features/vms/index.ts';
 import { AppError } from '#kernel/errors.ts';
-import type { LibvirtHost } from '#libvirt/index.ts';
 import type { Config } from '#platform/config.ts';
 import { defineFeature } from '#platform/feature.ts';
 import { KEY_HOLD_MS } from './keys.ts';
@@ -38,11 +37,12 @@ function consoleVms(known: InventoryApi): ConsoleVms {
   };
 }
 
-function consoleHost(libvirt: LibvirtHost): ConsoleHost {
+function consoleHost({ fenced }: Pick<VmsApi, 'fenced'>): ConsoleHost {
   return {
-    openSerial: (vmId, signal) => libvirt.domains.openConsole(vmId, { signal }),
-    screenshot: async (vmId) => (await libvirt.domains.screenshot(vmId)).bytes,
-    sendKeys: (vmId, codes) => libvirt.domains.sendKey(vmId, codes, { holdMs: KEY_HOLD_MS }),
+    openSerial: async (vmId, signal) => (await fenced(vmId)).openConsole(vmId, { signal }),
+    screenshot: async (vmId) => (await (await fenced(vmId)).screenshot(vmId)).bytes,
+    sendKeys: async (vmId, codes) => (await fenced(vmId)).sendKey(vmId, codes, { holdMs: KEY_HOLD_MS }),
+    mayOpenScreen: async (vmId) => (await fenced(vmId)).mayOpenScreen(vmId),
   };
 }
 
@@ -63,11 +63,11 @@ export const consoles = defineFeature<Record<string, never>>({
   needs: ['access', 'inventory', 'vms'],
   errors: consoleErrors,
   setup(context) {
-    const { config, clock, events, libvirt, log } = context;
+    const { config, clock, events, log } = context;
     const { decide, sessions } = context.use(access);
     const known = context.use(inventory);
     const vms = consoleVms(known);
-    const host = consoleHost(libvirt);
+    const host = consoleHost(context.use(vmsFeature));
     const tickets = createTickets({ clock });
     const screenshots = createScreenshots({ capture: host.screenshot, clock });
     const hubs = createSerialHubs({ vms, host, logPath: serialLogs(known, config), clock, log });

@@ -26,6 +26,8 @@ export interface ConsoleHost {
   openSerial(vmId: string, signal: AbortSignal): Promise<Duplex>;
   /** The screen as PNG or PPM, whatever the host makes. */
   screenshot(vmId: string): Promise<Uint8Array>;
+  /** Whether the host's own rules let the VM's project open its screen. @throws LibvirtError libvirt_forbidden when they do not */
+  mayOpenScreen(vmId: string): Promise<void>;
   /** Presses Linux key codes together. */
   sendKeys(vmId: string, codes: readonly number[]): Promise<void>;
 }

@@ -116,10 +116,11 @@ export function createConsoleRoutes({
       };
     },
 
-    'GET /vms/{id}/console': ({ params, query, identity }) => {
+    'GET /vms/{id}/console': async ({ params, query, identity }) => {
       const vm = vms.get(params.id);
       const { mode } = tickets.redeem(identity, query.ticket, { vmId: vm.id, kind: 'vnc' });
       const path = screenSocket(vm);
+      await host.mayOpenScreen(vm.id);
       return (socket) =>
         open.add({ identity, vmId: vm.id, mode }, (onEnd) =>
           bridgeVnc({ socket, path, mode, log: log.child({ vm: vm.id }), onEnd }),

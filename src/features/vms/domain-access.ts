@@ -1,8 +1,9 @@
-/** What operations ask of libvirt again and again: is it there, is it on, make it so. Every answer is the world's, not the inventory's. */
+/** What operations ask of libvirt again and again: is it there, is it on, make it so. Every answer is the world's, not the inventory's.
+ *  Power goes through the second fence: libvirt judges it under the user of the project that we believe the VM to be of. */
 
 import { type DomainFacts, factsOf, hashText } from '#features/inventory/index.ts';
 import { AppError } from '#kernel/errors.ts';
-import { isNotFound, LibvirtError, type LibvirtHost } from '#libvirt/index.ts';
+import { isNotFound, LibvirtError, type LibvirtHost, type ProjectDomains } from '#libvirt/index.ts';
 
 export interface DomainAccess {
   isDefined(uuid: string): Promise<boolean>;
@@ -14,6 +15,14 @@ export interface DomainAccess {
   start(uuid: string): Promise<void>;
   /** Cuts its power; one that is off already counts as stopped. */
   stop(uuid: string): Promise<void>;
+  /** Presses the reset button. */
+  reset(uuid: string): Promise<void>;
+  /** Freezes the vCPUs. */
+  suspend(uuid: string): Promise<void>;
+  resume(uuid: string): Promise<void>;
+  /** Asks the guest; returns when it was asked. */
+  reboot(uuid: string, options?: { readonly by?: 'acpi' | 'agent' }): Promise<void>;
+  shutdown(uuid: string, options?: { readonly by?: 'acpi' | 'agent'; readonly signal?: AbortSignal }): Promise<void>;
   /** Stored definition with its passwords: for defining again only. */
   secretXml(uuid: string): Promise<string>;
   storedFacts(uuid: string): Promise<DomainFacts>;
@@ -21,7 +30,11 @@ export interface DomainAccess {
   storedHash(uuid: string): Promise<string>;
 }
 
-export function createDomainAccess(libvirt: LibvirtHost): DomainAccess {
+/** @param fenced the verbs that go through the second fence, under the user of the VM's project */
+export function createDomainAccess(
+  libvirt: LibvirtHost,
+  fenced: (uuid: string) => Promise<ProjectDomains>,
+): DomainAccess {
   const { domains } = libvirt;
   const orNull = async <Value>(work: Promise<Value>): Promise<Value | null> => {
     try {
@@ -42,9 +55,9 @@ export function createDomainAccess(libvirt: LibvirtHost): DomainAccess {
     isPaused: async (uuid) => (await state(uuid)) === 'paused',
     async start(uuid) {
       // A guest that panicked can be kept for a look; to start it again its remains go first.
-      if ((await state(uuid)) === 'crashed') await domains.destroy(uuid);
+      if ((await state(uuid)) === 'crashed') await (await fenced(uuid)).destroy(uuid);
       try {
-        await domains.create(uuid);
+        await (await fenced(uuid)).create(uuid);
       } catch (error) {
         // Somebody else, or an earlier life of this operation, was first; or the answer got lost on its way.
         if (!(await isOn(uuid))) throw startFailure(error);
@@ -52,11 +65,16 @@ export function createDomainAccess(libvirt: LibvirtHost): DomainAccess {
     },
     async stop(uuid) {
       try {
-        await domains.destroy(uuid);
+        await (await fenced(uuid)).destroy(uuid);
       } catch (error) {
         if (await isOn(uuid)) throw error;
       }
     },
+    reset: async (uuid) => (await fenced(uuid)).reset(uuid),
+    suspend: async (uuid) => (await fenced(uuid)).suspend(uuid),
+    resume: async (uuid) => (await fenced(uuid)).resume(uuid),
+    reboot: async (uuid, options) => (await fenced(uuid)).reboot(uuid, options),
+    shutdown: async (uuid, options) => (await fenced(uuid)).shutdown(uuid, options),
     secretXml: (uuid) => domains.xml(uuid, { inactive: true, secure: true }),
     storedFacts: async (uuid) => factsOf(await storedXml(uuid)),
     storedHash: async (uuid) => hashText(await storedXml(uuid)),

@@ -15,6 +15,7 @@ import { operations } from '#features/operations/index.ts';
 import { projects } from '#features/projects/index.ts';
 import { quotas } from '#features/quotas/index.ts';
 import { storage } from '#features/storage/index.ts';
+import type { ProjectDomains } from '#libvirt/index.ts';
 import { defineFeature } from '#platform/feature.ts';
 import { createChargeWatch, createVmCharges, vmsThatExist } from './charges.ts';
 import { createDomainAccess } from './domain-access.ts';
@@ -39,6 +40,8 @@ export interface VmsApi {
   trash(): readonly TrashItem[];
   /** Disk files that no VM uses, as they were last found. */
   ownerlessFiles(): readonly OwnerlessFile[];
+  /** Power, screen and console of a VM through the second fence: libvirt judges them under the user of its project. */
+  fenced(vmId: string): Promise<ProjectDomains>;
 }
 
 export const vms = defineFeature<VmsApi>({
@@ -67,10 +70,15 @@ export const vms = defineFeature<VmsApi>({
       events.emit('trash.changed', { id, project: registry.ofDomain(name).project }),
     );
     const book = context.use(quotas);
+    // What policy went by: libvirt's rules then go by the name that the domain has there now, so the two have to agree.
+    const fenced = async (vmId: string) => {
+      const project = known.vm(vmId)?.project ?? registry.ofDomain((await libvirt.domains.byUuid(vmId)).name).project;
+      return libvirt.asProject(registry.get(project)?.number ?? 0);
+    };
     const services: VmServices = {
       charges: createVmCharges({ known, projects: registry }),
       libvirt,
-      access: createDomainAccess(libvirt),
+      access: createDomainAccess(libvirt, fenced),
       known,
       networks: context.use(networks),
       storage: context.use(storage),
@@ -120,6 +128,7 @@ export const vms = defineFeature<VmsApi>({
         create,
         trash: () => trash.list().map((row) => trashView(row, registry.ofDomain)),
         ownerlessFiles: ownerless.list,
+        fenced,
       },
       handlers,
       resolvers: { vm: findVm, trash: (id, isVisible) => findTrash(trash.list(), registry, id, isVisible) },

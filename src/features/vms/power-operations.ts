@@ -119,7 +119,7 @@ export function powerOperation(verb: PowerVerb, services: VmServices): Operation
 async function act(
   verb: PowerVerb,
   vmId: string,
-  { access, known, libvirt, networks }: VmServices,
+  { access, known, networks }: VmServices,
   context: StepContext,
 ): Promise<void> {
   switch (verb) {
@@ -140,19 +140,17 @@ async function act(
     case 'stop':
       return access.stop(vmId);
     case 'reset':
-      return libvirt.domains.reset(vmId);
+      return access.reset(vmId);
     case 'pause':
-      if (!(await access.isPaused(vmId))) await libvirt.domains.suspend(vmId);
+      if (!(await access.isPaused(vmId))) await access.suspend(vmId);
       return;
     case 'resume':
-      if (await access.isPaused(vmId)) await libvirt.domains.resume(vmId);
+      if (await access.isPaused(vmId)) await access.resume(vmId);
       return;
     case 'reboot': {
       // A reboot is repeated only when it is not known whether the guest was asked.
       if (context.recall('asked') === true) return;
-      await askGuest(known.vm(vmId)?.agent === 'connected', (by) =>
-        libvirt.domains.reboot(vmId, by === null ? {} : { by }),
-      );
+      await askGuest(known.vm(vmId)?.agent === 'connected', (by) => access.reboot(vmId, by === null ? {} : { by }));
       await context.remember('asked', true);
     }
   }
@@ -188,7 +186,7 @@ const LOOK_EVERY_MS = 5_000;
 
 /** Asks the guest to shut down and waits. It never cuts the power: when the time is over it says so and offers that. */
 export function shutdownOperation(services: VmServices): OperationDefinition<ShutdownInput> {
-  const { access, known, libvirt, clock } = services;
+  const { access, known, clock } = services;
   return defineOperation({
     kind: SHUTDOWN,
     permission: PERMISSION,
@@ -216,7 +214,7 @@ export function shutdownOperation(services: VmServices): OperationDefinition<Shu
               await askUnlessOff(
                 () =>
                   askGuest(hasAgent, (by) =>
-                    libvirt.domains.shutdown(input.vmId, { signal: context.signal, ...(by === null ? {} : { by }) }),
+                    access.shutdown(input.vmId, { signal: context.signal, ...(by === null ? {} : { by }) }),
                   ),
                 () => access.isOn(input.vmId),
               );
