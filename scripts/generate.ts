@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { cliReference } from '#cli/reference.ts';
 import { RULE_FILES } from '#contract/fence.ts';
 import { openApiDocument } from '#daemon/http/openapi.ts';
-import { generatedDenyRules, generatedRules } from '#features/fence/generated-rules.ts';
+import { generatedDenyRules, generatedRules } from '#features/fence/index.ts';
 import { configJsonSchema, configReference } from './generate/config.ts';
 import { errorReference } from './generate/errors.ts';
 import { preflightReference } from './generate/preflight.ts';

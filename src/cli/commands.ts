@@ -28,6 +28,7 @@ export const NOUNS: readonly Noun[] = [
     summary: 'check this machine: KVM, libvirt, QEMU, memory, disks',
     load: () => import('./preflight.ts'),
   },
+  { name: 'doctor', summary: 'whether the second fence stands', load: () => import('./doctor.ts') },
   { name: 'host', summary: 'hosts and their load', load: () => import('./host.ts') },
   { name: 'login', summary: 'sign in with an SSH key, here or to another machine', load: () => import('./login.ts') },
   { name: 'logout', summary: 'end the session on another machine', load: () => import('./logout.ts') },

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { accessRoutes, authRoutes } from './access.ts';
 import { auditRoutes } from './audit.ts';
 import type { RouteDefinition } from './define.ts';
+import { fenceRoutes } from './fence.ts';
 import { imageRoutes } from './images.ts';
 import { networkRoutes, poolRoutes } from './networks.ts';
 import { oidcRoutes } from './oidc.ts';
@@ -17,6 +18,7 @@ import { vmRoutes } from './vms.ts';
 
 export const api = {
   ...systemRoutes,
+  ...fenceRoutes,
   ...authRoutes,
   ...signInRoutes,
   ...accessRoutes,

@@ -3,10 +3,13 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, rm, writeFile } from 'node:fs/promises';
+import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { FastifyInstance } from 'fastify';
 import type { ApiEvents } from '#contract/events.ts';
+import { HOST_GROUPS, HYPER_USER } from '#contract/fence.ts';
 import { access } from '#features/access/index.ts';
 import { audit } from '#features/audit/index.ts';
 import { inventory } from '#features/inventory/index.ts';
@@ -16,6 +19,7 @@ import { hasErrno, messageOf } from '#kernel/errors.ts';
 import { createEventBus } from '#kernel/event-bus.ts';
 import type { Logger } from '#kernel/logger.ts';
 import { createLibvirtHost } from '#libvirt/index.ts';
+import { findAccount, findGroup } from '#platform/accounts.ts';
 import { calendarMigrations, createCalendar } from '#platform/calendar.ts';
 import type { Config } from '#platform/config.ts';
 import { openDatabase } from '#platform/db/database.ts';
@@ -46,7 +50,12 @@ export interface Daemon {
   stop(): Promise<void>;
 }
 
-async function listenOnSocket(app: FastifyInstance, path: string): Promise<void> {
+/** Who may use a door on this machine besides the owner: the group, once hyperd runs as its own user (`hv system access-setup`). */
+async function doorGroup(name: string): Promise<number | null> {
+  return userInfo().username === HYPER_USER ? findGroup(name) : null;
+}
+
+async function listenOnSocket(app: FastifyInstance, path: string, group: number | null): Promise<void> {
   await rm(path, { force: true });
   const mask = process.umask(0o177);
   try {
@@ -54,7 +63,8 @@ async function listenOnSocket(app: FastifyInstance, path: string): Promise<void>
   } finally {
     process.umask(mask);
   }
-  await chmod(path, 0o600);
+  if (group !== null) await chown(path, -1, group);
+  await chmod(path, group === null ? 0o600 : 0o660);
 }
 
 async function listenOnNetwork(app: FastifyInstance, listen: { host: string; port: number }): Promise<number> {
@@ -117,6 +127,7 @@ export async function startDaemon({
   );
   const libvirt = createLibvirtHost({
     uri: config.libvirtUri,
+    findAccount,
     clock: systemClock,
     log: log.child({ part: 'libvirt' }),
   });
@@ -216,6 +227,8 @@ export async function startDaemon({
     renewing = keepCertificate(tls, { ...certificates, use, clock: systemClock, log }, lifetime.signal);
     await listenOnSocket(admin, join(config.runtimeDir, 'admin.sock'));
     await listenOnSocket(operator, join(config.runtimeDir, 'operator.sock'));
+    await listenOnSocket(admin, join(config.runtimeDir, 'admin.sock'), await doorGroup(HOST_GROUPS.admin));
+    await listenOnSocket(operator, join(config.runtimeDir, 'operator.sock'), await doorGroup(HOST_GROUPS.operator));
     await writeFile(join(config.runtimeDir, 'hyperd.pid'), `${process.pid}\n`);
     // Whether libvirt answers or not, the doors open: the dashboard tells what is wrong.
     await libvirt.start(lifetime.signal);

@@ -4,6 +4,7 @@ import { access } from '#features/access/index.ts';
 import { accounting } from '#features/accounting/index.ts';
 import { audit } from '#features/audit/index.ts';
 import { consoles } from '#features/consoles/index.ts';
+import { fence } from '#features/fence/index.ts';
 import { health } from '#features/health/index.ts';
 import { hosts } from '#features/hosts/index.ts';
 import { images } from '#features/images/index.ts';
@@ -25,6 +26,7 @@ export const features: readonly Feature[] = [
   quotas,
   inventory,
   health,
+  fence,
   hosts,
   storage,
   networks,

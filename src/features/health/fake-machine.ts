@@ -1,5 +1,6 @@
 /** A machine made of tables, for tests: a healthy small server unless told otherwise. */
 
+import { ACCESS_RECORD } from '#contract/fence.ts';
 import { AppError } from '#kernel/errors.ts';
 import { GIB } from '#kernel/units.ts';
 import type { RunOptions, RunResult } from '#platform/process.ts';
@@ -25,6 +26,7 @@ export interface FakeMachine {
   sandbox: 'works' | 'sandbox_unavailable' | 'program_missing';
   hostName: string;
   interfaces: readonly { name: string; cidr: string }[];
+  userId: number;
 }
 
 const folder = (mode: number, uid = 0): PathFacts => ({ kind: 'folder', mode, uid, gid: uid });
@@ -43,7 +45,10 @@ export function healthyParts(): FakeMachine {
       '/proc/sys/kernel/random/boot_id': '00000000-0000-4000-8000-000000000001\n',
       '/proc/sys/net/ipv4/ip_forward': '1\n',
       '/etc/passwd': 'root:x:0:0:root:/root:/bin/sh\nlibvirt-qemu:x:64055:107::/:/bin/false\n',
-      '/etc/group': 'root:x:0:\nkvm:x:107:libvirt-qemu\n',
+      '/etc/group': 'root:x:0:\nkvm:x:107:libvirt-qemu\nhyper-libvirt:x:112:hyper\n',
+      '/etc/libvirt/libvirtd.conf': 'access_drivers = [ "polkit" ]\n',
+      '/proc/net/tcp': '  sl  local_address rem_address   st\n   0: 0100007F:1F90 00000000:0000 0A\n',
+      [ACCESS_RECORD]: '{\n  "isComplete": true\n}\n',
       [`${FIRMWARE}/50-edk2.json`]: JSON.stringify({
         'interface-types': ['uefi'],
         mapping: {
@@ -62,7 +67,7 @@ export function healthyParts(): FakeMachine {
       '/var/lib/hyper-nixos': folder(0o711),
       '/var/lib/hyper-nixos/disks': folder(0o711),
       '/var/lib/hyper-nixos/state.db': file(0o600),
-      '/run/libvirt/libvirt-sock': { kind: 'other', mode: 0o666, uid: 0, gid: 0 },
+      '/run/libvirt/libvirt-sock': { kind: 'other', mode: 0o770, uid: 0, gid: 112 },
       '/dev/kvm': { kind: 'device', mode: 0o660, uid: 0, gid: 107 },
       [CODE]: file(0o644),
       [VARS]: file(0o644),
@@ -75,6 +80,7 @@ export function healthyParts(): FakeMachine {
     },
     links: { '/proc/self/fd/17': 'socket:[4711]' },
     programs: {
+      [process.execPath]: { stdout: JSON.stringify([{ socket: '/run/libvirt/libvirt-sock', answer: 'refused' }]) },
       'qemu-system-x86_64': { stdout: 'QEMU emulator version 7.2.22 (Debian 1:7.2)\n' },
       'qemu-img': { stdout: 'qemu-img version 7.2.22\n' },
       xorriso: { stdout: 'xorriso 1.5.4\n' },
@@ -91,6 +97,7 @@ export function healthyParts(): FakeMachine {
       { name: 'eth0', cidr: '192.0.2.7/24' },
       { name: 'virbr0', cidr: '192.168.122.1/24' },
     ],
+    userId: 0,
   };
 }
 
@@ -119,7 +126,7 @@ export function fakeMachine(parts: FakeMachine): Machine {
     hostName: () => parts.hostName,
     kernelRelease: () => '6.1.0-test',
     ipv4Networks: () => parts.interfaces,
-    userId: () => 0,
+    userId: () => parts.userId,
   };
 }
 
@@ -130,6 +137,7 @@ export interface FakeLibvirt {
   networks: readonly NetworkFacts[];
   pools: readonly PoolFacts[];
   vmNames: readonly string[];
+  nobody: 'refused' | 'answered';
 }
 
 export function healthyLibvirt(): FakeLibvirt {
@@ -148,6 +156,7 @@ export function healthyLibvirt(): FakeLibvirt {
     ],
     pools: [{ name: 'hyper', state: 'active', kind: 'dir', path: '/var/lib/hyper-nixos/disks' }],
     vmNames: ['web1'],
+    nobody: 'refused',
   };
 }
 
@@ -161,6 +170,7 @@ export function fakeLibvirt(parts: FakeLibvirt): LibvirtFacts {
     }),
     version: async () => parts.version,
     qemuUser: async () => parts.qemuUser,
+    asNobody: async () => parts.nobody,
     networks: () => parts.networks,
     pools: () => parts.pools,
     vmNames: () => parts.vmNames,

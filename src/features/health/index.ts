@@ -3,11 +3,11 @@
  *  A new check is one entry in a group of `checks/`. Guide: docs/guides/preflight.md */
 
 import { join } from 'node:path';
-import type { Preflight } from '#contract/system.ts';
+import type { Check, Preflight } from '#contract/system.ts';
 import { type InventoryApi, inventory } from '#features/inventory/index.ts';
 import { operations } from '#features/operations/index.ts';
 import { messageOf } from '#kernel/errors.ts';
-import type { LibvirtHost } from '#libvirt/index.ts';
+import { LibvirtError, type LibvirtHost } from '#libvirt/index.ts';
 import { defineFeature } from '#platform/feature.ts';
 import { buildMicroGuest } from '#platform/hello-disk/index.ts';
 import { type Accel, createAccelService } from './accel.ts';
@@ -30,6 +30,8 @@ export interface HealthApi {
   last(): Preflight | null;
   /** Checks the machine now; the accelerator is probed anew when `isForced`. */
   run(options?: { readonly isForced?: boolean; readonly signal?: AbortSignal }): Promise<Preflight>;
+  /** Runs the checks of one group now, as `fence`, and answers them alone; the last preflight stays what it was. */
+  runGroup(group: string, signal: AbortSignal): Promise<readonly Check[]>;
 }
 
 export const health = defineFeature<HealthApi>({
@@ -69,7 +71,13 @@ export const health = defineFeature<HealthApi>({
     let running: Promise<void> = Promise.resolve();
 
     return {
-      api: { accel: accel.accel, accelProven: accel.accelProven, last: service.last, run: service.run },
+      api: {
+        accel: accel.accel,
+        accelProven: accel.accelProven,
+        last: service.last,
+        run: service.run,
+        runGroup: service.runGroup,
+      },
       handlers: {
         'GET /preflight': () => service.last(),
         'POST /preflight': (request) => journal.start(run, {}, { ...request, action: 'POST /preflight' }),
@@ -90,6 +98,8 @@ function portOf(origin: string): number {
   return Number(new URL(origin).port || 443);
 }
 
+const NOBODY = { userName: 'nobody', userId: 65_534, groupName: 'nogroup', groupId: 65_534 } as const;
+
 function libvirtFacts(libvirt: LibvirtHost, known: InventoryApi): LibvirtFacts {
   return {
     uri: libvirt.uri,
@@ -99,6 +109,15 @@ function libvirtFacts(libvirt: LibvirtHost, known: InventoryApi): LibvirtFacts {
     },
     version: () => libvirt.node.libVersion(),
     qemuUser: async () => qemuUserOf(await libvirt.node.capabilities()),
+    async asNobody() {
+      try {
+        await libvirt.asIdentity(NOBODY, (domains) => domains.list());
+        return 'answered';
+      } catch (error) {
+        if (error instanceof LibvirtError && error.code === 'libvirt_forbidden') return 'refused';
+        throw error;
+      }
+    },
     networks: () => known.networks(),
     pools: () => known.pools(),
     vmNames: () => known.vms().map(({ name }) => name),

@@ -16,6 +16,8 @@ export interface LibvirtFacts {
   version(): Promise<string>;
   /** The user and group that QEMU processes run as, or null where libvirt does not tell. @throws libvirt_unavailable */
   qemuUser(): Promise<{ readonly uid: number; readonly gid: number } | null>;
+  /** What libvirt says when it is asked for its VMs in the name of the user nobody. @throws libvirt_unavailable */
+  asNobody(): Promise<'refused' | 'answered'>;
   /** As last seen; never waits. */
   networks(): readonly NetworkFacts[];
   /** As last seen; never waits. */

@@ -19,6 +19,8 @@ export interface PreflightService {
   last(): Preflight | null;
   /** Two callers at once get one run, unless one of them forces. */
   run(options?: RunPreflightOptions): Promise<Preflight>;
+  /** Runs the checks of one group now and keeps nothing of it. */
+  runGroup(group: string, signal: AbortSignal): Promise<readonly Check[]>;
   /** Runs now and then every ten minutes until the signal. */
   keepFresh(signal: AbortSignal): Promise<void>;
 }
@@ -96,6 +98,12 @@ export function createPreflightService({
   return {
     last: () => last,
     run,
+    runGroup: (group, signal) =>
+      runChecks(
+        checks.filter(({ id }) => id.startsWith(`${group}.`)),
+        { ...context, proof: () => accel.prove(false, signal) },
+        { clock, signal },
+      ),
     async keepFresh(signal) {
       while (!signal.aborted) {
         try {

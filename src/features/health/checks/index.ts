@@ -2,6 +2,7 @@
 
 import { type CheckDefinition, defineChecks } from '../check.ts';
 import { accelerationChecks } from './acceleration.ts';
+import { fenceChecks } from './fence.ts';
 import { firmwareChecks } from './firmware.ts';
 import { libvirtChecks } from './libvirt.ts';
 import { nameChecks } from './names.ts';
@@ -14,6 +15,7 @@ export const preflightChecks: readonly CheckDefinition[] = defineChecks([
   accelerationChecks,
   programChecks,
   libvirtChecks,
+  fenceChecks,
   firmwareChecks,
   resourceChecks,
   networkChecks,
