@@ -19,7 +19,7 @@ interface PlannedStep {
 }
 
 function show({ output }: CommandContext, plan: readonly PlannedStep[]): void {
-  for (const { step, changes } of plan) for (const change of changes) output.message(`${step}: ${safeText(change)}`);
+  for (const { step, changes } of plan) for (const change of changes) output.line(`${step}: ${safeText(change)}`);
 }
 
 async function setUp(

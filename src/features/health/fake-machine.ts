@@ -47,7 +47,7 @@ export function healthyParts(): FakeMachine {
       '/etc/passwd': 'root:x:0:0:root:/root:/bin/sh\nlibvirt-qemu:x:64055:107::/:/bin/false\n',
       '/etc/group': 'root:x:0:\nkvm:x:107:libvirt-qemu\nhyper-libvirt:x:112:hyper\n',
       '/etc/libvirt/libvirtd.conf': 'access_drivers = [ "polkit" ]\n',
-      '/proc/net/tcp': '  sl  local_address rem_address   st\n   0: 0100007F:1F90 00000000:0000 0A\n',
+      '/proc/net/tcp': '  sl  local_address rem_address   st\n   0: 0100007F:0016 00000000:0000 0A\n',
       [ACCESS_RECORD]: '{\n  "isComplete": true\n}\n',
       [`${FIRMWARE}/50-edk2.json`]: JSON.stringify({
         'interface-types': ['uefi'],
