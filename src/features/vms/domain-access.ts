@@ -30,10 +30,12 @@ export interface DomainAccess {
   storedHash(uuid: string): Promise<string>;
 }
 
-/** @param fenced the verbs that go through the second fence, under the user of the VM's project */
+/** @param fenced the verbs that go through the second fence, under the user of the VM's project
+ *  @param beforeStart makes ready what lies on the disk */
 export function createDomainAccess(
   libvirt: LibvirtHost,
   fenced: (uuid: string) => Promise<ProjectDomains>,
+  beforeStart: (uuid: string) => Promise<void>,
 ): DomainAccess {
   const { domains } = libvirt;
   const orNull = async <Value>(work: Promise<Value>): Promise<Value | null> => {
@@ -56,6 +58,7 @@ export function createDomainAccess(
     async start(uuid) {
       // A guest that panicked can be kept for a look; to start it again its remains go first.
       if ((await state(uuid)) === 'crashed') await (await fenced(uuid)).destroy(uuid);
+      await beforeStart(uuid);
       try {
         await (await fenced(uuid)).create(uuid);
       } catch (error) {

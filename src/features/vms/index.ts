@@ -26,6 +26,7 @@ import { prepareFolders, vmFiles } from './layout.ts';
 import { createOwnerlessFiles, type OwnerlessFile } from './ownerless-files.ts';
 import { type CreateVm, createVmRoutes } from './routes.ts';
 import { dropSeed } from './seed.ts';
+import { makeSerialLogOurs } from './serial-log-file.ts';
 import type { VmServices } from './services.ts';
 import { createTakenAwayWatch } from './taken-away.ts';
 import { createTrashedImageUse } from './trash-image-use.ts';
@@ -75,16 +76,17 @@ export const vms = defineFeature<VmsApi>({
       const project = known.vm(vmId)?.project ?? registry.ofDomain((await libvirt.domains.byUuid(vmId)).name).project;
       return libvirt.asProject(registry.get(project)?.number ?? 0);
     };
+    const files = vmFiles(config.state);
     const services: VmServices = {
       charges: createVmCharges({ known, projects: registry }),
       libvirt,
-      access: createDomainAccess(libvirt, fenced),
+      access: createDomainAccess(libvirt, fenced, (vmId) => makeSerialLogOurs(files.serialLog(vmId))),
       known,
       networks: context.use(networks),
       storage: context.use(storage),
       projects: registry,
       trash,
-      files: vmFiles(config.state),
+      files,
       state: config.state,
       space: context.space,
       clock,
