@@ -10,11 +10,12 @@ import { safeText } from '../text.ts';
 import { countOption, flag, one, textOption } from '../values.ts';
 import { accountOf, membersOf, mustRun, tryRun } from './host.ts';
 import { EMPTY_RECORD, readRecord, removeRecord, writeRecord } from './record.ts';
-import { obstacle, restartLibvirt } from './services.ts';
-import { type Note, setupSteps } from './steps.ts';
+import { obstacle, restartLibvirt, runningHyperd } from './services.ts';
+import { type Note, type Step, setupSteps } from './steps.ts';
 
 interface PlannedStep {
   readonly step: string;
+  readonly concerns: Step['concerns'];
   readonly changes: readonly string[];
 }
 
@@ -29,9 +30,8 @@ async function setUp(
   const { output, env } = context;
   const stateDir = env['HV_STATE_DIR'] || '/var/lib/hyper-nixos';
   const runtimeDir = env['HV_RUNTIME_DIR'] || '/run/hyper-nixos';
-  const against = await obstacle(runtimeDir, options.undo);
-  // A plan can be looked at before hyperd is stopped.
-  if (against !== null && !(options['dry-run'] && against.code === 'busy')) throw against;
+  const against = await obstacle(options.undo);
+  if (against !== null) throw against;
   const before = await readRecord();
   const steps = setupSteps({ projectAccounts: options.projects, stateDir });
   const order = options.undo ? steps.toReversed() : steps;
@@ -39,6 +39,7 @@ async function setUp(
   const planned = await Promise.all(
     order.map(async (step) => ({
       step: step.title,
+      concerns: step.concerns,
       changes: await (options.undo ? step.undoPlan(record) : step.plan()),
     })),
   );
@@ -52,6 +53,8 @@ async function setUp(
   if (!output.isJson) show(context, plan);
   if (isDone) return finish(false, options.undo ? 'Nothing of it is set up here.' : 'All of it is set up already.');
   if (options['dry-run']) return finish(false, 'Nothing was changed (--dry-run).');
+  const isRunning = plan.some(({ concerns }) => concerns === 'hyperd') ? await runningHyperd(runtimeDir) : null;
+  if (isRunning !== null) throw isRunning;
   if (!options.yes) await confirmYes(context, options.undo ? 'Take all of this back?' : 'Do all of this?');
 
   let current = { ...record, isComplete: false };
@@ -61,7 +64,7 @@ async function setUp(
     await writeRecord(current);
   };
   for (const step of order) await (options.undo ? step.undo(current) : step.apply(note));
-  const byHand = await restartLibvirt();
+  const byHand = plan.some(({ concerns }) => concerns === 'libvirt') ? await restartLibvirt() : null;
   if (options.undo) await removeRecord();
   else await writeRecord({ ...current, isComplete: true });
   const next = options.undo

@@ -1,5 +1,5 @@
-/** What `hv system access-setup` did on this machine: the launcher looks whether it is complete, `--undo` takes back what is named here
- *  and nothing else. Holds no secrets; lies where only root can write. */
+/** What `hv system access-setup` did on this machine: the launcher looks whether it is complete, `--undo` also
+ *  gives back what folders are named here. Holds no secrets; lies where only root can write. */
 
 import { ACCESS_RECORD } from '#contract/fence.ts';
 import { removeFile, replaceFile, textOf } from './host.ts';
@@ -9,9 +9,6 @@ export interface AccessRecord {
   /** False until the last step was done, and again while it is undone. */
   readonly isComplete: boolean;
   readonly projectAccounts: number;
-  /** Made by us, so undo removes them. */
-  readonly users: readonly string[];
-  readonly groups: readonly string[];
   /** Folders whose contents were given to hyper. */
   readonly folders: readonly string[];
 }
@@ -20,8 +17,6 @@ export const EMPTY_RECORD: AccessRecord = {
   version: 1,
   isComplete: false,
   projectAccounts: 0,
-  users: [],
-  groups: [],
   folders: [],
 };
 

@@ -13,19 +13,13 @@ const refuse = (message: string, code: string, hint: string) =>
 const POLKITD = ['/usr/lib/polkit-1/polkitd', '/usr/libexec/polkitd', '/usr/lib/policykit-1/polkitd'];
 
 /** Why it cannot be done here now, the first that is found; null when nothing stands against it. */
-export async function obstacle(runtimeDir: string, isUndo: boolean): Promise<Failure | null> {
+export async function obstacle(isUndo: boolean): Promise<Failure | null> {
   if (process.getuid?.() !== 0)
     return new Failure('this changes users and rules of the machine, so it needs root', {
       exit: EXIT.denied,
       code: 'not_root',
       hint: 'Run it with sudo.',
     });
-  if (await answers(join(runtimeDir, 'admin.sock')))
-    return refuse(
-      'hyperd runs, and its files would change hands',
-      'busy',
-      'Stop it first with `hv down`; guests go on running.',
-    );
   if (isUndo) return null;
   if (await isThere('/etc/NIXOS'))
     return refuse(
@@ -45,6 +39,16 @@ export async function obstacle(runtimeDir: string, isUndo: boolean): Promise<Fai
   if ((await textOf('/etc/libvirt/libvirtd.conf')) === null && (await textOf('/etc/libvirt/virtqemud.conf')) === null)
     return refuse('libvirt is not installed', 'program_missing', 'Run ./hv up once: it installs what is missing.');
   return unreadable();
+}
+
+/** Why what concerns hyperd's own files cannot be done now, or null. */
+export async function runningHyperd(runtimeDir: string): Promise<Failure | null> {
+  if (!(await answers(join(runtimeDir, 'admin.sock')))) return null;
+  return refuse(
+    'hyperd runs, and its files would change hands',
+    'busy',
+    'Stop it first with `hv down`; guests go on running.',
+  );
 }
 
 /** hyperd's user must be able to read the program. Asked of a user who has no rights at all. */

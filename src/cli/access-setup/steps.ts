@@ -2,7 +2,7 @@
  *  by running it again, and each can be taken back. */
 
 import { lchown, lstat, mkdir, readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { HOST_GROUPS, HYPER_USER, projectAccount, RULE_FILES } from '#contract/fence.ts';
 import { accountOf, isThere, membersOf, mustRun, removeFile, replaceFile, textOf, tryRun } from './host.ts';
@@ -19,6 +19,8 @@ export type Note = (change: (record: AccessRecord) => AccessRecord) => Promise<v
 
 export interface Step {
   readonly title: string;
+  /** What must not run, or has to learn of it: hyperd while its files change hands; libvirt when its settings change. */
+  readonly concerns: 'hyperd' | 'libvirt' | 'nobody';
   /** What it would do, one line each; none = it is done. */
   plan(): Promise<readonly string[]>;
   apply(note: Note): Promise<void>;
@@ -80,17 +82,17 @@ function groups(): Step {
     );
     return found.filter(({ members }) => members === null).map(({ name }) => name);
   };
+  const present = () => existing(Object.values(HOST_GROUPS), membersOf);
   return {
     title: 'groups of people',
+    concerns: 'nobody',
     plan: async () => (await missing()).map((name) => `make the group ${name}`),
-    async apply(note) {
-      const names = await missing();
-      await note((record) => ({ ...record, groups: union(record.groups, names) }));
-      for (const name of names) await mustRun('groupadd', '--system', name);
+    async apply() {
+      for (const name of await missing()) await mustRun('groupadd', '--system', name);
     },
-    undoPlan: async (record) => (await existing(record.groups, membersOf)).map((name) => `remove the group ${name}`),
-    async undo(record) {
-      for (const name of await existing(record.groups, membersOf)) await mustRun('groupdel', name);
+    undoPlan: async () => (await present()).map((name) => `remove the group ${name}`),
+    async undo() {
+      for (const name of await present()) await mustRun('groupdel', name);
     },
   };
 }
@@ -101,6 +103,24 @@ async function existing(
 ): Promise<readonly string[]> {
   const found = await Promise.all(names.map(look));
   return names.filter((_name, index) => found[index] !== null);
+}
+
+/** In the comment field of the users that we make, so that no other is ever removed. */
+const OURS = 'made by hyper-nixos access-setup';
+
+/** Names of all users, and of those that we made. */
+async function users(): Promise<{ readonly all: ReadonlySet<string>; readonly ours: readonly string[] }> {
+  // One look at all of them: asking for each would start a program hundreds of times.
+  const rows = (await mustRun('getent', 'passwd')).split('\n').map((line) => line.split(':'));
+  return {
+    all: new Set(rows.map(([name = '']) => name)),
+    ours: rows.filter((fields) => fields[4] === OURS).map(([name = '']) => name),
+  };
+}
+
+async function makeUser(name: string, home: string): Promise<void> {
+  const looks = ['--no-create-home', '--home-dir', home, '--shell', await noLoginShell(), '--comment', OURS];
+  await mustRun('useradd', '--system', '--user-group', ...looks, name);
 }
 
 async function noLoginShell(): Promise<string> {
@@ -129,6 +149,7 @@ function hyperUser({ stateDir }: SetupOptions): Step {
   };
   return {
     title: `the user ${HYPER_USER}`,
+    concerns: 'hyperd',
     async plan() {
       const isMissing = (await accountOf(HYPER_USER)) === null;
       const added = await missingGroups();
@@ -137,80 +158,45 @@ function hyperUser({ stateDir }: SetupOptions): Step {
         ...(added.length > 0 ? [`put ${HYPER_USER} into ${added.join(', ')}`] : []),
       ];
     },
-    async apply(note) {
-      if ((await accountOf(HYPER_USER)) === null) {
-        await note((record) => ({ ...record, users: union(record.users, [HYPER_USER]) }));
-        const shell = await noLoginShell();
-        await mustRun(
-          'useradd',
-          '--system',
-          '--user-group',
-          '--no-create-home',
-          '--home-dir',
-          stateDir,
-          '--shell',
-          shell,
-          HYPER_USER,
-        );
-      }
+    async apply() {
+      if ((await accountOf(HYPER_USER)) === null) await makeUser(HYPER_USER, stateDir);
       const added = await missingGroups();
       if (added.length > 0) await mustRun('usermod', '--append', '--groups', added.join(','), HYPER_USER);
     },
-    undoPlan: async (record) =>
-      record.users.includes(HYPER_USER) && (await accountOf(HYPER_USER)) !== null
-        ? [`remove the user ${HYPER_USER}`]
-        : [],
-    async undo(record) {
-      if (record.users.includes(HYPER_USER) && (await accountOf(HYPER_USER)) !== null)
-        await mustRun('userdel', HYPER_USER);
+    undoPlan: async () => ((await users()).ours.includes(HYPER_USER) ? [`remove the user ${HYPER_USER}`] : []),
+    async undo() {
+      if ((await users()).ours.includes(HYPER_USER)) await mustRun('userdel', HYPER_USER);
     },
   };
 }
 
 function projectUsers({ projectAccounts }: SetupOptions): Step {
   const missing = async () => {
-    // One look at all users: asking for each would start a program hundreds of times.
-    const known = new Set((await mustRun('getent', 'passwd')).split('\n').map((line) => line.split(':')[0]));
+    const { all } = await users();
     return Array.from({ length: projectAccounts }, (_, index) => projectAccount(index + 1)).filter(
-      (name) => !known.has(name),
+      (name) => !all.has(name),
     );
   };
-  const made = (record: AccessRecord) =>
-    existing(
-      record.users.filter((name) => name !== HYPER_USER),
-      accountOf,
-    );
+  const made = async () => (await users()).ours.filter((name) => name !== HYPER_USER);
   const span = (names: readonly string[]) =>
     names.length === 1 ? names[0] : `${names[0]} … ${names.at(-1)} (${names.length})`;
   return {
     title: 'users of projects',
+    concerns: 'nobody',
     async plan() {
       const names = await missing();
       return names.length === 0 ? [] : [`make the users ${span(names)}, without login and home`];
     },
     async apply(note) {
-      const names = await missing();
-      await note((record) => ({ ...record, projectAccounts, users: union(record.users, names) }));
-      const shell = await noLoginShell();
-      for (const name of names)
-        await mustRun(
-          'useradd',
-          '--system',
-          '--user-group',
-          '--no-create-home',
-          '--home-dir',
-          '/nonexistent',
-          '--shell',
-          shell,
-          name,
-        );
+      await note((record) => ({ ...record, projectAccounts }));
+      for (const name of await missing()) await makeUser(name, '/nonexistent');
     },
-    async undoPlan(record) {
-      const names = await made(record);
+    async undoPlan() {
+      const names = await made();
       return names.length === 0 ? [] : [`remove the users ${span(names)}`];
     },
-    async undo(record) {
-      for (const name of await made(record)) {
+    async undo() {
+      for (const name of await made()) {
         await mustRun('userdel', name);
         // userdel keeps a user's own group when it has members.
         await tryRun('groupdel', name);
@@ -232,6 +218,7 @@ function polkitRules(): Step {
   };
   return {
     title: "polkit's rules",
+    concerns: 'nobody',
     plan: async () => (await stale()).map(([path, found]) => `${found === null ? 'write' : 'replace'} ${path}`),
     async apply() {
       // The one that refuses comes first, so that there is no moment in which only half of the rules count.
@@ -265,6 +252,7 @@ function libvirtSettings(): Step {
   const setting = (text: string) => withSettings(text, LIBVIRT_SETTINGS);
   return {
     title: "libvirt's settings",
+    concerns: 'libvirt',
     plan: async () =>
       (await differing(setting)).map(
         ({ path }) => `let libvirt ask polkit about every call: ${Object.keys(LIBVIRT_SETTINGS).join(', ')} in ${path}`,
@@ -308,6 +296,7 @@ function socketDropIns(): Step {
     );
   return {
     title: "modes of libvirt's sockets",
+    concerns: 'libvirt',
     plan: async () => (await stale()).map((path) => `let only ${HOST_GROUPS.door} knock: ${path}`),
     async apply() {
       for (const path of await stale()) await replaceFile(path, SOCKET_DROP_IN, 0o644);
@@ -319,11 +308,12 @@ function socketDropIns(): Step {
   };
 }
 
-/** Every path below that belongs to `uid`, folders first. Links are not followed. */
+/** Every path below that belongs to `uid`, folders first. Links are not followed. Logs of serial ports are virtlogd's, which is root:
+ *  hyperd takes them over when a VM starts. */
 async function* ownedBy(path: string, uid: number): AsyncGenerator<string> {
   const found = await lstat(path);
   if (found.uid === uid) yield path;
-  if (!found.isDirectory()) return;
+  if (!found.isDirectory() || (uid === 0 && basename(path) === 'serial')) return;
   for (const name of await readdir(path)) yield* ownedBy(join(path, name), uid);
 }
 
@@ -336,6 +326,7 @@ function stateFolder({ stateDir }: SetupOptions): Step {
   const isRoots = async (folder: string) => (await isThere(folder)) && (await firstOf(ownedBy(folder, 0))) !== null;
   return {
     title: 'the state folder',
+    concerns: 'hyperd',
     async plan() {
       if (!(await isThere(stateDir))) return [`make ${stateDir} for ${HYPER_USER}`];
       return (await isRoots(stateDir)) ? [`give what root owns in ${stateDir} to ${HYPER_USER}`] : [];
@@ -351,14 +342,14 @@ function stateFolder({ stateDir }: SetupOptions): Step {
     async undoPlan(record) {
       const hyper = await accountOf(HYPER_USER);
       if (hyper === null) return [];
-      return (await existing(record.folders, (folder) => isThere(folder).then((is) => is || null))).map(
-        (folder) => `give what ${HYPER_USER} owns in ${folder} back to root`,
-      );
+      return (
+        await existing(union(record.folders, [stateDir]), (folder) => isThere(folder).then((is) => is || null))
+      ).map((folder) => `give what ${HYPER_USER} owns in ${folder} back to root`);
     },
     async undo(record) {
       const hyper = await accountOf(HYPER_USER);
       if (hyper === null) return;
-      for (const folder of record.folders) {
+      for (const folder of union(record.folders, [stateDir])) {
         if (!(await isThere(folder))) continue;
         for await (const path of ownedBy(folder, hyper.uid)) await lchown(path, 0, 0);
       }
