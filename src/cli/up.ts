@@ -207,13 +207,21 @@ function levelOfLine(line: string): number {
   return level === 'warn' ? 40 : level === 'error' || level === 'fatal' ? 50 : 30;
 }
 
+/** Looks that must agree, and how far apart: a process that is replacing itself has no command line for a moment. */
+const LOOKS = 4;
+const LOOK_AGAIN_MS = 150;
+
 /** True while the process lives and is still hyperd: ids are used again, and a dead child may linger without a command line. */
 async function isHyperd(pid: number): Promise<boolean> {
-  try {
-    return (await readFile(`/proc/${pid}/cmdline`, 'utf8')).includes('src/daemon/main.ts');
-  } catch (error) {
-    if (hasErrno(error, 'ENOENT', 'ESRCH')) return false;
-    throw error;
+  for (let look = 1; ; look += 1) {
+    try {
+      if ((await readFile(`/proc/${pid}/cmdline`, 'utf8')).includes('src/daemon/main.ts')) return true;
+    } catch (error) {
+      if (hasErrno(error, 'ENOENT', 'ESRCH')) return false;
+      throw error;
+    }
+    if (look === LOOKS) return false;
+    await delay(LOOK_AGAIN_MS);
   }
 }
 
