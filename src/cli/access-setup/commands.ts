@@ -23,6 +23,14 @@ function show({ output }: CommandContext, plan: readonly PlannedStep[]): void {
   for (const { step, changes } of plan) for (const change of changes) output.line(`${step}: ${safeText(change)}`);
 }
 
+/** @throws Failure exit 2 without a terminal, exit 1 for any other answer than yes */
+async function confirmPlan({ output }: CommandContext, question: string): Promise<void> {
+  if (!output.isInteractive)
+    throw usageFailure('this has to be confirmed', 'Without a terminal, look at it with --dry-run, then add --yes.');
+  if (!(await confirmYes(question)))
+    throw new Failure('nothing was changed', { exit: EXIT.failed, code: 'not_confirmed' });
+}
+
 async function setUp(
   context: CommandContext,
   options: { 'dry-run': boolean; yes: boolean; undo: boolean; projects: number },
@@ -55,7 +63,7 @@ async function setUp(
   if (options['dry-run']) return finish(false, 'Nothing was changed (--dry-run).');
   const isRunning = plan.some(({ concerns }) => concerns === 'hyperd') ? await runningHyperd(runtimeDir) : null;
   if (isRunning !== null) throw isRunning;
-  if (!options.yes) await confirmYes(context, options.undo ? 'Take all of this back?' : 'Do all of this?');
+  if (!options.yes) await confirmPlan(context, options.undo ? 'Take all of this back?' : 'Do all of this?');
 
   let current = { ...record, isComplete: false };
   await writeRecord(current);
