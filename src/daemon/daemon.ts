@@ -2,9 +2,8 @@
 
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { chmod, chown, mkdir, rm, writeFile } from 'node:fs/promises';
-import { hostname, userInfo } from 'node:os';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { FastifyInstance } from 'fastify';
@@ -225,8 +224,6 @@ export async function startDaemon({
     for (const host of allowedHosts(names, port, config.publicNames)) allowed.add(host);
     if (config.tls.redirectListen !== undefined) await redirect.listen(parseListen(config.tls.redirectListen));
     renewing = keepCertificate(tls, { ...certificates, use, clock: systemClock, log }, lifetime.signal);
-    await listenOnSocket(admin, join(config.runtimeDir, 'admin.sock'));
-    await listenOnSocket(operator, join(config.runtimeDir, 'operator.sock'));
     await listenOnSocket(admin, join(config.runtimeDir, 'admin.sock'), await doorGroup(HOST_GROUPS.admin));
     await listenOnSocket(operator, join(config.runtimeDir, 'operator.sock'), await doorGroup(HOST_GROUPS.operator));
     await writeFile(join(config.runtimeDir, 'hyperd.pid'), `${process.pid}\n`);
