@@ -15,6 +15,7 @@ export type Completion =
   | 'host'
   | 'project'
   | 'session'
+  | 'project'
   | 'file'
   | null;
 

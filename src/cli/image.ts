@@ -9,6 +9,7 @@ import { usageFailure } from './failure.ts';
 import { finish } from './follow.ts';
 import { markOf, stateText } from './glyphs.ts';
 import { about, collect } from './objects.ts';
+import { onlyProjectOption, projectNames, projectOption, withProject } from './project-names.ts';
 import { type Column, printFacts, printTable } from './table.ts';
 import { safeText } from './text.ts';
 import { ageText, timeText } from './time.ts';
@@ -64,7 +65,7 @@ const CATALOGUE_COLUMNS: readonly Column<CatalogueEntry>[] = [
   { title: 'FOUND', value: (entry) => safeText(entry.lastResult ?? ''), flexibleTo: 8, isOptional: true },
 ];
 
-const imageName = one('NAME', 'name or id of the image', { completes: 'image' });
+const imageName = one('NAME', 'name, PROJECT/NAME or id of the image', { completes: 'image' });
 const nameOption = textOption('NAME', 'name in the library', { defaultText: 'made from the file name' });
 const kindOption = choiceOption(KINDS, 'what it is', { defaultText: 'found out' });
 const sha256Option = textOption('HEX', 'SHA-256 that the file must have');
@@ -76,26 +77,52 @@ function given<Key extends string, Value>(key: Key, value: Value | undefined): {
   return entry;
 }
 
+function shareCommand(verb: 'share' | 'unshare', isShared: boolean) {
+  return command({
+    path: ['image', verb],
+    summary: isShared ? 'Let all projects use an image' : 'Keep an image to its project again',
+    details: isShared ? '' : 'VMs that were made of it, or have it in a drive, keep it.',
+    positionals: { name: imageName },
+    examples: [`image ${verb} debian-13-cloud`],
+    run: async (context, { args }) => {
+      const image = await about(context, 'image', args.name, (id) =>
+        context.api('PATCH /images/{id}', { params: { id }, body: { isShared } }),
+      );
+      if (context.output.isJson) context.output.json(image);
+      else
+        context.output.line(
+          `${safeText(image.name)} ${isShared ? 'is shared with all projects' : 'is its project’s own'}`,
+        );
+      return EXIT.done;
+    },
+  });
+}
+
 export const commands = defineCommands([
   command({
     path: ['image', 'list'],
     summary: 'List the images of the library',
     options: {
+      project: onlyProjectOption,
       kind: choiceOption(KINDS, 'only of this kind'),
       search: textOption('TEXT', 'only with this in the name'),
     },
     examples: ['image list', 'image list --kind iso'],
-    run: async ({ api, output }, { options }) => {
-      const images = await collect((page) =>
-        api('GET /images', { query: { ...given('kind', options.kind), ...given('q', options.search), ...page } }),
-      );
+    run: async (context, { options }) => {
+      const { api, output } = context;
+      const filter = {
+        ...given('project', options.project),
+        ...given('kind', options.kind),
+        ...given('q', options.search),
+      };
+      const images = await collect((page) => api('GET /images', { query: { ...filter, ...page } }));
       if (output.isJson) output.json(images);
       else
         printTable(
           output,
-          COLUMNS,
+          withProject(COLUMNS, await projectNames(context)),
           images,
-          options.kind || options.search
+          options.project || options.kind || options.search
             ? 'No image fits.'
             : 'No images yet. `hv image catalogue list` shows well-known systems; `hv image upload FILE` takes your own.',
         );
@@ -114,8 +141,11 @@ export const commands = defineCommands([
         output.json(image);
         return EXIT.done;
       }
+      const projects = await projectNames(context);
       printFacts(output, [
         ['name', output.paint('bold', safeText(image.name))],
+        ['project', projects.areSeveral ? safeText(projects.nameOf(image.project)) : null],
+        ['shared', image.isShared ? 'with all projects' : null],
         ['state', output.paint(markOf(image.state).colour, stateText(image.state))],
         ['kind', image.kind === image.format ? image.kind : `${image.kind}, ${image.format}`],
         [
@@ -143,6 +173,7 @@ export const commands = defineCommands([
       file: one('FILE', 'an ISO, a disk image (qcow2, raw), a kernel or an initrd', { completes: 'file' }),
     },
     options: {
+      project: projectOption,
       name: nameOption,
       kind: kindOption,
       sha256: sha256Option,
@@ -154,6 +185,7 @@ export const commands = defineCommands([
       const { upload } = await import('./upload.ts');
       return upload(context, {
         file: args.file,
+        project: options.project,
         name: options.name,
         kind: options.kind,
         sha256: options.sha256,
@@ -166,6 +198,7 @@ export const commands = defineCommands([
     summary: 'Let the host download an image by URL',
     positionals: { url: one('URL', 'address of the file, http or https') },
     options: {
+      project: projectOption,
       name: nameOption,
       kind: kindOption,
       sha256: sha256Option,
@@ -177,6 +210,7 @@ export const commands = defineCommands([
     run: async (context, { args, options }) => {
       const body = {
         url: args.url,
+        ...given('project', options.project),
         ...given('name', options.name),
         ...given('kind', options.kind),
         ...given('sha256', options.sha256),
@@ -190,13 +224,14 @@ export const commands = defineCommands([
     path: ['image', 'import'],
     summary: 'Copy a file of the host into the library',
     positionals: { file: one('FILE', 'path on the host', { completes: 'file' }) },
-    options: { name: nameOption, kind: kindOption, sha256: sha256Option },
+    options: { project: projectOption, name: nameOption, kind: kindOption, sha256: sha256Option },
     isLong: true,
     examples: ['image import /usr/lib/ipxe/ipxe.iso'],
     run: async (context, { args, options }) => {
       const { resolve } = await import('node:path');
       const body = {
         path: resolve(args.file),
+        ...given('project', options.project),
         ...given('name', options.name),
         ...given('kind', options.kind),
         ...given('sha256', options.sha256),
@@ -204,6 +239,8 @@ export const commands = defineCommands([
       return finish(context, await context.api('POST /images/import', { body }));
     },
   }),
+  shareCommand('share', true),
+  shareCommand('unshare', false),
   command({
     path: ['image', 'delete'],
     summary: 'Delete an image that no VM uses',
@@ -256,13 +293,19 @@ export const commands = defineCommands([
     path: ['image', 'catalogue', 'download'],
     summary: 'Download a well-known system',
     positionals: { id: one('ID', 'catalogue id', { completes: 'catalogue' }) },
-    options: { name: textOption('NAME', 'name in the library', { defaultText: 'the catalogue id' }) },
+    options: {
+      project: projectOption,
+      name: textOption('NAME', 'name in the library', { defaultText: 'the catalogue id' }),
+    },
     isLong: true,
     examples: ['image catalogue download debian-13-cloud'],
     run: async (context, { args, options }) => {
       if (args.id.includes('://')) throw usageFailure('that is a URL', `hv image download ${args.id}`);
       const operation = await about(context, 'catalogue', args.id, (id) =>
-        context.api('POST /images/catalogue/{id}/download', { params: { id }, body: given('name', options.name) }),
+        context.api('POST /images/catalogue/{id}/download', {
+          params: { id },
+          body: { ...given('project', options.project), ...given('name', options.name) },
+        }),
       );
       return finish(context, operation);
     },

@@ -10,6 +10,7 @@ import { Failure, usageFailure } from './failure.ts';
 import { finish } from './follow.ts';
 import { about, collect } from './objects.ts';
 import { didYouMean } from './parse.ts';
+import { projectNames, withProject } from './project-names.ts';
 import { type Column, printTable } from './table.ts';
 import { safeText } from './text.ts';
 import { ageText } from './time.ts';
@@ -29,12 +30,15 @@ const COLUMNS: readonly Column<TrashItem>[] = [
   { title: 'ID', value: (item) => safeText(item.id), isOptional: true },
 ];
 
-const itemName = one('NAME', 'name of the VM, or trash id', { completes: 'trash' });
+const itemName = one('NAME', 'name of the VM, PROJECT/NAME, or trash id', { completes: 'trash' });
 
 /** The one item with this name or id. */
-async function findItem({ api }: CommandContext, name: string): Promise<TrashItem> {
-  const items = await collect((query) => api('GET /trash', { query }));
-  const found = items.filter((item) => item.id === name || item.name === name);
+async function findItem(context: CommandContext, name: string): Promise<TrashItem> {
+  const items = await collect((query) => context.api('GET /trash', { query }));
+  const { nameOf } = await projectNames(context);
+  const found = items.filter(
+    (item) => item.id === name || item.name === name || name === `${nameOf(item.project)}/${item.name}`,
+  );
   const [item] = found;
   if (item === undefined) {
     throw new Failure(
@@ -58,10 +62,11 @@ export const commands = defineCommands([
     path: ['trash', 'list'],
     summary: 'List deleted VMs that can be restored',
     examples: ['trash list'],
-    run: async ({ api, output }) => {
+    run: async (context) => {
+      const { api, output } = context;
       const items = await collect((query) => api('GET /trash', { query }));
       if (output.isJson) output.json(items);
-      else printTable(output, COLUMNS, items, 'The trash is empty.');
+      else printTable(output, withProject(COLUMNS, await projectNames(context)), items, 'The trash is empty.');
       return EXIT.done;
     },
   }),

@@ -4,6 +4,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { ApiProblem } from '#contract/client.ts';
 import type { ImageKind, Upload } from '#contract/images.ts';
+import { DEFAULT_PROJECT } from '#kernel/names.ts';
 import type { CommandContext } from './context.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { Failure, usageFailure } from './failure.ts';
@@ -20,6 +21,7 @@ const RETRIES = 30;
 
 export interface UploadRequest {
   readonly file: string;
+  readonly project: string | undefined;
   readonly name: string | undefined;
   readonly kind: ImageKind | undefined;
   readonly sha256: string | undefined;
@@ -70,8 +72,13 @@ async function begin(
   name: string,
   sizeBytes: number,
 ): Promise<Upload> {
+  // A project can be named by its name; uploads tell its id.
+  const project =
+    request.project === undefined
+      ? DEFAULT_PROJECT
+      : (await api('GET /projects/{id}', { params: { id: request.project } })).id;
   const unfinished = (await collect(() => api('GET /images/uploads'))).find(
-    (each) => each.name === name && each.state === 'receiving',
+    (each) => each.project === project && each.name === name && each.state === 'receiving',
   );
   if (unfinished && unfinished.sizeBytes === sizeBytes && !request.isRestart) {
     output.message(`going on at ${Math.floor((unfinished.offset / sizeBytes) * 100)} %; --restart begins anew`);
@@ -87,6 +94,7 @@ async function begin(
   if (unfinished) await api('DELETE /images/uploads/{id}', { params: { id: unfinished.id } });
   return api('POST /images/uploads', {
     body: {
+      project,
       name,
       sizeBytes,
       ...(request.kind === undefined ? {} : { kind: request.kind }),

@@ -8,12 +8,14 @@ import type { ExitCode } from './exit-codes.ts';
 import { usageFailure } from './failure.ts';
 import { readSecretFile, readSmallFile, sshKeysFrom } from './files.ts';
 import { finish } from './follow.ts';
-import { about } from './objects.ts';
+import { about, collect } from './objects.ts';
 import { showPlan } from './plan.ts';
+import { projectOption } from './project-names.ts';
 import { safeText } from './text.ts';
 import { choiceOption, countOption, flag, one, sizeOption, textList, textOption } from './values.ts';
 
 const OPTIONS = {
+  project: projectOption,
   image: textOption('IMAGE', 'cloud or disk image; the first disk is a full copy of it', { completes: 'image' }),
   iso: textOption('IMAGE', 'ISO in the drive, booted first', { completes: 'image' }),
   kernel: textOption('IMAGE', 'boot this kernel directly', { completes: 'image' }),
@@ -76,15 +78,23 @@ function diskOf(text: string): DiskChoice {
   return { sizeBytes, ...(pool === undefined ? {} : { pool }) };
 }
 
-/** The id of a library image by its name. */
-async function imageId(context: CommandContext, name: string): Promise<string> {
+/** The id of a library image by its name: that of the project where it has one, else one that is shared with it. */
+async function imageId(context: CommandContext, name: string, project: string | undefined): Promise<string> {
+  if (project !== undefined && !name.includes('/')) {
+    const query = { usableIn: project, q: name };
+    const usable = await collect((page) => context.api('GET /images', { query: { ...query, ...page } }));
+    const named = usable.filter((image) => image.name === name);
+    const own = new Set((await context.api('GET /images', { query: { project, q: name } })).items.map(({ id }) => id));
+    const found = named.find(({ id }) => own.has(id)) ?? (named.length === 1 ? named[0] : undefined);
+    if (found) return found.id;
+  }
   return (await about(context, 'image', name, (id) => context.api('GET /images/{id}', { params: { id } }))).id;
 }
 
 async function disksOf(context: CommandContext, options: Options): Promise<VmCreateInput['disks']> {
   const disks = options.disk.map(diskOf);
   if (options.image === undefined) return disks;
-  const id = await imageId(context, options.image);
+  const id = await imageId(context, options.image, options.project);
   return [{ imageId: id, ...disks[0] }, ...disks.slice(1)];
 }
 
@@ -103,8 +113,8 @@ async function kernelOf(context: CommandContext, options: Options): Promise<VmCr
     return undefined;
   }
   return {
-    kernelImageId: await imageId(context, options.kernel),
-    ...(options.initrd === undefined ? {} : { initrdImageId: await imageId(context, options.initrd) }),
+    kernelImageId: await imageId(context, options.kernel, options.project),
+    ...(options.initrd === undefined ? {} : { initrdImageId: await imageId(context, options.initrd, options.project) }),
     ...(options.cmdline === undefined ? {} : { commandLine: options.cmdline }),
   };
 }
@@ -135,13 +145,14 @@ async function requestOf(context: CommandContext, name: string, options: Options
   }
   return {
     name,
+    ...(options.project === undefined ? {} : { project: options.project }),
     ...(options.title === undefined ? {} : { title: options.title }),
     ...(options.description === undefined ? {} : { description: options.description }),
     ...(options.vcpus === undefined ? {} : { vcpus: options.vcpus }),
     ...(options.memory === undefined ? {} : { memoryBytes: options.memory }),
     ...(options.firmware === undefined ? {} : { firmware: options.firmware }),
     ...(options.accel === undefined ? {} : { accel: options.accel }),
-    ...(options.iso === undefined ? {} : { isoId: await imageId(context, options.iso) }),
+    ...(options.iso === undefined ? {} : { isoId: await imageId(context, options.iso, options.project) }),
     ...(kernel === undefined ? {} : { kernel }),
     ...(nics === undefined ? {} : { nics }),
     ...(cloudInit === undefined ? {} : { cloudInit }),
@@ -176,8 +187,9 @@ async function create(context: CommandContext, name: string, options: Options): 
   }
   const operation = await context.api('POST /vms', { body });
   await warnLockedOut(context, body);
-  const next = body.start ? `\`hv vm serial ${name}\` opens its console.` : `\`hv vm start ${name}\` starts it.`;
-  return finish(context, operation, () => `${name} is made. ${next}`);
+  const called = options.project === undefined ? name : `${options.project}/${name}`;
+  const next = body.start ? `\`hv vm serial ${called}\` opens its console.` : `\`hv vm start ${called}\` starts it.`;
+  return finish(context, operation, () => `${called} is made. ${next}`);
 }
 
 export const createCommands = [
@@ -191,6 +203,7 @@ export const createCommands = [
     examples: [
       'vm create web1 --image debian-13-cloud --disk 20GiB --ssh-key ~/.ssh/id_ed25519.pub',
       'vm create desk --iso nixos-minimal --disk 40GiB --memory 4GiB --vcpus 4',
+      'vm create web1 --project shop --image debian-13-cloud --disk 20GiB --network shop-net',
       'vm create tiny --kernel vmlinuz --initrd initrd --cmdline console=ttyS0 --headless --no-network',
       'vm create db1 --image debian-13-cloud --disk 20GiB --disk 100GiB,pool=fast --protect --dry-run',
     ],

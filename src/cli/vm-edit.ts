@@ -200,6 +200,27 @@ export const editCommands = [
       change(context, args.name, { name: args.to }, `is the name of ${safeText(args.name)} now`),
   }),
   command({
+    path: ['vm', 'move'],
+    summary: 'Give a VM that is off to another project',
+    details: 'Needs vm.delete where it is and vm.create where it goes; grants on the VM itself move along.',
+    positionals: { name: vmName },
+    options: { project: textOption('PROJECT', 'name or id of the project that gets it', { completes: 'project' }) },
+    isLong: true,
+    examples: ['vm move web1 --project shop', 'vm move shop/web1 --project default'],
+    run: async (context, { args, options }) => {
+      const { project } = options;
+      if (project === undefined) throw usageFailure('--project is missing', 'Say which project gets it.');
+      const operation = await about(context, 'vm', args.name, (id) =>
+        context.api('POST /vms/{id}/move', { params: { id }, body: { project } }),
+      );
+      return finish(
+        context,
+        operation,
+        () => `${safeText(operation.objectName ?? args.name)} is in the project ${safeText(project)} now`,
+      );
+    },
+  }),
+  command({
     path: ['vm', 'protect'],
     summary: 'Refuse to delete a VM',
     positionals: { name: vmName },

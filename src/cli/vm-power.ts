@@ -7,7 +7,7 @@ import { finishEach } from './follow.ts';
 import { about } from './objects.ts';
 import { countOption, many } from './values.ts';
 
-const names = many('NAME', 'names or UUIDs of the VMs', { completes: 'vm' });
+const names = many('NAME', 'names, PROJECT/NAME or UUIDs of the VMs', { completes: 'vm' });
 
 type PowerRoute =
   | 'POST /vms/{id}/start'

@@ -9,6 +9,7 @@ import { Failure, usageFailure } from './failure.ts';
 import { markOf, stateText } from './glyphs.ts';
 import { about, collect } from './objects.ts';
 import { problemFrom } from './problems.ts';
+import { onlyProjectOption, projectNames, withProject } from './project-names.ts';
 import { type Column, printFacts, printHeading, printTable } from './table.ts';
 import { safeLines, safeText } from './text.ts';
 import { ageText, pause, sinceText } from './time.ts';
@@ -72,12 +73,14 @@ async function showVm(context: CommandContext, name: string): Promise<ExitCode> 
     output.json(vm);
     return EXIT.done;
   }
+  const projects = await projectNames(context);
   const mark = markOf(vm.state);
   const reason = vm.stateReason && vm.stateReason !== 'unknown' ? ` (${reasonText(vm.stateReason)})` : '';
   const wish =
     vm.desired !== vm.state && !(vm.desired === 'running' && vm.state === 'idle') ? `, wanted: ${vm.desired}` : '';
   printFacts(output, [
     ['name', output.paint('bold', safeText(vm.name))],
+    ['project', projects.areSeveral ? safeText(projects.nameOf(vm.project)) : null],
     ['title', vm.title === null ? null : safeText(vm.title)],
     [
       'state',
@@ -224,13 +227,14 @@ async function printDefinition({ transport, output }: CommandContext, id: string
   else output.line(safeLines(xml).trimEnd());
 }
 
-export const vmName = one('NAME', 'name or UUID of the VM', { completes: 'vm' });
+export const vmName = one('NAME', 'name, PROJECT/NAME or UUID of the VM', { completes: 'vm' });
 
 export const showCommands = [
   command({
     path: ['vm', 'list'],
     summary: 'List VMs',
     options: {
+      project: onlyProjectOption,
       state: textOption('STATES', 'only these states, separated by commas, as running,paused'),
       search: textOption('TEXT', 'only with this in the name, title, description, address or MAC'),
       sort: choiceOption(
@@ -239,9 +243,11 @@ export const showCommands = [
         { defaultText: 'name' },
       ),
     },
-    examples: ['vm list', 'vm list --state running --sort=-cpu', 'vm list --json'],
-    run: async ({ api, output }, { options }) => {
+    examples: ['vm list', 'vm list --project shop', 'vm list --state running --sort=-cpu', 'vm list --json'],
+    run: async (context, { options }) => {
+      const { api, output } = context;
       const filter = {
+        ...(options.project === undefined ? {} : { project: options.project }),
         ...(options.state === undefined ? {} : { state: options.state }),
         ...(options.search === undefined ? {} : { q: options.search }),
         ...(options.sort === undefined ? {} : { sort: options.sort }),
@@ -252,7 +258,7 @@ export const showCommands = [
           ? 'No VM fits.'
           : 'No VMs yet. Make one with `hv vm create NAME --image IMAGE`; `hv image catalogue list` shows images.';
       if (output.isJson) output.json(vms);
-      else printTable(output, COLUMNS, vms, empty);
+      else printTable(output, withProject(COLUMNS, await projectNames(context)), vms, empty);
       return EXIT.done;
     },
   }),

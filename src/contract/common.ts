@@ -1,7 +1,9 @@
 /** Schemas that several slices share: names, sizes, problems, effects. */
 
 import { z } from 'zod';
-import { NAME_PATTERN, NAME_RULE, RESERVED_NAME_PATTERN } from '#kernel/names.ts';
+import { DEFAULT_PROJECT, NAME_PATTERN, NAME_RULE, RESERVED_NAME_PATTERN } from '#kernel/names.ts';
+
+export { DEFAULT_PROJECT } from '#kernel/names.ts';
 
 /** A name that a user gives. */
 export const nameSchema = z
@@ -9,14 +11,11 @@ export const nameSchema = z
   .regex(NAME_PATTERN, `use ${NAME_RULE}`)
   .refine((name) => !RESERVED_NAME_PATTERN.test(name), 'names beginning with p<number>- are reserved for projects');
 
-/** The project that everything belongs to unless another is named. */
-export const DEFAULT_PROJECT = 'default';
-
 export const projectIdSchema = z
   .string()
   .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'use the id or name of a project')
-  .default(DEFAULT_PROJECT)
-  .describe('id or name of the project it belongs to');
+  .describe('id or name of the project it belongs to')
+  .default(DEFAULT_PROJECT);
 
 /** Free text on one or several lines; control characters other than line feed and tab are refused. */
 export const textSchema = (maxLength: number) =>

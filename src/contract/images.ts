@@ -45,7 +45,7 @@ export type ImageKind = z.infer<typeof imageKindSchema>;
 
 export const imageSchema = z.object({
   id: z.string(),
-  name: z.string(),
+  name: z.string().describe('unique in its project'),
   project: z.string().describe('id of the project that owns it'),
   isShared: z.boolean().describe('every project may use it'),
   kind: imageKindSchema.describe('disk = cloud or other bootable disk image'),
@@ -61,7 +61,12 @@ export const imageSchema = z.object({
     .describe('what the content was checked against'),
   label: z.string().nullable().describe('volume label of an ISO'),
   usedBy: z.array(
-    z.object({ vmId: z.string(), name: z.string(), isTrashed: z.boolean().describe('the VM lies in the trash') }),
+    z.object({
+      vmId: z.string(),
+      name: z.string(),
+      project: z.string(),
+      isTrashed: z.boolean().describe('the VM lies in the trash'),
+    }),
   ),
   defaultUser: z.string().nullable().describe('cloud-init user of a cloud image'),
   createdAt: timeSchema,
@@ -112,7 +117,17 @@ export const imageRoutes = defineRoutes({
     summary: 'List images',
     permission: 'image.read',
     list: true,
-    query: z.object({ ...pageQuery, q: z.string().max(200).optional(), kind: imageKindSchema.optional() }),
+    query: z.object({
+      ...pageQuery,
+      project: z.string().max(64).optional().describe('id or name: what it owns'),
+      usableIn: z
+        .string()
+        .max(64)
+        .optional()
+        .describe('id or name of a project: what VMs of it may use, its own and what is shared with it'),
+      q: z.string().max(200).optional(),
+      kind: imageKindSchema.optional(),
+    }),
     response: pageOf(imageSchema),
   },
   'GET /images/{id}': {
@@ -120,6 +135,14 @@ export const imageRoutes = defineRoutes({
     permission: 'image.read',
     params: idParam('id or name'),
     object: { type: 'image', param: 'id' },
+    response: imageSchema,
+  },
+  'PATCH /images/{id}': {
+    summary: 'Share an image with all projects, or take that back',
+    permission: 'image.share',
+    params: idParam('id or name'),
+    object: { type: 'image', param: 'id' },
+    body: z.strictObject({ isShared: z.boolean() }),
     response: imageSchema,
   },
   'DELETE /images/{id}': {

@@ -17,6 +17,9 @@ export const networkErrors = defineErrors({
   },
 });
 
+/** A VM that uses something; of those that the asker may see. */
+const vmUserSchema = z.object({ vmId: z.string(), name: z.string(), project: z.string() });
+
 export const networkSchema = z.object({
   id: z.string().describe('UUID; for a bridge of the host its name'),
   name: z.string(),
@@ -36,7 +39,7 @@ export const networkSchema = z.object({
       expiresAt: z.string().nullable(),
     }),
   ),
-  usedBy: z.array(z.object({ vmId: z.string(), name: z.string() })),
+  usedBy: z.array(vmUserSchema),
 });
 export type Network = z.infer<typeof networkSchema>;
 
@@ -45,7 +48,7 @@ export const poolSchema = z.object({
   name: z.string(),
   state: z.enum(['active', 'inactive', 'building', 'degraded', 'unknown']),
   kind: z.string().describe('dir, logical, zfs, …'),
-  path: z.string().nullable(),
+  path: z.string().nullable().describe('null for those who see only their own volumes'),
   capacityBytes: z.number().nullable(),
   allocatedBytes: z.number().nullable(),
   availableBytes: z.number().nullable(),
@@ -58,18 +61,24 @@ export const poolSchema = z.object({
       sizeBytes: z.number(),
       allocatedBytes: z.number(),
       format: z.string().nullable(),
-      usedBy: z.object({ vmId: z.string(), name: z.string() }).nullable(),
+      usedBy: vmUserSchema.nullable(),
     }),
   ),
 });
 export type Pool = z.infer<typeof poolSchema>;
+
+const usableInSchema = z
+  .string()
+  .max(64)
+  .optional()
+  .describe('id or name of a project: only what the asker may give to VMs of it');
 
 export const networkRoutes = defineRoutes({
   'GET /networks': {
     summary: 'List networks and bridges',
     permission: 'network.read',
     list: true,
-    query: z.object(pageQuery),
+    query: z.object({ ...pageQuery, usableIn: usableInSchema }),
     response: pageOf(networkSchema),
   },
   'GET /networks/{id}': {
@@ -86,7 +95,7 @@ export const poolRoutes = defineRoutes({
     summary: 'List storage pools',
     permission: 'storage.read',
     list: true,
-    query: z.object(pageQuery),
+    query: z.object({ ...pageQuery, usableIn: usableInSchema }),
     response: pageOf(poolSchema),
   },
   'GET /pools/{id}': {

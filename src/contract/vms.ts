@@ -43,6 +43,11 @@ export const vmErrors = defineErrors({
     title: 'The VM does not start',
     hint: 'The log of the daemon has the reason of libvirt and QEMU; `hv preflight` shows known causes.',
   },
+  definition_not_allowed: {
+    status: 403,
+    title: 'The definition holds something that VMs of this project may not have',
+    hint: 'Take it out with the program that put it there, or ask an administrator to give the project what it needs.',
+  },
   files_missing: {
     status: 409,
     title: 'Files that this needs are gone',
@@ -341,6 +346,14 @@ export const vmRoutes = defineRoutes({
     permission: 'vm.configure',
     ...onVm,
     body: vmEditSchema,
+    response: operationSchema,
+    status: 202,
+  },
+  'POST /vms/{id}/move': {
+    summary: 'Give a VM that is off to another project (needs vm.create there)',
+    permission: 'vm.delete',
+    ...onVm,
+    body: z.strictObject({ project: projectIdSchema.unwrap() }),
     response: operationSchema,
     status: 202,
   },

@@ -11,8 +11,11 @@ import type { ApiEvents } from '#contract/events.ts';
 import { HOST_GROUPS, HYPER_USER } from '#contract/fence.ts';
 import { access } from '#features/access/index.ts';
 import { audit } from '#features/audit/index.ts';
+import { imageObject } from '#features/images/index.ts';
 import { inventory } from '#features/inventory/index.ts';
+import { networkObject } from '#features/networks/index.ts';
 import { projects } from '#features/projects/index.ts';
+import { poolObject } from '#features/storage/index.ts';
 import { systemClock } from '#kernel/clock.ts';
 import { hasErrno, messageOf } from '#kernel/errors.ts';
 import { createEventBus } from '#kernel/event-bus.ts';
@@ -145,8 +148,9 @@ export async function startDaemon({
   const inventoryApi = composition.use(inventory);
   const registry = composition.use(projects);
   const topicOf = eventTopics({
-    network: (id) => ({ type: 'network', id, project: null, sharedWith: registry.usersOf('network', id) }),
-    pool: (id) => ({ type: 'pool', id, project: null, sharedWith: registry.usersOf('pool', id) }),
+    network: (id) => networkObject(inventoryApi.networks().find((one) => one.id === id) ?? { id, name: id }, registry),
+    pool: (id) => poolObject(inventoryApi.pools().find((one) => one.id === id) ?? { id, name: id }, registry),
+    image: (image) => imageObject(image, registry),
   });
   const stream = createEventStream(events, accessApi, topicOf, randomBytes(4).toString('hex'), (change) =>
     inventoryApi.watchers(change),

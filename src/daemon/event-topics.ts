@@ -1,6 +1,7 @@
 /** Who may hear of which event: the same permission on the same object as reading it would need. */
 
 import type { ApiEventName, ApiEvents } from '#contract/events.ts';
+import { imageAsSeen } from '#features/images/index.ts';
 import { operationObject } from '#features/operations/index.ts';
 import { type ObjectRef, SYSTEM } from '#platform/feature.ts';
 import type { Topic } from './http/event-stream.ts';
@@ -11,6 +12,7 @@ type Topics = { readonly [Name in ApiEventName]: (payload: ApiEvents[Name]) => T
 export interface EventObjects {
   network(id: string): ObjectRef;
   pool(id: string): ObjectRef;
+  image(image: ApiEvents['image.changed']): ObjectRef;
 }
 
 /** A new event without a line here does not compile. */
@@ -21,10 +23,7 @@ export function eventTopics(
     'vm.changed': ({ id, project }) => ['vm.read', { type: 'vm', id, project, vmId: id }],
     'vm.removed': ({ id, project }) => ['vm.read', { type: 'vm', id, project, vmId: id }],
     'operation.changed': (operation) => ['operation.read', operationObject(operation)],
-    'image.changed': ({ id, project, isShared }) => [
-      'image.read',
-      { type: 'image', id, project, ...(isShared ? { sharedWith: 'all' } : {}) },
-    ],
+    'image.changed': (image) => ['image.read', objects.image(image), (may) => imageAsSeen(image, may)],
     'image.removed': ({ id, project }) => ['image.read', { type: 'image', id, project }],
     'upload.changed': ({ id, project }) => ['image.upload', { type: 'upload', id, project }],
     'upload.removed': ({ id, project }) => ['image.upload', { type: 'upload', id, project }],

@@ -1,10 +1,13 @@
-/** Names that we make, and the nearest known name for a mistyped one. */
+/** Rules for names, and the nearest known name for a mistyped one. */
 
 /** The rule for every name a user gives: lower-case letters, digits and dashes, 63 at most, no dash at an end. */
 export const NAME_PATTERN = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /** The prefix of project-owned domains; users may not take it. */
 export const RESERVED_NAME_PATTERN = /^p[0-9]+-/;
+
+/** Id and name of the project that everything belongs to unless another is named. */
+export const DEFAULT_PROJECT = 'default';
 
 export const NAME_RULE =
   'lower-case letters, digits and dashes, at most 63, beginning and ending with a letter or digit';

@@ -14,13 +14,20 @@ const HEARTBEAT_MS = 15_000;
 /** No stream outlives the right to it by more than this. */
 const RECHECK_MS = 5000;
 
-/** The permission that an event needs, and the object it is asked for. */
-export type Topic = readonly [Permission, ObjectRef];
+/** The permission that an event needs, the object it is asked for, and, where not everybody who may hear of it may read all of it, what
+ *  of it those may read of whom this tells. */
+export type Topic = readonly [
+  Permission,
+  ObjectRef,
+  ((may: (permission: Permission, object: ObjectRef) => boolean) => unknown)?,
+];
 
 interface Message {
   readonly id: number;
   readonly topic: Topic;
+  /** For everybody who reads all of it. */
   readonly text: string;
+  readonly name: string;
 }
 
 interface Client {
@@ -40,7 +47,7 @@ export interface EventStream {
  *  @param onWatcher told of each client that comes (+1) and goes (-1) */
 export function createEventStream(
   events: EventBus<ApiEvents>,
-  access: Pick<AccessApi, 'decide' | 'holds' | 'sessions'>,
+  access: Pick<AccessApi, 'decide' | 'holds' | 'reach' | 'sessions'>,
   topicOf: <Name extends ApiEventName>(name: Name, payload: ApiEvents[Name]) => Topic,
   epoch: string,
   onWatcher: (change: 1 | -1) => void,
@@ -52,6 +59,17 @@ export function createEventStream(
 
   const maySee = (identity: Identity, [permission, object]: Topic): boolean =>
     access.decide(identity, permission, object).allow;
+
+  const textOf = (id: number, name: string, payload: unknown): string =>
+    `id: ${epoch}-${id}\nevent: ${name}\ndata: ${JSON.stringify(payload)}\n\n`;
+  const textFor = (identity: Identity, { id, name, topic: [, , readable], text }: Message): string =>
+    readable && access.reach(identity, 'vm.read') !== null
+      ? textOf(
+          id,
+          name,
+          readable((permission, object) => access.decide(identity, permission, object).allow),
+        )
+      : text;
 
   const resetMessage = (): string => `id: ${epoch}-${lastId}\nevent: ${RESET_EVENT}\ndata: {}\n\n`;
 
@@ -77,11 +95,13 @@ export function createEventStream(
     const message = {
       id: lastId,
       topic: topicOf(name, payload),
-      text: `id: ${epoch}-${lastId}\nevent: ${name}\ndata: ${JSON.stringify(payload)}\n\n`,
+      name,
+      text: textOf(lastId, name, payload),
     };
     ring.push(message);
     if (ring.length > KEPT_MESSAGES) ring.shift();
-    for (const client of [...clients]) if (maySee(client.identity, message.topic)) push(client, message.text);
+    for (const client of [...clients])
+      if (maySee(client.identity, message.topic)) push(client, textFor(client.identity, message));
   });
 
   const stopSessions = access.sessions.onSessionEnded((sessionId) => {
@@ -117,7 +137,7 @@ export function createEventStream(
         const oldest = ring[0]?.id ?? lastId + 1;
         if (from === epoch && Number.isSafeInteger(after) && after >= oldest - 1) {
           for (const message of ring)
-            if (message.id > after && maySee(identity, message.topic)) stream.write(message.text);
+            if (message.id > after && maySee(identity, message.topic)) stream.write(textFor(identity, message));
         } else {
           stream.write(resetMessage());
         }

@@ -58,6 +58,8 @@ export interface AccessApi {
   version(): number;
   /** What a user is called; null when there is no such user any more. */
   nameOf(userId: string): string | null;
+  /** A VM belongs to another project now: grants on it are that project's to manage. */
+  vmMoved(vmId: string, project: string): Promise<void>;
   /** Lets grants speak of VMs; called once by the slice that has them. */
   findVmsBy(find: (idOrName: string) => FoundObject | null): void;
 }
@@ -134,6 +136,15 @@ export const access = defineFeature<AccessApi>({
         nameOf: (userId) =>
           directory.snapshot().users.get(userId)?.name ??
           (userId === LOCAL_ADMIN || userId === LOCAL_OPERATOR ? LOCAL_NAMES[userId] : null),
+        vmMoved: (vmId, project) =>
+          directory.change(async (tx) => {
+            await tx
+              .tables<DirectoryTables>()
+              .updateTable('access_grant')
+              .set({ project_id: project })
+              .where('scope', '=', `vm:${vmId}`)
+              .execute();
+          }),
         findVmsBy(find) {
           findVm = find;
         },

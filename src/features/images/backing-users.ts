@@ -43,7 +43,7 @@ export function createBackingUsers(owners: () => readonly DiskOwner[]): BackingU
     for (const id of known.keys()) if (!ids.has(id)) known.delete(id);
     const failures: unknown[] = [];
     for (const owner of all) {
-      const key = `${owner.name} ${owner.key}`;
+      const key = `${owner.project}/${owner.name} ${owner.key}`;
       if (known.get(idOf(owner))?.key === key) continue;
       try {
         known.set(idOf(owner), { key, user: userOf(owner), below: await filesBelow(owner) });
@@ -79,7 +79,7 @@ export function createBackingUsers(owners: () => readonly DiskOwner[]): BackingU
   };
 }
 
-const userOf = ({ vmId, name, isTrashed }: DiskOwner): ImageUser => ({ vmId, name, isTrashed });
+const userOf = ({ vmId, name, project, isTrashed }: DiskOwner): ImageUser => ({ vmId, name, project, isTrashed });
 
 async function filesBelow({ disks }: DiskOwner): Promise<string[]> {
   const files = new Set<string>();

@@ -38,7 +38,7 @@ export async function addBuiltImage(
   { store, files, library, names, clock }: AddBuiltOptions,
 ): Promise<Image> {
   await store.load();
-  const known = store.image(built.name);
+  const known = store.imagesNamed(built.name).find(({ project }) => project === DEFAULT_PROJECT);
   if (known) {
     if (library.get(known.id)) return library.view(known.id);
     throw new AppError('already_exists', {
@@ -46,7 +46,7 @@ export async function addBuiltImage(
       hint: 'Delete the image, then try again.',
     });
   }
-  const reserved = names.reserve(built.name, built.name, null);
+  const reserved = names.reserve(DEFAULT_PROJECT, built.name, built.name, null);
   const now = clock.now();
   const id = newId('img', now.getTime());
   // An operation's id makes the part one that the sweep takes when we do not come to the end.

@@ -1,19 +1,20 @@
 /** Images: the library of ISOs, cloud images, kernels; downloads, uploads, imports, and the catalogue of well-known systems.
  *  Tables: image, upload, catalogue_check. Events in: vm.changed, vm.removed, trash.changed. Events out: image.changed, image.removed, upload.changed,
- *  upload.removed. Permissions: image.read, image.upload, image.delete, host.configure. Guide: docs/guides/images.md */
+ *  upload.removed. Permissions: image.read, image.upload, image.share, image.delete, host.configure. Guide: docs/guides/images.md */
 
 import { type Image, imageErrors } from '#contract/images.ts';
 import { type InventoryApi, inventory } from '#features/inventory/index.ts';
 import { operations } from '#features/operations/index.ts';
 import { quotas } from '#features/quotas/index.ts';
+import { projects } from '#features/projects/index.ts';
 import { newId } from '#kernel/ids.ts';
-import { defineFeature, type Identity, SYSTEM_IDENTITY } from '#platform/feature.ts';
+import { defineFeature, type FoundObject, type Identity, type ObjectRef, SYSTEM_IDENTITY } from '#platform/feature.ts';
 import { createFetcher } from '#platform/fetch/index.ts';
 import { createBackingUsers, type DiskOwner } from './backing-users.ts';
 import { addBuiltImage, type BuiltImage } from './built-image.ts';
 import { createImageFiles, removeFile } from './image-files.ts';
 import { createImageNames } from './image-names.ts';
-import { imageObject } from './image-object.ts';
+import { findImage, rowObject } from './image-object.ts';
 import { imagesThatExist } from './image-quota.ts';
 import { createImageSpace } from './image-space.ts';
 import { createImageKinds } from './kinds.ts';
@@ -25,12 +26,19 @@ import { createUploads } from './uploads.ts';
 
 export type { DiskOwner } from './backing-users.ts';
 export type { BuiltImage } from './built-image.ts';
+export { imageAsSeen, imageObject } from './image-object.ts';
 export { imageLock } from './kinds.ts';
 export type { ImageFile } from './library.ts';
 
 export interface ImagesApi {
-  /** By id or unique name; null when there is none or its file is missing. Never waits. */
-  get(idOrName: string): ImageFile | null;
+  /** By id; null when there is none or its file is missing. Never waits. */
+  get(id: string): ImageFile | null;
+  /** What a VM of the project may be made of: by id, by name, or as PROJECT/NAME; its own image goes before others of the name.
+   *  @param isUsable whether the asker may use it for that
+   *  @throws AppError ambiguous_name */
+  find(idOrName: string, project: string, isUsable: (object: ObjectRef) => boolean): ImageFile | null;
+  /** As an object of policy; null when there is none. */
+  object(id: string): FoundObject | null;
   list(): readonly Image[];
   /** Takes a file that the program made itself; the image of that name when it is there already. */
   addBuilt(image: BuiltImage): Promise<Image>;
@@ -48,13 +56,14 @@ const asSender = (user: string): Identity => ({ ...SYSTEM_IDENTITY, user });
 
 export const images = defineFeature<ImagesApi>({
   name: 'images',
-  needs: ['operations', 'inventory', 'quotas'],
+  needs: ['projects', 'operations', 'inventory', 'quotas'],
   migrations: imageMigrations,
   errors: imageErrors,
   setup(context) {
     const { config, clock, events, log } = context;
     const known = context.use(inventory);
     const runner = context.use(operations);
+    const registry = context.use(projects);
     const book = context.use(quotas);
     const store = createImageStore(context.db, book);
     book.existsBy(imagesThatExist(store));
@@ -144,10 +153,27 @@ export const images = defineFeature<ImagesApi>({
       tidying = tidying.then(tidy).catch(failed('tidying the images failed'));
     };
     const endings: (() => void)[] = [];
+    registry.findResourcesBy('image', (id) => findImage(id, store, registry, () => true));
+    registry.contains('images', {
+      count: (id) => store.images().filter(({ project }) => project === id).length,
+      remaining(id) {
+        const there = store.images().filter(({ project }) => project === id).length;
+        const coming = store.uploads().filter(({ project }) => project === id).length;
+        return there + coming === 0 ? null : `${there} images and ${coming} uploads`;
+      },
+    });
 
     return {
       api: {
         get: library.get,
+        find(idOrName, project, isUsable) {
+          const row = findImage(idOrName, store, registry, isUsable, project);
+          return row && isUsable(rowObject(row, registry)) ? library.get(row.id) : null;
+        },
+        object(id) {
+          const row = store.image(id);
+          return row && rowObject(row, registry);
+        },
         list: library.list,
         async addBuilt(built) {
           const image = await addBuiltImage(built, { store, files, library, names, clock });
@@ -168,12 +194,13 @@ export const images = defineFeature<ImagesApi>({
         kinds,
         clock,
         names,
+        projects: registry,
         publishUpload,
       }),
       resolvers: {
-        image(id) {
-          const row = store.image(id);
-          return row ? imageObject({ ...row, isShared: row.shared === 1 }) : null;
+        image(idOrName, isVisible) {
+          const row = findImage(idOrName, store, registry, isVisible);
+          return row && rowObject(row, registry);
         },
         upload(id) {
           const row = store.upload(id);
@@ -233,7 +260,7 @@ export const images = defineFeature<ImagesApi>({
 
 /** The VMs of the inventory with their disks, running and stored. */
 function diskOwners(known: InventoryApi): readonly DiskOwner[] {
-  return known.vms().map(({ id, name }) => {
+  return known.vms().map(({ id, name, project }) => {
     const disks = new Map<string, DiskOwner['disks'][number]>();
     for (const { path, format } of [...(known.facts(id)?.disks ?? []), ...(known.storedFacts(id)?.disks ?? [])]) {
       if (!path?.startsWith('/')) continue;
@@ -241,7 +268,7 @@ function diskOwners(known: InventoryApi): readonly DiskOwner[] {
       disks.set(path, { path, namedFrom: path, isQcow2 });
     }
     const key = `${known.definition(id)?.hash} ${[...disks.keys()].join(' ')}`;
-    return { vmId: id, name, isTrashed: false, key, disks: [...disks.values()] };
+    return { vmId: id, name, project, isTrashed: false, key, disks: [...disks.values()] };
   });
 }
 

@@ -46,7 +46,11 @@ export const downloadInput = z.object({
 });
 export const importInput = z.object({ ...target, path: z.string(), sha256: z.string().nullable() });
 export const publishInput = z.object({ ...target, uploadId: z.string(), sha256: z.string().nullable() });
-export const deleteInput = z.object({ imageId: z.string(), name: z.string() });
+export const deleteInput = z.object({
+  imageId: z.string(),
+  project: z.string().default(DEFAULT_PROJECT),
+  name: z.string(),
+});
 export const checkInput = z.object({ ids: z.array(z.string()) });
 
 export interface ImageKindsOptions {
@@ -79,13 +83,21 @@ export interface ImageKinds {
 /** Held by what changes an image; what only reads one shares it. */
 export const imageLock = (id: string): string => `image:${id}`;
 
-/** @throws AppError `image_in_use` naming the VMs */
-export function assertUnused(row: ImageRow, users: readonly ImageUser[]): void {
+/** @param isSeen whether a VM may be named to the one who asks
+ *  @throws AppError `image_in_use` naming the VMs that may be named */
+export function assertUnused(
+  row: ImageRow,
+  users: readonly ImageUser[],
+  isSeen: (user: ImageUser) => boolean = ({ project }) => project === row.project,
+): void {
   if (users.length === 0) return;
-  const names = users.map(({ name, isTrashed }) => (isTrashed ? `${name} (in the trash)` : name));
+  const seen = users.filter(isSeen);
+  const names = seen.map(({ name, isTrashed }) => (isTrashed ? `${name} (in the trash)` : name));
+  const others = seen.length < users.length ? ['VMs of other projects'] : [];
+  const told = [...names.slice(0, 5), ...(names.length > 5 ? [`${names.length - 5} more`] : []), ...others];
   throw new AppError('image_in_use', {
-    detail: `${row.name} is used by ${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}.`,
-    params: { vms: users.map(({ name }) => name) },
+    detail: `${row.name} is used by ${told.join(', ')}.`,
+    params: { vms: seen.map(({ name }) => name) },
   });
 }
 
@@ -101,7 +113,7 @@ export function createImageKinds(options: ImageKindsOptions): ImageKinds {
       input: downloadInput,
       title: ({ name }) => `Download ${name}`,
       object: ({ imageId, name }) => ({ type: 'image', id: imageId, name }),
-      locks: ({ imageId, name }) => [imageLock(imageId), nameLock(name)],
+      locks: ({ imageId, project, name }) => [imageLock(imageId), nameLock(project, name)],
       result: ({ imageId }) => idAndName(imageId),
       steps(input) {
         const entry = input.catalogueId === null ? null : findCatalogueEntry(input.catalogueId);
@@ -127,7 +139,7 @@ export function createImageKinds(options: ImageKindsOptions): ImageKinds {
       input: importInput,
       title: ({ name }) => `Import ${name}`,
       object: ({ imageId, name }) => ({ type: 'image', id: imageId, name }),
-      locks: ({ imageId, name }) => [imageLock(imageId), nameLock(name)],
+      locks: ({ imageId, project, name }) => [imageLock(imageId), nameLock(project, name)],
       result: ({ imageId }) => idAndName(imageId),
       steps: (input) => [
         copyStep(input.path, options, imageCharge(input)),
@@ -141,7 +153,11 @@ export function createImageKinds(options: ImageKindsOptions): ImageKinds {
       input: publishInput,
       title: ({ name }) => `Check and publish ${name}`,
       object: ({ imageId, name }) => ({ type: 'image', id: imageId, name }),
-      locks: ({ imageId, name, uploadId }) => [imageLock(imageId), nameLock(name), `upload:${uploadId}`],
+      locks: ({ imageId, project, name, uploadId }) => [
+        imageLock(imageId),
+        nameLock(project, name),
+        `upload:${uploadId}`,
+      ],
       // What the upload holds becomes the image's.
       charges: (input) => [
         imageCharge(input)(store.upload(input.uploadId)?.size_bytes ?? 0),
@@ -176,7 +192,7 @@ export function createImageKinds(options: ImageKindsOptions): ImageKinds {
       input: deleteInput,
       title: ({ name }) => `Delete image ${name}`,
       object: ({ imageId, name }) => ({ type: 'image', id: imageId, name }),
-      locks: ({ imageId, name }) => [imageLock(imageId), nameLock(name)],
+      locks: ({ imageId, project, name }) => [imageLock(imageId), nameLock(project, name)],
       charges({ imageId }) {
         const row = store.image(imageId);
         return row ? [imageCharge({ project: row.project, imageId })(0)] : [];

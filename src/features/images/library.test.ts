@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ApiEvents } from '#contract/events.ts';
 import { imageErrors } from '#contract/images.ts';
+import type { VmUser } from '#features/inventory/index.ts';
 import { registerErrors } from '#kernel/errors.ts';
 import { createEventBus } from '#kernel/event-bus.ts';
 import { openDatabase } from '#platform/db/database.ts';
@@ -56,7 +57,7 @@ async function stageOf(t: TestContext) {
   });
   const store = createImageStore(db, { hold: async () => undefined });
   await store.addImage(row);
-  const users: { vmId: string; name: string }[] = [];
+  const users: VmUser[] = [];
   const told: string[][] = [];
   const events = createEventBus<ApiEvents>((error) => {
     throw error;
@@ -76,26 +77,26 @@ async function stageOf(t: TestContext) {
   return { library, libvirt, users, told, owners, backing, root, path: join(root, row.file) };
 }
 
-test('an image can be used by id or name while its file is there and whole', async (t) => {
+test('an image can be used by id while its file is there and whole', async (t) => {
   const { library, path } = await stageOf(t);
-  assert.equal(library.get('alpine'), null);
-  assert.equal(library.view('alpine').state, 'missing');
+  assert.equal(library.get('img-1'), null);
+  assert.equal(library.view('img-1').state, 'missing');
   await writeFile(path, 'short'.slice(0, 3));
   assert.equal(library.get('img-1'), null);
   await writeFile(path, 'whole');
   assert.equal(library.get('img-1')?.path, path);
-  assert.equal(library.get('alpine')?.id, 'img-1');
+  assert.equal(library.get('alpine'), null, 'a name says nothing of the project');
   assert.deepEqual(library.describeFile(path), { imageId: 'img-1', name: 'alpine' });
   assert.equal(library.describeFile('/etc/passwd'), null);
 });
 
 test('users are the VMs that have the file and those in the trash, each once', async (t) => {
   const { library, users } = await stageOf(t);
-  users.push({ vmId: 'vm-1', name: 'web1' });
+  users.push({ vmId: 'vm-1', name: 'web1', project: 'default' });
   library.registerUsage(() => [
-    { imageId: 'img-1', vmId: 'vm-1', name: 'web1', isTrashed: true },
-    { imageId: 'img-1', vmId: 'vm-2', name: 'web2', isTrashed: true },
-    { imageId: 'img-9', vmId: 'vm-3', name: 'web3', isTrashed: true },
+    { imageId: 'img-1', vmId: 'vm-1', name: 'web1', project: 'default', isTrashed: true },
+    { imageId: 'img-1', vmId: 'vm-2', name: 'web2', project: 'default', isTrashed: true },
+    { imageId: 'img-9', vmId: 'vm-3', name: 'web3', project: 'default', isTrashed: true },
   ]);
   assert.deepEqual(
     library.usersOf(row).map(({ name }) => name),
@@ -106,6 +107,11 @@ test('users are the VMs that have the file and those in the trash, each once', a
     message: 'alpine is used by web1, web2 (in the trash).',
   });
   assert.doesNotThrow(() => assertUnused(row, []));
+  const far = { vmId: 'vm-4', name: 'secret', project: 'prj-other', isTrashed: false };
+  assert.throws(() => assertUnused(row, [...library.usersOf(row), far]), {
+    code: 'image_in_use',
+    message: 'alpine is used by web1, web2 (in the trash), VMs of other projects.',
+  });
 });
 
 test('while libvirt does not tell who uses an image, nobody says that it is unused', async (t) => {
@@ -119,7 +125,7 @@ test('while libvirt does not tell who uses an image, nobody says that it is unus
 test('clients are told when the users change, and only then', async (t) => {
   const { library, users, told } = await stageOf(t);
   library.announceUsers();
-  users.push({ vmId: 'vm-1', name: 'web1' });
+  users.push({ vmId: 'vm-1', name: 'web1', project: 'default' });
   library.announceUsers();
   library.announceUsers();
   users.pop();
@@ -139,6 +145,7 @@ test('a VM whose disk builds upon the image is a user, at the latest when somebo
   const owner = (name: string, file: string, isQcow2: boolean, isTrashed = false): DiskOwner => ({
     vmId: `vm-${name}`,
     name,
+    project: 'default',
     isTrashed,
     key: file,
     disks: [{ path: file, namedFrom: file, isQcow2 }],

@@ -1,7 +1,8 @@
-/** The library as others see it: images with their state and users, found by id or name. Nothing here waits. */
+/** The library as others see it: images with their state and users. Nothing here waits. */
 
 import type { ApiEvents } from '#contract/events.ts';
 import type { Image, ImageKind } from '#contract/images.ts';
+import type { VmUser } from '#features/inventory/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
 import type { BackingUsers } from './backing-users.ts';
@@ -25,12 +26,12 @@ export interface ImageFile {
 }
 
 export interface ImageLibrary {
-  /** By id or unique name; null when there is none or its file is missing. */
-  get(idOrName: string): ImageFile | null;
+  /** By id; null when there is none or its file is missing. */
+  get(id: string): ImageFile | null;
   /** By name. */
   list(): readonly Image[];
   /** @throws AppError not_found */
-  view(idOrName: string): Image;
+  view(id: string): Image;
   /** As far as it is known without looking at disks. */
   usersOf(row: ImageRow): readonly ImageUser[];
   /** Looks at every disk; for those who are about to take the file away. @throws unavailable while libvirt does not tell */
@@ -51,7 +52,7 @@ export interface ImageLibraryOptions {
   readonly store: ImageStore;
   readonly files: ImageFiles;
   /** VMs that have this file as disk, drive or kernel. */
-  readonly fileUsers: (path: string) => readonly { readonly vmId: string; readonly name: string }[];
+  readonly fileUsers: (path: string) => readonly VmUser[];
   readonly backing: Pick<BackingUsers, 'of' | 'look'>;
   readonly events: EventBus<ApiEvents>;
 }
@@ -71,8 +72,8 @@ export function createImageLibrary({
   /** A VM counts once, as it was found first. */
   const usersWith = (row: ImageRow, byDisks: readonly ImageUser[]): readonly ImageUser[] => {
     const found = new Map<string, ImageUser>();
-    const add = ({ vmId, name, isTrashed }: ImageUser) => {
-      if (!found.has(vmId)) found.set(vmId, { vmId, name, isTrashed });
+    const add = ({ vmId, name, project, isTrashed }: ImageUser) => {
+      if (!found.has(vmId)) found.set(vmId, { vmId, name, project, isTrashed });
     };
     for (const user of fileUsers(files.pathOf(row.file))) add({ ...user, isTrashed: false });
     for (const user of byDisks) add(user);
@@ -106,8 +107,8 @@ export function createImageLibrary({
   };
 
   return {
-    get(idOrName) {
-      const row = store.image(idOrName);
+    get(id) {
+      const row = store.image(id);
       if (row === null || !files.isWhole(row.file, row.size_bytes)) return null;
       return {
         id: row.id,
@@ -121,9 +122,9 @@ export function createImageLibrary({
       };
     },
     list: () => store.images().map(viewOf),
-    view(idOrName) {
-      const row = store.image(idOrName);
-      if (row === null) throw new AppError('not_found', { detail: `There is no image "${idOrName.slice(0, 80)}".` });
+    view(id) {
+      const row = store.image(id);
+      if (row === null) throw new AppError('not_found', { detail: `There is no image "${id.slice(0, 80)}".` });
       return viewOf(row);
     },
     usersOf,

@@ -1,9 +1,11 @@
 /** The routes of the image library: parse, ask, answer. */
 
 import type { ApiKey } from '#contract/api.ts';
+import { DEFAULT_PROJECT } from '#contract/common.ts';
 import type { CatalogueEntry as CatalogueView } from '#contract/images.ts';
 import type { Operation } from '#contract/operations.ts';
 import type { OperationsApi } from '#features/operations/index.ts';
+import { isUsableIn, type ProjectsApi } from '#features/projects/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
 import { newId } from '#kernel/ids.ts';
@@ -22,7 +24,7 @@ import { openSource } from './download-steps.ts';
 import { type ImageFiles, plainSize } from './image-files.ts';
 import { fileNameOf } from './image-name.ts';
 import type { ImageNames, ReservedName } from './image-names.ts';
-import { imageObject } from './image-object.ts';
+import { imageAsSeen, imageObject, isSeen } from './image-object.ts';
 import { assertUnused, type createImageKinds, lastCheck } from './kinds.ts';
 import type { ImageLibrary } from './library.ts';
 import type { ImageStore, UploadRow } from './store.ts';
@@ -41,6 +43,7 @@ export interface ImageRoutesOptions {
   readonly kinds: RegisteredImageKinds;
   readonly clock: Clock;
   readonly names: ImageNames;
+  readonly projects: Pick<ProjectsApi, 'get' | 'usersOf'>;
   readonly publishUpload: (row: UploadRow, request: StartFacts) => Promise<Operation>;
 }
 
@@ -49,17 +52,18 @@ export type StartFacts = Pick<ApiRequest<ApiKey>, 'identity' | 'project' | 'idem
   readonly requestId: string | null;
 };
 
-/** A page of a sorted list; the cursor is the name after which it begins. */
-function pageOf<Item extends { readonly name: string }>(
+/** A page of a list sorted by name; the cursor is name and id of the item after which it begins. */
+function pageOf<Item extends { readonly id: string; readonly name: string }>(
   items: readonly Item[],
   limit: number,
   cursor: string | undefined,
 ) {
-  const begin = cursor === undefined ? 0 : items.findIndex(({ name }) => name > cursor);
+  const keyOf = ({ id, name }: Item) => `${name} ${id}`;
+  const begin = cursor === undefined ? 0 : items.findIndex((item) => keyOf(item) > cursor);
   const page = begin < 0 ? [] : items.slice(begin, begin + limit);
   const last = page.at(-1);
   const hasMore = begin >= 0 && begin + page.length < items.length;
-  return { items: page, next: hasMore && last ? last.name : null, total: items.length };
+  return { items: page, next: hasMore && last ? keyOf(last) : null, total: items.length };
 }
 
 function offsetOf(headers: Readonly<Record<string, string | undefined>>): number {
@@ -83,18 +87,27 @@ function announcedBytes(headers: Readonly<Record<string, string | undefined>>): 
 }
 
 export function createImageRoutes(options: ImageRoutesOptions): Handlers {
-  const { store, files, library, uploads, operations, kinds, clock, names, publishUpload } = options;
+  const { store, files, library, uploads, operations, kinds, clock, names, projects, publishUpload } = options;
 
   /** Begins what makes an image under the wanted name or a free one. */
   const startNamed = async (
     request: Parameters<OperationsApi['repeated']>[0],
-    { wanted, fileName }: { readonly wanted: string | undefined; readonly fileName: string },
+    {
+      project,
+      wanted,
+      fileName,
+    }: { readonly project: string; readonly wanted: string | undefined; readonly fileName: string },
     start: (name: string) => Promise<Operation>,
   ): Promise<Operation> => {
     const { identity, idempotencyKey } = request;
     let reserved: ReservedName;
     try {
-      reserved = names.reserve(wanted, fileName, idempotencyKey === null ? null : `${identity.user} ${idempotencyKey}`);
+      reserved = names.reserve(
+        project,
+        wanted,
+        fileName,
+        idempotencyKey === null ? null : `${identity.user} ${idempotencyKey}`,
+      );
     } catch (error) {
       // The same request may have come a moment ago, and its operation has the name.
       const repeated = await operations.repeated(request);
@@ -150,17 +163,29 @@ export function createImageRoutes(options: ImageRoutesOptions): Handlers {
   return {
     'GET /images': ({ query, may }) => {
       const wanted = query.q?.toLowerCase() ?? '';
+      const owner = query.project === undefined ? null : (projects.get(query.project)?.id ?? '');
+      const within = query.usableIn === undefined ? null : (projects.get(query.usableIn)?.id ?? '');
       const fitting = library
         .list()
-        .filter((image) => may('image.read', imageObject(image)))
+        .filter((image) => may('image.read', imageObject(image, projects)))
+        .filter(({ project }) => owner === null || project === owner)
+        .filter((image) => within === null || isUsableIn(within, 'image.read', imageObject(image, projects), may))
         .filter(
           ({ name, kind, label, source }) =>
             (query.kind === undefined || kind === query.kind) &&
             `${name} ${label ?? ''} ${source}`.toLowerCase().includes(wanted),
         );
-      return pageOf(fitting, query.limit, query.cursor);
+      const page = pageOf(fitting, query.limit, query.cursor);
+      return { ...page, items: page.items.map((image) => imageAsSeen(image, may)) };
     },
-    'GET /images/{id}': ({ params }) => library.view(params.id),
+    'GET /images/{id}': ({ params, may }) => imageAsSeen(library.view(params.id), may),
+
+    'PATCH /images/{id}': async ({ params, body, may }) => {
+      const row = await store.shareImage(params.id, body.isShared);
+      if (!row) throw new AppError('not_found', { detail: `There is no image "${params.id.slice(0, 80)}".` });
+      library.announce(row);
+      return imageAsSeen(library.view(row.id), may);
+    },
 
     'DELETE /images/{id}': async (request) => {
       const repeated = await operations.repeated(request);
@@ -168,12 +193,12 @@ export function createImageRoutes(options: ImageRoutesOptions): Handlers {
       const { id } = library.view(request.params.id);
       const row = store.image(id);
       if (row) {
-        assertUnused(row, await library.lookForUsers(row));
+        assertUnused(row, await library.lookForUsers(row), (user) => isSeen(user, request.may));
         await plainSize(files.pathOf(row.file));
       }
       return operations.start(
         kinds.delete,
-        { imageId: id, name: row?.name ?? id },
+        { imageId: id, project: row?.project ?? DEFAULT_PROJECT, name: row?.name ?? id },
         { ...request, action: 'DELETE /images/{id}' },
       );
     },
@@ -196,7 +221,7 @@ export function createImageRoutes(options: ImageRoutesOptions): Handlers {
         checksumUrl: checksumUrl ?? null,
         catalogueId: null,
       };
-      return startNamed(request, { wanted: name, fileName: fileNameOf(url) }, (free) =>
+      return startNamed(request, { project: input.project, wanted: name, fileName: fileNameOf(url) }, (free) =>
         operations.start(kinds.download, { ...input, name: free }, { ...request, action: 'POST /images/download' }),
       );
     },
@@ -205,16 +230,24 @@ export function createImageRoutes(options: ImageRoutesOptions): Handlers {
       const repeated = await operations.repeated(request);
       if (repeated) return repeated;
       const { path, name, kind, sha256 } = request.body;
+      const project = projects.get(request.body.project);
+      if (!project)
+        throw new AppError('not_found', { detail: `There is no project "${request.body.project.slice(0, 80)}".` });
       await (await openSource(path)).close();
       const input = {
         imageId: newId('img', clock.now().getTime()),
-        project: request.body.project,
+        project: project.id,
         kind: kind ?? null,
         path,
         sha256: sha256 ?? null,
       };
-      return startNamed(request, { wanted: name, fileName: path.slice(path.lastIndexOf('/') + 1) }, (free) =>
-        operations.start(kinds.import, { ...input, name: free }, { ...request, action: 'POST /images/import' }),
+      const named = { project: project.id, wanted: name, fileName: path.slice(path.lastIndexOf('/') + 1) };
+      return startNamed(request, named, (free) =>
+        operations.start(
+          kinds.import,
+          { ...input, name: free },
+          { ...request, project: project.id, action: 'POST /images/import' },
+        ),
       );
     },
 
@@ -241,7 +274,8 @@ export function createImageRoutes(options: ImageRoutesOptions): Handlers {
         checksumUrl: null,
         catalogueId: entry.id,
       };
-      return startNamed(request, { wanted: request.body.name, fileName: entry.id }, (free) =>
+      const named = { project: input.project, wanted: request.body.name, fileName: entry.id };
+      return startNamed(request, named, (free) =>
         operations.start(
           kinds.download,
           { ...input, name: free },

@@ -63,10 +63,14 @@ export interface ImageStore {
   load(): Promise<void>;
   /** By name. */
   images(): readonly ImageRow[];
-  image(idOrName: string): ImageRow | null;
+  image(id: string): ImageRow | null;
+  /** One in each project at most. */
+  imagesNamed(name: string): readonly ImageRow[];
   /** @throws AppError already_exists */
   addImage(row: ImageRow): Promise<void>;
   removeImage(id: string): Promise<void>;
+  /** Null when there is no such image. */
+  shareImage(id: string, isShared: boolean): Promise<ImageRow | null>;
   uploads(): readonly UploadRow[];
   upload(id: string): UploadRow | null;
   /** Charges its whole size to the project. @throws AppError already_exists, quota_exceeded */
@@ -116,8 +120,10 @@ export function createImageStore(db: Database, quota: Pick<QuotasApi, 'hold'>): 
 
   return {
     load,
-    images: () => [...images.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
-    image: (idOrName) => images.get(idOrName) ?? [...images.values()].find(({ name }) => name === idOrName) ?? null,
+    images: () =>
+      [...images.values()].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.id < b.id ? -1 : 1)),
+    image: (id) => images.get(id) ?? null,
+    imagesNamed: (name) => [...images.values()].filter((row) => row.name === name),
     async addImage(row) {
       await load();
       await db
@@ -129,6 +135,17 @@ export function createImageStore(db: Database, quota: Pick<QuotasApi, 'hold'>): 
       await load();
       await db.transaction((tx) => tx.tables<ImageTables>().deleteFrom('image').where('id', '=', id).execute());
       images.delete(id);
+    },
+    async shareImage(id, isShared) {
+      await load();
+      const row = images.get(id);
+      if (!row) return null;
+      const changed = { ...row, shared: Number(isShared) };
+      await db.transaction((tx) =>
+        tx.tables<ImageTables>().updateTable('image').set({ shared: changed.shared }).where('id', '=', id).execute(),
+      );
+      images.set(id, changed);
+      return changed;
     },
     uploads: () => [...uploads.values()],
     upload: (id) => uploads.get(id) ?? null,

@@ -198,7 +198,7 @@ export function createUploads({ store, files, clock, events, maxBytes, names, sp
       const row = known(id);
       if (row.operation_id !== null) return view(row);
       await assertWhole(row);
-      if (store.image(row.name) !== null) throw nameTaken(row.name);
+      if (store.imagesNamed(row.name).some(({ project }) => project === row.project)) throw nameTaken(row.name);
       try {
         const operation = await begin(row);
         return view((await store.changeUpload(id, { operation_id: operation.id })) ?? row);
@@ -220,7 +220,7 @@ export function createUploads({ store, files, clock, events, maxBytes, names, sp
           params: { limitBytes: maxBytes },
         });
       }
-      const { name, release } = names.reserve(request.name, request.name, null);
+      const { name, release } = names.reserve(request.project, request.name, request.name, null);
       try {
         const now = clock.now();
         const id = newId('upl', now.getTime());

@@ -2,11 +2,12 @@
 
 import type { VmRecord } from './view.ts';
 
-export type FileUsers = ReadonlyMap<string, readonly { readonly vmId: string; readonly name: string }[]>;
+/** Ids of VMs by path. */
+export type FileUsers = ReadonlyMap<string, readonly string[]>;
 
-/** By path; a VM counts for what it runs with and for what its stored definition says. */
+/** A VM counts for what it runs with and for what its stored definition says. */
 export function fileUsersOf(records: readonly VmRecord[]): FileUsers {
-  const users = new Map<string, { vmId: string; name: string }[]>();
+  const users = new Map<string, string[]>();
   for (const { id, facts: now, next } of records) {
     const paths = new Set<string>();
     for (const facts of [now, next]) {
@@ -15,7 +16,7 @@ export function fileUsersOf(records: readonly VmRecord[]): FileUsers {
       for (const path of [...disks, facts.kernelPath, facts.initrdPath, facts.nvramPath])
         if (path !== null) paths.add(path);
     }
-    for (const path of paths) users.set(path, [...(users.get(path) ?? []), { vmId: id, name: now.name }]);
+    for (const path of paths) users.set(path, [...(users.get(path) ?? []), id]);
   }
   return users;
 }

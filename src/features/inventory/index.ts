@@ -13,7 +13,7 @@ import { createVmRows, inventoryMigrations } from './rows.ts';
 export { factsOf } from './domain-facts.ts';
 export type { DomainFacts } from './facts.ts';
 export { hashText } from './hash-text.ts';
-export type { InventoryApi } from './inventory.ts';
+export type { InventoryApi, VmUser } from './inventory.ts';
 export { qemuRuns } from './start-times.ts';
 export { isOnState } from './view.ts';
 

@@ -347,6 +347,7 @@ test('users of a file are known by disk, kernel and firmware variables', async (
     }),
   );
   await inventory.resync();
-  for (const path of ['/k', '/n', '/d']) assert.deepEqual(api.fileUsers(path), [{ vmId: id, name: 'a' }]);
+  for (const path of ['/k', '/n', '/d'])
+    assert.deepEqual(api.fileUsers(path), [{ vmId: id, name: 'a', project: 'default' }]);
   assert.deepEqual(api.fileUsers('/other'), []);
 });

@@ -39,6 +39,13 @@ export interface Definition {
 /** What a file of a disk or drive is called for people, and which image it is. */
 export type FileDescriber = (path: string) => { readonly imageId: string | null; readonly name: string } | null;
 
+/** A VM that uses something. */
+export interface VmUser {
+  readonly vmId: string;
+  readonly name: string;
+  readonly project: string;
+}
+
 export interface InventoryApi {
   /** All VMs by name. The same array until something changes; do not modify. */
   vms(): readonly Vm[];
@@ -56,7 +63,7 @@ export interface InventoryApi {
   networks(): readonly NetworkReading[];
   pools(): readonly PoolReading[];
   /** Which VM uses a file as disk, drive, kernel or firmware store. */
-  fileUsers(path: string): readonly { readonly vmId: string; readonly name: string }[];
+  fileUsers(path: string): readonly VmUser[];
   /** Looks at the VM now and resolves when what readers see is current; for operations after they acted.
    *  @throws libvirt_unavailable and other failures of the host */
   refresh(uuid: string): Promise<Vm | null>;
@@ -166,6 +173,9 @@ export function createInventory({ ofDomain, source, rows, events, clock, log, on
     const view = draw(entry);
     const json = JSON.stringify(view);
     if (json === entry.json) return;
+    // Those who could see it where it was may not where it is now.
+    if (view.project !== entry.view.project)
+      events.emit('vm.removed', { id: entry.record.id, project: entry.view.project });
     entry.view = view;
     entry.json = json;
     sorted = null;
@@ -363,7 +373,10 @@ export function createInventory({ ofDomain, source, rows, events, clock, log, on
     pools: () => pools,
     fileUsers(path) {
       users ??= fileUsersOf([...entries.values()].map(({ record }) => record));
-      return users.get(path) ?? [];
+      return (users.get(path) ?? []).flatMap((vmId) => {
+        const view = entries.get(vmId)?.view;
+        return view ? [{ vmId, name: view.name, project: view.project }] : [];
+      });
     },
     refresh,
     refreshNetworks,

@@ -4,17 +4,23 @@
 import { networkErrors } from '#contract/networks.ts';
 import { inventory } from '#features/inventory/index.ts';
 import { projects } from '#features/projects/index.ts';
-import { defineFeature } from '#platform/feature.ts';
-import { createDefaultNetwork } from './default-network.ts';
+import { defineFeature, type FoundObject } from '#platform/feature.ts';
+import { createDefaultNetwork, DEFAULT_NETWORK } from './default-network.ts';
 import { hostBridges } from './host-bridges.ts';
 import { createNetworkRoutes, findNetwork, networkObject } from './routes.ts';
+
+export { networkObject } from './routes.ts';
 
 export interface NetworksApi {
   /** Starts a network of libvirt; defines `default` first where it is missing. @throws network_not_started, no_free_subnet, not_found */
   ensureActive(name: string, signal: AbortSignal): Promise<void>;
+  /** Whether libvirt has it; `default` counts always: it is made when it is needed. */
   hasNetwork(name: string): boolean;
   /** Bridges of the host that NICs can attach to. */
   hasBridge(name: string): Promise<boolean>;
+  /** A network as an object of policy, whether it is there or not. */
+  networkObject(name: string): FoundObject;
+  bridgeObject(name: string): FoundObject;
 }
 
 export const networks = defineFeature<NetworksApi>({
@@ -29,8 +35,11 @@ export const networks = defineFeature<NetworksApi>({
     return {
       api: {
         ensureActive: defaultNetwork.ensureActive,
-        hasNetwork: (name) => known.networks().some((network) => network.name === name),
+        hasNetwork: (name) => name === DEFAULT_NETWORK || known.networks().some((network) => network.name === name),
         hasBridge: async (name) => (await hostBridges()).some((bridge) => bridge.name === name),
+        networkObject: (name) =>
+          networkObject(known.networks().find((network) => network.name === name) ?? { id: name, name }, registry),
+        bridgeObject: (name) => networkObject({ id: name, name: `bridge ${name}` }, registry),
       },
       handlers: createNetworkRoutes(known, registry),
       resolvers: {

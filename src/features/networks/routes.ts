@@ -1,10 +1,12 @@
 /** The routes of networks: libvirt's from the inventory, bridges from the kernel. */
 
+import { DEFAULT_PROJECT } from '#contract/common.ts';
 import type { Network } from '#contract/networks.ts';
 import type { InventoryApi } from '#features/inventory/index.ts';
-import type { ProjectsApi } from '#features/projects/index.ts';
+import { isUsableIn, type May, type ProjectsApi } from '#features/projects/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { FoundObject, Handlers } from '#platform/feature.ts';
+import { DEFAULT_NETWORK } from './default-network.ts';
 import { type HostBridge, hostBridges } from './host-bridges.ts';
 
 type KnownNetwork = ReturnType<InventoryApi['networks']>[number];
@@ -16,7 +18,8 @@ export function findNetwork(networks: readonly KnownNetwork[], idOrName: string)
   );
 }
 
-/** The system owns networks and bridges; projects may use those that they were given. */
+/** The system owns networks and bridges; the default project may use all of them, other projects those that they were given.
+ *  The NAT network may be given by its name, before the first VM makes it. */
 export const networkObject = (
   network: { readonly id: string; readonly name: string },
   projects: Pick<ProjectsApi, 'usersOf'>,
@@ -25,10 +28,34 @@ export const networkObject = (
   id: network.id,
   name: network.name,
   project: null,
-  sharedWith: projects.usersOf('network', network.id),
+  sharedWith: [
+    DEFAULT_PROJECT,
+    ...projects.usersOf('network', network.id),
+    ...(network.name === DEFAULT_NETWORK ? projects.usersOf('network', DEFAULT_NETWORK) : []),
+  ],
 });
 
-export function createNetworkRoutes(known: InventoryApi, projects: Pick<ProjectsApi, 'usersOf'>): Handlers {
+interface Asker {
+  readonly may: May;
+  reach(permission: 'vm.read'): unknown;
+}
+
+/** The network as the asker may see it: only VMs that he sees use it, and have leases in it. */
+function asSeen(network: Network, known: InventoryApi, { may, reach }: Asker): Network {
+  if (reach('vm.read') === null) return network;
+  const isSeen = (vm: { readonly id: string; readonly project: string }) =>
+    may('vm.read', { type: 'vm', id: vm.id, project: vm.project, vmId: vm.id });
+  const macs = new Set(
+    known.vms().flatMap((vm) => (vm.nics.length > 0 && isSeen(vm) ? vm.nics.map(({ mac }) => mac) : [])),
+  );
+  return {
+    ...network,
+    leases: network.leases.filter(({ mac }) => macs.has(mac)),
+    usedBy: network.usedBy.filter(({ vmId, project }) => isSeen({ id: vmId, project })),
+  };
+}
+
+export function createNetworkRoutes(known: InventoryApi, projects: Pick<ProjectsApi, 'usersOf' | 'get'>): Handlers {
   const all = async (): Promise<Network[]> => {
     const users = usersBySource(known);
     const networks = known.networks();
@@ -47,8 +74,14 @@ export function createNetworkRoutes(known: InventoryApi, projects: Pick<Projects
   };
 
   return {
-    'GET /networks': async ({ query, may }) => {
-      const networks = (await all()).filter((network) => may('network.read', networkObject(network, projects)));
+    'GET /networks': async ({ query, may, reach }) => {
+      const within = query.usableIn === undefined ? null : (projects.get(query.usableIn)?.id ?? '');
+      const networks = (await all())
+        .filter((network) => may('network.read', networkObject(network, projects)))
+        .filter(
+          (network) => within === null || isUsableIn(within, 'network.use', networkObject(network, projects), may),
+        )
+        .map((network) => asSeen(network, known, { may, reach }));
       const from =
         query.cursor === undefined ? 0 : Math.max(0, networks.findIndex((network) => network.id === query.cursor) + 1);
       const items = networks.slice(from, from + query.limit);
@@ -58,22 +91,22 @@ export function createNetworkRoutes(known: InventoryApi, projects: Pick<Projects
         total: networks.length,
       };
     },
-    'GET /networks/{id}': async ({ params }) => {
+    'GET /networks/{id}': async ({ params, may, reach }) => {
       const networks = await all();
       const network =
         networks.find((other) => other.id === params.id) ?? networks.find((other) => other.name === params.id);
       if (!network)
         throw new AppError('not_found', { detail: `There is no network or bridge "${params.id.slice(0, 80)}".` });
-      return network;
+      return asSeen(network, known, { may, reach });
     },
   };
 }
 
 function usersBySource(known: InventoryApi): ReadonlyMap<string, Network['usedBy']> {
-  const users = new Map<string, { vmId: string; name: string }[]>();
+  const users = new Map<string, Network['usedBy']>();
   for (const vm of known.vms()) {
     for (const key of new Set(vm.nics.map((nic) => `${nic.sourceType} ${nic.source ?? ''}`))) {
-      users.set(key, [...(users.get(key) ?? []), { vmId: vm.id, name: vm.name }]);
+      users.set(key, [...(users.get(key) ?? []), { vmId: vm.id, name: vm.name, project: vm.project }]);
     }
   }
   return users;

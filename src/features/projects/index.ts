@@ -8,7 +8,8 @@ import { type ProjectContents, projectObject } from './contents.ts';
 import { createRegistry, type Registry, registryMigration } from './registry.ts';
 import { createProjectRoutes } from './routes.ts';
 
-export type { ProjectContents } from './contents.ts';
+export { type ProjectContents, projectObject } from './contents.ts';
+export { isForProject, isUsableIn, type May } from './usable.ts';
 
 export interface ProjectsApi extends Pick<Registry, 'all' | 'get' | 'usersOf' | 'ofDomain' | 'domainName'> {
   /** Told once by each slice that has things of projects; `vms` is the one that counts VMs. */

@@ -1,19 +1,27 @@
 /** The routes of storage pools: answered from the inventory. */
 
+import { DEFAULT_PROJECT } from '#contract/common.ts';
 import type { Pool } from '#contract/networks.ts';
 import type { InventoryApi } from '#features/inventory/index.ts';
-import type { ProjectsApi } from '#features/projects/index.ts';
+import { isUsableIn, type May, type ProjectsApi } from '#features/projects/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { FoundObject, Handlers } from '#platform/feature.ts';
+import { OWN_POOL } from './own-pool.ts';
 
 type KnownPool = ReturnType<InventoryApi['pools']>[number];
+
+interface Asker {
+  readonly may: May;
+  reach(permission: 'vm.read'): unknown;
+}
 
 /** By UUID, else by name. */
 export function findPool(pools: readonly KnownPool[], idOrName: string): KnownPool | null {
   return pools.find((pool) => pool.id === idOrName) ?? pools.find((pool) => pool.name === idOrName) ?? null;
 }
 
-/** The system owns pools; projects may use those that they were given. */
+/** The system owns pools; the default project may use all of them, other projects those that they were given.
+ *  Our own pool may be given by its name, before libvirt has it. */
 export const poolObject = (
   pool: { readonly id: string; readonly name: string },
   projects: Pick<ProjectsApi, 'usersOf'>,
@@ -22,33 +30,51 @@ export const poolObject = (
   id: pool.id,
   name: pool.name,
   project: null,
-  sharedWith: projects.usersOf('pool', pool.id),
+  sharedWith: [
+    DEFAULT_PROJECT,
+    ...projects.usersOf('pool', pool.id),
+    ...(pool.name === OWN_POOL ? projects.usersOf('pool', OWN_POOL) : []),
+  ],
 });
 
 export function createPoolRoutes(
   known: InventoryApi,
   isOwn: (pool: KnownPool) => boolean,
-  projects: Pick<ProjectsApi, 'usersOf'>,
+  projects: Pick<ProjectsApi, 'usersOf' | 'get'>,
 ): Handlers {
-  const view = (pool: KnownPool): Pool => ({
-    ...pool,
+  /** Who does not see all VMs sees the volumes of those that he does. */
+  const view = (pool: KnownPool, { may, reach }: Asker): Pool => {
+    const volumes = pool.volumes.map(({ path, ...volume }) => ({
+      ...volume,
+      usedBy: known.fileUsers(path)[0] ?? null,
+    }));
+    const whole = { ...pool, ...stateOf(pool), volumes };
+    if (reach('vm.read') === null) return whole;
+    const isOwn = ({ usedBy }: Pool['volumes'][number]) =>
+      usedBy !== null && may('vm.read', { type: 'vm', id: usedBy.vmId, project: usedBy.project, vmId: usedBy.vmId });
+    return { ...whole, path: null, volumes: volumes.filter(isOwn) };
+  };
+  const stateOf = (pool: KnownPool): Pick<Pool, 'state' | 'managed' | 'isDefault'> => ({
     state: known.staleSince === null ? pool.state : 'unknown',
     managed: isOwn(pool),
     isDefault: isOwn(pool),
-    volumes: pool.volumes.map(({ path, ...volume }) => ({ ...volume, usedBy: known.fileUsers(path)[0] ?? null })),
   });
 
   return {
-    'GET /pools': ({ query, may }) => {
-      const all = known.pools().filter((pool) => may('storage.read', poolObject(pool, projects)));
+    'GET /pools': ({ query, may, reach }) => {
+      const within = query.usableIn === undefined ? null : (projects.get(query.usableIn)?.id ?? '');
+      const all = known
+        .pools()
+        .filter((pool) => may('storage.read', poolObject(pool, projects)))
+        .filter((pool) => within === null || isUsableIn(within, 'storage.use', poolObject(pool, projects), may));
       const from = query.cursor === undefined ? 0 : Math.max(0, all.findIndex((pool) => pool.id === query.cursor) + 1);
-      const items = all.slice(from, from + query.limit).map(view);
+      const items = all.slice(from, from + query.limit).map((pool) => view(pool, { may, reach }));
       return { items, next: from + query.limit < all.length ? (items.at(-1)?.id ?? null) : null, total: all.length };
     },
-    'GET /pools/{id}': ({ params }) => {
+    'GET /pools/{id}': ({ params, may, reach }) => {
       const pool = findPool(known.pools(), params.id);
       if (!pool) throw new AppError('not_found', { detail: `There is no storage pool "${params.id.slice(0, 80)}".` });
-      return view(pool);
+      return view(pool, { may, reach });
     },
   };
 }

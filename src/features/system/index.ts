@@ -71,7 +71,7 @@ function demoParts(context: FeatureContext): DemoParts {
     scratch: config.state.scratch,
     buildDisk: (options) => buildHelloDisk({ ...options, cacheDir }),
     hasVm: (name) => known.vm(name) !== null,
-    imageId: (name) => library.get(name)?.id ?? null,
+    imageId: (name) => library.find(name, DEFAULT_PROJECT, ({ project }) => project === DEFAULT_PROJECT)?.id ?? null,
     async addImage(path, name) {
       await library.addBuilt({ name, kind: 'disk', path, format: 'qcow2', source: 'built', defaultUser: null });
     },
@@ -84,6 +84,8 @@ function demoParts(context: FeatureContext): DemoParts {
         requestId: `req-${key}`,
         idempotencyKey: key,
         requestHash: key,
+        // The right to make a VM was asked for; what this one is made of belongs to the system.
+        may: () => true,
       }),
     waitFor: journal.waitFor,
   };

@@ -36,7 +36,7 @@ export function createVmOperation(services: VmServices): OperationDefinition<Cre
 }
 
 function createSteps(order: CreateOrder, services: VmServices): Step[] {
-  const { access, known, libvirt, networks, storage, files, state, space, clock } = services;
+  const { access, known, libvirt, definer, networks, storage, projects, files, state, space, clock } = services;
   const diskPaths = (operationId: string) => order.disks.map((disk, n) => files.disk(operationId, n, disk.format));
   const networkNames = [...new Set(order.nics.flatMap((nic) => nic.network ?? []))];
 
@@ -130,7 +130,12 @@ function createSteps(order: CreateOrder, services: VmServices): Step[] {
         createdAt: clock.now().toISOString(),
         operationId,
       });
-      await libvirt.domains.define(buildDomainXml(domainSpec(order, operationId, files)), { deadlineMs: DEFINE_MS });
+      await definer.define(buildDomainXml(domainSpec(order, operationId, files)), {
+        vmId: order.vmId,
+        project: projects.ofDomain(domainName(order)).project,
+        before: null,
+        deadlineMs: DEFINE_MS,
+      });
     },
     async compensate({ operationId }) {
       if (await access.isDefined(order.vmId)) {

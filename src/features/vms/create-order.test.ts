@@ -41,9 +41,10 @@ const world: CreateWorld = {
     cpus: 4,
   },
   hasTpmEmulator: true,
-  hasNetwork: (name) => name === 'lab',
+  hasNetwork: (name) => ['default', 'lab'].includes(name),
+  hasPool: true,
   hasBridge: (name) => name === 'br0',
-  holderOfMac: (mac) => (mac === '52:54:00:00:00:99' ? 'other' : null),
+  holderOfMac: (mac) => (mac === '52:54:00:00:00:99' ? { name: 'other' } : null),
   domainName: (name) => name,
   isNameTaken: (name) => name === 'taken',
 };

@@ -50,11 +50,13 @@ export interface CreateWorld {
   readonly accel: Accelerator;
   readonly space: HostSpace;
   readonly hasTpmEmulator: boolean;
-  /** Networks and bridges that a NIC can use; `default` is always usable, it is made when needed. */
+  /** Networks and bridges that a NIC can use; `default` is there before it is, it is made when needed. */
   hasNetwork(name: string): boolean;
   hasBridge(name: string): boolean;
-  /** The VM that has this name, MAC or UUID already, by its name. */
-  holderOfMac(mac: string): string | null;
+  /** Whether disks may be made in our pool. */
+  readonly hasPool: boolean;
+  /** The VM that has this MAC already; its name is null for one that the asker may not know of. */
+  holderOfMac(mac: string): { readonly name: string | null } | null;
   /** In the project of the VM. */
   isNameTaken(name: string): boolean;
   domainName(name: string): string;
@@ -125,7 +127,7 @@ function checkedOrder(spec: VmCreate, vmId: string, world: CreateWorld, problems
     kernel: kernel
       ? { path: kernel.path, initrdPath: initrd?.path ?? null, commandLine: spec.kernel?.commandLine ?? '' }
       : null,
-    disks: spec.disks.map((disk, n) => diskOrder(disk, diskImages[n] ?? null, `disks.${n}`, problems)),
+    disks: spec.disks.map((disk, n) => diskOrder(disk, diskImages[n] ?? null, `disks.${n}`, world, problems)),
     hasSeed: spec.cloudInit !== undefined,
     nics: nicOrders(spec, world, problems),
     isAutostart: spec.autostart,
@@ -138,13 +140,17 @@ function diskOrder(
   disk: VmCreate['disks'][number],
   image: ImageFile | null,
   path: string,
+  world: Pick<CreateWorld, 'hasPool'>,
   problems: FieldProblem[],
 ): CreateOrder['disks'][number] {
-  if (disk.pool !== undefined && disk.pool !== DEFAULT_POOL) {
+  const pool = disk.pool ?? DEFAULT_POOL;
+  if (pool !== DEFAULT_POOL || !world.hasPool) {
     problems.push({
       path: `${path}.pool`,
-      problem: `new disks cannot be made in the pool "${disk.pool}" yet`,
-      mend: `leave it out, or use "${DEFAULT_POOL}"`,
+      problem: `there is no pool "${pool}" for new disks`,
+      mend: world.hasPool
+        ? `leave it out, or use "${DEFAULT_POOL}"`
+        : `ask an administrator to give the project the pool "${DEFAULT_POOL}"`,
     });
   }
   if (disk.imageId === undefined && disk.sizeBytes === undefined)
@@ -186,7 +192,7 @@ function nicOrders(spec: VmCreate, world: CreateWorld, problems: FieldProblem[])
       });
     }
     const network = nic.bridge === undefined ? (nic.network ?? DEFAULT_NETWORK) : null;
-    if (network !== null && network !== DEFAULT_NETWORK && !world.hasNetwork(network)) {
+    if (network !== null && !world.hasNetwork(network)) {
       problems.push({
         path: `${path}.network`,
         problem: `there is no network "${network}"`,
@@ -249,10 +255,11 @@ export function bytesPromised(order: CreateOrder): number {
   return order.disks.reduce((sum, disk) => sum + disk.sizeBytes, 0);
 }
 
-function macTaken(path: string, mac: string, holder: string): AppError {
+function macTaken(path: string, mac: string, { name }: { readonly name: string | null }): AppError {
+  const holder = name === null ? 'another VM' : `the VM "${name}"`;
   return new AppError('already_exists', {
-    detail: `The VM "${holder}" has the address ${mac} already.`,
-    fields: [{ path, problem: `the VM "${holder}" uses it`, mend: 'leave it out to get a free one' }],
+    detail: `${holder.replace(/^./, (first) => first.toUpperCase())} has the address ${mac} already.`,
+    fields: [{ path, problem: `${holder} uses it`, mend: 'leave it out to get a free one' }],
   });
 }
 

@@ -4,6 +4,7 @@
 import { mkdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
+import { DEFAULT_PROJECT } from '#contract/common.ts';
 import { factsOf } from '#features/inventory/index.ts';
 import { defineOperation, type OperationDefinition, type Step } from '#features/operations/index.ts';
 import { AppError, toAppError } from '#kernel/errors.ts';
@@ -38,7 +39,7 @@ export function deleteVmOperation(services: VmServices): OperationDefinition<Del
 }
 
 function deleteSteps(input: DeleteInput, services: VmServices): Step[] {
-  const { access, known, libvirt, storage, trash, clock, trashDays } = services;
+  const { access, known, libvirt, storage, projects, trash, clock, trashDays } = services;
   const { vmId, trashId } = input;
 
   const look: Step = {
@@ -59,7 +60,8 @@ function deleteSteps(input: DeleteInput, services: VmServices): Step[] {
         });
       const facts = known.storedFacts(vmId);
       const disks = facts?.disks.flatMap((disk) => (disk.path === null ? [] : [disk.path])) ?? [];
-      const users = await dependants(vmId, disks, known);
+      const { project } = projects.ofDomain(facts?.name ?? '');
+      const users = await dependants(vmId, project, disks, known);
       if (users.length > 0)
         throw new AppError('wrong_state', {
           detail: `Disks of other VMs build upon the disks of "${input.name}": ${users.slice(0, 5).join(', ')}.`,
@@ -120,7 +122,7 @@ function deleteSteps(input: DeleteInput, services: VmServices): Step[] {
     act: () => libvirt.domains.undefine(vmId, { leftovers: 'keep' }),
     async compensate() {
       const row = trash.get(trashId);
-      if (row && !(await access.isDefined(vmId))) await defineAgain(row, services);
+      if (row && !(await access.isDefined(vmId))) await defineAgain(row, services, true);
       await known.refresh(vmId);
     },
   };
@@ -215,9 +217,21 @@ export function requireRow({ trash }: VmServices, trashId: string): TrashRow {
   return row;
 }
 
-/** Defines the VM as it was: same UUID, addresses, firmware variables. */
-export async function defineAgain(row: TrashRow, { libvirt }: VmServices): Promise<void> {
-  await libvirt.domains.define(row.xml, { deadlineMs: DEFINE_MS });
+/** Defines the VM as it was: same UUID, addresses, firmware variables. What its project may not have any more keeps it in the trash;
+ *  only a delete that failed puts back whatever there was. */
+export async function defineAgain(
+  row: TrashRow,
+  { libvirt, definer, projects }: VmServices,
+  isUndo: boolean,
+): Promise<void> {
+  const { project } = projects.ofDomain(row.name);
+  await definer.define(row.xml, {
+    vmId: row.vmId,
+    project,
+    before: isUndo || project === DEFAULT_PROJECT ? row.xml : null,
+    isUndo,
+    deadlineMs: DEFINE_MS,
+  });
   if (row.isAutostart) await libvirt.domains.setAutostart(row.vmId, true);
 }
 

@@ -8,6 +8,7 @@ import { AppError, toAppError } from '#kernel/errors.ts';
 import { KIB } from '#kernel/units.ts';
 import { type DomainEdits, editDomain, element, isNotFound, serialize } from '#libvirt/index.ts';
 import { nameTaken } from './create-order.ts';
+import { type Forbidden, forbiddenSchema } from './domain-allowed.ts';
 import { type DefinitionEdit, type EditOrder, editOrderSchema } from './edit-order.ts';
 import type { VmServices } from './services.ts';
 
@@ -26,29 +27,45 @@ export function editVmOperation(services: VmServices): OperationDefinition<EditO
   });
 }
 
+/** What the definition had that VMs of a project may not have, so that undoing the edit can bring it back. */
+const FOUND = 'found';
+
 function editSteps(order: EditOrder, services: VmServices): Step[] {
-  const { access, known, libvirt } = services;
+  const { access, known, libvirt, definer, projects } = services;
   const { vmId, rename } = order;
 
-  const redefine = async (edit: DefinitionEdit) => {
+  const redefine = async (edit: DefinitionEdit, xml: string, before: readonly Forbidden[], isUndo: boolean) => {
+    const facts = factsOf(xml);
+    const { project } = projects.ofDomain(facts.name);
+    await definer.define(editDomain(xml, domainEdits(edit, facts)), { vmId, project, before, isUndo });
+  };
+  const foundIn = (xml: string) =>
+    definer.forbiddenIn(xml, { vmId, project: projects.ofDomain(factsOf(xml).name).project });
+  const renameTo = async (to: string, isUndo: boolean) => {
     const xml = await access.secretXml(vmId);
-    await libvirt.domains.define(editDomain(xml, domainEdits(edit, factsOf(xml))));
+    await definer.rename(xml, to, { vmId, project: projects.ofDomain(to).project, before: xml, isUndo });
   };
 
   const definition: Step = {
     name: 'definition',
     title: 'Change the stored definition',
     check: async () => isApplied(await access.storedFacts(vmId), order.definition),
-    async act() {
+    async act(context) {
       if ((await access.storedHash(vmId)) !== order.baseHash) {
         throw new AppError('conflict', {
           detail: `Somebody changed "${order.vmName}" meanwhile, so nothing was changed.`,
         });
       }
-      await redefine(order.definition);
+      const xml = await access.secretXml(vmId);
+      const found = foundIn(xml);
+      await context.remember(FOUND, found);
+      await redefine(order.definition, xml, found, false);
     },
-    async compensate() {
-      if (isApplied(await access.storedFacts(vmId), order.definition)) await redefine(order.undo);
+    async compensate(context) {
+      if (!isApplied(await access.storedFacts(vmId), order.definition)) return;
+      const xml = await access.secretXml(vmId);
+      const found = forbiddenSchema.array().catch([]).parse(context.recall(FOUND));
+      await redefine(order.undo, xml, [...foundIn(xml), ...found], true);
     },
   };
 
@@ -66,13 +83,13 @@ function editSteps(order: EditOrder, services: VmServices): Step[] {
     async act() {
       if (!rename) return;
       try {
-        await libvirt.domains.rename(vmId, rename.to);
+        await renameTo(rename.to, false);
       } catch (error) {
         throw (await access.holderOfName(rename.to)) === null ? error : nameTaken(order.newName ?? rename.to);
       }
     },
     async compensate() {
-      if (rename && (await access.holderOfName(rename.to)) === vmId) await libvirt.domains.rename(vmId, rename.from);
+      if (rename && (await access.holderOfName(rename.to)) === vmId) await renameTo(rename.from, true);
     },
   };
 

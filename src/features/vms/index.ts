@@ -18,6 +18,7 @@ import { storage } from '#features/storage/index.ts';
 import type { ProjectDomains } from '#libvirt/index.ts';
 import { defineFeature } from '#platform/feature.ts';
 import { createChargeWatch, createVmCharges, vmsThatExist } from './charges.ts';
+import { createDomainDefiner } from './define-domain.ts';
 import { createDomainAccess } from './domain-access.ts';
 import { runTrashExpiry } from './expiry.ts';
 import { createFindVm, findTrash } from './find.ts';
@@ -77,14 +78,26 @@ export const vms = defineFeature<VmsApi>({
       return libvirt.asProject(registry.get(project)?.number ?? 0);
     };
     const files = vmFiles(config.state);
+    const plugs = context.use(networks);
     const services: VmServices = {
       charges: createVmCharges({ known, projects: registry }),
       libvirt,
       access: createDomainAccess(libvirt, fenced, (vmId) => makeSerialLogOurs(files.serialLog(vmId))),
+      definer: createDomainDefiner({
+        libvirt,
+        known,
+        images: library,
+        networks: plugs,
+        projects: registry,
+        trash,
+        files,
+        log,
+      }),
       known,
-      networks: context.use(networks),
+      networks: plugs,
       storage: context.use(storage),
       projects: registry,
+      moveGrants: context.use(access).vmMoved,
       trash,
       files,
       state: config.state,
@@ -96,7 +109,7 @@ export const vms = defineFeature<VmsApi>({
     book.existsBy(vmsThatExist(services));
     const watch = createChargeWatch(book.noticed);
     const kinds = registerVmKinds(journal, services);
-    const trashedUse = createTrashedImageUse(trash.list, (path) => known.describeFile(path).imageId);
+    const trashedUse = createTrashedImageUse(trash.list, (path) => known.describeFile(path).imageId, registry.ofDomain);
     library.registerUsage(trashedUse.images, trashedUse.disks);
     known.describeFilesBy((path) => (services.files.isOwnDisk(path) ? { imageId: null, name: basename(path) } : null));
     const takenAway = createTakenAwayWatch(services, journal);

@@ -4,6 +4,7 @@ import type { OperationsApi } from '#features/operations/index.ts';
 import { createVmOperation } from './create-operation.ts';
 import { deleteVmOperation } from './delete-operation.ts';
 import { editVmOperation } from './edit-operation.ts';
+import { moveVmOperation } from './move-operation.ts';
 import { powerOperation, shutdownOperation } from './power-operations.ts';
 import type { VmServices } from './services.ts';
 import { purgeVmOperation, restoreVmOperation } from './trash-operations.ts';
@@ -14,6 +15,7 @@ export function registerVmKinds(operations: OperationsApi, services: VmServices)
   return {
     create: operations.register(createVmOperation(services)),
     edit: operations.register(editVmOperation(services)),
+    move: operations.register(moveVmOperation(services)),
     delete: operations.register(deleteVmOperation(services)),
     restore: operations.register(restoreVmOperation(services)),
     purge: operations.register(purgeVmOperation(services)),

@@ -13,8 +13,9 @@ export interface ImageFile {
   readonly sizeBytes: number;
 }
 
+/** The images that the asker may use for a VM of one project. */
 export interface ImageLibrary {
-  /** By id or unique name; null when there is none or its file is missing. */
+  /** By id or name; null when there is none or its file is missing. @throws AppError ambiguous_name */
   get(idOrName: string): ImageFile | null;
 }
 

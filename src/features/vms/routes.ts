@@ -4,12 +4,14 @@ import { access as accessFile } from 'node:fs/promises';
 import type { Operation } from '#contract/operations.ts';
 import type { Vm, VmCreate, VmEdit } from '#contract/vms.ts';
 import type { BreakGlass } from '#features/audit/index.ts';
+import type { ImagesApi } from '#features/images/index.ts';
 import { isOnState } from '#features/inventory/index.ts';
 import type { OperationsApi } from '#features/operations/index.ts';
-import { AppError } from '#kernel/errors.ts';
+import { type May, projectObject } from '#features/projects/index.ts';
+import { AppError, type FieldProblem } from '#kernel/errors.ts';
 import { newId, newUuid } from '#kernel/ids.ts';
 import type { Handlers, Identity } from '#platform/feature.ts';
-import { bytesToWrite, type CreateOrder, resolveCreate } from './create-order.ts';
+import { bytesToWrite, type CreateOrder, nameTaken, refusal, resolveCreate } from './create-order.ts';
 import { measureCopy } from './disk-files.ts';
 import { type ResolvedEdit, resolveEdit } from './edit-order.ts';
 import { trashObject, vmObject } from './find.ts';
@@ -19,18 +21,19 @@ import type { VmKinds } from './kinds.ts';
 import { prepareFolders } from './layout.ts';
 import { createListAnswer, listVms } from './list.ts';
 import { createPlan, editPlan } from './plan.ts';
-import type { Accelerator, ImageLibrary } from './ports.ts';
+import type { Accelerator } from './ports.ts';
 import { type PowerVerb, requireState } from './power-operations.ts';
 import { dropSeed, hashPassword, makeSeed } from './seed.ts';
 import type { VmServices } from './services.ts';
 import { requireFreeMacs } from './trash-operations.ts';
 import { type TrashRow, trashView } from './trash-store.ts';
+import { type Usable, usableIn } from './usable.ts';
 
 export interface VmRouteDependencies {
   readonly services: VmServices;
   readonly operations: OperationsApi;
   readonly kinds: VmKinds;
-  readonly images: ImageLibrary;
+  readonly images: Pick<ImagesApi, 'find'>;
   readonly accel: Accelerator;
   /** Waits until it is known whether VMs may use KVM. */
   accelProven(): Promise<unknown>;
@@ -43,6 +46,8 @@ interface Asked {
   readonly requestId: string;
   readonly idempotencyKey: string | null;
   readonly requestHash: string;
+  /** Whether the one who asks may do this to an object that the route does not name. */
+  readonly may: May;
 }
 
 /** Begins to create a VM, as `POST /vms` does. @throws the refusals of that route */
@@ -60,7 +65,7 @@ export function createVmRoutes({
   readonly handlers: Handlers;
   readonly create: CreateVm;
 } {
-  const { known, networks, files, state, trash, projects, space: ledger } = services;
+  const { known, files, state, trash, projects, space: ledger } = services;
 
   const find = (id: string): Vm => {
     const vm = known.vm(id);
@@ -73,28 +78,37 @@ export function createVmRoutes({
   const listAnswer = createListAnswer();
   const describeFile = (path: string) => ({ name: known.describeFile(path).name });
 
-  const orderFor = async (spec: VmCreate, vmId: string): Promise<{ order: CreateOrder; space: HostSpace }> => {
+  const usable = (project: string, may: May): Usable => usableIn(project, may, { ...services, images });
+
+  const orderFor = async (
+    spec: VmCreate,
+    vmId: string,
+    may: May,
+  ): Promise<{ order: CreateOrder; space: HostSpace }> => {
     if (spec.cloudInit) (await cloudInitDocuments()).checkCloudInit(spec.cloudInit);
     await prepareFolders(state);
     const space = await hostSpace(state.disks, ledger);
+    const there = usable(spec.project, may);
     const bridges = new Set<string>();
     for (const { bridge } of spec.nics)
-      if (bridge !== undefined && (await networks.hasBridge(bridge))) bridges.add(bridge);
+      if (bridge !== undefined && (await there.hasBridge(bridge))) bridges.add(bridge);
     const order = await resolveCreate(spec, vmId, {
-      images,
+      ...there,
       accel,
       space,
       hasTpmEmulator: await hasTpmEmulator(),
-      hasNetwork: networks.hasNetwork,
       hasBridge: (name) => bridges.has(name),
-      holderOfMac: (mac) => known.vms().find((vm) => vm.nics.some((nic) => nic.mac === mac))?.name ?? null,
+      holderOfMac(mac) {
+        const holder = known.vms().find((vm) => vm.nics.some((nic) => nic.mac === mac));
+        return holder ? { name: may('vm.read', vmObject(holder)) ? holder.name : null } : null;
+      },
       isNameTaken: isNameTaken(spec.project),
       domainName: (name) => projects.domainName(spec.project, name),
     });
     return { order: await withMeasuredSources(order), space };
   };
 
-  const resolve = async (vm: Vm, edit: VmEdit): Promise<{ resolved: ResolvedEdit; space: HostSpace }> => {
+  const resolve = async (vm: Vm, edit: VmEdit, may: May): Promise<{ resolved: ResolvedEdit; space: HostSpace }> => {
     const stored = known.storedFacts(vm.id);
     const now = known.facts(vm.id);
     const definition = known.definition(vm.id);
@@ -120,7 +134,7 @@ export function createVmRoutes({
         isProtected: vm.isProtected,
       },
       {
-        images,
+        images: usable(vm.project, may).images,
         totalMemoryBytes: space.totalMemoryBytes,
         isNameTaken: isNameTaken(vm.project),
         domainName: (name) => projects.domainName(vm.project, name),
@@ -157,7 +171,7 @@ export function createVmRoutes({
     // A VM keeps what it was made with, so one made right after a start waits for the proof.
     if (request.body.accel === 'auto') await accelProven();
     const vmId = newUuid();
-    const { order } = await orderFor(request.body, vmId);
+    const { order } = await orderFor(request.body, vmId, request.may);
     ledger.take(await ledger.look(state.disks), diskNeed(vmId, bytesToWrite(order)));
     try {
       return await startCreate(request, order);
@@ -202,8 +216,8 @@ export function createVmRoutes({
       if (!definition) throw new AppError('not_found', { detail: `There is no VM "${params.id.slice(0, 80)}".` });
       return { contentType: 'application/xml; charset=utf-8', bytes: definition.xml };
     },
-    'POST /vms/plan': async ({ body }) => {
-      const { order, space } = await orderFor(body, newUuid());
+    'POST /vms/plan': async ({ body, may }) => {
+      const { order, space } = await orderFor(body, newUuid(), may);
       return createPlan({
         order,
         steps: kinds.create.definition.steps(order),
@@ -218,13 +232,13 @@ export function createVmRoutes({
       if (before) return before;
       const vm = find(request.params.id);
       requireMatch(vm, request.headers['if-match']);
-      const { resolved } = await resolve(vm, request.body);
+      const { resolved } = await resolve(vm, request.body, request.may);
       return operations.start(kinds.edit, resolved.order, { ...startRequest(request), action: 'PATCH /vms/{id}' });
     },
-    'POST /vms/{id}/plan': async ({ params, body, headers }) => {
+    'POST /vms/{id}/plan': async ({ params, body, headers, may }) => {
       const vm = find(params.id);
       requireMatch(vm, headers['if-match']);
-      const { resolved, space } = await resolve(vm, body);
+      const { resolved, space } = await resolve(vm, body, may);
       return editPlan({
         resolved,
         steps: kinds.edit.definition.steps(resolved.order),
@@ -232,6 +246,30 @@ export function createVmRoutes({
         memoryBytes: body.memoryBytes ?? vm.memoryBytes,
         accel: vm.accel === 'kvm' ? 'kvm' : 'tcg',
       });
+    },
+    'POST /vms/{id}/move': async (request) => {
+      const before = await operations.repeated(request);
+      if (before) return before;
+      const vm = find(request.params.id);
+      requireMatch(vm, request.headers['if-match']);
+      const asked = request.body.project;
+      const target = projects.get(asked);
+      if (!target) throw new AppError('not_found', { detail: `There is no project "${asked.slice(0, 80)}".` });
+      // Refused in the words that were asked in: an id must not tell the name.
+      request.require('vm.create', { ...projectObject(target), name: asked });
+      requireMovable(vm);
+      if (vm.project === target.id)
+        throw new AppError('wrong_state', {
+          detail: `"${vm.name}" is in that project already.`,
+          hint: 'Nothing is to be done.',
+        });
+      if (isNameTaken(target.id)(vm.name)) throw nameTaken(vm.name);
+      await requireUsable(vm, usable(target.id, request.may));
+      return operations.start(
+        kinds.move,
+        { vmId: vm.id, name: vm.name, from: vm.project, to: target.id },
+        { ...startRequest(request), action: 'POST /vms/{id}/move' },
+      );
     },
     'DELETE /vms/{id}': async (request) => {
       const before = await operations.repeated(request);
@@ -297,7 +335,7 @@ export function createVmRoutes({
           hint: 'Rename or delete that one first, then restore.',
         });
       }
-      requireFreeMacs(row, known);
+      requireFreeMacs(row, services);
       return operations.start(kinds.restore, trashInput(row, projects.ofDomain), {
         ...startRequest(request),
         action: 'POST /trash/{id}/restore',
@@ -318,7 +356,7 @@ export function createVmRoutes({
 /** Loaded with the first VM that wants it: YAML takes memory that a daemon at rest need not hold. */
 const cloudInitDocuments = () => import('./cloud-init.ts');
 
-function startRequest({ identity, project, requestId, idempotencyKey, requestHash }: Asked): Asked {
+function startRequest({ identity, project, requestId, idempotencyKey, requestHash }: Asked): Omit<Asked, 'may'> {
   return { identity, project, requestId, idempotencyKey, requestHash };
 }
 
@@ -327,6 +365,44 @@ export function trashInput(
   ofDomain: (name: string) => { readonly name: string },
 ): { trashId: string; vmId: string; name: string; domainName: string } {
   return { trashId: row.id, vmId: row.vmId, name: ofDomain(row.name).name, domainName: row.name };
+}
+
+/** @throws AppError wrong_state, unavailable */
+function requireMovable(vm: Vm): void {
+  if (vm.state === 'unknown')
+    throw new AppError('unavailable', { detail: `The state of "${vm.name}" is not known: libvirt does not answer.` });
+  if (!vm.persistent)
+    throw new AppError('wrong_state', {
+      detail: `"${vm.name}" has no stored definition that could be moved.`,
+      hint: 'Define it with the program that made it, then move it.',
+    });
+  if (isOnState(vm.state))
+    throw new AppError('wrong_state', {
+      detail: `"${vm.name}" is ${vm.state.replace('_', ' ')}.`,
+      hint: 'A VM can be moved only while it is off: shut it down first.',
+      params: { state: vm.state },
+    });
+}
+
+/** The one who moves it must be allowed to make such a VM there. @throws AppError invalid_input with what stands in the way */
+async function requireUsable(vm: Vm, there: Usable): Promise<void> {
+  const problems: FieldProblem[] = [];
+  const refuse = (problem: string) =>
+    problems.push({ path: 'project', problem, mend: 'ask an administrator to give it to that project' });
+  for (const { sourceType, source } of vm.nics) {
+    if (source === null) continue;
+    if (sourceType === 'network' && !there.hasNetwork(source)) refuse(`it has no network "${source}"`);
+    if (sourceType === 'bridge' && !(await there.hasBridge(source))) refuse(`it has no bridge "${source}"`);
+  }
+  if (!there.hasPool && vm.disks.some(({ device }) => device === 'disk')) refuse('it has no pool for the disks');
+  for (const { imageId, source, target } of vm.disks)
+    if (imageId !== null && there.images.get(imageId) === null)
+      problems.push({
+        path: 'project',
+        problem: `it has no image "${source}"`,
+        mend: `take it out of the drive ${target} first`,
+      });
+  if (problems.length > 0) throw refusal(problems);
 }
 
 /** @throws AppError conflict when the client saw an older VM */

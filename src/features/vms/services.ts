@@ -10,6 +10,7 @@ import type { LibvirtHost } from '#libvirt/index.ts';
 import type { StateFolders } from '#platform/config.ts';
 import type { SpaceLedger } from '#platform/disk-space.ts';
 import type { VmCharges } from './charges.ts';
+import type { DomainDefiner } from './define-domain.ts';
 import type { DomainAccess } from './domain-access.ts';
 import type { VmFiles } from './layout.ts';
 import type { TrashStore } from './trash-store.ts';
@@ -18,10 +19,14 @@ export interface VmServices {
   readonly charges: VmCharges;
   readonly libvirt: LibvirtHost;
   readonly access: DomainAccess;
+  /** The only way to define a domain. */
+  readonly definer: DomainDefiner;
   readonly known: InventoryApi;
   readonly networks: NetworksApi;
   readonly storage: StorageApi;
   readonly projects: ProjectsApi;
+  /** Grants on this VM are of that project from now on. */
+  moveGrants(vmId: string, project: string): Promise<void>;
   readonly trash: TrashStore;
   readonly files: VmFiles;
   readonly state: StateFolders;

@@ -8,15 +8,18 @@ export interface TrashedImageUse {
   readonly imageId: string;
   readonly vmId: string;
   readonly name: string;
+  readonly project: string;
   readonly isTrashed: true;
 }
 
 type UsedRow = Pick<TrashRow, 'id' | 'vmId' | 'name' | 'xml' | 'files' | 'isTakenAway'>;
 
-/** @param imageOf the image that a file is, or null */
+/** @param imageOf the image that a file is, or null
+ *  @param ofDomain whose a domain is, and what people call it */
 export function createTrashedImageUse(
   list: () => readonly UsedRow[],
   imageOf: (path: string) => string | null,
+  ofDomain: (domainName: string) => { readonly project: string; readonly name: string },
 ): { readonly images: () => readonly TrashedImageUse[]; readonly disks: () => readonly DiskOwner[] } {
   // A definition in the trash never changes, and it is asked for with every view of an image.
   const usedById = new Map<string, { readonly paths: readonly string[]; readonly owner: DiskOwner }>();
@@ -30,8 +33,8 @@ export function createTrashedImageUse(
       paths: [...disks.map((disk) => disk.path), kernelPath, initrdPath].filter((path) => path !== null),
       owner: {
         vmId: row.vmId,
-        name: row.name,
-        isTrashed: true,
+        ...ofDomain(row.name),
+        isTrashed: true as const,
         key: row.id,
         disks: inFiles.map(({ path, format }) => ({
           path: row.isTakenAway ? path : (row.files.find(({ from }) => from === path)?.to ?? path),
@@ -55,7 +58,7 @@ export function createTrashedImageUse(
       all().flatMap(({ row, paths }) =>
         paths.flatMap((path) => {
           const imageId = imageOf(path);
-          return imageId === null ? [] : [{ imageId, vmId: row.vmId, name: row.name, isTrashed: true as const }];
+          return imageId === null ? [] : [{ imageId, vmId: row.vmId, ...ofDomain(row.name), isTrashed: true as const }];
         }),
       ),
     disks: () => all().map(({ owner }) => owner),

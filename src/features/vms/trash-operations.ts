@@ -65,9 +65,9 @@ export function restoreVmOperation(services: VmServices): OperationDefinition<Tr
         async act() {
           const row = requireRow(services, trashId);
           if ((await access.holderOfName(row.name)) !== null) throw nameTaken(name);
-          requireFreeMacs(row, known);
+          requireFreeMacs(row, services);
           await putRow(row, services);
-          await defineAgain(row, services);
+          await defineAgain(row, services, false);
         },
         async compensate() {
           // Out of the trash it is restored, whatever failed after that.
@@ -94,35 +94,41 @@ export function restoreVmOperation(services: VmServices): OperationDefinition<Tr
 
 /** Disks that were left in their place may be in use again: by the VM itself, or as what disks of another build upon.
  *  @throws AppError unavailable while libvirt does not tell; wrong_state naming who needs them */
-async function requireUnneeded(row: TrashRow, { access, known }: VmServices): Promise<void> {
+async function requireUnneeded(row: TrashRow, { access, known, projects }: VmServices): Promise<void> {
+  const { name, project } = projects.ofDomain(row.name);
   if (known.staleSince !== null)
     throw new AppError('unavailable', {
-      detail: `Whether other VMs need the disks of "${row.name}" is not known: libvirt does not answer.`,
+      detail: `Whether other VMs need the disks of "${name}" is not known: libvirt does not answer.`,
     });
   if (await access.isDefined(row.vmId))
     throw new AppError('wrong_state', {
-      detail: `"${row.name}" is defined in libvirt again, so nothing of it was deleted.`,
+      detail: `"${name}" is defined in libvirt again, so nothing of it was deleted.`,
       hint: 'It leaves the trash by itself within a minute.',
     });
   const paths = row.files.map(({ from }) => from);
-  const users = await dependants(row.vmId, paths, known);
+  const users = await dependants(row.vmId, project, paths, known);
   if (users.length > 0)
     throw new AppError('wrong_state', {
-      detail: `Disks of other VMs build upon the disks of "${row.name}": ${users.slice(0, 5).join(', ')}.`,
+      detail: `Disks of other VMs build upon the disks of "${name}": ${users.slice(0, 5).join(', ')}.`,
       hint: 'Delete those VMs first, or make their disks whole (`virsh blockpull`).',
     });
 }
 
 /** Two machines with one address disturb each other, and libvirt does not refuse it.
- *  @throws AppError already_exists naming the VM that has an address of the one in the trash */
-export function requireFreeMacs(row: TrashRow, known: Pick<VmServices['known'], 'vms'>): void {
+ *  @throws AppError already_exists, naming the VM that has an address of the one in the trash if it is of the same project */
+export function requireFreeMacs(
+  row: TrashRow,
+  { known, projects }: { readonly known: Pick<VmServices['known'], 'vms'>; readonly projects: VmServices['projects'] },
+): void {
   const macs = macsOf(row);
+  const { name, project } = projects.ofDomain(row.name);
   for (const vm of known.vms()) {
     const taken = vm.nics.find(({ mac }) => macs.includes(mac));
     if (!taken || vm.id === row.vmId) continue;
+    const holder = vm.project === project ? `The VM "${vm.name}"` : 'A VM of another project';
     throw new AppError('already_exists', {
-      detail: `The VM "${vm.name}" has the address ${taken.mac} of "${row.name}" now.`,
-      hint: `Delete "${vm.name}" or give it another address, then restore.`,
+      detail: `${holder} has the address ${taken.mac} of "${name}" now.`,
+      hint: 'Delete that one or give it another address, then restore.',
     });
   }
 }
@@ -132,7 +138,7 @@ function macsOf(row: TrashRow | null): readonly string[] {
 }
 
 export function purgeVmOperation(services: VmServices): OperationDefinition<TrashInput> {
-  const { access, known, libvirt, trash, files } = services;
+  const { access, known, libvirt, definer, projects, trash, files } = services;
   return defineOperation({
     kind: 'vm.purge',
     permission: 'vm.delete',
@@ -141,18 +147,20 @@ export function purgeVmOperation(services: VmServices): OperationDefinition<Tras
     object: (input) => ({ type: 'trash', id: input.trashId, name: input.name }),
     locks: (input) => [`vm:${input.vmId}`, `trash:${input.trashId}`],
     charges: ({ trashId }) => services.charges.purge(trash.get(trashId)),
-    steps: ({ trashId, vmId }): Step[] => [
+    steps: ({ trashId, vmId, name: vmName, domainName }): Step[] => [
       {
         name: 'tpm',
         title: 'Delete the TPM state',
         // libvirt keeps it outside of our folders and deletes it only together with a definition, so there is one for a moment.
         check: async () => trash.get(trashId)?.hasTpm !== true,
         async act() {
-          const name = standInName(vmId);
+          const { project } = projects.ofDomain(domainName ?? vmName);
+          const name = projects.domainName(project, standInName(vmId));
           const holder = await access.holderOfName(name);
           // The VM exists again (defined by hand, for example): then the TPM is in use.
           if (holder === null && (await access.isDefined(vmId))) return;
-          if (holder === null) await libvirt.domains.define(tpmOnlyXml(name, vmId), { validate: false });
+          if (holder === null)
+            await definer.define(tpmOnlyXml(name, vmId), { vmId, project, before: null, validate: false });
           await libvirt.domains.undefine(vmId, { leftovers: 'delete' });
         },
       },
@@ -179,7 +187,7 @@ export function purgeVmOperation(services: VmServices): OperationDefinition<Tras
   });
 }
 
-/** What a purge defines for a moment under the VM's UUID. */
+/** What a purge defines for a moment under the VM's UUID; in libvirt with the prefix of its project. */
 export function standInName(vmId: string): string {
   return `purge-${vmId}`;
 }
