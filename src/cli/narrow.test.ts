@@ -54,6 +54,7 @@ const answers: Readonly<Record<string, unknown>> = {
     address: 'https://127.0.0.1:8080',
     certificateFingerprint: fingerprint,
   },
+  'GET /projects': { items: [], next: null, total: 0 },
   'GET /vms/{id}': {
     ...exampleVm,
     nics: exampleVm.nics.map((nic) => ({

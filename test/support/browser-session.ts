@@ -19,18 +19,21 @@ interface Asked {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
+  /** A relay into the network where the daemon listens. */
+  readonly socketPath?: string | undefined;
 }
 
 /** One request to the network door. */
 export function ask(
   origin: string,
-  { method, path, headers = {}, body }: Asked,
+  { method, path, headers = {}, body, socketPath }: Asked,
 ): Promise<Answer & { readonly setCookie: string | null }> {
   return new Promise((resolve, reject) => {
     const outgoing = httpsRequest(
       `${origin}/api/v1${path}`,
       {
         method,
+        ...(socketPath === undefined ? {} : { socketPath }),
         // The certificate is of the machine's own authority; here it is not what is looked at.
         rejectUnauthorized: false,
         headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
@@ -53,8 +56,10 @@ export function ask(
   });
 }
 
-/** Signs a user in by a link that the admin socket makes. @throws Error when the link is refused */
-export async function signInByLink(daemon: TestDaemon, user: string): Promise<BrowserSession> {
+/** Signs a user in by a link that the admin socket makes.
+ *  @param socketPath a relay into the network where the daemon listens
+ *  @throws Error when the link is refused */
+export async function signInByLink(daemon: TestDaemon, user: string, socketPath?: string): Promise<BrowserSession> {
   const { url } = await daemon.admin('POST /auth/links', { body: { user } });
   let cookie = '';
   const call: BrowserSession['call'] = async (method, path, body) => {
@@ -63,6 +68,7 @@ export async function signInByLink(daemon: TestDaemon, user: string): Promise<Br
       path,
       headers: { origin: daemon.origin, ...(cookie === '' ? {} : { cookie }) },
       body,
+      socketPath,
     });
     if (answer.setCookie !== null) cookie = answer.setCookie;
     return answer;
