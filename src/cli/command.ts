@@ -13,7 +13,6 @@ export type Completion =
   | 'trash'
   | 'catalogue'
   | 'host'
-  | 'project'
   | 'session'
   | 'project'
   | 'file'

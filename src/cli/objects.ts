@@ -39,7 +39,6 @@ const LABELS: Readonly<Record<Kind, { readonly one: string; readonly list: strin
   project: { one: 'project', list: 'hv project list' },
   host: { one: 'host', list: 'hv host list' },
   session: { one: 'session', list: 'hv session list' },
-  project: { one: 'project', list: 'hv project list' },
 };
 
 /** Names by which an object of a kind can be called. */
@@ -63,8 +62,6 @@ export async function namesOf({ api }: CommandContext, kind: Kind): Promise<stri
       return (await collect((query) => api('GET /projects', { query }))).map(({ name }) => name);
     case 'host':
       return (await api('GET /hosts')).items.map(({ name }) => name);
-    case 'project':
-      return (await collect((query) => api('GET /projects', { query }))).map(({ name }) => name);
     case 'session':
       return (await api('GET /auth/sessions')).items.map(({ id }) => id);
   }

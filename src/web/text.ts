@@ -316,6 +316,7 @@ export const text = {
     search: 'Name, address, MAC, description',
     states: 'States',
     only: 'Show',
+    allProjects: 'All projects',
     onlyChoices: {
       all: 'All VMs',
       managed: 'Made here',
@@ -542,6 +543,7 @@ export const text = {
     vcpus: 'vCPUs',
     memory: 'Memory',
     name: 'Name',
+    project: 'Project',
     title: 'Title',
     description: 'Description',
     autostart: 'Start with the host',
@@ -959,6 +961,7 @@ export const text = {
 
   create: {
     steps: 'Steps',
+    projectHint: 'Who it belongs to; images and networks of that project can be chosen',
     stepNames: { source: 'Source', resources: 'Resources', network: 'Network', guest: 'Guest setup', review: 'Review' },
     stepTitles: {
       source: 'What does it boot from?',

@@ -167,7 +167,7 @@ test('a VM is planned, created and run, gets an address, and the host reaches it
   assert.deepEqual([pool?.state, pool?.autostart, pool?.isDefault, pool?.kind], ['active', true, true, 'dir']);
   const networks = await daemon.admin('GET /networks');
   const network = networks.items.find((item) => item.name === 'default');
-  assert.deepEqual(network?.usedBy, [{ vmId: vm.id, name: 'web1' }]);
+  assert.deepEqual(network?.usedBy, [{ vmId: vm.id, name: 'web1', project: 'default' }]);
   assert.equal(network?.state, 'active');
   // No TCP listener for the screen.
   assert.match(await libvirtd.virsh('dumpxml', 'web1'), /<listen type='socket'/);
@@ -550,7 +550,7 @@ test('a kernel and initrd boot directly, headless, on a bridge of the host', { s
   await waitFor('kernel messages', 60_000, async () => (await serialText(vm)).includes('Linux version'));
   const bridge = await daemon.admin('GET /networks/{id}', { params: { id: 'hvbr0' } });
   assert.equal(bridge.kind, 'host_bridge');
-  assert.deepEqual(bridge.usedBy, [{ vmId: vm.id, name: 'direct1' }]);
+  assert.deepEqual(bridge.usedBy, [{ vmId: vm.id, name: 'direct1', project: 'default' }]);
   await daemon.finish(await daemon.admin('DELETE /vms/{id}', { params: { id: vm.id }, query: { stop: 'true' } }));
 });
 

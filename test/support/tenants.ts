@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { type ApiClient, createApiClient } from '#contract/client.ts';
 import type { Project } from '#contract/projects.ts';
+import { QUOTA_RESOURCES } from '#contract/quotas.ts';
 import { type BrowserSession, signInByLink } from './browser-session.ts';
 import type { TestDaemon } from './daemon.ts';
 import type { PrivateLibvirtd } from './libvirtd.ts';
@@ -62,6 +63,8 @@ export async function twoTenants(
         ],
       },
     });
+    const limits = Object.fromEntries(QUOTA_RESOURCES.map((resource) => [resource, null]));
+    await admin('PATCH /projects/{id}/quotas', { params: { id }, body: { limits } });
     await admin('POST /users', { body: { name: user } });
     await admin('POST /grants', { body: { user, role: 'project-admin', scope: `project:${id}` } });
     return { project, user, ...(await signIn(user)) };

@@ -5,8 +5,8 @@
 import { type Image, imageErrors } from '#contract/images.ts';
 import { type InventoryApi, inventory } from '#features/inventory/index.ts';
 import { operations } from '#features/operations/index.ts';
-import { quotas } from '#features/quotas/index.ts';
 import { projects } from '#features/projects/index.ts';
+import { quotas } from '#features/quotas/index.ts';
 import { newId } from '#kernel/ids.ts';
 import { defineFeature, type FoundObject, type Identity, type ObjectRef, SYSTEM_IDENTITY } from '#platform/feature.ts';
 import { createFetcher } from '#platform/fetch/index.ts';

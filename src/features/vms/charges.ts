@@ -28,6 +28,8 @@ function charges(project: string, vmId: string, amounts: Amounts): Charge[] {
 export interface VmCharges {
   create(order: CreateOrder): readonly Charge[];
   edit(order: EditOrder): readonly Charge[];
+  /** All that it holds, to another project. */
+  move(vmId: string, project: string): readonly Charge[];
   /** Into the trash: its disks are still there. */
   delete(vmId: string): readonly Charge[];
   restore(row: TrashRow | null): readonly Charge[];
@@ -37,7 +39,9 @@ export interface VmCharges {
 export function createVmCharges({
   known,
   projects,
-}: Pick<VmServices, 'projects'> & { readonly known: Pick<VmServices['known'], 'vm'> }): VmCharges {
+}: Pick<VmServices, 'projects'> & {
+  readonly known: Pick<VmServices['known'], 'vm' | 'facts' | 'storedFacts'>;
+}): VmCharges {
   const ofDomain = (name: string) => projects.ofDomain(name).project;
   const ofVm = (vmId: string, amounts: Amounts) => {
     const vm = known.vm(vmId);
@@ -56,6 +60,12 @@ export function createVmCharges({
         ...(holds.vcpus === undefined ? {} : { vcpus: holds.vcpus }),
         ...(holds.memoryBytes === undefined ? {} : { memory: holds.memoryBytes }),
       }),
+    move(vmId, project) {
+      const vm = known.vm(vmId);
+      if (vm === null) return [];
+      const { disk, ...amounts } = amountsOf(vm, known);
+      return charges(project, vmId, disk === null ? amounts : { ...amounts, disk });
+    },
     delete: (vmId) => ofVm(vmId, { vms: 0, vcpus: 0, memory: 0 }),
     restore(row) {
       if (row === null) return [];
@@ -86,16 +96,7 @@ export function vmsThatExist({ known, trash, projects }: VmServices): ExistingSo
       const existing: Existing[] = [];
       for (const vm of known.vms()) {
         seen.add(vm.id);
-        const now = known.facts(vm.id);
-        const next = known.storedFacts(vm.id);
-        existing.push(
-          ...whole(vm.project, vm.id, {
-            vms: 1,
-            vcpus: Math.max(vm.vcpus, next?.vcpus ?? 0),
-            memory: Math.max(vm.memoryBytes, next?.memoryBytes ?? 0),
-            disk: diskBytes(vm.disks, now, next),
-          }),
-        );
+        existing.push(...whole(vm.project, vm.id, amountsOf(vm, known)));
       }
       for (const row of trash.list()) {
         if (seen.has(row.vmId)) continue;
@@ -108,6 +109,17 @@ export function vmsThatExist({ known, trash, projects }: VmServices): ExistingSo
       for (const { uuid } of known.rows.all()) if (!seen.has(uuid)) existing.push(...whole('', uuid, NOT_KNOWN));
       return existing;
     },
+  };
+}
+
+/** What a VM holds, running and at its next start. */
+function amountsOf(vm: Vm, known: Pick<VmServices['known'], 'facts' | 'storedFacts'>) {
+  const next = known.storedFacts(vm.id);
+  return {
+    vms: 1,
+    vcpus: Math.max(vm.vcpus, next?.vcpus ?? 0),
+    memory: Math.max(vm.memoryBytes, next?.memoryBytes ?? 0),
+    disk: diskBytes(vm.disks, known.facts(vm.id), next),
   };
 }
 

@@ -103,6 +103,7 @@ function tenantOf(
       const object = imageId === null ? null : images.object(imageId);
       return object !== null && isForProject(object, project);
     },
+    isLibraryFile: (path) => known.describeFile(path).imageId !== null,
     isOwnNvram: (path) => path === files.nvram(vmId),
     isOwnSerialLog: (path) => path === files.serialLog(vmId),
     hasNetwork: (name) => isForProject(networks.networkObject(name), project),

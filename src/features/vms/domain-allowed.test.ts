@@ -18,6 +18,7 @@ const tenant: Tenant = {
   isOwnName: (name) => name.startsWith('p3-'),
   isOwnDisk: (path) => path.startsWith('/s/disks/op-own-'),
   isImage: (path) => path === '/s/images/img-1.iso' || path === '/s/images/img-kernel.raw',
+  isLibraryFile: (path) => path.startsWith('/s/images/img-'),
   isOwnNvram: (path) => path === '/s/nvram/own.fd',
   isOwnSerialLog: (path) => path === '/s/serial/own.log',
   hasNetwork: (name) => name === 'lab',
@@ -105,6 +106,11 @@ test('a VM of a project keeps nothing forbidden, but what was taken from the pro
   assert.deepEqual(refused(lost), ['/domain/devices/interface/source@network']);
   assert.deepEqual(refused(lost.replace('a &lt;title&gt;', 'another'), 'prj-3', lost), []);
   assert.notDeepEqual(refused(lost.replace('taken-away', 'a third'), 'prj-3', lost), []);
+  const noImage = xml.replace('/s/images/img-1.iso', '/s/images/img-9.iso');
+  assert.deepEqual(refused(noImage, 'prj-3', noImage), []);
+  // A file of the host was never given to anybody.
+  const shadow = xml.replace('/s/images/img-1.iso', '/etc/shadow');
+  assert.deepEqual(refused(shadow, 'prj-3', shadow), ['/domain/devices/disk/source@file']);
 });
 
 test('a foreign VM of the default project keeps what it has, and is given nothing forbidden', () => {

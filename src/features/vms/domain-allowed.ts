@@ -83,7 +83,7 @@ function judge(path: string, text: string, value: Value | undefined, tenant: Ten
     path,
     problem: value?.problem ?? 'it is not among what VMs of a project may have',
     key: `${path} ${digest(text)}`,
-    isGiven: value?.isGiven ?? false,
+    isGiven: value?.isGiven(text.trim(), tenant) ?? false,
   });
 }
 

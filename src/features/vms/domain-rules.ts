@@ -13,6 +13,8 @@ export interface Tenant {
   isOwnDisk(path: string): boolean;
   /** A file of the library that the project may use. */
   isImage(path: string): boolean;
+  /** A file of the library, whoever may use it. */
+  isLibraryFile(path: string): boolean;
   /** Its own UEFI variables. */
   isOwnNvram(path: string): boolean;
   isOwnSerialLog(path: string): boolean;
@@ -26,7 +28,7 @@ export interface Value {
   /** Why it is refused. */
   readonly problem: string;
   /** It depends on what an administrator gave to the project: an edit of something else does not stumble over what was taken away. */
-  readonly isGiven: boolean;
+  isGiven(value: string, tenant: Tenant): boolean;
 }
 
 export interface Rule {
@@ -38,7 +40,13 @@ export interface Rule {
   readonly isFree?: true;
 }
 
-const value = (fits: Value['fits'], problem: string, isGiven = false): Value => ({ fits, problem, isGiven });
+const value = (fits: Value['fits'], problem: string, isGiven: Value['isGiven'] = () => false): Value => ({
+  fits,
+  problem,
+  isGiven,
+});
+const always = () => true;
+const isLibraryFile: Value['isGiven'] = (path, tenant) => tenant.isLibraryFile(path);
 const anything = value(() => true, '');
 const oneOf = (...values: readonly string[]): Value =>
   value((text) => values.includes(text), 'only the usual values are allowed');
@@ -60,14 +68,14 @@ const FIRMWARE =
   /^(?!.*\/\.\.?(?:\/|$))(?:\/usr\/share|\/run\/current-system\/sw\/share|\/nix\/store\/[^/]+|\/run\/libvirt\/nix-ovmf)\/[\w.+/-]+\.(?:fd|bin)$/;
 
 const firmware = like(FIRMWARE);
-const image = value((path, tenant) => tenant.isImage(path), 'the project may not use this file', true);
-const network = value((name, tenant) => tenant.hasNetwork(name), 'the project may not use this network', true);
-const bridge = value((name, tenant) => tenant.hasBridge(name), 'the project may not use this bridge', true);
+const image = value((path, tenant) => tenant.isImage(path), 'the project may not use this file', isLibraryFile);
+const network = value((name, tenant) => tenant.hasNetwork(name), 'the project may not use this network', always);
+const bridge = value((name, tenant) => tenant.hasBridge(name), 'the project may not use this bridge', always);
 const ownDisk = value((path, tenant) => tenant.isOwnDisk(path), 'it is no disk of this VM');
 const medium = value(
   (path, tenant) => tenant.isImage(path) || (path.endsWith('-seed.iso') && tenant.isOwnDisk(path)),
   'the project may not use this file',
-  true,
+  isLibraryFile,
 );
 
 const address = rule(

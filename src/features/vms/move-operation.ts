@@ -25,6 +25,7 @@ export function moveVmOperation(services: VmServices): OperationDefinition<MoveI
     title: ({ name, to }) => `Move ${name} to the project ${projects.get(to)?.name ?? to}`,
     object: ({ vmId, name }) => ({ type: 'vm', id: vmId, name }),
     locks: ({ vmId, name, to }) => [`vm:${vmId}`, `vm-name:${projects.domainName(to, name)}`],
+    charges: ({ vmId, to }) => services.charges.move(vmId, to),
     steps: (input) => moveSteps(input, services),
     result: async ({ vmId, name, to }) => ({ vmId, name, project: to }),
   });

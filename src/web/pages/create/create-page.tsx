@@ -1,7 +1,7 @@
 /** Creates a VM in a few steps; the last one shows the plan before anything happens. */
 
 import { useSignal } from '@preact/signals';
-import { useEffect } from 'preact/hooks';
+import { useEffect, useMemo } from 'preact/hooks';
 import type { Problem } from '#contract/common.ts';
 import type { Operation } from '#contract/operations.ts';
 import { Button } from '../../components/button.tsx';
@@ -12,6 +12,7 @@ import { Glyph } from '../../components/state-mark.tsx';
 import { api, can, fieldProblem, problemOf } from '../../state/api.ts';
 import { images } from '../../state/library.ts';
 import { follow } from '../../state/operations.ts';
+import { isImageOf, projects } from '../../state/projects.ts';
 import { currentQuery, navigate, setQuery } from '../../state/router.ts';
 import { showToast } from '../../state/toasts.ts';
 import { usePlan } from '../../state/use-plan.ts';
@@ -22,6 +23,7 @@ import {
   hasNoWayIn,
   isStepReady,
   loadDraft,
+  projectFor,
   requestOf,
   STEPS,
   type Step,
@@ -32,6 +34,7 @@ import {
   withCloudImage,
   withOnlyImage,
   withoutChanged,
+  withProject,
 } from './draft.ts';
 import { GuestStep } from './guest-step.tsx';
 import { NetworkStep } from './network-step.tsx';
@@ -61,7 +64,17 @@ export function CreatePage() {
     marked.value = withoutChanged(marked.peek(), part);
     saveDraft(draft.value);
   };
-  useEffect(() => images.ensure(), []);
+  useEffect(() => {
+    images.ensure();
+    projects.ensure();
+  }, []);
+  const creatable = (projects.data.value ?? []).filter(({ id }) => can('vm.create', id));
+  const project = projectFor(draft.value, creatable);
+  const wantedProject = project?.id ?? null;
+  useEffect(() => {
+    if (wantedProject === null || draft.peek().project === wantedProject) return;
+    draft.value = withProject(draft.peek(), wantedProject, () => true);
+  }, [wantedProject, draft]);
   // A link from the image library names its image.
   const wanted = currentQuery.value.get('image');
   const image = wanted === null ? undefined : images.data.value?.get(wanted);
@@ -73,7 +86,11 @@ export function CreatePage() {
   }, [image, draft]);
 
   // Where there is nothing to choose, nothing has to be chosen.
-  const known = images.data.value;
+  const library = images.data.value;
+  const known = useMemo(
+    () => library && new Map([...library].filter(([, image]) => isImageOf(image, project))),
+    [library, project],
+  );
   const { source } = draft.value;
   // biome-ignore lint/correctness/useExhaustiveDependencies: the source is what this waits for; who empties the field is not contradicted
   useEffect(() => {
@@ -113,7 +130,13 @@ export function CreatePage() {
     if (following && isReady) go(following);
     else if (current === 'review' && plan && !isPlanning) void create();
   };
-  const props: StepProps = { draft: draft.value, change, problemOfField: (path) => fieldProblem(shown, path) };
+  const props: StepProps = {
+    draft: draft.value,
+    project,
+    creatable,
+    change,
+    problemOfField: (path) => fieldProblem(shown, path),
+  };
 
   return (
     <>

@@ -4,7 +4,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { vmCreateSchema } from '#contract/vms.ts';
-import { type Draft, EMPTY_DRAFT, hasNoWayIn, isStepReady, requestOf, stepOfField, withoutChanged } from './draft.ts';
+import {
+  type Draft,
+  EMPTY_DRAFT,
+  hasNoWayIn,
+  isStepReady,
+  projectFor,
+  requestOf,
+  stepOfField,
+  withoutChanged,
+  withProject,
+} from './draft.ts';
 
 const cloud: Draft = { ...EMPTY_DRAFT, name: 'web1', cloudImageId: 'img-1' };
 
@@ -83,4 +93,20 @@ test('a mark goes away when its field is changed, and only then', () => {
   assert.deepEqual(left({ sshKeys: '' }), ['nics.0.mac', 'disks.0.sizeBytes']);
   assert.deepEqual(left({ mac: '', diskBytes: 1 }), ['cloudInit.sshKeys.1']);
   assert.deepEqual(left({ mac: '', diskBytes: 1, sshKeys: '' }), []);
+});
+
+test('a VM goes where it was chosen to, else where the user may create one', () => {
+  const [standard, shop, lab] = [{ id: 'default' }, { id: 'prj-shop' }, { id: 'prj-lab' }];
+  assert.equal(projectFor(EMPTY_DRAFT, [shop, standard]), standard);
+  assert.equal(projectFor(EMPTY_DRAFT, [shop, lab]), shop);
+  assert.equal(projectFor({ ...EMPTY_DRAFT, project: 'prj-lab' }, [standard, shop, lab]), lab);
+  assert.equal(projectFor({ ...EMPTY_DRAFT, project: 'prj-gone' }, [standard, shop]), standard);
+  assert.equal(projectFor(EMPTY_DRAFT, []), null);
+  assert.equal(requestOf({ ...cloud, project: 'prj-lab' })?.project, 'prj-lab');
+  assert.equal(requestOf({ ...cloud, project: 'default' })?.project, undefined);
+});
+
+test('another project keeps the images that it may use, and no others', () => {
+  const draft = withProject({ ...cloud, isoId: 'img-2' }, 'prj-lab', (id) => id === 'img-1');
+  assert.deepEqual([draft.project, draft.cloudImageId, draft.isoId], ['prj-lab', 'img-1', '']);
 });

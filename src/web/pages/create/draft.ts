@@ -3,12 +3,14 @@
 import type { Problem } from '#contract/common.ts';
 import type { Image } from '#contract/images.ts';
 import type { VmCreateInput } from '#contract/vms.ts';
-import { NAME_PATTERN } from '#kernel/names.ts';
+import { DEFAULT_PROJECT, NAME_PATTERN } from '#kernel/names.ts';
 import { GIB, MIB } from '#kernel/units.ts';
 
 export type SourceKind = 'iso' | 'cloud' | 'empty' | 'kernel';
 
 export interface Draft {
+  /** Id; empty until it is known where the user may create. */
+  readonly project: string;
   readonly source: SourceKind;
   readonly isoId: string;
   readonly cloudImageId: string;
@@ -45,6 +47,7 @@ export interface Draft {
 }
 
 export const EMPTY_DRAFT: Draft = {
+  project: '',
   source: 'cloud',
   isoId: '',
   cloudImageId: '',
@@ -88,10 +91,36 @@ export function stepsOf(draft: Draft): readonly Step[] {
 
 /** Where a field of the API is filled in, so that a refusal leads to the right step. */
 export function stepOfField(path: string): Step {
-  if (/^(isoId|kernel)/.test(path) || /^disks\.\d+\.imageId/.test(path)) return 'source';
+  if (/^(isoId|kernel|project)/.test(path) || /^disks\.\d+\.imageId/.test(path)) return 'source';
   if (/^nics/.test(path)) return 'network';
   if (/^cloudInit/.test(path)) return 'guest';
   return 'resources';
+}
+
+/** Where the VM goes: as chosen, else the default project, else the first where the user may create one; null when there is none. */
+export function projectFor<Project extends { readonly id: string }>(
+  draft: Draft,
+  creatable: readonly Project[],
+): Project | null {
+  return (
+    creatable.find(({ id }) => id === draft.project) ??
+    creatable.find(({ id }) => id === DEFAULT_PROJECT) ??
+    creatable[0] ??
+    null
+  );
+}
+
+/** The draft in another project, without the images that VMs there may not use. */
+export function withProject(draft: Draft, project: string, isUsable: (imageId: string) => boolean): Draft {
+  const kept = (imageId: string) => (imageId === '' || isUsable(imageId) ? imageId : '');
+  return {
+    ...draft,
+    project,
+    isoId: kept(draft.isoId),
+    cloudImageId: kept(draft.cloudImageId),
+    kernelImageId: kept(draft.kernelImageId),
+    initrdImageId: kept(draft.initrdImageId),
+  };
 }
 
 export function sshKeysOf(draft: Draft): string[] {
@@ -174,6 +203,7 @@ export function requestOf(draft: Draft): VmCreateInput | null {
   const hasDisk = draft.source === 'empty' || draft.source === 'cloud' || draft.hasDisk;
   return {
     name: draft.name,
+    ...(draft.project === '' || draft.project === DEFAULT_PROJECT ? {} : { project: draft.project }),
     ...(draft.title ? { title: draft.title } : {}),
     vcpus: Number(draft.vcpus),
     memoryBytes: draft.memoryBytes,

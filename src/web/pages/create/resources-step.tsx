@@ -1,7 +1,7 @@
 /** Name, CPUs, memory, disk and firmware. */
 
 import { useEffect } from 'preact/hooks';
-import { NAME_PATTERN, NAME_RULE } from '#kernel/names.ts';
+import { DEFAULT_PROJECT, NAME_PATTERN, NAME_RULE } from '#kernel/names.ts';
 import { GIB, MIB } from '#kernel/units.ts';
 import { bytesText } from '../../components/figures.tsx';
 import { Check, Choice, Field, SizeInput } from '../../components/form.tsx';
@@ -21,7 +21,9 @@ export function resourcesProblem(draft: Draft): string | null {
 }
 
 function nameProblem(draft: Draft): string | null {
-  return vmList.value.some((vm) => vm.name === draft.name) ? words.nameTaken(draft.name) : null;
+  const project = draft.project === '' ? DEFAULT_PROJECT : draft.project;
+  const isTaken = vmList.value.some((vm) => vm.name === draft.name && vm.project === project);
+  return isTaken ? words.nameTaken(draft.name) : null;
 }
 
 function diskProblem(draft: Draft): string | null {

@@ -8,8 +8,9 @@ import { Icon, type IconName } from '../../components/icon.tsx';
 import { Loaded } from '../../components/page.tsx';
 import { can } from '../../state/api.ts';
 import { images } from '../../state/library.ts';
+import { isImageOf } from '../../state/projects.ts';
 import { text } from '../../text.ts';
-import { readyImages, type SourceKind, withCloudImage } from './draft.ts';
+import { readyImages, type SourceKind, withCloudImage, withProject } from './draft.ts';
 import type { StepProps } from './step-props.ts';
 
 const words = text.create;
@@ -21,9 +22,30 @@ const SOURCES: readonly { readonly kind: SourceKind; readonly icon: IconName }[]
   { kind: 'kernel', icon: 'terminal' },
 ];
 
-export function SourceStep({ draft, change, problemOfField }: StepProps) {
+export function SourceStep({ draft, project, creatable, change, problemOfField }: StepProps) {
+  const choose = (id: string) => {
+    const chosen = creatable.find((one) => one.id === id) ?? null;
+    const isUsable = (imageId: string) => {
+      const image = images.data.value?.get(imageId);
+      return image !== undefined && isImageOf(image, chosen);
+    };
+    change(withProject(draft, id, isUsable));
+  };
   return (
     <div class="form">
+      {creatable.length > 1 && (
+        <Field label={text.fields.project} hint={words.projectHint} problem={problemOfField('project')}>
+          {(field) => (
+            <select {...field} value={project?.id} onChange={(event) => choose(event.currentTarget.value)}>
+              {creatable.map((one) => (
+                <option key={one.id} value={one.id}>
+                  {one.title ? `${one.name} (${one.title})` : one.name}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+      )}
       <div class="source-cards" role="radiogroup" aria-label={words.stepTitles.source}>
         {SOURCES.map(({ kind, icon }) => (
           <label key={kind} class={`source-card ${draft.source === kind ? 'is-chosen' : ''}`}>
@@ -42,7 +64,7 @@ export function SourceStep({ draft, change, problemOfField }: StepProps) {
       </div>
       <Loaded resource={images} lines={2}>
         {(known) => {
-          const of = (kind: Image['kind']) => readyImages(known, kind);
+          const of = (kind: Image['kind']) => readyImages(known, kind).filter((image) => isImageOf(image, project));
           switch (draft.source) {
             case 'iso':
               return (

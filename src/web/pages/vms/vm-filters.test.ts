@@ -30,6 +30,13 @@ test('states and kinds can be chosen; what an address says wrongly is left out',
   assert.deepEqual(show('only=nonsense&sort=nonsense'), ['db1', 'web2', 'web10']);
 });
 
+test('one project alone can be shown', () => {
+  const two = [vm('web'), vm('shop-web', { project: 'prj-1' })];
+  const inProject = (query: string) => names(applyFilter(two, readFilter(new URLSearchParams(query))));
+  assert.deepEqual(inProject('project=prj-1'), ['shop-web']);
+  assert.deepEqual(inProject('project='), ['shop-web', 'web']);
+});
+
 test('a held order keeps its rows in place, puts new ones last and drops removed ones', () => {
   const shown = ['id-web10', 'id-gone', 'id-web2'];
   assert.deepEqual(names(holdOrder(shown, applyFilter(list, readFilter(new URLSearchParams())))), [

@@ -20,6 +20,8 @@ export interface VmFilter {
   readonly words: readonly string[];
   /** Empty = all. */
   readonly states: readonly VmState[];
+  /** Id of the only project shown; null = all. */
+  readonly project: string | null;
   readonly only: 'all' | 'managed' | 'foreign' | 'pending' | 'headless' | 'tcg';
   readonly sort: SortKey;
   readonly isDescending: boolean;
@@ -34,6 +36,7 @@ export function readFilter(query: URLSearchParams): VmFilter {
   return {
     words: (query.get('q') ?? '').toLowerCase().split(/\s+/).filter(Boolean),
     states: VM_STATES.filter((state) => wantedStates.includes(state)),
+    project: query.get('project') || null,
     only: ONLY.find((only) => only === query.get('only')) ?? 'all',
     sort: SORT_KEYS.find((key) => key === sort.replace(/^-/, '')) ?? 'name',
     isDescending: sort.startsWith('-'),
@@ -55,6 +58,7 @@ export function holdOrder(shown: readonly string[], wanted: readonly Vm[]): Vm[]
 
 function fits(vm: Vm, filter: VmFilter): boolean {
   if (filter.states.length > 0 && !filter.states.includes(vm.state)) return false;
+  if (filter.project !== null && vm.project !== filter.project) return false;
   if (filter.only === 'managed' && !vm.managed) return false;
   if (filter.only === 'foreign' && vm.managed) return false;
   if (filter.only === 'pending' && vm.pending.length === 0) return false;

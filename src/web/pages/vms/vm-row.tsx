@@ -9,6 +9,7 @@ import { Thumbnail } from '../../components/thumbnail.tsx';
 import { vmMenu } from '../../components/vm-actions.tsx';
 import { can } from '../../state/api.ts';
 import { operations } from '../../state/operations.ts';
+import { areSeveralProjects, projectName } from '../../state/projects.ts';
 import { navigate } from '../../state/router.ts';
 import { addressesOf, diskBytesOf, historyOf, isOn } from '../../state/vms.ts';
 import { text } from '../../text.ts';
@@ -56,6 +57,11 @@ export function VmRow({ vm, index, isSelected, onSelect }: VmRowProps) {
           {vm.title && <span class="muted vm-subtitle">{vm.title}</span>}
         </span>
       </span>
+      {areSeveralProjects.value && (
+        <span role="cell" class="col-project small" title={projectName(vm.project)}>
+          {projectName(vm.project)}
+        </span>
+      )}
       <span role="cell" class="vm-state">
         <VmStateMark vm={vm} />
         <Working vm={vm} />
@@ -115,6 +121,7 @@ export function VmCard({ vm, index, isSelected, onSelect }: VmRowProps) {
         </span>
         <span class="muted small card-figures">
           {[
+            areSeveralProjects.value && projectName(vm.project),
             isLive ? text.vms.cpuNow(percentText(vm.usage?.cpuRatio ?? null)) : text.vms.vcpus(vm.vcpus),
             bytesText(vm.memoryBytes),
             diskText(vm) && text.vms.diskOf(diskText(vm) ?? ''),

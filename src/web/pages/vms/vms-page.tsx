@@ -12,6 +12,7 @@ import { countFitting, type PowerAction, powerIcon, powerVms, VmDialogs } from '
 import { api, can } from '../../state/api.ts';
 import { isNarrow } from '../../state/media.ts';
 import { follow } from '../../state/operations.ts';
+import { areSeveralProjects, projects } from '../../state/projects.ts';
 import { currentQuery, setQuery } from '../../state/router.ts';
 import { vms } from '../../state/vms.ts';
 import { text } from '../../text.ts';
@@ -22,6 +23,9 @@ const words = text.vms;
 
 export function VmsPage() {
   const total = vms.data.value?.size ?? null;
+  useEffect(() => {
+    if (can('project.read')) projects.ensure();
+  }, []);
   return (
     <>
       <PageHead title={text.pages.vms} note={total === null ? undefined : words.count(total)}>
@@ -106,12 +110,16 @@ function VmList({ known }: { readonly known: ReadonlyMap<string, Vm> }) {
         <EmptyState
           icon="search"
           title={words.nothingFits}
-          action={<Button onClick={() => setQuery({ q: null, state: null, only: null })}>{words.clearFilters}</Button>}
+          action={
+            <Button onClick={() => setQuery({ q: null, state: null, only: null, project: null })}>
+              {words.clearFilters}
+            </Button>
+          }
         />
       ) : (
         <div
           role="table"
-          class={`vm-list ${narrow ? 'is-cards' : ''}`}
+          class={`vm-list ${narrow ? 'is-cards' : ''} ${areSeveralProjects.value ? 'has-projects' : ''}`}
           aria-label={text.pages.vms}
           aria-rowcount={list.length}
           onKeyDown={moveFocus}
@@ -128,6 +136,11 @@ function VmList({ known }: { readonly known: ReadonlyMap<string, Vm> }) {
                   {words.screen}
                 </span>
                 <SortHead by="name" filter={filter} />
+                {areSeveralProjects.value && (
+                  <span role="columnheader" class="col-project">
+                    {text.fields.project}
+                  </span>
+                )}
                 <SortHead by="state" filter={filter} />
                 <SortHead by="cpu" filter={filter} />
                 <SortHead by="memory" filter={filter} />
@@ -247,6 +260,21 @@ function Filters({
           </button>
         ))}
       </span>
+      {areSeveralProjects.value && (
+        <select
+          class="filter-select"
+          aria-label={text.fields.project}
+          value={filter.project ?? ''}
+          onChange={(event) => setQuery({ project: event.currentTarget.value || null })}
+        >
+          <option value="">{words.allProjects}</option>
+          {projects.data.value?.map(({ id, name }) => (
+            <option key={id} value={id}>
+              {name}
+            </option>
+          ))}
+        </select>
+      )}
       <select
         class="filter-select"
         aria-label={words.only}
