@@ -265,8 +265,20 @@ test('a VM moves where its mover may make one, with its grants, and back', { ski
   assert.equal((await problemOf(move(admin, 'lab'))).code, 'wrong_state');
   await daemon.finish(await admin('POST /vms/{id}/stop', { params: { id: vm.id } }));
 
+  const used = async (project: string) => {
+    const { quotas } = await admin('GET /projects/{id}/quotas', { params: { id: project } });
+    return quotas.find(({ resource }) => resource === 'vms')?.used ?? 0;
+  };
+  const before = { shop: await used('shop'), lab: await used('lab') };
+  await admin('PATCH /projects/{id}/quotas', {
+    params: { id: 'lab' },
+    body: { limits: { vms: before.lab } },
+  });
+  assert.equal((await problemOf(move(admin, 'lab'))).code, 'quota_exceeded');
+  await admin('PATCH /projects/{id}/quotas', { params: { id: 'lab' }, body: { limits: { vms: null } } });
   await hv('vm', 'move', 'shop/mover', '--project', 'lab');
   assert.match(await libvirtd.virsh('dominfo', vm.id), new RegExp(`Name: +p${lab.project.number}-mover`));
+  assert.deepEqual([await used('shop'), await used('lab')], [before.shop - 1, before.lab + 1]);
   assert.equal((await lab.api('GET /vms/{id}', { params: { id: 'mover' } })).project, lab.project.id);
   assert.equal((await problemOf(shop.api('GET /vms/{id}', { params: { id: vm.id } }))).code, 'not_found');
   // The grant is the new project's to see and to take.
