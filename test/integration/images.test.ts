@@ -482,7 +482,10 @@ test('an image cannot be deleted while a VM is made from it, has it in its drive
   const vm = await real.admin('GET /vms/{id}', { params: { id: 'reader' } });
   const drive = vm.disks.find(({ device }) => device === 'cdrom');
   const disc = await real.admin('GET /images/{id}', { params: { id: 'disc' } });
-  assert.deepEqual([drive?.imageId, disc.usedBy], [disc.id, [{ vmId: vm.id, name: 'reader', isTrashed: false }]]);
+  assert.deepEqual(
+    [drive?.imageId, disc.usedBy],
+    [disc.id, [{ vmId: vm.id, name: 'reader', project: 'default', isTrashed: false }]],
+  );
   await assert.rejects(
     real.admin('DELETE /images/{id}', { params: { id: 'disc' } }),
     (error) =>
