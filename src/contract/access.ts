@@ -313,7 +313,13 @@ export const accessRoutes = defineRoutes({
     body: z.strictObject({
       name: nameSchema.optional(),
       title: textSchema(120).nullable().optional(),
-      members: z.array(z.string().max(64)).max(10_000).optional().describe('ids or names of users'),
+      members: z
+        .array(z.string().max(64))
+        .max(10_000)
+        .optional()
+        .describe('ids or names of users; replaces the whole list'),
+      add: z.array(z.string().max(64)).max(10_000).optional().describe('ids or names of users who join'),
+      remove: z.array(z.string().max(64)).max(10_000).optional().describe('ids or names of users who leave'),
     }),
     response: groupSchema,
   },
@@ -419,6 +425,7 @@ export const accessRoutes = defineRoutes({
       permissions: z.array(permissionSchema).min(1).max(PERMISSIONS.length),
       scope: scopeSchema.default('all').describe('all = wherever its owner may'),
       days: z.int().min(1).max(366).describe('how long it lives'),
+      user: z.string().max(64).optional().describe('id or name; for somebody else only root on the machine makes one'),
     }),
     response: tokenSchema.extend({ secret: z.string().describe('hyp_ID_SECRET, for `Authorization: Bearer`') }),
     status: 201,

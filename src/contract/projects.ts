@@ -43,6 +43,10 @@ export const projectSchema = z.object({
 });
 export type Project = z.infer<typeof projectSchema>;
 
+const resourcesSchema = z
+  .array(z.strictObject({ type: z.enum(RESOURCE_TYPES), id: z.string().min(1).max(256).describe('id or name') }))
+  .max(1000);
+
 const onProject = { params: idParam('id or name'), object: { type: 'project', param: 'id' } } as const;
 
 export const projectRoutes = defineRoutes({
@@ -56,7 +60,11 @@ export const projectRoutes = defineRoutes({
   'POST /projects': {
     summary: 'Make a project',
     permission: 'project.manage',
-    body: z.strictObject({ name: nameSchema, title: textSchema(120).optional() }),
+    body: z.strictObject({
+      name: nameSchema,
+      title: textSchema(120).optional(),
+      resources: resourcesSchema.default([]).describe('networks, pools and images of the system that it may use'),
+    }),
     response: projectSchema,
     status: 201,
   },
@@ -73,11 +81,7 @@ export const projectRoutes = defineRoutes({
     body: z.strictObject({
       name: nameSchema.optional(),
       title: textSchema(120).nullable().optional(),
-      resources: z
-        .array(z.strictObject({ type: z.enum(RESOURCE_TYPES), id: z.string().min(1).max(256).describe('id or name') }))
-        .max(1000)
-        .optional()
-        .describe('replaces the whole list'),
+      resources: resourcesSchema.optional().describe('replaces the whole list'),
     }),
     response: projectSchema,
   },

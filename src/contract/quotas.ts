@@ -3,34 +3,9 @@
 import { z } from 'zod';
 import { defineErrors } from '#kernel/errors.ts';
 import { defineRoutes, idParam } from './define.ts';
+import { QUOTA_RESOURCES } from './quota-facts.ts';
 
-/** Everything that is counted, in the order in which people read it. */
-export const QUOTA_RESOURCES = [
-  'vms',
-  'vcpus',
-  'memory',
-  'disk',
-  'snapshots',
-  'backups',
-  'images',
-  'networks',
-] as const;
 export const quotaResourceSchema = z.enum(QUOTA_RESOURCES);
-export type QuotaResource = z.infer<typeof quotaResourceSchema>;
-
-/** What a resource is called, and whether it is counted in pieces or in bytes. */
-export const QUOTA_FACTS: Readonly<
-  Record<QuotaResource, { readonly title: string; readonly unit: 'count' | 'bytes'; readonly meaning: string }>
-> = {
-  vms: { title: 'VMs', unit: 'count', meaning: 'defined VMs' },
-  vcpus: { title: 'vCPUs', unit: 'count', meaning: 'virtual processors of defined VMs, running or not' },
-  memory: { title: 'Memory', unit: 'bytes', meaning: 'memory of defined VMs, running or not' },
-  disk: { title: 'Disk', unit: 'bytes', meaning: 'size of disks as guests see it, those in the trash too' },
-  snapshots: { title: 'Snapshots', unit: 'count', meaning: 'snapshots of VMs' },
-  backups: { title: 'Backups', unit: 'bytes', meaning: 'bytes of backups before compression' },
-  images: { title: 'Images', unit: 'bytes', meaning: 'files of own images, unfinished uploads too' },
-  networks: { title: 'Networks', unit: 'count', meaning: 'networks of its own' },
-};
 
 /** Bytes of 8 PiB are the largest whole number that every JSON reader keeps exact. */
 const limitSchema = z.int().min(0).nullable().describe('null = unlimited, 0 = nothing');

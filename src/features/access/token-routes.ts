@@ -4,6 +4,7 @@ import type { Token } from '#contract/access.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { FoundObject, Handlers } from '#platform/feature.ts';
 import type { Directory } from './directory.ts';
+import { userOf } from './lookup.ts';
 import { page } from './page.ts';
 import type { TokenRow, Tokens } from './tokens.ts';
 
@@ -42,17 +43,24 @@ export function createTokenRoutes(
         view,
       ),
     'POST /tokens': async ({ body, identity }) => {
-      if (!directory.snapshot().users.has(identity.userId))
+      const userId = body.user === undefined ? identity.userId : userOf(directory.snapshot(), body.user).id;
+      // Who holds a token is its owner; root on the machine is everybody anyhow.
+      if (userId !== identity.userId && identity.via !== 'admin_socket')
+        throw new AppError('forbidden', {
+          detail: 'Tokens for somebody else are made by root on the machine only.',
+          hint: 'Leave the user out to make one of your own.',
+        });
+      if (!directory.snapshot().users.has(userId))
         throw new AppError('wrong_state', {
-          detail: 'A token belongs to a user, and a local socket is none.',
-          hint: 'Sign in as the user and make it there.',
+          detail: 'A token belongs to a user, and the local socket is none.',
+          hint: 'Name the user it is for: `hv token create NAME --user USER …`.',
         });
       const id = body.scope.slice('project:'.length);
       if (body.scope.startsWith('project:') && !hasProject(id))
         throw new AppError('not_found', { detail: `There is no project "${id}".` });
-      if (tokens.all().some((row) => row.userId === identity.userId && row.name === body.name))
-        throw new AppError('already_exists', { detail: `You have a token "${body.name}" already.` });
-      const { row, secret } = await tokens.create({ ...body, userId: identity.userId });
+      if (tokens.all().some((row) => row.userId === userId && row.name === body.name))
+        throw new AppError('already_exists', { detail: `There is a token "${body.name}" of this user already.` });
+      const { row, secret } = await tokens.create({ ...body, userId });
       return { ...view(row), secret };
     },
     'DELETE /tokens/{id}': async ({ params }) => {

@@ -159,18 +159,28 @@ export function createUserRoutes({
       requireOverGroup(identity, group);
       const holder = body.name === undefined ? null : findGroup(now(), body.name);
       if (holder && holder.id !== group.id) throw taken('group', holder.name);
-      const members =
-        body.members === undefined ? null : [...new Set(body.members.map((one) => userOf(now(), one).id))];
+      const idsOf = (users: readonly string[] = []) => users.map((one) => userOf(now(), one).id);
+      const members = body.members === undefined ? null : new Set(idsOf(body.members));
+      const [joining, leaving] = [idsOf(body.add), idsOf(body.remove)];
       await directory.change(async (tx) => {
         await at(tx)
           .updateTable('user_group')
           .set({ name: body.name ?? group.name, title: body.title === undefined ? group.title : body.title })
           .where('id', '=', group.id)
           .execute();
-        if (members === null) return;
-        await at(tx).deleteFrom('group_member').where('group_id', '=', group.id).execute();
-        for (const user_id of members)
-          await at(tx).insertInto('group_member').values({ group_id: group.id, user_id }).execute();
+        if (members !== null) await at(tx).deleteFrom('group_member').where('group_id', '=', group.id).execute();
+        for (const user_id of [...(members ?? []), ...joining])
+          await at(tx)
+            .insertInto('group_member')
+            .values({ group_id: group.id, user_id })
+            .onConflict((conflict) => conflict.doNothing())
+            .execute();
+        if (leaving.length > 0)
+          await at(tx)
+            .deleteFrom('group_member')
+            .where('group_id', '=', group.id)
+            .where('user_id', 'in', leaving)
+            .execute();
       });
       return groupView(now(), groupOf(now(), group.id));
     },

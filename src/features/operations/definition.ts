@@ -2,7 +2,7 @@
 
 import type { z } from 'zod';
 import type { Permission } from '#contract/permissions.ts';
-import type { QuotaResource } from '#contract/quotas.ts';
+import type { QuotaResource } from '#contract/quota-facts.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { Transaction } from '#platform/db/database.ts';
 

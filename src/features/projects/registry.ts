@@ -53,7 +53,7 @@ export interface Registry {
   domainName(projectId: string, name: string): string;
   /** The lowest number that no project has; null when all are taken. */
   freeNumber(): number | null;
-  insert(row: ProjectRow): Promise<void>;
+  insert(row: ProjectRow, resources: readonly ProjectResource[]): Promise<void>;
   update(
     id: string,
     values: { name: string; title: string | null },
@@ -80,6 +80,14 @@ export function createRegistry(db: Database): Registry {
       id: row.resource_id,
     }));
   };
+  const giveResources = async (tx: Transaction, projectId: string, wanted: readonly ProjectResource[]) => {
+    for (const one of wanted)
+      await tables(tx)
+        .insertInto('project_resource')
+        .values({ project_id: projectId, type: one.type, resource_id: one.id })
+        .onConflict((conflict) => conflict.doNothing())
+        .execute();
+  };
   const get = (idOrName: string) =>
     rows.find(({ id }) => id === idOrName) ?? rows.find(({ name }) => name === idOrName) ?? null;
 
@@ -102,12 +110,15 @@ export function createRegistry(db: Database): Registry {
       for (let number = 1; number <= MAX_NUMBER; number += 1) if (!byNumber.has(number)) return number;
       return null;
     },
-    async insert(row) {
+    async insert(row, wanted) {
       const { createdAt, ...rest } = row;
-      await tables()
-        .insertInto('project')
-        .values({ ...rest, created_at: createdAt })
-        .execute();
+      await db.transaction(async (tx) => {
+        await tables(tx)
+          .insertInto('project')
+          .values({ ...rest, created_at: createdAt })
+          .execute();
+        await giveResources(tx, row.id, wanted);
+      });
       await load();
     },
     async update(id, values, wanted) {
@@ -115,12 +126,7 @@ export function createRegistry(db: Database): Registry {
         await tables(tx).updateTable('project').set(values).where('id', '=', id).execute();
         if (wanted === null) return;
         await tables(tx).deleteFrom('project_resource').where('project_id', '=', id).execute();
-        for (const one of wanted)
-          await tables(tx)
-            .insertInto('project_resource')
-            .values({ project_id: id, type: one.type, resource_id: one.id })
-            .onConflict((conflict) => conflict.doNothing())
-            .execute();
+        await giveResources(tx, id, wanted);
       });
       await load();
     },

@@ -72,13 +72,10 @@ export function createProjectRoutes({
       if (number === null) throw new AppError('no_project_numbers');
       const created = clock.now();
       const id = newId('prj', created.getTime());
-      await registry.insert({
-        id,
-        name: body.name,
-        title: body.title ?? null,
-        number,
-        createdAt: created.toISOString(),
-      });
+      await registry.insert(
+        { id, name: body.name, title: body.title ?? null, number, createdAt: created.toISOString() },
+        body.resources.map(resourceOf),
+      );
       events.emit('project.changed', { id });
       return view(find(id));
     },

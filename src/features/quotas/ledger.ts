@@ -1,7 +1,7 @@
 /** The ledger of quotas. Everything is said as what an object will hold, never as a difference, so that saying it twice charges once.
  *  Growth is taken by one conditional UPDATE; what shrinks is given back only when the work is done. */
 
-import { QUOTA_FACTS, type QuotaResource } from '#contract/quotas.ts';
+import { QUOTA_FACTS, type QuotaResource } from '#contract/quota-facts.ts';
 import { AppError } from '#kernel/errors.ts';
 import { formatBytes } from '#kernel/units.ts';
 import type { Database, Transaction } from '#platform/db/database.ts';

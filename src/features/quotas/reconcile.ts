@@ -1,7 +1,7 @@
 /** Compares the ledger with what exists and repairs it. What an open operation changes is left to that operation. */
 
 import { sql } from 'kysely';
-import type { QuotaResource } from '#contract/quotas.ts';
+import type { QuotaResource } from '#contract/quota-facts.ts';
 import type { Database, Transaction } from '#platform/db/database.ts';
 import type { Holding, OwnedHolding, QuotaLedger, QuotaTables } from './ledger.ts';
 

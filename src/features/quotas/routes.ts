@@ -1,6 +1,7 @@
 /** Quotas over HTTP. */
 
-import { QUOTA_FACTS, QUOTA_RESOURCES, type Quota } from '#contract/quotas.ts';
+import { QUOTA_FACTS, QUOTA_RESOURCES } from '#contract/quota-facts.ts';
+import type { Quota } from '#contract/quotas.ts';
 import type { ProjectsApi } from '#features/projects/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { Database } from '#platform/db/database.ts';

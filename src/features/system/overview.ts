@@ -1,7 +1,7 @@
 /** The first page in one answer: what is wrong, what runs, what happened. Pure: everything comes in as it was last seen. */
 
 import type { Operation } from '#contract/operations.ts';
-import { QUOTA_FACTS, type QuotaResource } from '#contract/quotas.ts';
+import { QUOTA_FACTS, type QuotaResource } from '#contract/quota-facts.ts';
 import type { Check, Host, Overview, Preflight } from '#contract/system.ts';
 import type { TrashItem, Vm } from '#contract/vms.ts';
 import { formatBytes, formatDuration, GIB } from '#kernel/units.ts';

@@ -1,6 +1,6 @@
 /** What VMs hold of the quotas of their projects: said by their operations, and as they are seen in libvirt and in the trash. */
 
-import type { QuotaResource } from '#contract/quotas.ts';
+import type { QuotaResource } from '#contract/quota-facts.ts';
 import type { Vm } from '#contract/vms.ts';
 import { type DomainFacts, factsOf } from '#features/inventory/index.ts';
 import type { Charge } from '#features/operations/index.ts';
