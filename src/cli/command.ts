@@ -15,6 +15,11 @@ export type Completion =
   | 'host'
   | 'session'
   | 'project'
+  | 'user'
+  | 'group'
+  | 'role'
+  | 'grant'
+  | 'token'
   | 'file'
   | null;
 

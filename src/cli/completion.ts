@@ -8,7 +8,23 @@ import { EXIT } from './exit-codes.ts';
 import { matchCommand, optionsOf } from './parse.ts';
 import { any, one } from './values.ts';
 
-const KINDS = ['vm', 'image', 'network', 'pool', 'operation', 'trash', 'catalogue', 'host', 'session'] as const;
+const KINDS = [
+  'vm',
+  'image',
+  'network',
+  'pool',
+  'operation',
+  'trash',
+  'catalogue',
+  'host',
+  'session',
+  'project',
+  'user',
+  'group',
+  'role',
+  'grant',
+  'token',
+] as const;
 
 const BASH = `# bash completion for hv. Load it with: source <(hv completion bash)
 _hv() {

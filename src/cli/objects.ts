@@ -36,9 +36,14 @@ const LABELS: Readonly<Record<Kind, { readonly one: string; readonly list: strin
   operation: { one: 'operation', list: 'hv op list' },
   trash: { one: 'VM in the trash', list: 'hv trash list' },
   catalogue: { one: 'catalogue entry', list: 'hv image catalogue list' },
-  project: { one: 'project', list: 'hv project list' },
   host: { one: 'host', list: 'hv host list' },
   session: { one: 'session', list: 'hv session list' },
+  project: { one: 'project', list: 'hv project list' },
+  user: { one: 'user', list: 'hv user list' },
+  group: { one: 'group', list: 'hv group list' },
+  role: { one: 'role', list: 'hv role list' },
+  grant: { one: 'grant', list: 'hv grant list' },
+  token: { one: 'token', list: 'hv token list' },
 };
 
 /** Names by which an object of a kind can be called. */
@@ -58,12 +63,22 @@ export async function namesOf({ api }: CommandContext, kind: Kind): Promise<stri
       return (await collect((query) => api('GET /trash', { query }))).map(({ name }) => name);
     case 'catalogue':
       return (await api('GET /images/catalogue', {})).items.map(({ id }) => id);
-    case 'project':
-      return (await collect((query) => api('GET /projects', { query }))).map(({ name }) => name);
     case 'host':
       return (await api('GET /hosts')).items.map(({ name }) => name);
     case 'session':
       return (await api('GET /auth/sessions')).items.map(({ id }) => id);
+    case 'project':
+      return (await collect((query) => api('GET /projects', { query }))).map(({ name }) => name);
+    case 'user':
+      return (await collect((query) => api('GET /users', { query }))).map(({ name }) => name);
+    case 'group':
+      return (await collect((query) => api('GET /groups', { query }))).map(({ name }) => name);
+    case 'role':
+      return (await collect((query) => api('GET /roles', { query }))).map(({ name }) => name);
+    case 'grant':
+      return (await collect((query) => api('GET /grants', { query }))).map(({ id }) => id);
+    case 'token':
+      return (await collect((query) => api('GET /tokens', { query }))).map(({ name }) => name);
   }
 }
 

@@ -1,7 +1,7 @@
 /** `hv project usage`: what a project used, by month and user. */
 
 import type { ProjectUsage, UsageAmounts } from '#contract/quotas.ts';
-import { command, defineCommands } from './command.ts';
+import { command } from './command.ts';
 import type { CommandContext } from './context.ts';
 import { EXIT } from './exit-codes.ts';
 import { usageFailure } from './failure.ts';
@@ -48,7 +48,7 @@ function rowsOf({ months }: ProjectUsage): Row[] {
   });
 }
 
-const usage = command({
+export const usageCommand = command({
   path: ['project', 'usage'],
   summary: 'Show what a project used, by month and user',
   details:
@@ -83,5 +83,3 @@ async function printCsv({ transport, output }: CommandContext, id: string, month
   if (status >= 400) throw problemFrom(body.toString('utf8'), status);
   output.bytes(body);
 }
-
-export const commands = defineCommands([usage]);

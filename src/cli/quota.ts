@@ -1,6 +1,7 @@
 /** `hv quota`: what projects may use at once, and what they do. */
 
-import { QUOTA_FACTS, QUOTA_RESOURCES, type Quota, type QuotaLimits, type QuotaResource } from '#contract/quotas.ts';
+import { QUOTA_FACTS, QUOTA_RESOURCES, type QuotaResource } from '#contract/quota-facts.ts';
+import type { Quota, QuotaLimits } from '#contract/quotas.ts';
 import { formatBytes, parseBytes } from '#kernel/units.ts';
 import { command, defineCommands } from './command.ts';
 import { EXIT } from './exit-codes.ts';

@@ -40,10 +40,10 @@ export const commands = defineCommands([
     },
   }),
   command({
-    path: ['session', 'revoke'],
-    summary: 'End a session',
+    path: ['session', 'end'],
+    summary: 'End a session; its streams and consoles end with it',
     positionals: { id: one('ID', 'session id', { completes: 'session' }) },
-    examples: ['session revoke ses-01h2…'],
+    examples: ['session end ses-01h2…'],
     run: async (context, { args }) => {
       const { api, output } = context;
       await about(context, 'session', args.id, (id) => api('DELETE /auth/sessions/{id}', { params: { id } }));

@@ -36,7 +36,7 @@ async function keysOf(context: CommandContext, name: string): Promise<SshKey[]> 
   return items;
 }
 
-export const commands = defineCommands([
+export const keyCommands = defineCommands([
   command({
     path: ['user', 'key', 'list'],
     summary: 'List the SSH keys of a user',
