@@ -12,12 +12,13 @@ import { SignInPage } from './pages/sign-in/sign-in-page.tsx';
 import { navigationPages, type Page, type PageComponent, routes } from './routes.ts';
 import { can, isDaemonThere, loadSession, problemOf, session, Unreachable } from './state/api.ts';
 import { readSetting, writeSetting } from './state/browser-settings.ts';
-import { followEvents, live } from './state/live.ts';
+import { followEvents, live, onReset } from './state/live.ts';
 import { currentPath, matchPath, navigate } from './state/router.ts';
 import { startShortcuts } from './state/shortcuts.ts';
 import { text } from './text.ts';
 
 const SIGN_IN_PATH = '/sign-in';
+const SETTINGS_PATH = '/settings';
 
 /** A sign-in link, or the answer of an identity provider. */
 function isArriving(): boolean {
@@ -122,6 +123,8 @@ function SignedIn() {
   useEffect(() => {
     const stop = new AbortController();
     void followEvents(stop.signal);
+    // A reset also says that rights are others than before: what is offered follows.
+    const stopResets = onReset(() => void loadSession().catch(() => null));
     if (currentPath.peek() === SIGN_IN_PATH) navigate('/', { replace: true });
     const letters = new Map(
       navigationPages.flatMap((page) => (page.letter ? [[page.letter, page.path] as const] : [])),
@@ -134,6 +137,7 @@ function SignedIn() {
     return () => {
       stop.abort();
       stopKeys();
+      stopResets();
       window.clearTimeout(idle);
     };
   }, []);
@@ -148,11 +152,27 @@ function SignedIn() {
   );
 }
 
+/** Nobody has granted anything to the signed-in user. */
+function isPowerless(): boolean {
+  const state = session.value;
+  return state.kind === 'signed_in' && state.identity.anywhere.every((permission) => permission === 'self.manage');
+}
+
 function Outlet({ found }: { readonly found: Match | null }) {
   if (!found)
     return (
       <EmptyState icon="search" title={text.errors.noPage.title} action={<a href="/">{text.errors.noPage.home}</a>}>
         {text.errors.noPage.detail}
+      </EmptyState>
+    );
+  if (isPowerless() && !found.page.path.startsWith(SETTINGS_PATH))
+    return (
+      <EmptyState
+        icon="lock"
+        title={text.errors.powerless.title}
+        action={<a href={`${SETTINGS_PATH}/security`}>{text.errors.powerless.account}</a>}
+      >
+        {text.errors.powerless.detail}
       </EmptyState>
     );
   if (found.page.permission && !can(found.page.permission))

@@ -120,6 +120,20 @@ export const routes: readonly Page[] = [
     load: async () => (await import('./pages/trash/trash-page.tsx')).TrashPage,
   },
   {
+    path: '/projects',
+    title: pages.projects,
+    icon: 'project',
+    letter: 'j',
+    permission: 'project.read',
+    load: async () => (await import('./pages/projects/projects-page.tsx')).ProjectsPage,
+  },
+  {
+    path: '/projects/:id',
+    title: pages.project,
+    permission: 'project.read',
+    load: async () => (await import('./pages/projects/project-page.tsx')).ProjectPage,
+  },
+  {
     path: '/hosts',
     title: pages.hosts,
     icon: 'host',
@@ -142,6 +156,22 @@ export const routes: readonly Page[] = [
     icon: 'settings',
     letter: 'e',
     load: async () => (await import('./pages/settings/settings-page.tsx')).SettingsPage,
+  },
+  {
+    path: '/settings/security',
+    title: pages.account,
+    load: async () => (await import('./pages/security/security-page.tsx')).SecurityPage,
+  },
+  {
+    path: '/settings/security/:section',
+    title: pages.settings,
+    load: async () => (await import('./pages/security/security-page.tsx')).SecurityPage,
+  },
+  {
+    path: '/settings/security/users/:id',
+    title: pages.user,
+    permission: 'access.read',
+    load: async () => (await import('./pages/security/user-page.tsx')).UserPage,
   },
 ];
 

@@ -1,6 +1,8 @@
 /** Every word of the dashboard, in one catalogue: plain English, the same word for the same thing as the command line.
  *  A table; its length has no meaning. */
 
+import { accessText, projectsText } from './text-access.ts';
+
 const plural = (count: number, one: string, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
 
 /** The name of a field of a plan, as `disks.0` or `cdrom sda`; what is not known here is shown as it is. */
@@ -44,6 +46,10 @@ export const text = {
     hosts: 'Hosts',
     audit: 'Audit',
     settings: 'Settings',
+    account: 'My account',
+    user: 'User',
+    projects: 'Projects',
+    project: 'Project',
   },
 
   frame: {
@@ -120,6 +126,11 @@ export const text = {
       title: 'There is no such page',
       detail: 'The address may be mistyped, or what it showed is gone.',
       home: 'Go to the overview',
+    },
+    powerless: {
+      title: 'You may do nothing here yet',
+      detail: 'An administrator has to grant you a role. Your keys, tokens and sessions are yours to manage.',
+      account: 'My account',
     },
     noPermission: {
       title: 'You may not see this',
@@ -835,6 +846,14 @@ export const text = {
   },
 
   quotas: {
+    title: 'Limits',
+    usageTitle: 'Usage',
+    set: 'Set limits',
+    setTitle: (name: string) => `Limits of ${name}`,
+    setNote: 'Numbers, or sizes as 64GiB. Empty: no limit. 0: nothing.',
+    bad: 'Use a whole number, or nothing for no limit.',
+    badSize: 'Use a size as 64GiB, or nothing for no limit.',
+    save: 'Set limits',
     none: 'Nothing is allowed yet: an administrator sets the limits.',
     use: (title: string) => `${title} used`,
     of: (used: string, limit: string) => `${used} of ${limit}`,
@@ -935,20 +954,6 @@ export const text = {
 
   settings: {
     appearance: 'Appearance',
-    sessions: 'Sessions',
-    inviteAdmin: 'Link for an administrator',
-    inviteOperator: 'Link for an operator',
-    linkTitle: 'One-time sign-in link',
-    linkNote: 'Whoever opens this link first is signed in. It ends',
-    user: 'User',
-    method: 'Signed in by',
-    from: 'Address',
-    browser: 'Browser',
-    unknownBrowser: 'unknown',
-    lastSeen: 'Last seen',
-    expires: 'Ends',
-    current: 'this one',
-    end: 'End',
     about: 'About',
     version: 'Version',
     host: 'Host',
@@ -958,6 +963,9 @@ export const text = {
     api: 'API',
     apiLink: 'OpenAPI description',
   },
+
+  access: accessText,
+  projects: projectsText,
 
   create: {
     steps: 'Steps',

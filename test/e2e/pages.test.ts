@@ -4,10 +4,10 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
-import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 import { MIB } from '#kernel/units.ts';
 import { missingForLibvirtd } from '../support/libvirtd.ts';
+import { seriousFindings } from './accessibility.ts';
 import { type Dashboard, startDashboard } from './dashboard.ts';
 
 const skip = missingForLibvirtd() ?? false;
@@ -149,31 +149,6 @@ async function visit(where: Page, stop: Stop): Promise<void> {
   await stop.open?.(where);
   // Pictures of screens and short movements settle.
   await where.waitForTimeout(400);
-}
-
-async function seriousFindings(where: Page): Promise<string[]> {
-  // Through the debugger, because the page's policy rightly refuses a foreign script.
-  await where.evaluate(axe.source);
-  return where.evaluate(async () => {
-    const { axe: inPage } = window as unknown as {
-      axe: {
-        run(
-          where: Document,
-          how: object,
-        ): Promise<{ violations: { id: string; impact: string; nodes: { target: string[] }[] }[] }>;
-      };
-    };
-    const { violations } = await inPage.run(document, { resultTypes: ['violations'] });
-    return violations
-      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-      .map(
-        ({ id, nodes }) =>
-          `${id}: ${nodes
-            .map(({ target }) => target.join(' '))
-            .slice(0, 3)
-            .join(', ')}`,
-      );
-  });
 }
 
 for (const theme of ['dark', 'light'] as const) {

@@ -144,6 +144,24 @@ export function ActiveMark({ state }: { readonly state: keyof typeof text.active
   );
 }
 
+/** Users and tokens: usable or not. */
+export function AccountMark({ state }: { readonly state: keyof typeof text.access.states }) {
+  return (
+    <Mark tone={state === 'active' ? 'good' : 'unknown'} shape={state === 'active' ? 'dot' : 'ring'}>
+      {text.access.states[state]}
+    </Mark>
+  );
+}
+
+/** The answer to "may he?". */
+export function AnswerMark({ isYes, children }: { readonly isYes: boolean; readonly children: ComponentChildren }) {
+  return (
+    <Mark tone={isYes ? 'good' : 'bad'} shape={isYes ? 'dot' : 'square'}>
+      {children}
+    </Mark>
+  );
+}
+
 /** A short word in a frame. */
 export function Badge({
   tone = 'unknown',

@@ -172,6 +172,12 @@ export function can(permission: Permission, project?: string): boolean {
   );
 }
 
+/** True when the signed-in user holds the permission on the whole system. */
+export function canEverywhere(permission: Permission): boolean {
+  const state = session.value;
+  return state.kind === 'signed_in' && state.identity.permissions.includes(permission);
+}
+
 /** Any thrown value as the problem document that pages show. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof ApiProblem) return error.problem;

@@ -23,6 +23,7 @@ const SILENCE_MS = 20_000;
 const CONNECT_MS = 6000;
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 10_000;
+const WITHOUT_RIGHTS_MS = 15_000;
 
 /** Calls back for each event of a name. Returns the way to stop. */
 export function onEvent<Name extends ApiEventName>(name: Name, listener: Listener<Name>): () => void {
@@ -44,6 +45,7 @@ export async function followEvents(stop: AbortSignal): Promise<void> {
   let failures = 0;
   let heardAt = Date.now();
   let wasOpen = false;
+  let hadNoRights = false;
   while (!stop.aborted) {
     const attempt = new AbortController();
     const onStop = () => attempt.abort();
@@ -78,14 +80,24 @@ export async function followEvents(stop: AbortSignal): Promise<void> {
         session.value = { kind: 'signed_out' };
         return;
       }
+      if (response.status === 403) {
+        // Whoever may see nothing hears nothing. The rights may come: asked for now and then.
+        live.value = { kind: 'connecting' };
+        if (!hadNoRights) for (const listener of resetListeners) listener();
+        hadNoRights = true;
+        failures = 0;
+        await pause(WITHOUT_RIGHTS_MS, stop);
+        continue;
+      }
       if (!response.ok || !response.body) throw new Error(`HTTP ${response.status}`);
       failures = 0;
       heardAt = Date.now();
       isOpen = true;
       live.value = { kind: 'open' };
       // Without an id to resume from nobody knows what was missed while the line was down.
-      if (wasOpen && !lastId) for (const listener of resetListeners) listener();
+      if ((wasOpen && !lastId) || hadNoRights) for (const listener of resetListeners) listener();
       wasOpen = true;
+      hadNoRights = false;
       const feed = createEventParser((event) => {
         if (event.id) lastId = event.id;
         dispatch(event.name, event.data);

@@ -1,9 +1,10 @@
-/** Search over VMs, images and pages; opens with `/`. */
+/** Search over VMs, images, users, projects and pages; opens with `/`. */
 
 import { computed, useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import type { VmState } from '#contract/vms.ts';
 import { navigationPages } from '../../routes.ts';
+import { projects, users } from '../../state/access.ts';
 import { can } from '../../state/api.ts';
 import { images } from '../../state/library.ts';
 import { navigate } from '../../state/router.ts';
@@ -49,6 +50,20 @@ const hits = computed<readonly Hit[]>(() => [
     icon: 'image' as const,
     haystack: `${image.name} ${image.label ?? ''}`.toLowerCase(),
   })),
+  ...(users.data.value ?? []).map((user) => ({
+    href: `/settings/security/users/${user.id}`,
+    title: user.name,
+    note: [text.pages.user, user.title].filter(Boolean).join(' · '),
+    icon: 'user' as const,
+    haystack: `${user.name} ${user.title ?? ''}`.toLowerCase(),
+  })),
+  ...(projects.data.value ?? []).map((project) => ({
+    href: `/projects/${project.id}`,
+    title: project.name,
+    note: [text.pages.project, project.title].filter(Boolean).join(' · '),
+    icon: 'project' as const,
+    haystack: `${project.name} ${project.title ?? ''}`.toLowerCase(),
+  })),
   ...navigationPages
     .filter((page) => !page.permission || can(page.permission))
     .map((page) => ({
@@ -77,6 +92,8 @@ export function Search({ onClose }: { readonly onClose: () => void }) {
   useEffect(() => {
     vms.ensure();
     if (can('image.read')) images.ensure();
+    if (can('access.read')) users.ensure();
+    if (can('project.read')) projects.ensure();
   }, []);
   const found = useMemo(
     () =>

@@ -74,6 +74,11 @@ export function TopBar() {
             label={text.frame.account(identity.user, identity.roles.map(roleTitle).join(', '))}
             trigger={<Icon name="user" />}
             entries={[
+              {
+                label: text.pages.account,
+                icon: 'user',
+                run: () => navigate('/settings/security'),
+              },
               { label: text.frame.settings(identity.user), icon: 'settings', run: () => navigate('/settings') },
               { label: text.frame.signOut, icon: 'power', startsGroup: true, run: () => void signOut() },
             ]}

@@ -19,6 +19,8 @@ export interface Draft {
   readonly commandLine: string;
   readonly name: string;
   readonly title: string;
+  /** Id; empty = the default project. */
+  readonly project: string;
   readonly vcpus: string;
   readonly memoryBytes: number | null;
   readonly hasDisk: boolean;
@@ -56,6 +58,7 @@ export const EMPTY_DRAFT: Draft = {
   commandLine: 'console=ttyS0',
   name: '',
   title: '',
+  project: '',
   vcpus: '2',
   memoryBytes: 2 * GIB,
   hasDisk: true,
@@ -205,6 +208,7 @@ export function requestOf(draft: Draft): VmCreateInput | null {
     name: draft.name,
     ...(draft.project === '' || draft.project === DEFAULT_PROJECT ? {} : { project: draft.project }),
     ...(draft.title ? { title: draft.title } : {}),
+    ...(draft.project ? { project: draft.project } : {}),
     vcpus: Number(draft.vcpus),
     memoryBytes: draft.memoryBytes,
     ...(draft.source === 'kernel' ? {} : { firmware: draft.firmware }),

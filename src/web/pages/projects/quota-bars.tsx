@@ -1,6 +1,7 @@
 /** The limits of a project, each as a bar of what is used. */
 
-import { QUOTA_FACTS, type Quota } from '#contract/quotas.ts';
+import { QUOTA_FACTS } from '#contract/quota-facts.ts';
+import type { Quota } from '#contract/quotas.ts';
 import { bytesText, Meter } from '../../components/figures.tsx';
 import { Facts } from '../../components/page.tsx';
 import { text } from '../../text.ts';

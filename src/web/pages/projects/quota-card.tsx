@@ -1,0 +1,155 @@
+/** The limits of a project, what is used of them, and setting them. */
+
+import { useSignal } from '@preact/signals';
+import { useMemo } from 'preact/hooks';
+import type { Project } from '#contract/projects.ts';
+import { QUOTA_FACTS, QUOTA_RESOURCES, type QuotaResource } from '#contract/quota-facts.ts';
+import type { Quota } from '#contract/quotas.ts';
+import { formatBytes, parseBytes } from '#kernel/units.ts';
+import { Button } from '../../components/button.tsx';
+import { Dialog } from '../../components/dialog.tsx';
+import { Field } from '../../components/form.tsx';
+import { Card, Loaded } from '../../components/page.tsx';
+import { ProblemBox } from '../../components/problem-box.tsx';
+import { api, canEverywhere, fieldProblem } from '../../state/api.ts';
+import { createResource } from '../../state/collection.ts';
+import { useRequest } from '../../state/use-request.ts';
+import { text } from '../../text.ts';
+import { QuotaBars } from './quota-bars.tsx';
+
+const words = text.quotas;
+
+export function QuotaCard({ project }: { readonly project: Project }) {
+  const isSetting = useSignal(false);
+  const quotas = useMemo(
+    () =>
+      createResource(
+        async () => (await api('GET /projects/{id}/quotas', { params: { id: project.id } })).quotas,
+        ['vm.changed', 'vm.removed', 'trash.changed', 'image.changed', 'image.removed'],
+        3000,
+      ),
+    [project.id],
+  );
+  return (
+    <Card
+      title={words.title}
+      aside={
+        canEverywhere('project.manage') && (
+          <Button isSmall icon="edit" onClick={() => (isSetting.value = true)}>
+            {words.set}
+          </Button>
+        )
+      }
+    >
+      <Loaded resource={quotas}>
+        {(known) => (
+          <>
+            <QuotaBars quotas={known} />
+            {isSetting.value && (
+              <QuotaDialog
+                project={project}
+                quotas={known}
+                onClose={() => (isSetting.value = false)}
+                onDone={() => void quotas.reload()}
+              />
+            )}
+          </>
+        )}
+      </Loaded>
+    </Card>
+  );
+}
+
+type Texts = Readonly<Record<QuotaResource, string>>;
+
+const textOf = ({ limit, unit }: Quota): string =>
+  limit === null ? '' : unit === 'bytes' && limit > 0 ? formatBytes(limit).replace(' ', '') : String(limit);
+
+/** @returns undefined for what is no limit */
+function limitOf(resource: QuotaResource, typed: string): number | null | undefined {
+  const value = typed.trim();
+  if (value === '') return null;
+  if (value === '0') return 0;
+  if (QUOTA_FACTS[resource].unit === 'bytes') return parseBytes(value) ?? undefined;
+  return /^\d{1,9}$/.test(value) ? Number(value) : undefined;
+}
+
+function QuotaDialog({
+  project,
+  quotas,
+  onClose,
+  onDone,
+}: {
+  readonly project: Project;
+  readonly quotas: readonly Quota[];
+  readonly onClose: () => void;
+  readonly onDone: () => void;
+}) {
+  const before = useMemo(
+    () => Object.fromEntries(quotas.map((quota) => [quota.resource, textOf(quota)])) as Texts,
+    [quotas],
+  );
+  const texts = useSignal<Texts>(before);
+  const request = useRequest();
+  const changed = QUOTA_RESOURCES.filter((resource) => texts.value[resource] !== before[resource]);
+  const limits = changed.map((resource) => [resource, limitOf(resource, texts.value[resource])] as const);
+  const isBad = limits.some(([, limit]) => limit === undefined);
+  const save = async () => {
+    if (isBad) return;
+    if (limits.length === 0) return onClose();
+    const done = await request.run(async () => {
+      // Only what was typed anew: a size that is shown rounded stays what it is.
+      await api('PATCH /projects/{id}/quotas', {
+        params: { id: project.id },
+        body: { limits: Object.fromEntries(limits) },
+      });
+      onDone();
+    });
+    if (done) onClose();
+  };
+  const problem = request.problem.value;
+  return (
+    <Dialog
+      title={words.setTitle(project.name)}
+      onClose={onClose}
+      onSubmit={() => void save()}
+      foot={
+        <>
+          <Button onClick={onClose}>{text.actions.cancel}</Button>
+          <Button type="submit" kind="primary" isBusy={request.isBusy.value}>
+            {words.save}
+          </Button>
+        </>
+      }
+    >
+      <p class="muted">{words.setNote}</p>
+      {problem && <ProblemBox isCompact problem={problem} />}
+      <div class="form-row">
+        {QUOTA_RESOURCES.map((resource) => {
+          const { title, meaning, unit } = QUOTA_FACTS[resource];
+          const isWrong = limitOf(resource, texts.value[resource]) === undefined;
+          return (
+            <Field
+              key={resource}
+              label={title}
+              hint={meaning}
+              problem={
+                isWrong ? (unit === 'bytes' ? words.badSize : words.bad) : fieldProblem(problem, `limits.${resource}`)
+              }
+            >
+              {(field) => (
+                <input
+                  {...field}
+                  class="mono"
+                  autocomplete="off"
+                  value={texts.value[resource]}
+                  onInput={(event) => (texts.value = { ...texts.value, [resource]: event.currentTarget.value })}
+                />
+              )}
+            </Field>
+          );
+        })}
+      </div>
+    </Dialog>
+  );
+}
