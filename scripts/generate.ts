@@ -8,6 +8,7 @@ import { openApiDocument } from '#daemon/http/openapi.ts';
 import { generatedDenyRules, generatedRules } from '#features/fence/index.ts';
 import { configJsonSchema, configReference } from './generate/config.ts';
 import { errorReference } from './generate/errors.ts';
+import { permissionReference } from './generate/permissions.ts';
 import { preflightReference } from './generate/preflight.ts';
 
 const VERSION_IN_DOCUMENTS = '1';
@@ -18,6 +19,7 @@ const files: Readonly<Record<string, () => string>> = {
   'docs/reference/config.md': configReference,
   'docs/reference/config.schema.json': configJsonSchema,
   'docs/reference/cli.md': cliReference,
+  'docs/reference/permissions.md': permissionReference,
   'docs/reference/preflight.md': preflightReference,
   [RULE_FILES.rules.source]: generatedRules,
   [RULE_FILES.deny.source]: generatedDenyRules,

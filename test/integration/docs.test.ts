@@ -24,7 +24,9 @@ const NOT_RUN: readonly (readonly [RegExp, string])[] = [
 
 /** Without a terminal a deletion must name its object twice. */
 const withConsent = (command: string): string => {
-  const target = /^hv (?:vm delete|trash purge|image delete) (\S+)$/.exec(command)?.[1];
+  const target = /^hv (?:vm delete|trash purge|image delete|(?:user|group|role|project) delete) (\S+)$/.exec(
+    command,
+  )?.[1];
   return target ? `${command} --yes --name ${target}` : command;
 };
 
@@ -102,9 +104,57 @@ async function forget(name: string): Promise<void> {
   }
 }
 
+/** The people and projects that a command of the docs names. */
+async function prepareAccess(command: string): Promise<void> {
+  const { admin } = daemon;
+  const words = command.split(' ');
+  const [, noun = '', verb = '', name = ''] = words;
+  const nameOf = (item: { name: string }) => item.name;
+  const [users, groups, roles, projects] = [
+    (await admin('GET /users')).items.map(nameOf),
+    (await admin('GET /groups')).items.map(nameOf),
+    (await admin('GET /roles')).items.map(nameOf),
+    (await admin('GET /projects')).items.map(nameOf),
+  ];
+  const known: Readonly<Record<string, readonly string[]>> = {
+    user: users,
+    group: groups,
+    role: roles,
+    project: projects,
+  };
+  const at = { params: { id: name } };
+  if (verb === 'create' && known[noun]?.includes(name)) {
+    if (noun === 'user') await admin('DELETE /users/{id}', at);
+    if (noun === 'group') await admin('DELETE /groups/{id}', at);
+    if (noun === 'role') await admin('DELETE /roles/{id}', at);
+    if (noun === 'project') {
+      for (const vm of (await admin('GET /vms', { query: { project: name } })).items) await forget(vm.name);
+      await admin('DELETE /projects/{id}', at);
+    }
+  }
+  const wants = (what: string) => words.includes(what) && !(verb === 'create' && name === what);
+  if (wants('shop') && !projects.includes('shop')) await admin('POST /projects', { body: { name: 'shop' } });
+  if (wants('shop')) {
+    const limits = { vms: 9, vcpus: 20, memory: 2 ** 36, disk: 2 ** 40 };
+    await admin('PATCH /projects/{id}/quotas', { params: { id: 'shop' }, body: { limits } });
+  }
+  if (wants('alice') && !users.includes('alice')) await admin('POST /users', { body: { name: 'alice' } });
+  if (wants('shop-team') && !groups.includes('shop-team')) await admin('POST /groups', { body: { name: 'shop-team' } });
+  if (wants('power-only') && !roles.includes('power-only'))
+    await admin('POST /roles', { body: { name: 'power-only', permissions: ['vm.read'] } });
+  if (noun === 'grant' && verb === 'create')
+    for (const { id, subject, role } of (await admin('GET /grants')).items)
+      if (words.includes(subject.name) && words.includes(role)) await admin('DELETE /grants/{id}', { params: { id } });
+  if (noun === 'user' && verb === 'rights') {
+    const { items } = await admin('GET /grants', { query: { user: 'alice', scope: 'all' } });
+    if (items.length === 0) await admin('POST /grants', { body: { user: 'alice', role: 'vm-operator', scope: 'all' } });
+  }
+}
+
 /** The world that a command of the docs takes for granted. */
 async function prepare(command: string): Promise<void> {
   const [, noun = '', verb = ''] = command.split(' ');
+  await prepareAccess(command);
   if (noun === 'vm' && verb === 'create') return forget(command.split(' ')[3] ?? '');
   if (noun === 'image' && verb === 'upload') {
     const name = 'nixos-minimal';
