@@ -15,7 +15,7 @@ export function UsageCard({ project }: { readonly project: Project }) {
   );
   return (
     <Card>
-      <details class="more">
+      <details class="usage">
         <summary>{text.quotas.usageTitle}</summary>
         <Loaded resource={usage}>{(known) => <UsageTables usage={known} />}</Loaded>
       </details>
