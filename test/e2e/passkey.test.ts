@@ -141,7 +141,7 @@ test('after a link a passkey is offered; with it one signs in without a name, pr
     assert.equal((await ask(page, 'POST', '/users', body)).status, 201);
 
     // Settings: rename, and delete with the proof that the deleting itself asks for.
-    await page.goto(`${origin}/settings`);
+    await page.goto(`${origin}/settings/security`);
     await page.getByRole('button', { name: 'Rename' }).click();
     await page.getByRole('dialog').getByLabel('Name').fill('laptop');
     await page.getByRole('dialog').getByRole('button', { name: 'Rename' }).click();
@@ -163,7 +163,7 @@ test('after a link a passkey is offered; with it one signs in without a name, pr
     const second = await ask(page, 'POST', '/auth/passkeys', attestation);
     assert.equal(second.body?.['code'], 'step_up_required');
 
-    await page.goto(`${origin}/settings`);
+    await page.goto(`${origin}/settings/security`);
     await page.getByRole('button', { name: 'Delete', exact: true }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Confirm with a passkey' }).click();
@@ -202,7 +202,7 @@ test('D10: in the browser a counter that goes back is refused, recorded, and sho
     );
     await context.clearCookies();
     await signInByLink(page, 'operator');
-    await page.goto(`${origin}/settings`);
+    await page.goto(`${origin}/settings/security`);
     await page.getByText('may be copied').waitFor();
     await page.getByRole('button', { name: 'Delete', exact: true }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
