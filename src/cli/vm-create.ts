@@ -42,7 +42,6 @@ const OPTIONS = {
   }),
   'user-data': textOption('FILE', 'whole cloud-init user-data; replaces the options above', { completes: 'file' }),
   'network-data': textOption('FILE', 'cloud-init network configuration', { completes: 'file' }),
-  project: textOption('NAME', 'project that it belongs to', { completes: 'project', defaultText: 'default' }),
   title: textOption('TEXT', 'one line for people'),
   description: textOption('TEXT', 'several lines for people'),
   autostart: flag('start it when the host starts'),

@@ -236,7 +236,6 @@ export const showCommands = [
     options: {
       project: onlyProjectOption,
       state: textOption('STATES', 'only these states, separated by commas, as running,paused'),
-      project: textOption('NAME', 'only those of this project', { completes: 'project' }),
       search: textOption('TEXT', 'only with this in the name, title, description, address or MAC'),
       sort: choiceOption(
         ['name', '-name', 'state', '-state', 'cpu', '-cpu', 'memory', '-memory'],
@@ -250,7 +249,6 @@ export const showCommands = [
       const filter = {
         ...(options.project === undefined ? {} : { project: options.project }),
         ...(options.state === undefined ? {} : { state: options.state }),
-        ...(options.project === undefined ? {} : { project: options.project }),
         ...(options.search === undefined ? {} : { q: options.search }),
         ...(options.sort === undefined ? {} : { sort: options.sort }),
       };

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { type ApiClient, createApiClient } from '#contract/client.ts';
 import type { Project } from '#contract/projects.ts';
-import { QUOTA_RESOURCES } from '#contract/quotas.ts';
+import { QUOTA_RESOURCES } from '#contract/quota-facts.ts';
 import { type BrowserSession, signInByLink } from './browser-session.ts';
 import type { TestDaemon } from './daemon.ts';
 import type { PrivateLibvirtd } from './libvirtd.ts';

@@ -19,8 +19,6 @@ export interface Draft {
   readonly commandLine: string;
   readonly name: string;
   readonly title: string;
-  /** Id; empty = the default project. */
-  readonly project: string;
   readonly vcpus: string;
   readonly memoryBytes: number | null;
   readonly hasDisk: boolean;
@@ -58,7 +56,6 @@ export const EMPTY_DRAFT: Draft = {
   commandLine: 'console=ttyS0',
   name: '',
   title: '',
-  project: '',
   vcpus: '2',
   memoryBytes: 2 * GIB,
   hasDisk: true,
