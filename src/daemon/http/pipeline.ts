@@ -144,7 +144,9 @@ export function createRoutes(
     if (visible) throw forbidden(permission);
     const problem = { detail: `There is no ${type} "${id.slice(0, 80)}".` };
     // Recorded for both alike, so that the time it takes tells them no more apart than the answer does.
-    throw access.decide(who, permission, SYSTEM).allow ? new AppError('not_found', problem) : new Hidden(problem);
+    // Everybody manages his own things; those of all are managed with the right to manage access.
+    const everywhere = permission === 'self.manage' ? 'access.manage' : permission;
+    throw access.decide(who, everywhere, SYSTEM).allow ? new AppError('not_found', problem) : new Hidden(problem);
   };
 
   const resolve = async (type: string, id: string, who: Identity): Promise<FoundObject | null> => {
@@ -168,6 +170,8 @@ export function createRoutes(
     const permission = permissionOf(key, definition);
     if (definition.object && !resolvers[definition.object.type])
       throw new Error(`nobody finds the objects of type "${definition.object.type}" that the route "${key}" is about`);
+    // A misspelt filter must not answer as if there were none.
+    const querySchema = definition.query?.strict();
     const isChange = !key.startsWith('GET ') || definition.raw === 'websocket';
     const isAudited = isChange && definition.changesNothing !== true;
 
@@ -242,7 +246,7 @@ export function createRoutes(
         } else if (permission !== null && !definition.list && definition.project === undefined) {
           require({ ...SYSTEM, name: 'system' }, 'system', 'system');
         }
-        const query = parse(definition.query, 'query', request.query);
+        const query = parse(querySchema, 'query', request.query);
         const body = definition.raw === 'upload' ? undefined : parse(definition.body, 'body', request.body);
         if (definition.project === 'body' && isRecord(body)) {
           const id = String(body['project'] ?? DEFAULT_PROJECT);
