@@ -72,7 +72,7 @@ function passedBy(mode: ConsoleMode, chunks: readonly Uint8Array[]): Buffer {
 }
 
 for (const mode of ['view', 'control'] as const) {
-  test(`in ${mode} mode exactly the allowed messages pass, however the bytes are cut`, () => {
+  test(`E2: in ${mode} mode exactly the allowed messages pass, however the bytes are cut`, () => {
     fc.assert(
       fc.property(
         fc.array(anyMessage, { maxLength: 30 }),
@@ -109,7 +109,7 @@ for (const mode of ['view', 'control'] as const) {
   });
 }
 
-test('a viewer cannot hide a key behind an unfinished clipboard or a torn message', () => {
+test('E2: a viewer cannot hide a key behind an unfinished clipboard or a torn message', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 400 }), fc.array(fc.nat(500), { maxLength: 20 }), (noise, cuts) => {
       let passed: Buffer;

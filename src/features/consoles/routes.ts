@@ -8,7 +8,7 @@ import type { OpenConsoles } from './open-consoles.ts';
 import type { ConsoleHost, ConsoleVm, ConsoleVms } from './ports.ts';
 import type { Screenshots } from './screenshots.ts';
 import type { SerialHubs } from './serial-hubs.ts';
-import type { ConsoleKind, Tickets } from './tickets.ts';
+import type { ConsoleKind, ConsoleMode, Tickets } from './tickets.ts';
 import { bridgeVnc } from './vnc-bridge.ts';
 
 export interface ConsoleRoutesOptions {
@@ -44,6 +44,11 @@ function screenSocket(vm: ConsoleVm): string {
 
 function mustHaveSerial(vm: ConsoleVm): void {
   if (!vm.hasSerial) throw new AppError('no_serial', { detail: `${vm.name} has no serial console.` });
+}
+
+/** The right to type may have gone since the ticket was made. @throws ticket_refused */
+function mustStillHold(mode: ConsoleMode, mayType: () => boolean): void {
+  if (mode === 'control' && !mayType()) throw new AppError('ticket_refused');
 }
 
 const PATHS: Readonly<Record<ConsoleKind, string>> = { vnc: 'console', serial: 'serial' };
@@ -116,9 +121,10 @@ export function createConsoleRoutes({
       };
     },
 
-    'GET /vms/{id}/console': async ({ params, query, identity }) => {
+    'GET /vms/{id}/console': async ({ params, query, identity, project, may }) => {
       const vm = vms.get(params.id);
       const { mode } = tickets.redeem(identity, query.ticket, { vmId: vm.id, kind: 'vnc' });
+      mustStillHold(mode, () => may('vm.console', { type: 'vm', id: vm.id, project, vmId: vm.id }));
       const path = screenSocket(vm);
       await host.mayOpenScreen(vm.id);
       return (socket) =>
@@ -127,9 +133,10 @@ export function createConsoleRoutes({
         );
     },
 
-    'GET /vms/{id}/serial': ({ params, query, identity }) => {
+    'GET /vms/{id}/serial': ({ params, query, identity, project, may }) => {
       const vm = vms.get(params.id);
       const { mode } = tickets.redeem(identity, query.ticket, { vmId: vm.id, kind: 'serial' });
+      mustStillHold(mode, () => may('vm.console', { type: 'vm', id: vm.id, project, vmId: vm.id }));
       mustHaveSerial(vm);
       return (socket) =>
         open.add({ identity, vmId: vm.id, mode }, (onEnd) => hubs.of(vm.id).attach(socket, mode, onEnd));
