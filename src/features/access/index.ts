@@ -82,11 +82,11 @@ export const access = defineFeature<AccessApi>({
       },
     );
     const rights = createRights(directory.snapshot, config.console.operatorSeesScreens);
-    const ownRights = createOwnRights(rights);
+    let findVm: (idOrName: string) => FoundObject | null = () => null;
+    const ownRights = createOwnRights(rights, (vmId) => findVm(vmId)?.project ?? null);
     const sessions = createSessions({ db, clock, log, directory, rights });
     const tokens = createTokens({ db, clock, directory });
     const stepUp = createStepUp(clock);
-    let findVm: (idOrName: string) => FoundObject | null = () => null;
 
     const NOTHING: RightsTable = new Map();
     /** A token that is over limits to nothing. */

@@ -12,9 +12,10 @@ export interface OwnRights {
   requireOver(who: Identity, userId: string): void;
 }
 
-export function createOwnRights(rights: RightsSource): OwnRights {
+/** @param projectOf the project that a VM is in; null for one that is not there */
+export function createOwnRights(rights: RightsSource, projectOf: (vmId: string) => string | null): OwnRights {
   const requireWithin = (who: Identity, wanted: RightsTable) => {
-    const missing = beyond(wanted, rights.of(who.userId));
+    const missing = beyond(wanted, rights.of(who.userId), projectOf);
     if (missing.length === 0) return;
     throw new AppError('beyond_own_rights', {
       detail: `You do not hold ${missing.slice(0, 5).join(', ')}${missing.length > 5 ? ` and ${missing.length - 5} more` : ''} there.`,

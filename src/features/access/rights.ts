@@ -136,15 +136,20 @@ export function hasAdministrator(snapshot: Snapshot): boolean {
   );
 }
 
-/** What the first table holds and the second does not; empty when `held` covers it all. */
-export function beyond(wanted: RightsTable, held: RightsTable): Permission[] {
+/** What the first table holds and the second does not; empty when `held` covers it all.
+ *  @param projectOf the project that a VM is in: who holds it there holds it for the VM */
+export function beyond(
+  wanted: RightsTable,
+  held: RightsTable,
+  projectOf: (vmId: string) => string | null,
+): Permission[] {
   return [...wanted].flatMap(([permission, reach]) => {
     const mine = held.get(permission);
     if (mine?.all) return [];
     if (reach.all) return [permission];
     const isCovered =
       [...reach.projects.keys()].every((id) => mine?.projects.has(id)) &&
-      [...reach.vms.keys()].every((id) => mine?.vms.has(id));
+      [...reach.vms.keys()].every((id) => mine?.vms.has(id) || mine?.projects.has(projectOf(id) ?? ''));
     return isCovered ? [] : [permission];
   });
 }

@@ -64,7 +64,7 @@ async function withSessions(
 
 const isRefused = (error: unknown): boolean => error instanceof AppError && error.code === 'link_refused';
 
-test('of a thousand parallel tries of one link exactly one signs in', () =>
+test('D6: of a thousand parallel tries of one link exactly one signs in', () =>
   withSessions(async (sessions) => {
     const { token } = await sessions.createLink(FIRST_ADMIN);
     const tries = await Promise.allSettled(Array.from({ length: 1000 }, () => sessions.redeem(token, from)));
@@ -72,7 +72,7 @@ test('of a thousand parallel tries of one link exactly one signs in', () =>
     assert.equal(sessions.list(null).length, 1);
   }));
 
-test('a link is refused after five minutes, and an invented one always', () =>
+test('D6: a link is refused after five minutes, and an invented one always', () =>
   withSessions(async (sessions, clock) => {
     const { token } = await sessions.createLink(FIRST_ADMIN);
     await clock.advance(5 * 60_000 + 1);
@@ -101,7 +101,7 @@ test('a session holds across a restart, for the user of its link', () =>
     assert.equal(after.authenticate(`${secret.slice(0, -1)}x`, '192.0.2.1'), null);
   }));
 
-test('a session ends when idle for a quarter of an hour, or after twelve hours whatever happens', () =>
+test('D12: a session ends when idle for a quarter of an hour, or after twelve hours whatever happens', () =>
   withSessions(async (sessions, clock) => {
     const idle = await sessions.redeem((await sessions.createLink(FIRST_ADMIN)).token, from);
     const busy = await sessions.redeem((await sessions.createLink(FIRST_ADMIN)).token, from);
@@ -141,7 +141,7 @@ test('ending a session tells the listeners and refuses the secret', () =>
     assert.equal(sessions.authenticate(secret, 'a'), null);
   }));
 
-test('no live secret is in the database file', () =>
+test('D13: no live secret is in the database file', () =>
   withSessions(async (sessions, _clock, file) => {
     const link = await sessions.createLink(FIRST_ADMIN);
     const { secret } = await sessions.redeem(link.token, from);
@@ -164,7 +164,7 @@ test('a session ends in time also while the database cannot be written, and stay
     assert.equal((await again()).authenticate(secret, from.address), null);
   }));
 
-test('a replaced secret serves what was on its way for a few seconds, then nobody; the session goes on with the new one', () =>
+test('D11: a replaced secret serves what was on its way for a few seconds, then nobody; the session goes on with the new one', () =>
   withSessions(async (sessions, clock) => {
     const { secret, identity } = await sessions.redeem((await sessions.createLink(FIRST_ADMIN)).token, from);
     const next = await sessions.renew(identity.sessionId ?? '');
