@@ -1,6 +1,6 @@
 /** Reads the configuration: defaults, then the file, then the environment; each problem names key and mend. */
 
-import { lstat, readFile } from 'node:fs/promises';
+import { lstat, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { z } from 'zod';
 import { type ConfigFile, configSchema } from '#contract/config.ts';
@@ -49,13 +49,13 @@ function folders(root: string): StateFolders {
 async function readConfigFile(path: string, isRequired: boolean): Promise<unknown> {
   let text: string;
   try {
-    const stat = await lstat(path);
-    if (!stat.isFile() && !stat.isSymbolicLink()) throw new ConfigError(`${path} is not a file.`);
-    // A link into the Nix store is how NixOS installs the file; the store is read-only, so only plain files are checked for their owner.
-    if (stat.isFile()) {
-      if (stat.uid !== 0 && stat.uid !== process.getuid?.())
-        throw new ConfigError(`${path} belongs to another user. Mend: chown root ${path}`);
-      if ((stat.mode & 0o022) !== 0)
+    // NixOS installs the file as a link into its store, so a link is followed; whoever owns it or what it leads to decides what is read.
+    for (const facts of [await lstat(path), await stat(path)]) {
+      if (!facts.isFile() && !facts.isSymbolicLink()) throw new ConfigError(`${path} is not a file.`);
+      if (facts.uid !== 0 && facts.uid !== process.getuid?.())
+        throw new ConfigError(`${path} belongs to another user. Mend: chown -h root ${path}, and what it links to`);
+      // The rights of a link itself are never looked at.
+      if (facts.isFile() && (facts.mode & 0o022) !== 0)
         throw new ConfigError(`${path} can be written by others. Mend: chmod go-w ${path}`);
     }
     text = await readFile(path, 'utf8');
