@@ -1,0 +1,156 @@
+/** What each route of the API must ask for, as it was reviewed, and the smallest request that gets as far as that question.
+ *  A route that is not here, or that asks for something else, fails the permission matrix. */
+
+import type { RouteDefinition } from '#contract/define.ts';
+
+export interface Expectation {
+  /** PERMISSION at PLACE; the place is the type of the object, `project` (named in the body), `anywhere` (a list) or `system`. */
+  readonly asks: string;
+  /** A body that the schema takes. */
+  readonly body?: Readonly<Record<string, unknown>> | Uint8Array;
+  /** A query that the schema takes, where one is needed. */
+  readonly query?: string;
+}
+
+const PROOF = ', with proof';
+/** Has the form of what a sign-in hands out, and is nothing. */
+const SECRET = 'x'.repeat(40);
+const DIGEST = '0'.repeat(64);
+const asks = (what: string, body?: Expectation['body'], query?: string): Expectation => ({
+  asks: what,
+  ...(body === undefined ? {} : { body }),
+  ...(query === undefined ? {} : { query }),
+});
+
+/** Path parameters that name no object of policy. */
+export const PLAIN_PARAMS: Readonly<Record<string, string>> = {
+  'GET /roles/{id}': 'admin',
+  'POST /images/catalogue/{id}/download': 'debian-13',
+};
+
+export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
+  'GET /openapi.json': asks('nothing'),
+  'POST /auth/link': asks('nothing', { token: SECRET }),
+
+  'POST /auth/challenge': asks('nothing', { user: 'admin' }),
+  'POST /auth/ssh': asks('nothing', { nonce: SECRET, signature: 'none' }),
+  'POST /auth/device': asks('nothing', {}),
+  'POST /auth/device/poll': asks('nothing', { deviceSecret: SECRET }),
+  'POST /auth/device/claim': asks('nothing', { deviceSecret: SECRET }),
+  'POST /auth/device/look': asks('nothing', { code: 'BCD-FGH' }),
+  'POST /auth/device/approve': asks('nothing', { nonce: SECRET, signature: 'none' }),
+
+  'GET /system/status': asks('host.read at system'),
+  'GET /system/overview': asks('vm.read at anywhere'),
+  'POST /system/demo': asks('vm.create at system'),
+  'GET /hosts': asks('host.read at system'),
+  'GET /hosts/{id}': asks('host.read at host'),
+  'GET /preflight': asks('host.read at system'),
+  'POST /preflight': asks('host.configure at system'),
+  'GET /audit': asks('audit.read at system'),
+  'GET /events': asks('operation.read at anywhere'),
+
+  'POST /auth/links': asks(`access.manage at system${PROOF}`, { user: 'admin' }),
+  'GET /auth/session': asks('self.manage at anywhere'),
+  'POST /auth/logout': asks('self.manage at anywhere'),
+  'GET /auth/sessions': asks('self.manage at anywhere'),
+  'DELETE /auth/sessions/{id}': asks('self.manage at session'),
+  'GET /tokens': asks('self.manage at anywhere'),
+  'POST /tokens': asks(`self.manage at anywhere${PROOF}`, { name: 'new-token', permissions: ['vm.read'], days: 1 }),
+  'DELETE /tokens/{id}': asks('self.manage at token'),
+
+  'POST /auth/device/confirm': asks('self.manage at anywhere', { code: 'BCD-FGH' }),
+  'POST /auth/step-up/device': asks('self.manage at anywhere', { digest: DIGEST }),
+  'POST /auth/step-up/challenge': asks('self.manage at anywhere', { digest: DIGEST }),
+  'POST /auth/step-up/ssh': asks('self.manage at anywhere', { nonce: SECRET, signature: 'none' }),
+  'GET /keys': asks('self.manage at anywhere'),
+  'POST /keys': asks(`self.manage at anywhere${PROOF} or a fresh sign-in`, { key: 'ssh-ed25519 AAAA' }),
+  'DELETE /keys/{id}': asks(`self.manage at key${PROOF}`),
+
+  'GET /users': asks('access.read at anywhere'),
+  'GET /users/{id}/keys': asks('access.read at user'),
+  'POST /users/{id}/keys': asks(`access.manage at user${PROOF}`, { key: 'ssh-ed25519 AAAA' }),
+  'POST /users': asks(`access.manage at system${PROOF}`, { name: 'new-user' }),
+  'GET /users/{id}': asks('access.read at user'),
+  'PATCH /users/{id}': asks(`access.manage at user${PROOF}`, { title: 'new' }),
+  'DELETE /users/{id}': asks(`access.manage at user${PROOF}`),
+  'GET /users/{id}/rights': asks('access.read at user'),
+  'GET /groups': asks('access.read at anywhere'),
+  'POST /groups': asks(`access.manage at system${PROOF}`, { name: 'new-group' }),
+  'GET /groups/{id}': asks('access.read at group'),
+  'PATCH /groups/{id}': asks(`access.manage at group${PROOF}`, { title: 'new' }),
+  'DELETE /groups/{id}': asks(`access.manage at group${PROOF}`),
+  'GET /roles': asks('access.read at anywhere'),
+  'POST /roles': asks(`access.manage at system${PROOF}`, { name: 'new-role', permissions: ['vm.read'] }),
+  'GET /roles/{id}': asks('access.read at anywhere'),
+  'PATCH /roles/{id}': asks(`access.manage at role${PROOF}`, { title: 'new' }),
+  'DELETE /roles/{id}': asks(`access.manage at role${PROOF}`),
+  'GET /grants': asks('access.read at anywhere'),
+  'POST /grants': asks(`access.manage at anywhere${PROOF}`, { user: 'nobody', role: 'admin', scope: 'all' }),
+  'DELETE /grants/{id}': asks(`access.manage at grant${PROOF}`),
+
+  'GET /projects': asks('project.read at anywhere'),
+  'POST /projects': asks('project.manage at system', { name: 'new-project' }),
+  'GET /projects/{id}': asks('project.read at project'),
+  'PATCH /projects/{id}': asks('project.manage at project', { title: 'new' }),
+  'DELETE /projects/{id}': asks(`project.manage at project${PROOF}`),
+
+  'GET /operations': asks('operation.read at anywhere'),
+  'GET /operations/{id}': asks('operation.read at operation'),
+  'POST /operations/{id}/cancel': asks('operation.cancel at operation'),
+  'POST /operations/{id}/retry': asks('operation.cancel at operation'),
+  'POST /operations/{id}/dismiss': asks('operation.cancel at operation'),
+
+  'GET /vms': asks('vm.read at anywhere'),
+  'POST /vms': asks('vm.create at named project', { name: 'new-vm' }),
+  'POST /vms/plan': asks('vm.create at named project', { name: 'new-vm' }),
+  'GET /vms/{id}': asks('vm.read at vm'),
+  'GET /vms/{id}/xml': asks('vm.read at vm'),
+  'PATCH /vms/{id}': asks('vm.configure at vm', { title: 'new' }),
+  'POST /vms/{id}/plan': asks('vm.configure at vm', { title: 'new' }),
+  'DELETE /vms/{id}': asks('vm.delete at vm'),
+  'POST /vms/{id}/start': asks('vm.power at vm'),
+  'POST /vms/{id}/shutdown': asks('vm.power at vm', {}),
+  'POST /vms/{id}/stop': asks('vm.power at vm'),
+  'POST /vms/{id}/reboot': asks('vm.power at vm'),
+  'POST /vms/{id}/reset': asks('vm.power at vm'),
+  'POST /vms/{id}/pause': asks('vm.power at vm'),
+  'POST /vms/{id}/resume': asks('vm.power at vm'),
+  'GET /vms/{id}/screenshot': asks('vm.screen at vm'),
+  'GET /vms/{id}/serial/log': asks('vm.screen at vm'),
+  'POST /vms/{id}/keys': asks('vm.console at vm', { keys: ['ctrl'] }),
+  'POST /vms/{id}/tickets': asks('vm.screen at vm', { kind: 'serial', mode: 'view' }),
+  'GET /vms/{id}/console': asks('vm.screen at vm', undefined, 'ticket=x'),
+  'GET /vms/{id}/serial': asks('vm.screen at vm', undefined, 'ticket=x'),
+  'GET /trash': asks('vm.read at anywhere'),
+  'POST /trash/{id}/restore': asks('vm.delete at trash'),
+  'DELETE /trash/{id}': asks(`vm.delete at trash${PROOF}`),
+
+  'GET /images': asks('image.read at anywhere'),
+  'GET /images/{id}': asks('image.read at image'),
+  'DELETE /images/{id}': asks('image.delete at image'),
+  'POST /images/download': asks('image.upload at named project', { url: 'https://127.0.0.1/x.iso' }),
+  'POST /images/import': asks('host.configure at system', { path: '/dev/null' }),
+  'GET /images/catalogue': asks('image.read at anywhere'),
+  'POST /images/catalogue/check': asks('image.upload at system', { ids: [] }),
+  'POST /images/catalogue/{id}/download': asks('image.upload at named project', {}),
+  'POST /images/uploads': asks('image.upload at named project', { name: 'new-upload', sizeBytes: 1 }),
+  'GET /images/uploads': asks('image.upload at anywhere'),
+  'GET /images/uploads/{id}': asks('image.upload at upload'),
+  'PATCH /images/uploads/{id}': asks('image.upload at upload', new Uint8Array(0)),
+  'DELETE /images/uploads/{id}': asks('image.upload at upload'),
+
+  'GET /networks': asks('network.read at anywhere'),
+  'GET /networks/{id}': asks('network.read at network'),
+  'GET /pools': asks('storage.read at anywhere'),
+  'GET /pools/{id}': asks('storage.read at pool'),
+};
+
+/** The declaration of a route in the words of the table. */
+export function askedBy(definition: RouteDefinition): string {
+  const { permission, object, project, list, stepUp } = definition;
+  if (permission === undefined) return 'nothing';
+  const place = object?.type ?? (project === undefined ? (list === true ? 'anywhere' : 'system') : 'named project');
+  const proof = { none: '', true: PROOF, or_fresh_sign_in: `${PROOF} or a fresh sign-in` }[`${stepUp ?? 'none'}`];
+  return `${permission} at ${place}${proof}`;
+}
