@@ -24,7 +24,7 @@ test('output, input and exit status come back', async () => {
   assert.deepEqual(result, { code: 3, stdout: 'hello', stderr: 'problem\n' });
 });
 
-test('arguments reach the program as they are, without a shell', async () => {
+test('F17: arguments reach the program as they are, without a shell', async () => {
   const hostile = '$(touch /tmp/never) ; `id` "quoted" \n *';
   const result = await run(['printf', '%s', hostile], limits);
   assert.equal(result.stdout, hostile);

@@ -513,7 +513,7 @@ test('the bar for several VMs offers what fits and tells of those out of sight; 
   for (const name of names) await dashboard.libvirtd.virsh('undefine', name);
 });
 
-test('a foreign VM with a hostile name is shown as text', { skip }, async () => {
+test('F1: a foreign VM with a hostile name is shown as text', { skip }, async () => {
   const name = '<img src=x onerror=alert(1)>';
   const xml = `<domain type='qemu'><name>&lt;img src=x onerror=alert(1)&gt;</name><title>&lt;script&gt;alert(2)&lt;/script&gt;</title><memory unit='MiB'>64</memory><os><type arch='x86_64' machine='q35'>hvm</type></os></domain>`;
   const file = join(dashboard.libvirtd.dir, 'hostile.xml');
@@ -636,6 +636,6 @@ test('an operator sees everything that he may see, and is offered nothing that h
   await context.close();
 });
 
-test('nothing breached the content security policy, threw, or opened a dialog', { skip }, () => {
+test('F1: nothing breached the content security policy, threw, or opened a dialog', { skip }, () => {
   assert.deepEqual(dashboard.complaints, []);
 });

@@ -308,6 +308,6 @@ test('the first view loads at most 120 kB of JavaScript, and the consoles only w
   await context.close();
 });
 
-test('nothing breached the content security policy, threw, or opened a dialog', { skip }, () => {
+test('F1: nothing breached the content security policy, threw, or opened a dialog', { skip }, () => {
   assert.deepEqual(dashboard.complaints, []);
 });

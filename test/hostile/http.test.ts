@@ -157,7 +157,7 @@ for (const [name, line] of [
   });
 }
 
-test('F8: two session cookies in one header are refused', async () => {
+test('D11, F8: two session cookies in one header are refused', async () => {
   assertRefused(await send(site, requestText(site, { lines: [`${cookie}; ${cookie.slice('Cookie: '.length)}`] })), 400);
 });
 

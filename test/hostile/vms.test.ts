@@ -435,7 +435,7 @@ test('ids that are paths, and things that are not there, answer 404', { skip }, 
     await refused(query, 'GET', `/vms?${query}`, '', [422]);
 });
 
-test('who may only read changes nothing', { skip }, async () => {
+test('E2: who may only read changes nothing', { skip }, async () => {
   const vm = await create({ ...good, name: 'readonly' });
   const before = await fingerprint();
   const tries: [string, string, unknown][] = [

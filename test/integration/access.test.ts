@@ -41,7 +41,7 @@ test('a new user may do nothing; a grant to his group lets him in at once, and w
   assert.match(answer?.because ?? '', /because the group shopkeepers is vm-operator on project shop/);
 });
 
-test('a change of rights gives the browser a new secret; the old one is soon worth nothing', async () => {
+test('D11: a change of rights gives the browser a new secret; the old one is soon worth nothing', async () => {
   const { admin } = daemon;
   await admin('POST /users', { body: { name: 'bob' } });
   const bob = await signInByLink(daemon, 'bob');
@@ -54,7 +54,7 @@ test('a change of rights gives the browser a new secret; the old one is soon wor
   assert.equal((await bob.call('GET', '/vms')).status, 200);
 });
 
-test('the next request of a disabled user is refused, and of a deleted one', async () => {
+test('D12: the next request of a disabled user is refused, and of a deleted one', async () => {
   const { admin } = daemon;
   for (const name of ['carol', 'dave']) {
     await admin('POST /users', { body: { name } });
@@ -113,7 +113,7 @@ test('a project goes with its grants', async () => {
   assert.equal(await refused(admin('DELETE /projects/{id}', { params: { id: 'default' } })), 'default_project');
 });
 
-test('what is malformed as a token is refused, and one in an address at once', async () => {
+test('D15: what is malformed as a token is refused, and one in an address at once', async () => {
   const get = (headers: Record<string, string>, path = '/vms') => ask(daemon.origin, { method: 'GET', path, headers });
   const token = `hyp_tok-${'0'.repeat(26)}_${'A'.repeat(43)}`;
   assert.equal((await get({ authorization: `Bearer ${token}` })).status, 401);

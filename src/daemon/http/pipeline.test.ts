@@ -110,7 +110,7 @@ function routesOf(handlers: Handlers, audit: AuditApi): Map<ApiKey, Route> {
 
 const codeOf = (error: unknown): string => (error instanceof AppError ? error.code : 'not an AppError');
 
-test('start-up fails for a route that no feature answers and for a handler of no route', () => {
+test('E1: start-up fails for a route that no feature answers and for a handler of no route', () => {
   const handlers = allHandlers([]);
   const { 'GET /vms': _left, ...rest } = handlers;
   assert.throws(() => routesOf(rest, fakeAudit([])), /no feature answers the route "GET \/vms"/);

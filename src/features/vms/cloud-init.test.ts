@@ -41,7 +41,7 @@ test('a password is passed on as its hash, for the image user or a named one', (
   assert.equal(user.lock_passwd, false);
 });
 
-test('whatever the comment of a key holds, it stays one string (G1)', () => {
+test('G1: whatever the comment of a key holds, it stays one string', () => {
   const comment = fc.string({ maxLength: 60 }).map((text) => text.replaceAll(/[\p{Cc}\r\n]/gu, ''));
   let count = 0;
   fc.assert(
@@ -76,7 +76,7 @@ const refused = [
   ],
 ] as const;
 for (const [userData, field] of refused) {
-  test(`user data is refused with its field: ${JSON.stringify(userData.slice(0, 40))}`, () => {
+  test(`G1: user data is refused with its field: ${JSON.stringify(userData.slice(0, 40))}`, () => {
     assert.throws(
       () => checkCloudInit(cloudInitSchema.parse({ userData })),
       (error: { code: string; fields: { path: string }[] }) =>

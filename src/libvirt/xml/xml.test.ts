@@ -74,7 +74,7 @@ test('a built definition reads back as the same facts', () => {
   assert.deepEqual([facts.hasSerial, facts.hasAgentChannel, facts.hasTpm], [true, true, false]);
 });
 
-test('no definition of ours listens on TCP', () => {
+test('F5: no definition of ours listens on TCP', () => {
   const xml = buildDomainXml(SPEC);
   assert.match(xml, /<listen type="socket"\/>/);
   assert.doesNotMatch(xml, /port="5900"|autoport|listen="/);

@@ -6,7 +6,7 @@ import { addressKind, addressProblem, parseFetchUrl, shownUrl } from './address-
 
 const url = new URL('http://mirror.lan:8080/image.iso');
 
-test('only public addresses are allowed by default', () => {
+test('C1: only public addresses are allowed by default', () => {
   const refused = [
     '127.0.0.1',
     '127.255.255.255',
@@ -70,7 +70,7 @@ test('a named host may not lead to link-local or to no address; a literal link-l
   assert.equal(addressProblem(new URL('http://169.254.1.1/'), '169.254.1.1', ['169.254.1.1']), null);
 });
 
-test('an IPv4 address in any disguise is seen as what it is', () => {
+test('C1: an IPv4 address in any disguise is seen as what it is', () => {
   for (const text of [
     'http://127.1/',
     'http://0x7f000001/',

@@ -100,7 +100,7 @@ test('a download arrives whole, with progress, size and validator', async (t) =>
   );
 });
 
-test('a loopback or private address is refused before any byte is sent, and the message says how to allow it', async (t) => {
+test('C1: a loopback or private address is refused before any byte is sent, and the message says how to allow it', async (t) => {
   const { base, requests, port } = await serve(t, (_request, response) => response.end('secret'));
   const fetcher = createFetcher({ allowPrivateHosts: [] });
   const mend = new RegExp(`adds "127.0.0.1:${port}" to .images.allowPrivateHosts`);
@@ -142,7 +142,7 @@ test('a name that resolves to a private address is refused unless the name is in
   assert.equal(requests[0]?.headers.host, `mirror.example:${port}`);
 });
 
-test('a DNS answer that changes between check and connection has no effect: each hop looks the name up once', async (t) => {
+test('C2: a DNS answer that changes between check and connection has no effect: each hop looks the name up once', async (t) => {
   const { port, requests } = await serve(t, (_request, response) => response.end('secret'));
   let lookups = 0;
   const resolve = async () => {
@@ -171,7 +171,7 @@ test('of mixed DNS answers only the permitted ones are tried', async (t) => {
   assert.equal(requests.length, 0);
 });
 
-test('three redirects are followed, the fourth is not', async (t) => {
+test('C2: three redirects are followed, the fourth is not', async (t) => {
   const { base, requests } = await serve(t, (request, response) => {
     const left = Number(request.url?.slice(1));
     if (left === 0) response.end('there');
@@ -186,7 +186,7 @@ test('three redirects are followed, the fourth is not', async (t) => {
   assert.equal(requests.length, 4);
 });
 
-test('each redirect is checked like the first address', async (t) => {
+test('C2: each redirect is checked like the first address', async (t) => {
   const inner = await serve(t, (_request, response) => response.end('secret'));
   const cases: [string, string][] = [
     [`http://127.0.0.2:${inner.port}/`, 'address_refused'],
@@ -256,7 +256,7 @@ test('https is verified against the name, and is never left for plain http', asy
   assert.equal(plain.requests.length, 0);
 });
 
-test('an endless body ends at the cap, and an announced size above it before the first byte', async (t) => {
+test('C4: an endless body ends at the cap, and an announced size above it before the first byte', async (t) => {
   const { base } = await serve(t, (request, response) => {
     if (request.url === '/announced') {
       response.writeHead(200, { 'content-length': 10 ** 13 }).write('x');
@@ -282,7 +282,7 @@ test('an endless body ends at the cap, and an announced size above it before the
   assert.equal(untouched.facts, null);
 });
 
-test('silence, a trickle and a server that never answers all end with the reason', async (t) => {
+test('C4: silence, a trickle and a server that never answers all end with the reason', async (t) => {
   const { base } = await serve(t, (request, response) => {
     if (request.url === '/never') return;
     response.writeHead(200);
@@ -334,7 +334,7 @@ test('time that the sink takes is not held against the server', async (t) => {
   assert.equal(sink.bytes().toString(), 'ab');
 });
 
-test('headers of a megabyte, headers without end and no HTTP at all are refused', async (t) => {
+test('C4: headers of a megabyte, headers without end and no HTTP at all are refused', async (t) => {
   const big = await serveRaw(t, (socket) => socket.write(`HTTP/1.1 200 OK\r\nx-big: ${'a'.repeat(1_000_000)}\r\n\r\n`));
   const endless = await serveRaw(t, (socket) => {
     socket.write('HTTP/1.1 200 OK\r\n');
@@ -359,7 +359,7 @@ test('headers of a megabyte, headers without end and no HTTP at all are refused'
   );
 });
 
-test('compressed answers are refused, not unpacked', async (t) => {
+test('C4: compressed answers are refused, not unpacked', async (t) => {
   const bomb = gzipSync(Buffer.alloc(10_000_000));
   const { base, requests } = await serve(t, (_request, response) =>
     response.writeHead(200, { 'content-encoding': 'gzip' }).end(bomb),
