@@ -351,6 +351,19 @@ test('E2, D12: a ticket to type is worth nothing to one who may only look by now
   view.socket.close();
 });
 
+test('E1: one’s own operations may be stopped and noted, those of others in the project only seen', {
+  skip,
+}, async () => {
+  const [{ id } = { id: '' }] = tenants.things.operation;
+  for (const verb of ['cancel', 'retry', 'dismiss']) {
+    const ask = (person: Person) => person.asker.ask({ method: 'POST', path: `/operations/${id}/${verb}` });
+    assert.equal((await ask(tenants.person('vm-operator-of-alpha'))).json['code'], 'forbidden', verb);
+    assert.equal((await ask(tenants.person('zebra-keeper'))).json['code'], 'not_found', verb);
+    // It is over, which is told to those who may ask.
+    assert.equal((await ask(everything)).status, 409, verb);
+  }
+});
+
 test('D12: when a role is taken away, the next request is refused and streams and consoles end within five seconds', {
   skip,
 }, async () => {
