@@ -86,6 +86,7 @@ const NO_LISTS = [
   'GET /events',
   'GET /auth/session',
   'GET /keys',
+  'GET /auth/passkeys',
   'GET /roles/{id}',
   'GET /images/catalogue',
 ];

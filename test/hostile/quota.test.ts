@@ -40,7 +40,7 @@ async function withLedger(work: (path: string) => Promise<void>): Promise<void> 
   }
 }
 
-test('four processes with 50 reservations of 2 each against room for 10 get 5 together', () =>
+test('E3: four processes with 50 reservations of 2 each against room for 10 get 5 together', () =>
   withLedger(async (path) => {
     const start = String(Date.now() + 2000);
     const counts = await Promise.all(
@@ -176,7 +176,7 @@ const isExceeded =
     return true;
   };
 
-test('200 parallel creates over HTTP against room for five: exactly five are accepted and made', { skip }, () =>
+test('E3: 200 parallel creates over HTTP against room for five: exactly five are accepted and made', { skip }, () =>
   withProject(async ({ daemon, libvirtd, limit, used }) => {
     await limit({ vms: null, vcpus: 10, memory: null, disk: null });
     const answers = await Promise.allSettled(

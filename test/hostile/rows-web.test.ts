@@ -76,8 +76,9 @@ test('F13: no SQL is built from strings', async () => {
   const found: string[] = [];
   for await (const [file, text] of sources('src/**/*.ts')) {
     // Templates with values in them, and strings put together, that begin like a statement.
+    // The tag `sql` makes parameters of its values.
     for (const [match] of text.matchAll(
-      /[`'"]\s*(SELECT|INSERT|UPDATE|DELETE|REPLACE|DROP|ALTER)\s[^`'"]*(\$\{|['"`]\s*\+)/g,
+      /(?<!sql|sql<[^>`]*>)[`'"]\s*(SELECT|INSERT|UPDATE|DELETE|REPLACE|DROP|ALTER)\s[^`'"]*(\$\{|['"`]\s*\+)/g,
     ))
       found.push(`${file}: ${match.slice(0, 80)}`);
     if (/\bsql\.raw\(|\bsql`[^`]*\$\{(?!sql)/.test(text)) found.push(`${file}: raw SQL`);
@@ -85,7 +86,7 @@ test('F13: no SQL is built from strings', async () => {
   assert.deepEqual(found, []);
 });
 
-test('F17: programs are started with an argument array in two places only, and never by a shell', async () => {
+test('F17: programs are started with an argument array in four places only, and never by a shell', async () => {
   const starters: string[] = [];
   const shells: string[] = [];
   for await (const [file, text] of sources('src/**/*.ts')) {
@@ -95,6 +96,8 @@ test('F17: programs are started with an argument array in two places only, and n
   }
   assert.deepEqual(shells, []);
   assert.deepEqual(starters.filter((file) => !/fake|\.test\./.test(file)).sort(), [
+    'src/cli/access-setup/host.ts',
+    'src/cli/ssh-sign.ts',
     'src/libvirt/transport/ssh.ts',
     'src/platform/process.ts',
   ]);

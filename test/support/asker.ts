@@ -91,7 +91,7 @@ function askerOf(way: Way): Asker {
             response.on('error', reject);
             response.on('end', () => {
               const text = Buffer.concat(parts).toString('utf8');
-              const isJson = /json/.test(response.headers['content-type'] ?? '') && text !== '';
+              const isJson = /[/+]json(;|$)/.test(response.headers['content-type'] ?? '') && text !== '';
               resolve({
                 status: response.statusCode ?? 0,
                 headers: response.headers,

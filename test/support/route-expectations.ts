@@ -14,8 +14,24 @@ export interface Expectation {
 
 const PROOF = ', with proof';
 /** Has the form of what a sign-in hands out, and is nothing. */
-const SECRET = 'x'.repeat(40);
+const SECRET = 'x'.repeat(43);
 const DIGEST = '0'.repeat(64);
+const ASSERTION = {
+  ceremonyId: SECRET,
+  credentialId: 'AAAA',
+  clientDataJson: 'AAAA',
+  authenticatorData: 'AAAA',
+  signature: 'AAAA',
+  userHandle: null,
+};
+const ATTESTATION = {
+  ceremonyId: SECRET,
+  name: 'laptop',
+  credentialId: 'AAAA',
+  clientDataJson: 'AAAA',
+  attestationObject: 'AAAA',
+  transports: [],
+};
 const asks = (what: string, body?: Expectation['body'], query?: string): Expectation => ({
   asks: what,
   ...(body === undefined ? {} : { body }),
@@ -25,6 +41,11 @@ const asks = (what: string, body?: Expectation['body'], query?: string): Expecta
 /** Path parameters that name no object of policy. */
 export const PLAIN_PARAMS: Readonly<Record<string, string>> = {
   'GET /roles/{id}': 'admin',
+  'GET /audit/records/{id}': '1',
+  'PATCH /auth/passkeys/{id}': 'none',
+  'DELETE /auth/passkeys/{id}': 'none',
+  'POST /auth/oidc/{id}/start': 'none',
+  'DELETE /auth/oidc/identities/{id}': 'none',
   'POST /images/catalogue/{id}/download': 'debian-13',
 };
 
@@ -47,7 +68,13 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'GET /hosts/{id}': asks('host.read at host'),
   'GET /preflight': asks('host.read at system'),
   'POST /preflight': asks('host.configure at system'),
+  'GET /doctor': asks('host.read at system'),
   'GET /audit': asks('audit.read at system'),
+  'GET /audit/records/{id}': asks('audit.read at system'),
+  'GET /audit/status': asks('audit.read at system'),
+  'POST /audit/verify': asks('audit.read at system'),
+  'GET /audit/export': asks('audit.export at system'),
+  'GET /audit/evidence': asks('audit.read at system'),
   'GET /events': asks('operation.read at anywhere'),
 
   'POST /auth/links': asks(`access.manage at system${PROOF}`, { user: 'admin' }),
@@ -58,6 +85,29 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'GET /tokens': asks('self.manage at anywhere'),
   'POST /tokens': asks(`self.manage at anywhere${PROOF}`, { name: 'new-token', permissions: ['vm.read'], days: 1 }),
   'DELETE /tokens/{id}': asks('self.manage at token'),
+
+  'GET /auth/passkey': asks('nothing'),
+  'POST /auth/passkey/challenge': asks('nothing'),
+  'POST /auth/passkey': asks('nothing', ASSERTION),
+  'GET /auth/oidc': asks('nothing'),
+  'POST /auth/oidc/{id}/start': asks('nothing'),
+  'POST /auth/oidc/finish': asks('nothing', { provider: 'none', state: 'none' }),
+  'POST /auth/step-up/passkey/challenge': asks('self.manage at anywhere', { digest: DIGEST }),
+  'POST /auth/step-up/passkey': asks('self.manage at anywhere', ASSERTION),
+  'GET /auth/passkeys': asks('self.manage at anywhere'),
+  'POST /auth/passkeys/challenge': asks('self.manage at anywhere'),
+  'POST /auth/passkeys': asks(`self.manage at anywhere${PROOF} or a fresh sign-in`, ATTESTATION),
+  'PATCH /auth/passkeys/{id}': asks('self.manage at anywhere', { name: 'laptop' }),
+  'DELETE /auth/passkeys/{id}': asks(`self.manage at anywhere${PROOF} or a fresh sign-in`),
+  'GET /users/{id}/passkeys': asks('access.read at user'),
+  'DELETE /users/{id}/passkeys': asks(`access.manage at user${PROOF}`),
+  'GET /auth/oidc/identities': asks('access.read at system'),
+  'POST /auth/oidc/identities': asks(`access.manage at system${PROOF}`, {
+    provider: 'none',
+    subject: 'none',
+    user: 'nobody',
+  }),
+  'DELETE /auth/oidc/identities/{id}': asks(`access.manage at system${PROOF}`),
 
   'POST /auth/device/confirm': asks('self.manage at anywhere', { code: 'BCD-FGH' }),
   'POST /auth/step-up/device': asks('self.manage at anywhere', { digest: DIGEST }),
@@ -94,6 +144,11 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'GET /projects/{id}': asks('project.read at project'),
   'PATCH /projects/{id}': asks('project.manage at project', { title: 'new' }),
   'DELETE /projects/{id}': asks(`project.manage at project${PROOF}`),
+
+  'GET /projects/{id}/quotas': asks('project.read at project'),
+  'PATCH /projects/{id}/quotas': asks('project.manage at project', { limits: { vms: null } }),
+  'GET /projects/{id}/usage': asks('project.read at project'),
+  'GET /projects/{id}/usage.csv': asks('project.read at project'),
 
   'GET /operations': asks('operation.read at anywhere'),
   'GET /operations/{id}': asks('operation.read at operation'),

@@ -45,7 +45,7 @@ test('users add up to the month, and prices to its cost', () => {
   assert.deepEqual([free.currency, free.months[0]?.total.cost], [null, null]);
 });
 
-test('no field of the CSV can be taken for a formula', () => {
+test('C8: no field of the CSV can be taken for a formula', () => {
   for (const start of ['=', '+', '-', '@', '\t', '\r']) {
     const field = csvField(`${start}SUM(A1)`);
     assert.equal(field, `"'${start}SUM(A1)"`);
