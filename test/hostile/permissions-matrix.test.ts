@@ -12,6 +12,7 @@ import type { AuditRecord } from '#contract/audit.ts';
 import type { RouteDefinition } from '#contract/define.ts';
 import { mapLimit } from '#kernel/async.ts';
 import type { Question, Reply } from '#test/support/asker.ts';
+import { type Person, startTenants, type Tenants, type Thing, ZEBRA } from '#test/support/everybody.ts';
 import { missingForLibvirtd } from '#test/support/libvirtd.ts';
 import {
   may,
@@ -22,7 +23,6 @@ import {
   verdictOnSystem,
 } from '#test/support/policy-model.ts';
 import { askedBy, EXPECTATIONS, PLAIN_PARAMS } from '#test/support/route-expectations.ts';
-import { type Person, startTenants, type Tenants, type Thing, ZEBRA } from '#test/support/tenants.ts';
 
 const skip = missingForLibvirtd() ?? false;
 const AT_ONCE = 12;

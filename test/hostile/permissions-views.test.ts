@@ -11,9 +11,9 @@ import type { ObjectType } from '#contract/define.ts';
 import type { Permission } from '#contract/permissions.ts';
 import type { Asker, Listening, Reply, SentEvent } from '#test/support/asker.ts';
 import { connectConsole, UpgradeRefused } from '#test/support/console-client.ts';
+import { type Person, type Place, startTenants, type Tenants, until } from '#test/support/everybody.ts';
 import { missingForLibvirtd } from '#test/support/libvirtd.ts';
 import { may, mayAnywhere, SYSTEM_PLACE, verdictOn } from '#test/support/policy-model.ts';
-import { type Person, type Place, startTenants, type Tenants, until } from '#test/support/tenants.ts';
 
 const skip = missingForLibvirtd() ?? false;
 

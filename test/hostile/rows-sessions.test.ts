@@ -20,7 +20,7 @@ import { silentLogger } from '#kernel/logger.ts';
 import { openDatabase } from '#platform/db/database.ts';
 import { type Asker, signIn, stranger, withToken } from '#test/support/asker.ts';
 import { startDaemon, type TestDaemon } from '#test/support/daemon.ts';
-import { until, writeToken } from '#test/support/tenants.ts';
+import { until, writeToken } from '#test/support/everybody.ts';
 
 let folder: string;
 let daemon: TestDaemon;
@@ -149,7 +149,7 @@ test('D12: a session that is idle too long or twelve hours old takes its stream 
   });
   const stream = createEventStream(
     events,
-    { decide: () => ({ allow: true, visible: true, grant: null }), holds: () => true, sessions },
+    { decide: () => ({ allow: true, visible: true, grant: null }), holds: () => true, reach: () => null, sessions },
     () => ['operation.read', { type: 'system', id: 'system', project: null }],
     'e',
     () => undefined,

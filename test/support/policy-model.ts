@@ -3,7 +3,7 @@
 
 import type { ObjectType } from '#contract/define.ts';
 import type { Permission } from '#contract/permissions.ts';
-import type { Grant, Person, Place } from './tenants.ts';
+import type { Grant, Person, Place } from './everybody.ts';
 
 export type Verdict = 'not signed in' | 'forbidden' | 'hidden' | 'allowed';
 
