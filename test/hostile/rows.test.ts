@@ -87,20 +87,15 @@ const NOT_YET = {
   alerts: 'there are no alerts and no messages to people yet',
   backups: 'there are no backups yet',
   firewall: 'there is no firewall of guests yet',
-  migration: 'VMs do not move between hosts yet',
   plugins: 'there are no plugins yet',
   updates: 'it does not update itself yet',
-  beside: 'comes with its part of sign-in, projects, quotas, the second fence or audit',
 } as const;
 
 /** Rows that have no test, and why. A row that gets one must leave this list. */
 const WITHOUT: Readonly<Record<string, string>> = {
-  A10: NOT_YET.beside,
-  A11: NOT_YET.migration,
   C5: NOT_YET.alerts,
   C7: NOT_YET.alerts,
   C10: NOT_YET.alerts,
-  E5: NOT_YET.beside,
   G4: NOT_YET.firewall,
   G7: NOT_YET.backups,
   G8: NOT_YET.plugins,

@@ -163,6 +163,7 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'GET /vms/{id}/xml': asks('vm.read at vm'),
   'PATCH /vms/{id}': asks('vm.configure at vm', { title: 'new' }),
   'POST /vms/{id}/plan': asks('vm.configure at vm', { title: 'new' }),
+  'POST /vms/{id}/move': asks('vm.delete at vm', { project: 'default' }),
   'DELETE /vms/{id}': asks('vm.delete at vm'),
   'POST /vms/{id}/start': asks('vm.power at vm'),
   'POST /vms/{id}/shutdown': asks('vm.power at vm', {}),
@@ -183,6 +184,7 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
 
   'GET /images': asks('image.read at anywhere'),
   'GET /images/{id}': asks('image.read at image'),
+  'PATCH /images/{id}': asks('image.share at image', { isShared: true }),
   'DELETE /images/{id}': asks('image.delete at image'),
   'POST /images/download': asks('image.upload at named project', { url: 'https://127.0.0.1/x.iso' }),
   'POST /images/import': asks('host.configure at system', { path: '/dev/null' }),
