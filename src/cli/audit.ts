@@ -1,8 +1,8 @@
 /** `hv audit`: who did what, and whether what is written of it is still what was written. */
 
 import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { constants, createWriteStream } from 'node:fs';
+import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import {
@@ -284,6 +284,9 @@ export const commands = defineCommands([
       'audit verify --file /root/copy/state.db --json',
     ],
     run: async (context, { options: { file, mirror, key } }) => {
+      // Before anything is asked of the daemon: a chain that nobody reads would keep the connection open.
+      if (mirror !== undefined)
+        await access(mirror, constants.R_OK).catch((error: unknown) => Promise.reject(unreadable(mirror, error)));
       const options: VerifyOptions = { mirror, key: await readKey(key) };
       const found =
         file === undefined

@@ -137,6 +137,8 @@ async function prepareAccess(command: string): Promise<void> {
   if (wants('shop')) {
     const limits = { vms: 9, vcpus: 20, memory: 2 ** 36, disk: 2 ** 40 };
     await admin('PATCH /projects/{id}/quotas', { params: { id: 'shop' }, body: { limits } });
+    const image = await admin('GET /images/{id}', { params: { id: 'debian-13-cloud' } });
+    if (!image.isShared) await admin('PATCH /images/{id}', { params: { id: image.id }, body: { isShared: true } });
   }
   if (wants('alice') && !users.includes('alice')) await admin('POST /users', { body: { name: 'alice' } });
   if (wants('shop-team') && !groups.includes('shop-team')) await admin('POST /groups', { body: { name: 'shop-team' } });
@@ -151,10 +153,25 @@ async function prepareAccess(command: string): Promise<void> {
   }
 }
 
+/** What an auditor has kept: an export, the public key, a copy of the database. */
+async function prepareAuditCopies(): Promise<void> {
+  const { stdout } = await promisify(execFile)(join(folder, 'bin', 'hv'), ['audit', 'export'], {
+    env: { ...process.env, HV_RUNTIME_DIR: daemon.runtimeDir },
+    maxBuffer: 64 * MIB,
+  });
+  await writeFile(join(folder, 'audit.jsonl'), stdout);
+  const { key }: { key: string } = JSON.parse(stdout.slice(0, stdout.indexOf('\n')));
+  await writeFile(join(folder, 'key-kept-from-before.pem'), key);
+  await mkdir(join(folder, 'copy'), { recursive: true });
+  for (const name of ['state.db', 'state.db-wal'])
+    await cp(join(daemon.stateDir, name), join(folder, 'copy', name), { force: true });
+}
+
 /** The world that a command of the docs takes for granted. */
 async function prepare(command: string): Promise<void> {
   const [, noun = '', verb = ''] = command.split(' ');
   await prepareAccess(command);
+  if (noun === 'audit' && verb === 'verify') return prepareAuditCopies();
   if (noun === 'vm' && verb === 'create') return forget(command.split(' ')[3] ?? '');
   if (noun === 'image' && verb === 'upload') {
     const name = 'nixos-minimal';
@@ -216,7 +233,9 @@ test('every command in the docs runs', { skip: missing ?? false, timeout: 600_00
       const line = withConsent(
         command
           .replace('/srv/iso/tool.iso', join(folder, 'nixos-minimal.iso'))
-          .replace('./debian-13.qcow2', './nixos-minimal.iso'),
+          .replace('./debian-13.qcow2', './nixos-minimal.iso')
+          .replace('/mnt/other/audit.jsonl', join(folder, 'audit.jsonl'))
+          .replace('audit show 4711', 'audit show 1'),
       );
       const env = {
         ...process.env,

@@ -205,7 +205,6 @@ export function requestOf(draft: Draft): VmCreateInput | null {
     name: draft.name,
     ...(draft.project === '' || draft.project === DEFAULT_PROJECT ? {} : { project: draft.project }),
     ...(draft.title ? { title: draft.title } : {}),
-    ...(draft.project ? { project: draft.project } : {}),
     vcpus: Number(draft.vcpus),
     memoryBytes: draft.memoryBytes,
     ...(draft.source === 'kernel' ? {} : { firmware: draft.firmware }),
