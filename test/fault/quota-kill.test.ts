@@ -31,7 +31,15 @@ before(async () => {
   libvirtd = await startPrivateLibvirtd();
   stateDir = await mkdtemp(join(libvirtd.dir, 'state-'));
   const daemon = await start();
-  await daemon.admin('POST /projects', { body: { name: 'shop' } });
+  await daemon.admin('POST /projects', {
+    body: {
+      name: 'shop',
+      resources: [
+        { type: 'pool', id: 'hyper' },
+        { type: 'network', id: 'default' },
+      ],
+    },
+  });
   await daemon.stop();
   await daemon.close();
 });

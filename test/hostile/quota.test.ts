@@ -156,7 +156,15 @@ async function withProject(
     return quotas.find((quota) => quota.resource === resource)?.used;
   };
   try {
-    await daemon.admin('POST /projects', { body: { name: 'shop' } });
+    await daemon.admin('POST /projects', {
+      body: {
+        name: 'shop',
+        resources: [
+          { type: 'pool', id: 'hyper' },
+          { type: 'network', id: 'default' },
+        ],
+      },
+    });
     await work({ daemon, libvirtd, limit, used });
   } finally {
     await daemon.close();
@@ -333,7 +341,15 @@ test('a download is refused as soon as its size is known', { skip }, async () =>
       config: { images: { allowPrivateHosts: [`127.0.0.1:${port}`] } },
     });
     try {
-      await daemon.admin('POST /projects', { body: { name: 'shop' } });
+      await daemon.admin('POST /projects', {
+        body: {
+          name: 'shop',
+          resources: [
+            { type: 'pool', id: 'hyper' },
+            { type: 'network', id: 'default' },
+          ],
+        },
+      });
       const used = async () =>
         (await daemon.admin('GET /projects/{id}/quotas', { params: { id: 'shop' } })).quotas.find(
           ({ resource }) => resource === 'images',

@@ -25,7 +25,15 @@ test('a guest is charged from its start, over a kill of the daemon, and not afte
   };
   let daemon = await start();
   try {
-    await daemon.admin('POST /projects', { body: { name: 'shop' } });
+    await daemon.admin('POST /projects', {
+      body: {
+        name: 'shop',
+        resources: [
+          { type: 'pool', id: 'hyper' },
+          { type: 'network', id: 'default' },
+        ],
+      },
+    });
     const limits = { vms: null, vcpus: null, memory: null, disk: null };
     await daemon.admin('PATCH /projects/{id}/quotas', { params: { id: 'shop' }, body: { limits } });
     const created = await daemon.admin('POST /vms', {
