@@ -169,7 +169,8 @@ describe('a machine that is set up for the second fence', { skip: obstacle() }, 
     );
     return JSON.parse(stdout);
   };
-  const finish = async (operation: { id: string }) => {
+  const finish = async (operation: { id?: string }) => {
+    assert.ok(operation.id !== undefined, `no operation: ${JSON.stringify(operation)}`);
     for (;;) {
       const { stdout } = await run(
         'curl',
@@ -188,9 +189,17 @@ describe('a machine that is set up for the second fence', { skip: obstacle() }, 
 
   test('a VM of a project lives its whole life under a hyperd that is not root', async () => {
     await copyFile(await helloDisk(), inside('var/lib/hyper-nixos/hello.qcow2'));
-    await finish(await api('POST', '/images/import', { path: '/var/lib/hyper-nixos/hello.qcow2', name: 'hello' }));
+    await api('POST', '/projects', { name: 'shop', resources: [{ type: 'pool', id: 'hyper' }] });
+    const limits = { vms: 2, vcpus: 4, memory: 2 ** 31, disk: 2 ** 34, images: 2 ** 31 };
+    await api('PATCH', '/projects/shop/quotas', { limits });
+    await finish(
+      await api('POST', '/images/import', {
+        project: 'shop',
+        path: '/var/lib/hyper-nixos/hello.qcow2',
+        name: 'hello',
+      }),
+    );
     await rm(inside('var/lib/hyper-nixos/hello.qcow2'));
-    await api('POST', '/projects', { name: 'shop' });
     const spec = {
       project: 'shop',
       firmware: 'uefi',
