@@ -237,7 +237,14 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     reply.raw.on('close', () => gone.abort());
     const result = await route.run(rawRequestOf(request, gone.signal));
     const sessionId = request.asker?.sessionId ?? null;
-    const renewed = sessionId === null ? null : await parts.renewedCookie(sessionId);
+    // What was asked for is done by now: a secret that cannot be renewed is renewed with the next answer.
+    const renewed =
+      sessionId === null
+        ? null
+        : await parts.renewedCookie(sessionId).catch((error: unknown) => {
+            log.debug({ requestId: request.id, err: error }, 'the secret of a session was not renewed');
+            return null;
+          });
     if (renewed) reply.headers(renewed);
     if (isBytesReply(result)) {
       reply

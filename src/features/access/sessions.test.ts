@@ -168,12 +168,37 @@ test('D11: a replaced secret serves what was on its way for a few seconds, then 
   withSessions(async (sessions, clock) => {
     const { secret, identity } = await sessions.redeem((await sessions.createLink(FIRST_ADMIN)).token, from);
     const next = await sessions.renew(identity.sessionId ?? '');
-    assert.ok(sessions.authenticate(secret, 'a'));
     assert.equal(sessions.authenticate(next.secret, 'a')?.sessionId, identity.sessionId);
+    assert.ok(sessions.authenticate(secret, 'a'));
     await clock.advance(10_001);
     assert.equal(sessions.authenticate(secret, 'a'), null);
     assert.ok(sessions.authenticate(next.secret, 'a'));
     const last = await sessions.renew(identity.sessionId ?? '');
     await sessions.end(identity.sessionId ?? '');
     for (const ended of [next.secret, last.secret]) assert.equal(sessions.authenticate(ended, 'a'), null);
+  }));
+
+test('a session that is ended while its secret is renewed stays ended', () =>
+  withSessions(async (sessions) => {
+    for (let turn = 0; turn < 20; turn += 1) {
+      const { secret, identity } = await sessions.redeem((await sessions.createLink(FIRST_ADMIN)).token, from);
+      const id = identity.sessionId ?? '';
+      const both = [() => sessions.end(id), () => sessions.renew(id)];
+      const [first, second] = await Promise.allSettled((turn % 2 === 0 ? both : both.reverse()).map((act) => act()));
+      const renewed = [first, second].flatMap((one) => (one?.status === 'fulfilled' && one.value ? [one.value] : []));
+      for (const old of [secret, ...renewed.map((one) => one.secret)])
+        assert.equal(sessions.authenticate(old, 'a'), null);
+      assert.equal(sessions.find(id), null);
+    }
+  }));
+
+test('of renewals at the same time one counts; a new secret that got lost leaves the old one good', () =>
+  withSessions(async (sessions, clock) => {
+    const { secret, identity } = await sessions.redeem((await sessions.createLink(FIRST_ADMIN)).token, from);
+    const id = identity.sessionId ?? '';
+    const renewals = await Promise.allSettled([sessions.renew(id), sessions.renew(id), sessions.renew(id)]);
+    assert.equal(renewals.filter(({ status }) => status === 'fulfilled').length, 1);
+    await clock.advance(20_000);
+    assert.equal(sessions.authenticate(secret, 'a')?.sessionId, id);
+    assert.equal(sessions.mustRenew(id), true);
   }));

@@ -42,6 +42,8 @@ interface LiveSession extends SessionRow {
   /** What its user held when the secret was made. */
   rights: string;
   mustRenew: boolean;
+  /** When its secret was last replaced; null while the new one was seen. */
+  unseenSinceMs: number | null;
 }
 
 interface AccessTables {
@@ -119,8 +121,9 @@ interface Dependencies {
 
 export function createSessions({ db, clock, log, directory, rights }: Dependencies): Sessions {
   const byHash = new Map<string, LiveSession>();
-  /** Secrets that were replaced, for requests that were on their way with them. */
-  const replaced = new Map<string, { readonly row: LiveSession; readonly untilMs: number }>();
+  /** Secrets that were replaced, for requests that were on their way with them. The new one may have got lost on its way, so the old
+   *  one is good until somebody came with the new one (null), and a few seconds more. */
+  const replaced = new Map<string, { readonly row: LiveSession; untilMs: number | null }>();
   /** When links were made, by the clock that never goes back; those of an earlier life of the daemon count from its start. */
   const linksMadeMs = new Map<string, number>();
   const listeners = new Set<{ run: (sessionId: string) => void }>();
@@ -196,6 +199,7 @@ export function createSessions({ db, clock, log, directory, rights }: Dependenci
       startedMs: nowMs,
       rights: rights.signature(row.user_id),
       mustRenew: false,
+      unseenSinceMs: null,
     });
     return { secret, identity: identityOf(row, address), expiresAt: row.expires_at };
   };
@@ -203,7 +207,9 @@ export function createSessions({ db, clock, log, directory, rights }: Dependenci
   const byId = (id: string) => [...byHash.values()].find((row) => row.id === id);
 
   const sweep = async () => {
-    for (const [hash, { untilMs }] of replaced) if (untilMs <= clock.monotonicMs()) replaced.delete(hash);
+    for (const [hash, { row, untilMs }] of replaced)
+      if (byHash.get(row.secret_hash) !== row || (untilMs !== null && untilMs <= clock.monotonicMs()))
+        replaced.delete(hash);
     for (const row of [...byHash.values()]) {
       if (!isOver(row)) continue;
       try {
@@ -281,15 +287,21 @@ export function createSessions({ db, clock, log, directory, rights }: Dependenci
       const row = byId(id);
       if (!row || isOver(row)) throw new AppError('not_signed_in');
       const secret = newSecret();
-      await tables()
+      const before = row.secret_hash;
+      // Only one of the requests that come together brings a new secret.
+      row.mustRenew = false;
+      const { numUpdatedRows } = await tables()
         .updateTable('session')
         .set({ secret_hash: hashOf(secret) })
         .where('id', '=', id)
-        .execute();
-      byHash.delete(row.secret_hash);
-      replaced.set(row.secret_hash, { row, untilMs: clock.monotonicMs() + REPLACED_MS });
+        .where('secret_hash', '=', before)
+        .executeTakeFirst();
+      // It was ended, or renewed by another request, meanwhile.
+      if (numUpdatedRows !== 1n || byHash.get(before) !== row) throw new AppError('not_signed_in');
+      byHash.delete(before);
+      replaced.set(before, { row, untilMs: null });
       row.secret_hash = hashOf(secret);
-      row.mustRenew = false;
+      row.unseenSinceMs = clock.monotonicMs();
       byHash.set(row.secret_hash, row);
       return { secret, expiresAt: row.expires_at };
     },
@@ -307,10 +319,19 @@ export function createSessions({ db, clock, log, directory, rights }: Dependenci
     authenticate(secret, address) {
       const hash = hashOf(secret);
       const old = replaced.get(hash);
-      const row = byHash.get(hash) ?? (old && old.untilMs > clock.monotonicMs() ? old.row : undefined);
+      const nowMs = clock.monotonicMs();
+      const isOldGood = old !== undefined && (old.untilMs === null || old.untilMs > nowMs);
+      const row = byHash.get(hash) ?? (isOldGood ? old.row : undefined);
       // A replaced secret does not outlive its session.
       if (!row || byHash.get(row.secret_hash) !== row || isOver(row)) return null;
-      row.seenMs = clock.monotonicMs();
+      if (row.unseenSinceMs !== null && row.secret_hash === hash) {
+        row.unseenSinceMs = null;
+        for (const entry of replaced.values()) if (entry.row === row) entry.untilMs ??= nowMs + REPLACED_MS;
+      } else if (row.unseenSinceMs !== null && nowMs - row.unseenSinceMs > REPLACED_MS) {
+        // The new one got lost: another is due.
+        row.mustRenew = true;
+      }
+      row.seenMs = nowMs;
       if (row.seenMs - row.seenWrittenMs > SEEN_WRITE_MS) {
         row.seenWrittenMs = row.seenMs;
         row.last_seen_at = clock.now().toISOString();
@@ -383,6 +404,7 @@ export function createSessions({ db, clock, log, directory, rights }: Dependenci
           startedMs: nowMs - Math.max(0, now - Date.parse(row.created_at)),
           rights: rights.signature(row.user_id),
           mustRenew: false,
+          unseenSinceMs: null,
         });
       }
       await sweep();
