@@ -16,8 +16,9 @@ export interface KnownHost {
   readonly user: string;
   /** SHA-256 of the certificate that was last seen, as `hv status` prints it. */
   readonly fingerprint: string;
-  /** PEM of what the certificate is checked against: its authority, so that a renewed one is recognised, or itself. */
-  readonly authority: string;
+  /** PEM of what the certificate is checked against: its authority, so that a renewed one is recognised, or itself.
+   *  Null when a public authority vouched for it: then any of them may, as in a browser. */
+  readonly authority: string | null;
   /** The key that signed in last: a fingerprint in the agent or a file. */
   readonly key: string | null;
 }

@@ -52,7 +52,8 @@ async function trusted(context: CommandContext, hosts: KnownHosts, origin: strin
     origin,
     user,
     fingerprint: presented.fingerprint,
-    authority: presented.authority,
+    // Whoever names the fingerprint means this certificate, whoever else vouches for it.
+    authority: presented.isVouched && target.fingerprint === undefined ? null : presented.authority,
     key: known?.key ?? null,
   };
   if (target.fingerprint !== undefined) {

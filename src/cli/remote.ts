@@ -29,13 +29,14 @@ export interface RemoteResponse extends RawResponse {
 
 const withoutBrackets = (host: string): string => host.replace(/^\[|\]$/g, '');
 
-/** What TLS needs to reach an origin; for HTTPS and WebSockets alike. */
-export function tlsOptions(origin: string, authority: string) {
+/** What TLS needs to reach an origin; for HTTPS and WebSockets alike.
+ *  @param authority the only one that counts; null = any public one */
+export function tlsOptions(origin: string, authority: string | null) {
   const host = withoutBrackets(new URL(origin).hostname);
   return {
-    ca: [authority, ...rootCertificates],
+    ca: authority === null ? [...rootCertificates] : [authority],
     // A certificate that was pinned itself, without its authority.
-    allowPartialTrustChain: true,
+    allowPartialTrustChain: authority !== null,
     minVersion: 'TLSv1.3' as const,
     ...(isIP(host) ? {} : { servername: host }),
   };
@@ -80,7 +81,7 @@ export function presentedBy(origin: string): Promise<Presented> {
 
 export interface Remote {
   readonly origin: string;
-  readonly authority: string;
+  readonly authority: string | null;
   /** `name=value`, or null before the sign-in. */
   readonly cookie: string | null;
 }
