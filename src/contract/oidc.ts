@@ -48,6 +48,7 @@ export const oidcRoutes = defineRoutes({
   'POST /auth/oidc/{id}/start': {
     summary: 'Begin a sign-in: the address to send the browser to',
     public: 'this is how one signs in',
+    changesNothing: true,
     params: idParam('provider id'),
     response: z.object({ url: z.string() }),
   },

@@ -102,6 +102,7 @@ export const passkeyRoutes = defineRoutes({
   'POST /auth/passkey/challenge': {
     summary: 'Begin a sign-in by passkey',
     public: 'this is how one signs in',
+    changesNothing: true,
     response: assertionChallengeSchema,
   },
   'POST /auth/passkey': {
@@ -114,6 +115,7 @@ export const passkeyRoutes = defineRoutes({
     summary: 'Begin a fresh proof by passkey for one action',
     permission: 'self.manage',
     list: true,
+    changesNothing: true,
     body: z.strictObject({ digest: z.string().regex(/^[0-9a-f]{64}$/, 'use the digest of the refusal') }),
     response: assertionChallengeSchema,
   },
@@ -133,6 +135,7 @@ export const passkeyRoutes = defineRoutes({
     summary: 'Begin adding a passkey',
     permission: 'self.manage',
     list: true,
+    changesNothing: true,
     response: attestationChallengeSchema,
   },
   'POST /auth/passkeys': {

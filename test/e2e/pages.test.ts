@@ -262,6 +262,7 @@ test('on the phone hidden tabs are announced, the console has two rows of tools,
   await where.getByText(`${items.length} selected`).waitFor();
 
   await visit(where, { name: 'settings', path: '/settings', ready: 'text=Certificate' });
+  await visit(where, { name: 'account', path: '/settings/security', ready: 'text=Sessions' });
   await where
     .getByText(/^Chrome \d+ on Linux$/)
     .first()

@@ -84,6 +84,15 @@ test('E9: with a fresh proof of who he is, nobody gets further than his own righ
   console.log(`# count: ${tries.length} ways to more rights refused to one who had proven who he is`);
 });
 
+test('E9: who grants on a project that he may not see learns neither that it is there nor what it is called', async () => {
+  const hidden = await daemon.admin('GET /projects/{id}', { params: { id: 'bank' } });
+  const answer = async (id: string) => {
+    const { status, json } = await askWithProof(grant('friend', 'vm-operator', `project:${id}`));
+    return { status, code: json['code'], detail: String(json['detail']).replace(id, 'ID') };
+  };
+  assert.deepEqual(await answer(hidden.id), await answer('prj-00000000000000000000000000'));
+});
+
 test('E9: a token as wide as can be asked for holds no more than its owner', async () => {
   const reply = await askWithProof({
     method: 'POST',

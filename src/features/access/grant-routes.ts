@@ -122,6 +122,7 @@ export function createGrantRoutes({
   };
 
   /** The object that a scope covers and the scope with its id. @throws not_found */
+  /** What one may not see is answered as what is not there, so the object is called as it was asked for. */
   const scopeObject = (scope: string): { scope: string; object: FoundObject } => {
     if (scope === 'all') return { scope, object: { ...SYSTEM, name: 'the whole system' } };
     const id = scope.slice(scope.indexOf(':') + 1);
@@ -130,12 +131,12 @@ export function createGrantRoutes({
       if (!project) throw new AppError('not_found', { detail: `There is no project "${id.slice(0, 80)}".` });
       return {
         scope: `project:${project.id}`,
-        object: { type: 'project', id: project.id, name: project.name, project: project.id },
+        object: { type: 'project', id: project.id, name: id, project: project.id },
       };
     }
     const vm = objects.vm(id);
-    if (!vm) throw new AppError('not_found', { detail: `There is no VM "${id.slice(0, 80)}".` });
-    return { scope: `vm:${vm.id}`, object: vm };
+    if (!vm) throw new AppError('not_found', { detail: `There is no vm "${id.slice(0, 80)}".` });
+    return { scope: `vm:${vm.id}`, object: { ...vm, name: id } };
   };
 
   const askedObject = (

@@ -16,7 +16,7 @@ export interface PasskeyRouteDependencies {
   readonly store: PasskeyStore;
   readonly relyingParty: () => RelyingParty;
   readonly sessions: Pick<Sessions, 'begin' | 'renew'>;
-  readonly stepUp: Pick<StepUp, 'grant' | 'has'>;
+  readonly stepUp: Pick<StepUp, 'asked' | 'grant' | 'has'>;
   readonly ownRights: OwnRights;
   readonly describe: (who: Identity) => IdentityView;
   /** Whether the user has something else to prove himself with, as an SSH key. */
@@ -52,7 +52,9 @@ export function createPasskeyRoutes({
     const usable = (await store.ofUser(userId)).filter((row) => row.suspected_at === null && row.id !== except?.id);
     const isSuspected = except !== null && except.suspected_at !== null;
     if (usable.length === 0 && !hasOtherFactor(userId) && (except === null || isSuspected)) return;
-    throw new AppError('step_up_required', { params: { digest } });
+    const action = 'Change the passkeys of this account';
+    stepUp.asked(sessionId, digest, action);
+    throw new AppError('step_up_required', { params: { digest, action } });
   };
 
   const own = async (who: Identity, id: string): Promise<PasskeyRow> => {
