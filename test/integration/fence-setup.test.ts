@@ -101,6 +101,14 @@ describe('a machine that is set up for the second fence', { skip: obstacle() }, 
     assert.notEqual((await run('getent', 'passwd', 'hyper')).code, 0);
   });
 
+  test('an account of somebody else is not taken over', async () => {
+    await run('useradd', '--shell', '/bin/bash', 'hyper');
+    const refused = await hv('system', 'access-setup', '--yes');
+    assert.equal(refused.code, 5);
+    assert.match(refused.text, /not made here: hyper/);
+    await run('userdel', 'hyper');
+  });
+
   test('it makes users, groups, rules and settings; doing it again changes nothing', async () => {
     await setUp('--yes');
     assert.match((await run('id', 'hyper')).stdout, /libvirt-qemu|qemu|kvm/);

@@ -11,7 +11,7 @@ import { countOption, flag, one, textOption } from '../values.ts';
 import { accountOf, membersOf, mustRun, tryRun } from './host.ts';
 import { EMPTY_RECORD, readRecord, removeRecord, writeRecord } from './record.ts';
 import { obstacle, restartLibvirt, runningHyperd } from './services.ts';
-import { type Note, type Step, setupSteps } from './steps.ts';
+import { foreignAccounts, type Note, type Step, setupSteps } from './steps.ts';
 
 interface PlannedStep {
   readonly step: string;
@@ -40,6 +40,13 @@ async function setUp(
   const runtimeDir = env['HV_RUNTIME_DIR'] || '/run/hyper-nixos';
   const against = await obstacle(options.undo);
   if (against !== null) throw against;
+  const foreign = options.undo ? [] : await foreignAccounts(options.projects);
+  if (foreign.length > 0)
+    throw new Failure(`there are accounts of these names that were not made here: ${foreign.join(', ')}`, {
+      exit: EXIT.conflict,
+      code: 'foreign_account',
+      hint: 'They would get rights over VMs. Rename or remove them, then set up again.',
+    });
   const before = await readRecord();
   const steps = setupSteps({ projectAccounts: options.projects, stateDir });
   const order = options.undo ? steps.toReversed() : steps;

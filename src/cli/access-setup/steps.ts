@@ -118,6 +118,13 @@ async function users(): Promise<{ readonly all: ReadonlySet<string>; readonly ou
   };
 }
 
+/** Accounts of somebody else that have the names of ours: taken over, they would get our rights. */
+export async function foreignAccounts(projectAccounts: number): Promise<readonly string[]> {
+  const { all, ours } = await users();
+  const wanted = [HYPER_USER, ...Array.from({ length: projectAccounts }, (_, index) => projectAccount(index + 1))];
+  return wanted.filter((name) => all.has(name) && !ours.includes(name));
+}
+
 async function makeUser(name: string, home: string): Promise<void> {
   const looks = ['--no-create-home', '--home-dir', home, '--shell', await noLoginShell(), '--comment', OURS];
   await mustRun('useradd', '--system', '--user-group', ...looks, name);
