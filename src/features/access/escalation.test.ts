@@ -158,3 +158,21 @@ test('E9: nobody becomes, changes or removes one who holds more, nor joins his g
     ];
     for (const one of tries) assert.equal(await codeOf(one), 'beyond_own_rights');
   }));
+
+test('E9: who is disabled is as far out of reach as he was before', () =>
+  withRoutes(async (call) => {
+    // Manages access everywhere, and holds nothing else.
+    await call(asRoot, 'POST /roles', { body: { name: 'keeper', permissions: ['access.read', 'access.manage'] } });
+    const keeper = await call(asRoot, 'POST /users', { body: { name: 'keeper' } });
+    await call(asRoot, 'POST /grants', { body: { user: 'keeper', role: 'keeper', scope: 'all' } });
+    await call(asRoot, 'POST /users', { body: { name: 'former' } });
+    await call(asRoot, 'POST /grants', { body: { user: 'former', role: 'admin', scope: 'all' } });
+    await call(asRoot, 'PATCH /users/{id}', { id: 'former', body: { state: 'disabled' } });
+    const who: Identity = { ...asRoot, userId: keeper.id, user: 'keeper', via: 'session', method: 'ssh_key' };
+    const tries = [
+      call(who, 'PATCH /users/{id}', { id: 'former', body: { state: 'active' } }),
+      call(who, 'POST /auth/links', { body: { user: 'former' } }),
+      call(who, 'DELETE /users/{id}', { id: 'former' }),
+    ];
+    for (const one of tries) assert.equal(await codeOf(one), 'beyond_own_rights');
+  }));

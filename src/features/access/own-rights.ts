@@ -8,7 +8,7 @@ import { beyond, type RightsSource } from './rights.ts';
 export interface OwnRights {
   /** @throws beyond_own_rights */
   requireWithin(who: Identity, wanted: RightsTable): void;
-  /** Managing a user is as good as being him. @throws beyond_own_rights */
+  /** Managing a user is as good as being him, also while he is disabled: whoever manages him can enable him. @throws beyond_own_rights */
   requireOver(who: Identity, userId: string): void;
 }
 
@@ -22,5 +22,5 @@ export function createOwnRights(rights: RightsSource, projectOf: (vmId: string) 
       params: { permissions: missing },
     });
   };
-  return { requireWithin, requireOver: (who, userId) => requireWithin(who, rights.of(userId)) };
+  return { requireWithin, requireOver: (who, userId) => requireWithin(who, rights.ofEnabled(userId)) };
 }

@@ -64,6 +64,8 @@ export interface RightsSource {
   signature(userId: string): string;
   /** Nothing for an unknown or disabled user. */
   of(userId: string): RightsTable;
+  /** What a user holds, or would hold again the moment he is enabled. */
+  ofEnabled(userId: string): RightsTable;
   /** Whether all that the user holds only looks. */
   isReadOnly(userId: string): boolean;
 }
@@ -79,18 +81,17 @@ export function createRights(snapshot: () => Snapshot, operatorSeesScreens: bool
   const compute = (userId: string): RightsTable => {
     if (userId === LOCAL_ADMIN) return admin;
     if (userId === LOCAL_OPERATOR) return operator;
-    const now = snapshot();
-    const user = now.users.get(userId);
-    if (!user || user.isDisabled) return NOTHING;
-    return tableOf(
-      grantsOf(userId, now).map(({ grant, through }) => ({
+    return snapshot().users.get(userId)?.isDisabled === false ? ofGrants(userId) : NOTHING;
+  };
+  const ofGrants = (userId: string): RightsTable =>
+    tableOf(
+      grantsOf(userId, snapshot()).map(({ grant, through }) => ({
         role: grant.role,
         scope: grant.scope,
         held: { grantId: grant.id, role: grant.role, through },
       })),
       permissionsOf,
     );
-  };
 
   const of = (userId: string): RightsTable => {
     if (snapshot().version !== version) {
@@ -120,6 +121,7 @@ export function createRights(snapshot: () => Snapshot, operatorSeesScreens: bool
         )
         .digest('base64'),
     of,
+    ofEnabled: ofGrants,
     isReadOnly: (userId) => [...of(userId).keys()].every((one) => READ_ONLY_PERMISSIONS.has(one)),
   };
 }
