@@ -328,3 +328,53 @@ test('A10 an edit of a foreign VM keeps what another program gave it, and adds n
   const move = await daemon.admin('POST /vms/{id}/move', { params, body: { project: 'shop' } }).then(ended);
   assert.equal(move.error?.code, 'definition_not_allowed');
 });
+
+test('a project is not deleted from under a VM that is being made in it, and its name in libvirt becomes nobody else’s', {
+  skip,
+}, async () => {
+  const { admin } = daemon;
+  const limits = { vms: null, vcpus: null, memory: null, disk: null };
+  const make = async (name: string) => {
+    const made = await admin('POST /projects', { body: { name, resources: [{ type: 'pool', id: 'hyper' }] } });
+    await admin('PATCH /projects/{id}/quotas', { params: { id: made.id }, body: { limits } });
+    return made;
+  };
+  // At the same moment, and a little later each time: either the VM is made or the project goes, and never both.
+  for (let round = 0; round < 6; round += 1) {
+    const project = await make(`brief-${round}`);
+    const body = { ...small('inmate', { project } as Tenant), nics: [], start: false };
+    const creating = admin('POST /vms', { body });
+    await sleep(round * 3);
+    const deleting = refused(admin('DELETE /projects/{id}', { params: { id: project.id } }));
+    const created = await creating.then(ended).then(
+      ({ state }) => state,
+      () => 'refused',
+    );
+    const deleted = await deleting;
+    assert.equal(deleted === 'done', created !== 'done', `${deleted} and ${created}`);
+    assert.ok(['done', 'project_not_empty'].includes(deleted), deleted);
+    const inmate = (await admin('GET /vms')).items.find(({ name }) => name.endsWith('inmate'));
+    if (deleted === 'done') assert.equal(inmate, undefined);
+    else {
+      assert.equal(inmate?.project, project.id);
+      const trashed = await admin('DELETE /vms/{id}', { params: { id: inmate?.id ?? '' } }).then(ended);
+      const { trashId } = trashed.result as { trashId: string };
+      await admin('DELETE /trash/{id}', { params: { id: trashId } }).then(ended);
+      await admin('DELETE /projects/{id}', { params: { id: project.id } });
+    }
+  }
+  // What another program left under the number of no project is not handed to the next one that is made.
+  const { number, id } = await make('probe');
+  await admin('DELETE /projects/{id}', { params: { id } });
+  const file = join(libvirtd.dir, 'left.xml');
+  await writeFile(
+    file,
+    `<domain type="qemu"><name>p${number}-left</name><memory unit="MiB">32</memory><os><type>hvm</type></os></domain>`,
+  );
+  await libvirtd.virsh('define', file);
+  const isSeen = async () => (await admin('GET /vms')).items.some(({ name }) => name === `p${number}-left`);
+  for (let tries = 0; tries < 100 && !(await isSeen()); tries += 1) await sleep(50);
+  const next = await make('next');
+  assert.notEqual(next.number, number);
+  assert.equal((await admin('GET /vms')).items.find(({ name }) => name === `p${number}-left`)?.project, 'default');
+});

@@ -71,6 +71,12 @@ export interface Step {
   readonly timeoutMs?: number | null;
 }
 
+export interface ProjectNeed {
+  /** Id of the project. */
+  readonly project: string;
+  readonly permission: Permission;
+}
+
 export interface OperationObject {
   readonly type: string;
   readonly id: string;
@@ -82,6 +88,9 @@ export interface OperationDefinition<Input> {
   readonly kind: string;
   /** Checked again when the operation is resumed after a restart. */
   readonly permission: Permission;
+  /** Rights that its starter needs in further projects than the one it was started for, checked as often as `permission`. None of
+   *  these projects can be deleted before it is over. */
+  alsoNeeds?(input: Input): readonly ProjectNeed[];
   /** Parses what was journalled; secrets do not belong in it. */
   readonly input: z.ZodType<Input>;
   title(input: Input): string;

@@ -54,7 +54,7 @@ interface Dependencies {
   readonly killPoint: string | null;
   readonly isStopping: () => boolean;
   /** Asked before each step: whether the one who started it may still do this. */
-  readonly isStillAllowed: (row: OperationRow, definition: OperationDefinition<unknown>) => boolean;
+  readonly isStillAllowed: (op: Live) => boolean;
   /** Null where nobody counts. */
   readonly chargeBook: () => ChargeBook | null;
   /** An operation could not be undone and needs a person. */
@@ -176,7 +176,7 @@ export function createEngine({
     for (let n = op.row.step; n < op.steps.length; n += 1) {
       const step = op.steps[n];
       if (!step) break;
-      if (!isStillAllowed(op.row, op.definition)) throw new AppError('no_longer_allowed');
+      if (!isStillAllowed(op)) throw new AppError('no_longer_allowed');
       let silentSinceMs: number | null = null;
       for (;;) {
         if (op.controller.signal.aborted) throw op.controller.signal.reason;

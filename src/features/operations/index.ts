@@ -5,6 +5,7 @@
 import { FINAL_STATES, type Operation, operationErrors } from '#contract/operations.ts';
 import { access } from '#features/access/index.ts';
 import { audit } from '#features/audit/index.ts';
+import { projects } from '#features/projects/index.ts';
 import { defineFeature, type FoundObject } from '#platform/feature.ts';
 import { operationMigrations } from './migrations.ts';
 import { createOperationRoutes } from './routes.ts';
@@ -33,22 +34,31 @@ export const operationObject = (
 
 export const operations = defineFeature<OperationsApi>({
   name: 'operations',
-  needs: ['audit', 'access'],
+  needs: ['audit', 'access', 'projects'],
   migrations: operationMigrations,
   errors: operationErrors,
   setup(context) {
     const records = context.use(audit);
+    const registry = context.use(projects);
     const store = createOperationStore(context.db);
     const runner = createRunner({
       store,
       db: context.db,
       audit: records,
       decide: context.use(access).decide,
+      isProjectOpen: registry.isOpen,
       events: context.events,
       clock: context.clock,
       calendar: context.calendar,
       log: context.log.child({ feature: 'operations' }),
       killPoint: context.config.killPoint,
+    });
+    registry.contains('operations', {
+      count: runner.api.countIn,
+      remaining(id) {
+        const open = runner.api.countIn(id);
+        return open === 0 ? null : `${open} operations that are not over`;
+      },
     });
     return {
       api: runner.api,

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { z } from 'zod';
 import type { ApiEvents } from '#contract/events.ts';
 import { type Operation, operationErrors } from '#contract/operations.ts';
+import type { Permission } from '#contract/permissions.ts';
 import { type Clock, systemClock, TestClock } from '#kernel/clock.ts';
 import { AppError, registerErrors } from '#kernel/errors.ts';
 import { createEventBus } from '#kernel/event-bus.ts';
@@ -44,6 +45,8 @@ interface World {
   isFull: boolean;
   /** Quotas have no room. */
   hasNoRoom: boolean;
+  /** Projects that are being deleted. */
+  readonly leaving: Set<string>;
   readonly made: Set<string>;
   readonly log: string[];
 }
@@ -58,19 +61,22 @@ async function withJournal(
     takeOver: (name: string) => Promise<Operation>;
     /** Starts an operation that only reads this thing. */
     read: (name: string) => Promise<Operation>;
+    /** Starts one in the project `from` that also works in another. */
+    move: (to: string) => Promise<Operation>;
     end: (id: string) => Promise<Operation>;
     /** What was entered into the books of quotas. */
     books: () => Promise<string[]>;
     api: ReturnType<typeof createRunner>['api'];
     audit: ReturnType<typeof createAuditStore>;
-    restart: (allow?: boolean) => Promise<void>;
+    /** @param allow whether everything is allowed from now on, or what is */
+    restart: (allow?: boolean | ((permission: Permission, project: string | null) => boolean)) => Promise<void>;
     stop: () => Promise<void>;
   }) => Promise<void>,
   instead: Partial<Clock> = {},
 ): Promise<void> {
   const clock: Clock = { ...systemClock, ...instead };
   const dir = await mkdtemp(join(tmpdir(), 'hv-journal-'));
-  const world: World = { isFull: false, hasNoRoom: false, made: new Set(), log: [] };
+  const world: World = { isFull: false, hasNoRoom: false, leaving: new Set(), made: new Set(), log: [] };
   const file = openDatabase(join(dir, 'state.db'));
   const whenWritable = <Result>(work: () => Result): Result => {
     if (world.isFull) throw new AppError('unavailable');
@@ -88,12 +94,17 @@ async function withJournal(
     throw error;
   });
   const audit = createAuditStore({ db, clock: systemClock, events });
-  const boot = (allow: boolean) => {
+  const boot = (allow: boolean | ((permission: Permission, project: string | null) => boolean)) => {
     const runner = createRunner({
       store: createOperationStore(db),
       db,
       audit,
-      decide: () => ({ allow, visible: true, grant: null }),
+      decide: (_who, permission, { project }) => ({
+        allow: typeof allow === 'boolean' ? allow : allow(permission, project),
+        visible: true,
+        grant: null,
+      }),
+      isProjectOpen: (id) => !world.leaving.has(id),
       events,
       clock,
       calendar: { leap: () => null },
@@ -146,7 +157,19 @@ async function withJournal(
         steps: () => [],
       }),
     );
-    return { runner, kind, reader, taker };
+    const mover = runner.api.register(
+      defineOperation({
+        kind: 'thing.move',
+        permission: 'vm.delete',
+        alsoNeeds: ({ to }) => [{ project: to, permission: 'vm.create' }],
+        input: z.object({ to: z.string() }),
+        title: () => 'Move it',
+        object: () => null,
+        locks: () => [],
+        steps: () => steps(world),
+      }),
+    );
+    return { runner, kind, reader, taker, mover };
   };
   let current = boot(true);
   await current.runner.start(new AbortController().signal);
@@ -156,6 +179,7 @@ async function withJournal(
       start: (name = 'one', how = request()) => current.runner.api.start(current.kind, { name }, how),
       takeOver: (name) => current.runner.api.start(current.taker, { name }, request()),
       read: (name) => current.runner.api.start(current.reader, { name }, request()),
+      move: (to) => current.runner.api.start(current.mover, { to }, { ...request(), project: 'from' }),
       end: (id) => current.runner.api.waitFor(id, 20_000),
       books: async () =>
         (await file.tables<{ book: { line: string } }>().selectFrom('book').select('line').execute()).map(
@@ -602,3 +626,65 @@ test('an operation without room in its quota leaves no trace: no row, no lock, n
       assert.equal((await end((await start()).id)).state, 'done');
     },
   ));
+
+test('a project in which an operation works is known as busy until it is over, and one that is being deleted takes none', async () => {
+  const go = Promise.withResolvers<void>();
+  await withJournal(
+    (world) => [makes(world, 'it', { act: () => go.promise })],
+    async ({ world, move, end, api }) => {
+      const begun = move('to');
+      // Before the first word of it is written: a deletion that asks now must not go on.
+      assert.deepEqual([api.countIn('from'), api.countIn('to'), api.countIn('other')], [1, 1, 0]);
+      const { id } = await begun;
+      assert.equal(api.countIn('to'), 1);
+      go.resolve();
+      assert.equal((await end(id)).state, 'done');
+      assert.deepEqual([api.countIn('from'), api.countIn('to')], [0, 0]);
+      for (const gone of ['from', 'to']) {
+        world.leaving.clear();
+        world.leaving.add(gone);
+        await assert.rejects(
+          move('to'),
+          (error: unknown) => error instanceof AppError && error.code === 'not_found',
+          gone,
+        );
+        assert.equal(api.countIn('from'), 0);
+      }
+    },
+  );
+});
+
+test('a right that an operation needs in another project is asked for there, before each step', async () => {
+  await withJournal(
+    (world) => [makes(world, 'it')],
+    async ({ stop, restart, move, end }) => {
+      await stop();
+      await restart((permission, project) => permission === 'vm.delete' || project === 'mine');
+      assert.equal((await end((await move('mine')).id)).state, 'done');
+      const refused = await end((await move('theirs')).id);
+      assert.deepEqual([refused.state, refused.error?.code], ['failed', 'no_longer_allowed']);
+    },
+  );
+});
+
+test('who may not see the operation that is in the way hears that there is one, and nothing of it', async () => {
+  const go = Promise.withResolvers<void>();
+  await withJournal(
+    (world) => [makes(world, 'it', { act: () => go.promise })],
+    async ({ stop, restart, start, end }) => {
+      await stop();
+      await restart((permission) => permission !== 'operation.read');
+      const first = await start('secret');
+      await assert.rejects(start('secret'), (error: unknown) => {
+        assert.ok(error instanceof AppError && error.code === 'busy');
+        assert.doesNotMatch(
+          JSON.stringify([error.message, error.hint, error.params]),
+          new RegExp(`secret|${first.id}`),
+        );
+        return true;
+      });
+      go.resolve();
+      await end(first.id);
+    },
+  );
+});

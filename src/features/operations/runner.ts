@@ -12,7 +12,7 @@ import type { Logger } from '#kernel/logger.ts';
 import type { Calendar } from '#platform/calendar.ts';
 import type { Database } from '#platform/db/database.ts';
 import type { Decide, Identity, MetricFamily } from '#platform/feature.ts';
-import type { ChargeBook, OperationDefinition } from './definition.ts';
+import type { ChargeBook, OperationDefinition, ProjectNeed } from './definition.ts';
 import { Cancelled, createEngine, type Live, ownerOf, Stopping } from './engine.ts';
 import { createProgress } from './progress.ts';
 import type { LockKeys, OperationQuery, OperationRow, OperationStore } from './store.ts';
@@ -65,6 +65,8 @@ export interface OperationsApi {
   /** @param of only those of these projects and VMs; null = all */
   newest(count: number, of?: OperationQuery['of']): Promise<Operation[]>;
   counts(): { readonly open: number; readonly attention: number };
+  /** How many operations that are not over work in this project. */
+  countIn(projectId: string): number;
   /** Resolves with the finished operation, or as it is after `timeoutMs`. */
   waitFor(id: string, timeoutMs: number): Promise<Operation>;
 }
@@ -74,6 +76,8 @@ interface Dependencies {
   readonly db: Database;
   readonly audit: AuditApi;
   readonly decide: Decide;
+  /** False for a project that is not there, or is being deleted at this moment. */
+  readonly isProjectOpen: (id: string) => boolean;
   readonly events: EventBus<ApiEvents>;
   readonly clock: Clock;
   readonly calendar: Pick<Calendar, 'leap'>;
@@ -93,6 +97,7 @@ export function createRunner({
   db,
   audit,
   decide,
+  isProjectOpen,
   events,
   clock,
   calendar,
@@ -107,11 +112,13 @@ export function createRunner({
   let retrying: Promise<void> = Promise.resolve();
   /** What operations that are not over hold, as the journal has it. */
   const locked = new Map<string, readonly string[]>();
+  /** Where operations work that are not over, from before they are written down. */
+  const working = new Map<string, ReadonlySet<string>>();
   let isStopping = false;
   let chargeBook: ChargeBook | null = null;
 
   /** What its starter holds now decides, not what he held then. */
-  const isStillAllowed = (row: OperationRow, definition: OperationDefinition<unknown>): boolean => {
+  const isStillAllowed = ({ row, definition, input }: Live): boolean => {
     const who: Identity = {
       userId: row.user_id,
       user: row.actor,
@@ -122,8 +129,21 @@ export function createRunner({
       address: null,
     };
     const vmId = row.object_type === 'vm' && row.object_id !== null ? row.object_id : undefined;
-    return decide(who, definition.permission, { type: 'system', id: row.id, project: row.project, vmId }).allow;
+    return (
+      decide(who, definition.permission, { type: 'system', id: row.id, project: row.project, vmId }).allow &&
+      needsOf(definition, input).every(
+        ({ permission, project }) => decide(who, permission, { type: 'system', id: row.id, project }).allow,
+      )
+    );
   };
+
+  const needsOf = (definition: OperationDefinition<unknown>, input: unknown): readonly ProjectNeed[] =>
+    definition.alsoNeeds?.(input) ?? [];
+  const projectsOf = ({ row, definition, input }: Live): ReadonlySet<string> =>
+    new Set([
+      ...(row.project === null ? [] : [row.project]),
+      ...needsOf(definition, input).map(({ project }) => project),
+    ]);
 
   const engine = createEngine({
     store,
@@ -143,9 +163,13 @@ export function createRunner({
   const launch = (op: Live, work: () => Promise<void> = () => engine.run(op)) => {
     live.set(op.row.id, op);
     locked.set(op.row.id, op.definition.locks(op.input));
+    working.set(op.row.id, projectsOf(op));
     op.finished = work().finally(() => {
       live.delete(op.row.id);
-      if (FINAL_STATES.includes(op.row.state)) locked.delete(op.row.id);
+      if (FINAL_STATES.includes(op.row.state)) {
+        locked.delete(op.row.id);
+        working.delete(op.row.id);
+      }
       announce(op);
     });
   };
@@ -200,6 +224,76 @@ export function createRunner({
     await endOrAfter(other.finished, TAKE_OVER_MS);
   };
 
+  /** Writes it down with its audit intent, or finds what an earlier request with the same key began. */
+  const begin = async (op: Live, request: StartRequest): Promise<Operation> => {
+    const { row, definition, input } = op;
+    const now = new Date(row.created_at);
+    const locks = { exclusive: definition.locks(input), shared: definition.shares?.(input) ?? [] };
+    await makeWay(op, locks);
+    const repeatedId = await db.transaction(async (tx) => {
+      const actor = request.identity.userId;
+      if (request.idempotencyKey !== null) {
+        const known = await store.idempotent(tx, actor, request.idempotencyKey);
+        if (known && known.expires_at > now.toISOString()) {
+          if (known.request_hash !== request.requestHash) throw new AppError('idempotency_key_reused');
+          return known.op_id;
+        }
+      }
+      const holder = await store.lockHolder(tx, locks);
+      if (holder) {
+        const object = { type: 'operation', id: holder.id, project: holder.project } as const;
+        const vmId = holder.object_type === 'vm' ? (holder.object_id ?? undefined) : undefined;
+        // A hardware address or a name may be taken by a tenant whom the asker must not know of.
+        if (!decide(request.identity, 'operation.read', { ...object, vmId }).allow)
+          throw new AppError('busy', { detail: 'Another operation holds something that this one needs.' });
+        throw new AppError('busy', {
+          ...(holder.state === 'attention'
+            ? {
+                detail: `"${holder.title}" failed and could not be undone.`,
+                hint: `See why (\`hv op show ${holder.id}\`), repair it, and try again (\`hv op retry ${holder.id}\`).`,
+              }
+            : {
+                detail: `"${holder.title}" is not finished yet.`,
+                hint: `Wait for it (\`hv op follow ${holder.id}\`) or cancel it (\`hv op cancel ${holder.id}\`).`,
+              }),
+          params: { operationId: holder.id },
+        });
+      }
+      await store.insert(tx, row, op.steps, locks);
+      const charges = op.definition.charges?.(input) ?? [];
+      await chargeBook?.reserve(tx, { operationId: row.id, owner: ownerOf(row) }, charges);
+      if (request.idempotencyKey !== null) {
+        const expires = new Date(now.getTime() + IDEMPOTENCY_HOURS * 3_600_000).toISOString();
+        await store.rememberKey(tx, {
+          actor,
+          key: request.idempotencyKey,
+          request_hash: request.requestHash,
+          op_id: row.id,
+          expires_at: expires,
+        });
+      }
+      await audit.write(tx, {
+        ...engine.auditBase(row, op.definition),
+        address: request.identity.address,
+        method: request.identity.method,
+        sessionId: request.identity.sessionId ?? request.identity.tokenId,
+        params: input,
+        phase: 'intent',
+        outcome: null,
+        code: null,
+      });
+      return null;
+    });
+    if (repeatedId !== null) {
+      const known = await current(repeatedId);
+      if (!known) throw new AppError('not_found', { detail: 'The operation that this key started is no longer kept.' });
+      return known;
+    }
+    const answer = view(op);
+    launch(op);
+    return answer;
+  };
+
   const api: OperationsApi = {
     register(definition) {
       if (kinds.has(definition.kind)) throw new TypeError(`operation kind "${definition.kind}" is registered twice`);
@@ -245,66 +339,20 @@ export function createRunner({
       if (isStopping)
         throw new AppError('unavailable', { detail: 'The daemon is stopping.', hint: 'Try again when it runs.' });
       const op = liveOf(row, kinds.get(definition.kind) ?? (definition as OperationDefinition<unknown>), input, null);
-      const locks = { exclusive: definition.locks(input), shared: definition.shares?.(input) ?? [] };
-      await makeWay(op, locks);
-      const repeatedId = await db.transaction(async (tx) => {
-        const actor = request.identity.userId;
-        if (request.idempotencyKey !== null) {
-          const known = await store.idempotent(tx, actor, request.idempotencyKey);
-          if (known && known.expires_at > now.toISOString()) {
-            if (known.request_hash !== request.requestHash) throw new AppError('idempotency_key_reused');
-            return known.op_id;
-          }
-        }
-        const holder = await store.lockHolder(tx, locks);
-        if (holder) {
-          throw new AppError('busy', {
-            ...(holder.state === 'attention'
-              ? {
-                  detail: `"${holder.title}" failed and could not be undone.`,
-                  hint: `See why (\`hv op show ${holder.id}\`), repair it, and try again (\`hv op retry ${holder.id}\`).`,
-                }
-              : {
-                  detail: `"${holder.title}" is not finished yet.`,
-                  hint: `Wait for it (\`hv op follow ${holder.id}\`) or cancel it (\`hv op cancel ${holder.id}\`).`,
-                }),
-            params: { operationId: holder.id },
-          });
-        }
-        await store.insert(tx, row, op.steps, locks);
-        const charges = op.definition.charges?.(input) ?? [];
-        await chargeBook?.reserve(tx, { operationId: row.id, owner: ownerOf(row) }, charges);
-        if (request.idempotencyKey !== null) {
-          const expires = new Date(now.getTime() + IDEMPOTENCY_HOURS * 3_600_000).toISOString();
-          await store.rememberKey(tx, {
-            actor,
-            key: request.idempotencyKey,
-            request_hash: request.requestHash,
-            op_id: row.id,
-            expires_at: expires,
-          });
-        }
-        await audit.write(tx, {
-          ...engine.auditBase(row, op.definition),
-          address: request.identity.address,
-          method: request.identity.method,
-          sessionId: request.identity.sessionId ?? request.identity.tokenId,
-          params: input,
-          phase: 'intent',
-          outcome: null,
-          code: null,
-        });
-        return null;
-      });
-      if (repeatedId !== null) {
-        const known = await current(repeatedId);
-        if (!known)
-          throw new AppError('not_found', { detail: 'The operation that this key started is no longer kept.' });
-        return known;
+      const projects = projectsOf(op);
+      for (const project of projects)
+        if (!isProjectOpen(project))
+          throw new AppError('not_found', { detail: 'The project was deleted meanwhile.', hint: 'Name another one.' });
+      // Nothing waits between the question and this, so a deletion sees the operation or the operation sees the deletion.
+      working.set(row.id, projects);
+      try {
+        const answer = await begin(op, request);
+        if (answer.id !== row.id) working.delete(row.id);
+        return answer;
+      } catch (error) {
+        working.delete(row.id);
+        throw error;
       }
-      const answer = view(op);
-      launch(op);
-      return answer;
     },
 
     async repeated({ identity, idempotencyKey, requestHash }) {
@@ -363,6 +411,7 @@ export function createRunner({
       });
     },
 
+    countIn: (projectId) => [...working.values()].filter((projects) => projects.has(projectId)).length,
     counts: () => ({ open: live.size, attention: attention.size }),
 
     async waitFor(id, timeoutMs) {
@@ -385,6 +434,7 @@ export function createRunner({
       );
       await store.update(db, row.id, { state: 'attention' });
       attention.add(row.id);
+      if (row.project !== null) working.set(row.id, new Set([row.project]));
       return;
     }
     const op = liveOf(row, definition, input.data, stored?.steps.map((step) => step.state) ?? null);

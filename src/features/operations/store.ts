@@ -148,7 +148,14 @@ export function createOperationStore(db: Database) {
         .tables<OperationTables>()
         .selectFrom('op_lock')
         .innerJoin('operation', 'operation.id', 'op_lock.op_id')
-        .select(['operation.id', 'operation.title', 'operation.state', 'op_lock.key'])
+        .select([
+          'operation.id',
+          'operation.title',
+          'operation.state',
+          'operation.project',
+          'operation.object_type',
+          'operation.object_id',
+        ])
         .where((is) =>
           is.or([
             is('op_lock.key', 'in', exclusive),

@@ -9,6 +9,8 @@ export interface ProjectContents {
   count(projectId: string): number;
   /** What keeps the project from being deleted, in words, as `2 VMs`; null when nothing does. */
   remaining(projectId: string): string | null;
+  /** Whether something is called as if it were of the project with this number, as what was left of one of before. */
+  isNumberUsed?(number: number): boolean;
 }
 
 export const projectObject = (row: ProjectRow): FoundObject => ({

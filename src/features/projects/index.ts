@@ -11,7 +11,7 @@ import { createProjectRoutes } from './routes.ts';
 export { type ProjectContents, projectObject } from './contents.ts';
 export { isForProject, isUsableIn, type May } from './usable.ts';
 
-export interface ProjectsApi extends Pick<Registry, 'all' | 'get' | 'usersOf' | 'ofDomain' | 'domainName'> {
+export interface ProjectsApi extends Pick<Registry, 'all' | 'get' | 'isOpen' | 'usersOf' | 'ofDomain' | 'domainName'> {
   /** Told once by each slice that has things of projects; `vms` is the one that counts VMs. */
   contains(what: string, contents: ProjectContents): void;
   /** How a slice finds what `resources` may name. */
@@ -30,6 +30,7 @@ export const projects = defineFeature<ProjectsApi>({
       api: {
         all: registry.all,
         get: registry.get,
+        isOpen: registry.isOpen,
         usersOf: registry.usersOf,
         ofDomain: registry.ofDomain,
         domainName: registry.domainName,

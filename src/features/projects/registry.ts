@@ -51,8 +51,11 @@ export interface Registry {
   ofDomain(domainName: string): { readonly project: string; readonly name: string };
   /** What a VM of this project is called in libvirt. */
   domainName(projectId: string, name: string): string;
-  /** The lowest number that no project has; null when all are taken. */
-  freeNumber(): number | null;
+  /** The lowest number that no project has and nothing else speaks for; null when all are taken.
+   *  @param isUsed a new project must not find things there that are called as if they were its own */
+  freeNumber(isUsed: (number: number) => boolean): number | null;
+  /** False for a project that is not there, or is being deleted at this moment. */
+  isOpen(id: string): boolean;
   insert(row: ProjectRow, resources: readonly ProjectResource[]): Promise<void>;
   update(
     id: string,
@@ -67,6 +70,8 @@ export function createRegistry(db: Database): Registry {
   let rows: readonly ProjectRow[] = [];
   let resources: readonly (ProjectResource & { readonly projectId: string })[] = [];
   let byNumber = new Map<number, ProjectRow>();
+  /** Projects whose deletion is on its way to the file. */
+  const leaving = new Set<string>();
   const tables = (source: Database | Transaction = db) => source.tables<ProjectTables>();
 
   const load = async () => {
@@ -106,8 +111,10 @@ export function createRegistry(db: Database): Registry {
       const number = get(projectId)?.number ?? 0;
       return number === 0 ? name : `p${number}-${name}`;
     },
-    freeNumber() {
-      for (let number = 1; number <= MAX_NUMBER; number += 1) if (!byNumber.has(number)) return number;
+    isOpen: (id) => rows.some((row) => row.id === id) && !leaving.has(id),
+    freeNumber(isUsed) {
+      for (let number = 1; number <= MAX_NUMBER; number += 1)
+        if (!byNumber.has(number) && !isUsed(number)) return number;
       return null;
     },
     async insert(row, wanted) {
@@ -131,8 +138,13 @@ export function createRegistry(db: Database): Registry {
       await load();
     },
     async remove(id) {
-      await tables().deleteFrom('project').where('id', '=', id).execute();
-      await load();
+      leaving.add(id);
+      try {
+        await tables().deleteFrom('project').where('id', '=', id).execute();
+        await load();
+      } finally {
+        leaving.delete(id);
+      }
     },
     load,
   };

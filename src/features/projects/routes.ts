@@ -68,7 +68,9 @@ export function createProjectRoutes({
     'GET /projects/{id}': ({ params }) => view(find(params.id)),
     'POST /projects': async ({ body }) => {
       requireFreeName(body.name, null);
-      const number = registry.freeNumber();
+      const number = registry.freeNumber((one) =>
+        [...contents.values()].some((content) => content.isNumberUsed?.(one) === true),
+      );
       if (number === null) throw new AppError('no_project_numbers');
       const created = clock.now();
       const id = newId('prj', created.getTime());
@@ -97,6 +99,7 @@ export function createProjectRoutes({
       const left = [...contents.values()].flatMap((one) => one.remaining(row.id) ?? []);
       if (left.length > 0)
         throw new AppError('project_not_empty', { detail: `"${row.name}" still has ${left.join(', ')}.` });
+      // Begun in the same breath as the question: what starts from now on finds the project closed.
       await registry.remove(row.id);
       events.emit('project.removed', { id: row.id });
     },

@@ -126,6 +126,10 @@ export const vms = defineFeature<VmsApi>({
         const trashed = trash.list().filter(({ name }) => registry.ofDomain(name).project === id).length;
         return there + trashed === 0 ? null : `${there} VMs and ${trashed} in the trash`;
       },
+      isNumberUsed: (number) =>
+        [...known.vms().map(({ id }) => known.facts(id)?.name ?? ''), ...trash.list().map(({ name }) => name)].some(
+          (name) => name.startsWith(`p${number}-`),
+        ),
     });
     const { handlers, create } = createVmRoutes({
       breakGlass: context.use(audit).breakGlass,

@@ -1,5 +1,5 @@
 /** Gives a VM to another project: its name in libvirt gets the other prefix, and grants on it move along. Disks lie where they lay: their
- *  names tell nothing of a project. The rights on both sides were asked for when it was requested. */
+ *  names tell nothing of a project. */
 
 import { z } from 'zod';
 import { defineOperation, type OperationDefinition, type Step } from '#features/operations/index.ts';
@@ -21,6 +21,7 @@ export function moveVmOperation(services: VmServices): OperationDefinition<MoveI
   return defineOperation({
     kind: 'vm.move',
     permission: 'vm.delete',
+    alsoNeeds: ({ to }) => [{ project: to, permission: 'vm.create' }],
     input: moveInputSchema,
     title: ({ name, to }) => `Move ${name} to the project ${projects.get(to)?.name ?? to}`,
     object: ({ vmId, name }) => ({ type: 'vm', id: vmId, name }),
@@ -41,9 +42,6 @@ function moveSteps({ vmId, name, from, to }: MoveInput, services: VmServices): S
       title: 'Take it into the project',
       check: async () => (await access.holderOfName(domain.to)) === vmId,
       async act() {
-        // Deleting a project needs it empty, and this VM does not count there yet.
-        if (projects.get(to) === null)
-          throw new AppError('not_found', { detail: 'The project was deleted meanwhile.' });
         if ((await access.holderOfName(domain.to)) !== null) throw nameTaken(name);
         if (await access.isOn(vmId))
           throw new AppError('wrong_state', {
