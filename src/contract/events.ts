@@ -15,7 +15,7 @@ export interface ApiEvents {
   'image.removed': { id: string; project: string };
   'upload.changed': Upload;
   'upload.removed': { id: string; project: string };
-  'trash.changed': { id: string; project: string };
+  'trash.changed': { id: string; project: string; vmId: string };
   'network.changed': { id: string };
   'pool.changed': { id: string };
   'host.changed': Host;

@@ -27,7 +27,7 @@ export function eventTopics(
     'image.removed': ({ id, project }) => ['image.read', { type: 'image', id, project }],
     'upload.changed': ({ id, project }) => ['image.upload', { type: 'upload', id, project }],
     'upload.removed': ({ id, project }) => ['image.upload', { type: 'upload', id, project }],
-    'trash.changed': ({ id, project }) => ['vm.read', { type: 'trash', id, project }],
+    'trash.changed': ({ id, project, vmId }) => ['vm.read', { type: 'trash', id, project, vmId }],
     'network.changed': ({ id }) => ['network.read', objects.network(id)],
     'pool.changed': ({ id }) => ['storage.read', objects.pool(id)],
     'host.changed': () => ['host.read', SYSTEM],

@@ -192,7 +192,7 @@ const EVENTS: Readonly<Record<string, readonly [Permission, (data: Item) => Plac
   'image.removed': ['image.read', inProject],
   'upload.changed': ['image.upload', inProject],
   'upload.removed': ['image.upload', inProject],
-  'trash.changed': ['vm.read', inProject],
+  'trash.changed': ['vm.read', (item) => ({ ...inProject(item), vmId: text(item, 'vmId') })],
   'network.changed': ['network.read', known('network')],
   'pool.changed': ['storage.read', known('pool')],
   'host.changed': ['host.read', () => SYSTEM_PLACE],

@@ -6,7 +6,14 @@ import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
 import { newId } from '#kernel/ids.ts';
 import type { Transaction } from '#platform/db/database.ts';
-import { type Decide, type FoundObject, type Handlers, type Identity, SYSTEM } from '#platform/feature.ts';
+import {
+  type Decide,
+  type FoundObject,
+  type Handlers,
+  type Identity,
+  type ObjectRef,
+  SYSTEM,
+} from '#platform/feature.ts';
 import type { Directory, DirectoryTables, GrantRow, Snapshot } from './directory.ts';
 import { findRole, findUser, grantObject, groupOf, roleIdOf, roleName, userOf } from './lookup.ts';
 import type { OwnRights } from './own-rights.ts';
@@ -17,8 +24,8 @@ import { grantsOf, isBuiltInRole, type RightsSource } from './rights.ts';
 export interface ScopeObjects {
   /** By id or name; null when there is none. */
   project(idOrName: string): { readonly id: string; readonly name: string } | null;
-  /** By UUID or name. */
-  vm(idOrName: string): FoundObject | null;
+  /** By UUID, or by name among those that are visible. @throws ambiguous_name */
+  vm(idOrName: string, isVisible: (object: ObjectRef) => boolean): FoundObject | null;
 }
 
 export interface GrantRouteDependencies {
@@ -98,7 +105,7 @@ export function createGrantRoutes({
     const id = scope.slice(scope.indexOf(':') + 1);
     if (scope === 'all') return 'the whole system';
     if (scope.startsWith('project:')) return `project ${objects.project(id)?.name ?? id}`;
-    return `VM ${objects.vm(id)?.name ?? id}`;
+    return `VM ${objects.vm(id, () => true)?.name ?? id}`;
   };
   const subjectName = (snapshot: Snapshot, grant: GrantRow): string =>
     (grant.subjectType === 'user' ? snapshot.users.get(grant.subjectId) : snapshot.groups.get(grant.subjectId))?.name ??
@@ -134,7 +141,7 @@ export function createGrantRoutes({
         object: { type: 'project', id: project.id, name: id, project: project.id },
       };
     }
-    const vm = objects.vm(id);
+    const vm = objects.vm(id, () => true);
     if (!vm) throw new AppError('not_found', { detail: `There is no vm "${id.slice(0, 80)}".` });
     return { scope: `vm:${vm.id}`, object: { ...vm, name: id } };
   };
@@ -144,7 +151,8 @@ export function createGrantRoutes({
     identity: Identity,
   ): FoundObject => {
     if (query.vm !== undefined) {
-      const vm = objects.vm(query.vm);
+      // How many of that name there are elsewhere is not told either.
+      const vm = objects.vm(query.vm, (object) => decide(identity, 'vm.read', object).allow);
       if (!vm || !decide(identity, 'vm.read', vm).allow)
         throw new AppError('not_found', { detail: `There is no VM "${query.vm.slice(0, 80)}".` });
       return vm;

@@ -11,9 +11,9 @@ import { signInErrors } from '#contract/sign-in.ts';
 import { audit } from '#features/audit/index.ts';
 import { projects } from '#features/projects/index.ts';
 import { AppError } from '#kernel/errors.ts';
-import { type Decide, defineFeature, type FoundObject, type Identity, type ObjectRef } from '#platform/feature.ts';
+import { type Decide, defineFeature, type Identity, type ObjectRef } from '#platform/feature.ts';
 import { createDirectory, type Directory, type DirectoryTables, directoryMigration } from './directory.ts';
-import { createGrantRoutes } from './grant-routes.ts';
+import { createGrantRoutes, type ScopeObjects } from './grant-routes.ts';
 import { findGroup, findRole, findUser, grantObject, groupObject, userObject } from './lookup.ts';
 import { createOidc, oidcMigration } from './oidc/index.ts';
 import { createOwnRights } from './own-rights.ts';
@@ -31,6 +31,9 @@ import { createUserRoutes } from './user-routes.ts';
 export { decideBy, holdsAnywhere } from './policy.ts';
 export { createRights, LOCAL_ADMIN, LOCAL_NAMES, LOCAL_OPERATOR } from './rights.ts';
 export { SESSION_COOKIE } from './routes.ts';
+
+/** By UUID, or by name among those that are visible. */
+type FindVm = ScopeObjects['vm'];
 
 /** How long a sign-in counts as a proof where a route says so. */
 const FRESH_SIGN_IN_MS = 5 * 60_000;
@@ -61,7 +64,7 @@ export interface AccessApi {
   /** A VM belongs to another project now: grants on it are that project's to manage. */
   vmMoved(vmId: string, project: string): Promise<void>;
   /** Lets grants speak of VMs; called once by the slice that has them. */
-  findVmsBy(find: (idOrName: string) => FoundObject | null): void;
+  findVmsBy(find: FindVm): void;
 }
 
 export const access = defineFeature<AccessApi>({
@@ -82,8 +85,9 @@ export const access = defineFeature<AccessApi>({
       },
     );
     const rights = createRights(directory.snapshot, config.console.operatorSeesScreens);
-    let findVm: (idOrName: string) => FoundObject | null = () => null;
-    const ownRights = createOwnRights(rights, (vmId) => findVm(vmId)?.project ?? null);
+    let findVm: FindVm = () => null;
+    const anyVm = (idOrName: string) => findVm(idOrName, () => true);
+    const ownRights = createOwnRights(rights, (vmId) => anyVm(vmId)?.project ?? null);
     const sessions = createSessions({ db, clock, log, directory, rights });
     const tokens = createTokens({ db, clock, directory });
     const stepUp = createStepUp(clock);
@@ -103,7 +107,7 @@ export const access = defineFeature<AccessApi>({
     const common = { db, clock, log, config, address, directory, sessions, stepUp, ownRights, describe };
     const ssh = createSsh({ ...common, authorizedKeys: config.access.authorizedKeys });
     const passkeys = createPasskeys({ ...common, audit: use(audit), hasOtherFactor: ssh.hasKey });
-    const oidc = createOidc({ ...common, findProject: registry.get, findVm: (idOrName) => findVm(idOrName) });
+    const oidc = createOidc({ ...common, findProject: registry.get, findVm: anyVm });
     const removeGrantsOfProjects = async () => {
       const orphans = [...now().grants.values()].filter(
         ({ project, scope }) => project !== null && scope.startsWith('project:') && registry.get(project) === null,
@@ -157,7 +161,7 @@ export const access = defineFeature<AccessApi>({
           rights,
           ownRights,
           decide,
-          objects: { project: registry.get, vm: (idOrName) => findVm(idOrName) },
+          objects: { project: registry.get, vm: (idOrName, isVisible) => findVm(idOrName, isVisible) },
           clock,
         }),
         ...ssh.handlers,

@@ -95,6 +95,8 @@ export interface OperationDefinition<Input> {
   readonly input: z.ZodType<Input>;
   title(input: Input): string;
   object(input: Input): OperationObject | null;
+  /** The VM that it is about where `object` is something else, as what is left of one: grants on the VM reach it too. */
+  vm?(input: Input): string;
   /** Only one open operation may hold a key, as `vm:<uuid>` or `vm-name:web1`; a second start answers 409 `busy`. */
   locks(input: Input): readonly string[];
   /** Keys that several may hold together, but not beside one that has them among its `locks`: what an operation only reads. */

@@ -69,7 +69,9 @@ async function withJournal(
     api: ReturnType<typeof createRunner>['api'];
     audit: ReturnType<typeof createAuditStore>;
     /** @param allow whether everything is allowed from now on, or what is */
-    restart: (allow?: boolean | ((permission: Permission, project: string | null) => boolean)) => Promise<void>;
+    restart: (
+      allow?: boolean | ((permission: Permission, project: string | null, vmId?: string) => boolean),
+    ) => Promise<void>;
     stop: () => Promise<void>;
   }) => Promise<void>,
   instead: Partial<Clock> = {},
@@ -94,13 +96,13 @@ async function withJournal(
     throw error;
   });
   const audit = createAuditStore({ db, clock: systemClock, events });
-  const boot = (allow: boolean | ((permission: Permission, project: string | null) => boolean)) => {
+  const boot = (allow: boolean | ((permission: Permission, project: string | null, vmId?: string) => boolean)) => {
     const runner = createRunner({
       store: createOperationStore(db),
       db,
       audit,
-      decide: (_who, permission, { project }) => ({
-        allow: typeof allow === 'boolean' ? allow : allow(permission, project),
+      decide: (_who, permission, { project, vmId }) => ({
+        allow: typeof allow === 'boolean' ? allow : allow(permission, project, vmId),
         visible: true,
         grant: null,
       }),
@@ -142,6 +144,7 @@ async function withJournal(
         object: () => null,
         locks: () => [],
         shares: ({ name }) => [`thing:${name}`],
+        vm: ({ name }) => name,
         steps: () => steps(world),
       }),
     );
@@ -685,6 +688,18 @@ test('who may not see the operation that is in the way hears that there is one, 
       });
       go.resolve();
       await end(first.id);
+    },
+  );
+});
+
+test('a grant on a VM reaches what works on its remains', async () => {
+  await withJournal(
+    (world) => [makes(world, 'it')],
+    async ({ stop, restart, read, end }) => {
+      await stop();
+      await restart((_permission, _project, vmId) => vmId === 'mine');
+      assert.equal((await end((await read('mine')).id)).state, 'done');
+      assert.equal((await end((await read('theirs')).id)).error?.code, 'no_longer_allowed');
     },
   );
 });

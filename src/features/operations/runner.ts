@@ -128,7 +128,7 @@ export function createRunner({
       tokenId: row.token_id,
       address: null,
     };
-    const vmId = row.object_type === 'vm' && row.object_id !== null ? row.object_id : undefined;
+    const vmId = row.object_type === 'vm' && row.object_id !== null ? row.object_id : definition.vm?.(input);
     return (
       decide(who, definition.permission, { type: 'system', id: row.id, project: row.project, vmId }).allow &&
       needsOf(definition, input).every(

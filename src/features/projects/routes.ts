@@ -7,7 +7,7 @@ import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
 import { newId } from '#kernel/ids.ts';
-import type { Handlers } from '#platform/feature.ts';
+import { type Handlers, SYSTEM } from '#platform/feature.ts';
 import { type ProjectContents, projectObject } from './contents.ts';
 import type { ProjectResource, ProjectRow, Registry } from './registry.ts';
 
@@ -81,12 +81,16 @@ export function createProjectRoutes({
       events.emit('project.changed', { id });
       return view(find(id));
     },
-    'PATCH /projects/{id}': async ({ params, body }) => {
+    'PATCH /projects/{id}': async ({ params, body, require }) => {
       const row = find(params.id);
       if (body.name !== undefined && body.name !== row.name) {
         if (row.id === DEFAULT_PROJECT) throw new AppError('default_project');
         requireFreeName(body.name, row.id);
       }
+      const held = new Set(registry.resources(row.id).map(({ type, id }) => `${type} ${id}`));
+      // It belongs to the system or to another project: who manages this one alone may give it back, not take it.
+      if (body.resources?.some(({ type, id }) => !held.has(`${type} ${id}`)))
+        require('project.manage', { ...SYSTEM, name: 'the whole system' });
       const resources = body.resources?.map(resourceOf) ?? null;
       const title = body.title === undefined ? row.title : body.title;
       await registry.update(row.id, { name: body.name ?? row.name, title }, resources);

@@ -68,8 +68,8 @@ export const vms = defineFeature<VmsApi>({
     const known = context.use(inventory);
     const library = context.use(images);
     const registry = context.use(projects);
-    const trash = createTrashStore(db, ({ id, name }) =>
-      events.emit('trash.changed', { id, project: registry.ofDomain(name).project }),
+    const trash = createTrashStore(db, ({ id, name, vmId }) =>
+      events.emit('trash.changed', { id, project: registry.ofDomain(name).project, vmId }),
     );
     const book = context.use(quotas);
     // What policy went by: libvirt's rules then go by the name that the domain has there now, so the two have to agree.
@@ -118,7 +118,7 @@ export const vms = defineFeature<VmsApi>({
     const subscriptions: (() => void)[] = [];
 
     const findVm = createFindVm(known, registry);
-    context.use(access).findVmsBy((idOrName) => findVm(idOrName, () => true));
+    context.use(access).findVmsBy(findVm);
     registry.contains('vms', {
       count: (id) => known.vms().filter((vm) => vm.project === id).length,
       remaining(id) {

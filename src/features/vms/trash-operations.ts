@@ -145,6 +145,7 @@ export function purgeVmOperation(services: VmServices): OperationDefinition<Tras
     input: trashInputSchema,
     title: (input) => `Delete ${input.name} for good`,
     object: (input) => ({ type: 'trash', id: input.trashId, name: input.name }),
+    vm: ({ vmId }) => vmId,
     locks: (input) => [`vm:${input.vmId}`, `trash:${input.trashId}`],
     charges: ({ trashId }) => services.charges.purge(trash.get(trashId)),
     steps: ({ trashId, vmId, name: vmName, domainName }): Step[] => [
