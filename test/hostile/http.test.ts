@@ -410,3 +410,19 @@ test('a method that no route has is not found, and TRACE echoes nothing', async 
       method,
     );
 });
+
+test('F4: an upgrade to an address that is none is refused as malformed, not failed at', async () => {
+  for (const path of ['//', '/api/v1/vms/%zz/serial?ticket=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa']) {
+    const { status, body } = await overSocket(join(daemon.runtimeDir, 'admin.sock'), {
+      method: 'GET',
+      path,
+      headers: {
+        connection: 'upgrade',
+        upgrade: 'websocket',
+        'sec-websocket-version': '13',
+        'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
+      },
+    });
+    assert.deepEqual([status, JSON.parse(body.toString()).code], [400, 'bad_request'], path);
+  }
+});

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { allRoutes } from '#contract/api.ts';
 import { TestClock } from '#kernel/clock.ts';
 import { createAllowance } from './flood.ts';
 
@@ -14,4 +15,10 @@ test('an address has its allowance again after the window, and others are not to
   assert.equal(allowance.refused, 2);
   await clock.advance(60_001);
   assert.equal(allowance.take('a'), true);
+});
+
+test('asking for a challenge uses up no sign-in', () => {
+  const challenges = allRoutes().filter(([key]) => key.endsWith('/challenge'));
+  assert.ok(challenges.length >= 5);
+  for (const [key, { changesNothing }] of challenges) assert.equal(changesNothing, true, key);
 });

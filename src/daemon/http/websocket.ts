@@ -29,6 +29,14 @@ function matcherOf(route: Route): RegExp {
   return new RegExp(`^/api/v1${path.replace(/\{(\w+)\}/g, '(?<$1>[^/]{1,300})')}$`);
 }
 
+function wellFormed<Value>(read: () => Value): Value {
+  try {
+    return read();
+  } catch (error) {
+    throw new AppError('bad_request', { detail: 'The address is malformed.', cause: error });
+  }
+}
+
 function refuse(stream: Duplex, error: AppError, requestId: string): void {
   const body = JSON.stringify(problemOf(error, requestId));
   stream.end(
@@ -76,7 +84,7 @@ export function acceptWebSockets({ server, door, log, routes }: Parts): () => Pr
   const matchers = routes.map((route) => ({ route, pattern: matcherOf(route) }));
 
   const handle = async (request: IncomingMessage, stream: Duplex, head: Buffer, requestId: string) => {
-    const url = new URL(request.url ?? '/', 'https://local.invalid');
+    const url = wellFormed(() => new URL(request.url ?? '/', 'https://local.invalid'));
     const found = matchers
       .map(({ route, pattern }) => ({ route, match: pattern.exec(url.pathname) }))
       .find(({ match }) => match !== null);
@@ -87,7 +95,10 @@ export function acceptWebSockets({ server, door, log, routes }: Parts): () => Pr
     const identity = await found.route.enter({ identify: () => door.identify(request, true), address, requestId });
     const accept = await found.route.run({
       params: Object.fromEntries(
-        Object.entries(found.match.groups ?? {}).map(([name, value]) => [name, decodeURIComponent(value)]),
+        Object.entries(found.match.groups ?? {}).map(([name, value]) => [
+          name,
+          wellFormed(() => decodeURIComponent(value)),
+        ]),
       ),
       query: Object.fromEntries(url.searchParams),
       body: undefined,
