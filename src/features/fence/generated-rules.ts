@@ -5,7 +5,7 @@ import { usedAccessActions } from '#libvirt/index.ts';
 import { hostActionsOf } from './host-rights.ts';
 import { polkitDenyRules, polkitRules, type RuleLists } from './polkit-rules.ts';
 
-/** Whether operators see screens is a setting (`access.operatorSeesScreens`) that a rule file cannot look up: on the host they do not. */
+/** Whether operators see screens is a setting (`console.operatorSeesScreens`) that a rule file cannot look up: on the host they do not. */
 const isOnHost = (permission: Permission) => permission !== 'vm.screen';
 
 /** libvirt tells polkit a domain's name, which says whose it is; of networks and pools it is not to be seen whose they are. */
