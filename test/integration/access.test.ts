@@ -113,6 +113,15 @@ test('a project goes with its grants', async () => {
   assert.equal(await refused(admin('DELETE /projects/{id}', { params: { id: 'default' } })), 'default_project');
 });
 
+test('of several that are made at once each gets what is its own, or is told that another was first', async () => {
+  const { admin } = daemon;
+  const made = await Promise.all(['a', 'b', 'c', 'd'].map((name) => admin('POST /projects', { body: { name } })));
+  assert.equal(new Set(made.map(({ number }) => number)).size, 4);
+  const twins = await Promise.all([1, 2, 3].map(() => refused(admin('POST /users', { body: { name: 'twin' } }))));
+  assert.equal(twins.filter((outcome) => outcome === 'done').length, 1);
+  for (const outcome of twins) assert.match(outcome, /^(done|already_exists|conflict)$/);
+});
+
 test('D15: what is malformed as a token is refused, and one in an address at once', async () => {
   const get = (headers: Record<string, string>, path = '/vms') => ask(daemon.origin, { method: 'GET', path, headers });
   const token = `hyp_tok-${'0'.repeat(26)}_${'A'.repeat(43)}`;

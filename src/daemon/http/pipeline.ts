@@ -12,6 +12,7 @@ import type { AccessApi } from '#features/access/index.ts';
 import type { AuditApi, AuditEntry } from '#features/audit/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError, toAppError } from '#kernel/errors.ts';
+import { asConflict } from '#platform/db/sqlite-errors.ts';
 import {
   type ApiRequest,
   type FoundObject,
@@ -310,7 +311,7 @@ export function createRoutes(
         if (isRecorded) await audit.record({ ...entry(), phase: 'outcome', outcome: 'done', code: null });
         return answer;
       } catch (error) {
-        const problem = toAppError(error);
+        const problem = toAppError(asConflict(error));
         if (['unavailable', 'audit_unavailable'].includes(problem.code) && !isRecorded && isChange) throw problem;
         const isDenied = problem.status === 403 || problem.status === 401 || error instanceof Hidden;
         return refuse(problem, isDenied ? 'denied' : problem.status < 500 ? 'invalid' : 'failed');

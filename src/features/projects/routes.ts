@@ -52,6 +52,15 @@ export function createProjectRoutes({
       throw new AppError('already_exists', { detail: `There is a project "${name}" already.` });
   };
 
+  let last: Promise<unknown> = Promise.resolve();
+  /** Two that are made at once must not get the same number. */
+  const oneByOne = <Value>(make: () => Promise<Value>): Promise<Value> => {
+    const made = last.then(make);
+    // The next one waits for this one, however it ends.
+    last = made.catch(() => undefined);
+    return made;
+  };
+
   return {
     'GET /projects': ({ query, may }) => {
       const wanted = query.q?.toLowerCase() ?? '';
@@ -66,21 +75,22 @@ export function createProjectRoutes({
       return { items, next: from + items.length < seen.length ? (items.at(-1)?.id ?? null) : null, total: seen.length };
     },
     'GET /projects/{id}': ({ params }) => view(find(params.id)),
-    'POST /projects': async ({ body }) => {
-      requireFreeName(body.name, null);
-      const number = registry.freeNumber((one) =>
-        [...contents.values()].some((content) => content.isNumberUsed?.(one) === true),
-      );
-      if (number === null) throw new AppError('no_project_numbers');
-      const created = clock.now();
-      const id = newId('prj', created.getTime());
-      await registry.insert(
-        { id, name: body.name, title: body.title ?? null, number, createdAt: created.toISOString() },
-        body.resources.map(resourceOf),
-      );
-      events.emit('project.changed', { id });
-      return view(find(id));
-    },
+    'POST /projects': ({ body }) =>
+      oneByOne(async () => {
+        requireFreeName(body.name, null);
+        const number = registry.freeNumber((one) =>
+          [...contents.values()].some((content) => content.isNumberUsed?.(one) === true),
+        );
+        if (number === null) throw new AppError('no_project_numbers');
+        const created = clock.now();
+        const id = newId('prj', created.getTime());
+        await registry.insert(
+          { id, name: body.name, title: body.title ?? null, number, createdAt: created.toISOString() },
+          body.resources.map(resourceOf),
+        );
+        events.emit('project.changed', { id });
+        return view(find(id));
+      }),
     'PATCH /projects/{id}': async ({ params, body, require }) => {
       const row = find(params.id);
       if (body.name !== undefined && body.name !== row.name) {
