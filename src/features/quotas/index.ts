@@ -15,7 +15,7 @@ import { createQuotaRoutes } from './routes.ts';
 export type { OwnedHolding } from './ledger.ts';
 export type { Existing, ExistingSource } from './reconcile.ts';
 
-export interface QuotasApi extends Pick<QuotaLedger, 'hold' | 'move' | 'holdings' | 'onChange'> {
+export interface QuotasApi extends Pick<QuotaLedger, 'requireRoom' | 'hold' | 'move' | 'holdings' | 'onChange'> {
   /** A slice tells what exists of its resources; during set-up only. */
   existsBy(source: ExistingSource): void;
   /** Something that is charged may have changed without an operation: look soon. */
@@ -40,6 +40,7 @@ export const quotas = defineFeature<QuotasApi>({
 
     return {
       api: {
+        requireRoom: ledger.requireRoom,
         hold: ledger.hold,
         move: ledger.move,
         holdings: ledger.holdings,

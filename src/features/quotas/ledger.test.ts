@@ -89,6 +89,36 @@ test('a refusal names resource, limit, use and what was asked, and leaves nothin
     await assertExact();
   }));
 
+test('a plan is refused as its operation would be, and neither takes nor keeps anything', () =>
+  withLedger(async ({ ledger, limit, reserve, used, assertExact }) => {
+    await limit({ vcpus: 4 });
+    await reserve('op-1', holds('vcpus', 'a', 3));
+    await assert.rejects(
+      ledger.requireRoom([holds('vcpus', 'b', 2)]),
+      isExceeded({ resource: 'vcpus', limit: 4, used: 3, asked: 2 }),
+    );
+    await ledger.requireRoom([holds('vcpus', 'b', 1)]);
+    await ledger.requireRoom([holds('vcpus', 'c', 1)]);
+    assert.equal(await used('vcpus'), 3);
+    await assert.rejects(ledger.requireRoom([holds('disk', 'a', 2 ** 30)]), (error) => {
+      assert.ok(error instanceof AppError);
+      assert.match(error.message, /^Disk of the project "name-of-p": nothing is allowed; 1 GiB were asked for\.$/);
+      assert.match(error.hint, /^A project may have nothing until an administrator sets its limits/);
+      return true;
+    });
+    await assertExact();
+  }));
+
+test('what an edit has already is not asked for again by its plan', () =>
+  withLedger(async ({ ledger, limit, reserve, settle }) => {
+    await limit({ vcpus: 4 });
+    await reserve('op-1', holds('vcpus', 'a', 3));
+    await settle('op-1');
+    await ledger.requireRoom([holds('vcpus', 'a', 4)]);
+    await ledger.requireRoom([holds('vcpus', 'a', 1)]);
+    await assert.rejects(ledger.requireRoom([holds('vcpus', 'a', 5)]), isExceeded({ used: 3, asked: 2 }));
+  }));
+
 test('everything that is missing is named at once', () =>
   withLedger(async ({ limit, reserve }) => {
     await limit({ vms: 5, vcpus: 1 });
@@ -98,7 +128,7 @@ test('everything that is missing is named at once', () =>
         assert.ok(error instanceof AppError);
         assert.match(
           error.message,
-          /^Memory of .*: 0 B of 0 B are used; 1 GiB more .* vCPUs of .*: 0 of 1 are used; 2 more/,
+          /^Memory of .*: nothing is allowed; 1 GiB were asked for\. vCPUs of .*: 0 of 1 are used; 2 more/,
         );
         assert.match(error.hint, /--memory SIZE --vcpus N`/);
         return true;

@@ -63,6 +63,8 @@ export interface QuotaLedger {
   ): Promise<void>;
   /** The operation is over: done = objects hold what was said, else as before. */
   settle(tx: Transaction, operationId: string, isDone: boolean): Promise<void>;
+  /** For plans: changes nothing, promises nothing. @throws AppError quota_exceeded when there is no room for this now */
+  requireRoom(holdings: readonly Holding[]): Promise<void>;
   /** For changes that are no operations. @throws AppError quota_exceeded */
   hold(tx: Transaction, owner: string | null, holdings: readonly Holding[]): Promise<void>;
   /** Charges what exists, whatever the limits say; for what came from outside. */
@@ -90,12 +92,28 @@ export function createQuotaLedger(db: Database, nameOf: (projectId: string) => s
   const listeners: ((holdings: readonly OwnedHolding[]) => void)[] = [];
   const at = (tx: Transaction | undefined) => (tx ?? db).tables<QuotaTables>();
 
-  const chargesOf = (tx: Transaction, objectIds: readonly string[]) =>
+  const chargesOf = (tx: Transaction | undefined, objectIds: readonly string[]) =>
     at(tx)
       .selectFrom('charge')
       .selectAll()
       .where('object_id', 'in', [...new Set(objectIds)])
       .execute();
+
+  const rowOf = (tx: Transaction | undefined, project: string, resource: QuotaResource) =>
+    at(tx)
+      .selectFrom('quota')
+      .selectAll()
+      .where('project_id', '=', project)
+      .where('resource', '=', resource)
+      .executeTakeFirst();
+
+  const shortage = (project: string, resource: QuotaResource, asked: number, row: QuotaRow | undefined): Shortage => ({
+    project: nameOf(project),
+    resource,
+    limit: row?.hard_limit ?? 0,
+    used: row?.used ?? 0,
+    asked,
+  });
 
   /** Takes so much of the quota. @returns what is missing, or null when it was taken */
   const take = async (
@@ -112,13 +130,7 @@ export function createQuotaLedger(db: Database, nameOf: (projectId: string) => s
       .where((is) => is.or([is('hard_limit', 'is', null), is(is('used', '+', amount), '<=', is.ref('hard_limit'))]))
       .executeTakeFirst();
     if (taken.numUpdatedRows > 0n) return null;
-    const row = await at(tx)
-      .selectFrom('quota')
-      .selectAll()
-      .where('project_id', '=', project)
-      .where('resource', '=', resource)
-      .executeTakeFirst();
-    return { project: nameOf(project), resource, limit: row?.hard_limit ?? 0, used: row?.used ?? 0, asked: amount };
+    return shortage(project, resource, amount, await rowOf(tx, project, resource));
   };
 
   /** Never below zero: a ledger that is wrong must not keep an operation from ending. Reconciling finds it. */
@@ -169,7 +181,7 @@ export function createQuotaLedger(db: Database, nameOf: (projectId: string) => s
   };
 
   /** What holdings need beyond what their objects hold already, by project and resource. */
-  const growth = async (tx: Transaction, holdings: readonly Holding[]): Promise<Deltas> => {
+  const growth = async (tx: Transaction | undefined, holdings: readonly Holding[]): Promise<Deltas> => {
     const deltas: Deltas = new Map();
     if (holdings.length === 0) return deltas;
     const charges = await chargesOf(
@@ -217,6 +229,17 @@ export function createQuotaLedger(db: Database, nameOf: (projectId: string) => s
           .values({ operation_id: operationId, resource, object_id: objectId, owner: kept?.owner ?? owner, ...values })
           .onConflict((conflict) => conflict.columns(['operation_id', 'resource', 'object_id']).doUpdateSet(values))
           .execute();
+      }
+      refuse(shortages);
+    },
+
+    async requireRoom(holdings) {
+      const shortages: Shortage[] = [];
+      for (const { project, resource, amount } of sorted([...(await growth(undefined, holdings)).values()])) {
+        if (amount <= 0) continue;
+        const row = await rowOf(undefined, project, resource);
+        const hasRoom = row && (row.hard_limit === null || row.used + amount <= row.hard_limit);
+        if (!hasRoom) shortages.push(shortage(project, resource, amount, row));
       }
       refuse(shortages);
     },
@@ -354,6 +377,8 @@ function refuse(found: readonly (Shortage | null)[]): void {
   const sentences = shortages.map(({ project, resource, limit, used, asked }) => {
     const { title, unit } = QUOTA_FACTS[resource];
     const text = (amount: number) => (unit === 'bytes' ? formatBytes(amount) : String(amount));
+    if (limit === 0 && used === 0)
+      return `${title} of the project "${project}": nothing is allowed; ${text(asked)} ${unit !== 'bytes' && asked === 1 ? 'was' : 'were'} asked for.`;
     return `${title} of the project "${project}": ${text(used)} of ${text(limit)} are used; ${text(asked)} more were asked for.`;
   });
   const options = shortages.map(
@@ -361,7 +386,11 @@ function refuse(found: readonly (Shortage | null)[]): void {
   );
   throw new AppError('quota_exceeded', {
     detail: sentences.join(' '),
-    hint: `Delete what is not needed any more, or have the limit raised: \`hv quota set ${first.project} ${options.join(' ')}\`.`,
+    hint: `${
+      shortages.every(({ limit, used }) => limit === 0 && used === 0)
+        ? 'A project may have nothing until an administrator sets its limits'
+        : 'Delete what is not needed any more, or have the limit raised'
+    }: \`hv quota set ${first.project} ${options.join(' ')}\`.`,
     params: { ...first, shortages },
   });
 }

@@ -81,6 +81,7 @@ export const vms = defineFeature<VmsApi>({
     const plugs = context.use(networks);
     const services: VmServices = {
       charges: createVmCharges({ known, projects: registry }),
+      requireRoom: book.requireRoom,
       libvirt,
       access: createDomainAccess(libvirt, fenced, (vmId) => makeSerialLogOurs(files.serialLog(vmId))),
       definer: createDomainDefiner({

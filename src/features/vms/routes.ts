@@ -218,6 +218,8 @@ export function createVmRoutes({
     },
     'POST /vms/plan': async ({ body, may }) => {
       const { order, space } = await orderFor(body, newUuid(), may);
+      // A plan is of what would be done: what the quota refuses would not.
+      await services.requireRoom(services.charges.create(order));
       return createPlan({
         order,
         steps: kinds.create.definition.steps(order),
@@ -239,6 +241,7 @@ export function createVmRoutes({
       const vm = find(params.id);
       requireMatch(vm, headers['if-match']);
       const { resolved, space } = await resolve(vm, body, may);
+      await services.requireRoom(services.charges.edit(resolved.order));
       return editPlan({
         resolved,
         steps: kinds.edit.definition.steps(resolved.order),

@@ -2,6 +2,7 @@
 
 import type { InventoryApi } from '#features/inventory/index.ts';
 import type { NetworksApi } from '#features/networks/index.ts';
+import type { Charge } from '#features/operations/index.ts';
 import type { ProjectsApi } from '#features/projects/index.ts';
 import type { StorageApi } from '#features/storage/index.ts';
 import type { Clock } from '#kernel/clock.ts';
@@ -17,6 +18,8 @@ import type { TrashStore } from './trash-store.ts';
 
 export interface VmServices {
   readonly charges: VmCharges;
+  /** For plans. @throws AppError quota_exceeded */
+  requireRoom(charges: readonly Charge[]): Promise<void>;
   readonly libvirt: LibvirtHost;
   readonly access: DomainAccess;
   /** The only way to define a domain. */
