@@ -134,7 +134,7 @@ function printVerification(output: Output, found: AuditVerification): ExitCode {
   if (output.isJson) output.json(found);
   else if (found.ok)
     output.line(
-      `${output.paint('green', '● whole')}: ${found.records} records${found.records === 0 ? '' : `, ${found.firstSeq} to ${found.lastSeq}`}; ${found.checkpoints} signed checkpoints agree; head ${found.head}`,
+      `${output.paint('green', '● whole')}: ${found.records} records${found.records === 0 ? '' : `, ${found.firstSeq} to ${found.lastSeq}`}; ${found.checkpoints} signed checkpoint${found.checkpoints === 1 ? ' agrees' : 's agree'}; head ${found.head}`,
     );
   else {
     for (const { kind, detail } of found.findings)

@@ -1,13 +1,17 @@
 /** `hv project`: tenants with VMs and images of their own, and what of the system they may use. */
 
 import type { Project, ResourceType } from '#contract/projects.ts';
+import type { QuotaResource } from '#contract/quota-facts.ts';
+import type { QuotaLimits } from '#contract/quotas.ts';
 import { CONFIRM_OPTIONS, confirmByName } from './ask.ts';
 import { command, defineCommands } from './command.ts';
 import type { CommandContext } from './context.ts';
 import { EXIT } from './exit-codes.ts';
-import { usageFailure } from './failure.ts';
+import { Failure, usageFailure } from './failure.ts';
 import { about, collect } from './objects.ts';
+import { toFailure } from './problems.ts';
 import { usageCommand } from './project-usage.ts';
+import { LIMIT_OPTIONS, limitsOf, printQuotas } from './quota.ts';
 import { type Column, printFacts, printHeading, printTable } from './table.ts';
 import { safeText } from './text.ts';
 import { timeText } from './time.ts';
@@ -83,6 +87,24 @@ async function resourceNames({ api }: CommandContext, resources: Resources): Pro
   return resources.map(({ type, id }) => [type, lists[type].find((one) => one.id === id)?.name ?? `${id} (not here)`]);
 }
 
+/** Without these no VM fits into a project. */
+const FIRST_LIMITS = ['vms', 'vcpus', 'memory', 'disk'] as const satisfies readonly QuotaResource[];
+const EXAMPLES = { vms: '10', vcpus: '20', memory: '64GiB', disk: '1TiB' } as const;
+
+/** The project is made by now: whoever reads the failure has to know. */
+async function setFirstLimits({ api }: CommandContext, project: Project, limits: QuotaLimits): Promise<void> {
+  try {
+    await api('PATCH /projects/{id}/quotas', { params: { id: project.id }, body: { limits } });
+  } catch (error) {
+    const failure = toFailure(error);
+    throw new Failure(`project "${project.name}" is made, but its limits are not set: ${failure.message}`, {
+      exit: failure.exit,
+      code: failure.code,
+      hint: `Set them with \`hv quota set ${project.name}\`.`,
+    });
+  }
+}
+
 export const commands = defineCommands([
   command({
     path: ['project', 'list'],
@@ -99,7 +121,7 @@ export const commands = defineCommands([
   }),
   command({
     path: ['project', 'show'],
-    summary: 'Show a project: what it may use, members, VMs',
+    summary: 'Show a project: what it may use, limits, members, VMs',
     positionals: { name: projectName },
     examples: ['project show shop'],
     run: async (context, { args }) => {
@@ -110,8 +132,9 @@ export const commands = defineCommands([
         ? await collect((page) => api('GET /grants', { query: { ...page, scope: `project:${project.id}` } }))
         : null;
       const vms = await collect((page) => api('GET /vms', { query: { ...page, project: project.id } }));
+      const { quotas } = await api('GET /projects/{id}/quotas', { params: { id: project.id } });
       if (output.isJson) {
-        output.json({ ...project, grants, vms: vms.map(({ id, name, state }) => ({ id, name, state })) });
+        output.json({ ...project, quotas, grants, vms: vms.map(({ id, name, state }) => ({ id, name, state })) });
         return EXIT.done;
       }
       const names = await resourceNames(context, project.resources);
@@ -150,6 +173,8 @@ export const commands = defineCommands([
           `Nobody, but who holds roles on the whole system. \`hv grant create --user NAME --role project-admin --project ${safeText(project.name)}\` adds one.`,
         );
       }
+      printHeading(output, 'Limits');
+      printQuotas(output, quotas);
       printHeading(output, 'VMs');
       printTable(
         output,
@@ -167,24 +192,38 @@ export const commands = defineCommands([
     path: ['project', 'create'],
     summary: 'Make a project',
     details:
-      'Unless networks and pools are named, it may use the network "default" and the pool that new disks go to; --bare gives nothing. Shared images are there for every project.',
+      'Unless networks and pools are named, it may use the network "default" and the pool that new disks go to; --bare gives nothing. Shared images are there for every project. It may hold nothing until it has limits: give them here or with `hv quota set`.',
     positionals: { name: one('NAME', 'name of the project') },
     options: {
       title: textOption('TEXT', 'what it is for'),
       ...RESOURCE_OPTIONS,
       bare: flag('it may use nothing of the system yet'),
+      vms: LIMIT_OPTIONS.vms,
+      vcpus: LIMIT_OPTIONS.vcpus,
+      memory: LIMIT_OPTIONS.memory,
+      disk: LIMIT_OPTIONS.disk,
     },
-    examples: ['project create shop --title "Web shop"', 'project create lab --network default --pool hyper'],
+    examples: [
+      'project create shop --vms 10 --vcpus 20 --memory 64GiB --disk 1TiB',
+      'project create lab --network default --pool hyper',
+    ],
     run: async (context, { args, options }) => {
       const { api, output } = context;
       const named = await readResources(context, options);
       if (options.bare && named.length > 0)
         throw usageFailure('--bare gives nothing', 'Leave it out, or leave --network, --pool and --image out.');
+      const limits = limitsOf({
+        vms: options.vms,
+        vcpus: options.vcpus,
+        memory: options.memory,
+        disk: options.disk,
+      });
       const isUsual = !options.bare && options.network.length + options.pool.length === 0;
       const resources = [...named, ...(isUsual ? await usualResources(context) : [])];
       const project = await api('POST /projects', {
         body: { name: args.name, resources, ...(options.title === undefined ? {} : { title: options.title }) },
       });
+      if (Object.keys(limits).length > 0) await setFirstLimits(context, project, limits);
       if (output.isJson) {
         output.json(project);
         return EXIT.done;
@@ -196,9 +235,11 @@ export const commands = defineCommands([
         output.message(
           `  No network or pool is there yet; later: hv project edit ${safeText(project.name)} --network NAME --pool NAME`,
         );
-      output.message(
-        `  Say how much:  hv quota set ${safeText(project.name)} --vms 10 --vcpus 20 --memory 64GiB --disk 1TiB`,
-      );
+      const missing = FIRST_LIMITS.filter((resource) => limits[resource] === undefined);
+      if (missing.length > 0)
+        output.message(
+          `  No VM fits in yet; say how much:  hv quota set ${safeText(project.name)} ${missing.map((resource) => `--${resource} ${EXAMPLES[resource]}`).join(' ')}`,
+        );
       output.message(
         `  Add a member:  hv grant create --user NAME --role project-admin --project ${safeText(project.name)}`,
       );

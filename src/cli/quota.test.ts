@@ -61,10 +61,51 @@ describe('hv quota', { concurrency: 2 }, () => {
   });
 
   test('what is no limit is refused before anything is sent', async () => {
-    for (const args of [['--vcpus', '1.5'], ['--vcpus', '-1'], ['--disk', 'much'], ['--vms', '8GiB'], []]) {
+    for (const args of [
+      ['--vcpus', '1.5'],
+      ['--vcpus', '-1'],
+      ['--disk', 'much'],
+      ['--disk', '500'],
+      ['--vms', '8GiB'],
+      [],
+    ]) {
       const { code, stderr } = await daemon.hv(['quota', 'set', 'shop', ...args]);
       assert.equal(code, 2, `${args.join(' ')}: ${stderr}`);
     }
+  });
+
+  test('a new project gets its limits at once, or says which are missing; wrong ones make none', async () => {
+    const project = {
+      id: 'prj-2',
+      name: 'till',
+      state: 'active' as const,
+      number: 2,
+      title: null,
+      resources: [],
+      vms: 0,
+      createdAt: '2026-11-01T00:00:00Z',
+    };
+    daemon.on('POST /projects', () => project);
+    const create = ['project', 'create', 'till', '--bare'];
+    const whole = await daemon.hv([...create, '--vms', '3', '--vcpus', '4', '--memory', '8GiB', '--disk', '50GiB']);
+    assert.equal(whole.code, 0, whole.stderr);
+    assert.ok(!`${whole.stdout}${whole.stderr}`.includes('quota set'));
+    const call = daemon.calls.findLast(({ method }) => method === 'PATCH');
+    assert.deepEqual(JSON.parse(call?.body.toString() ?? ''), {
+      limits: { vms: 3, vcpus: 4, memory: 8 * GIB, disk: 50 * GIB },
+    });
+    const some = await daemon.hv([...create, '--vms', '3']);
+    assert.match(some.stderr, /No VM fits in yet.* hv quota set till --vcpus 20 --memory 64GiB --disk 1TiB/);
+
+    const made = daemon.calls.filter(({ method }) => method === 'POST').length;
+    assert.equal((await daemon.hv([...create, '--vms', 'lots'])).code, 2);
+    assert.equal(daemon.calls.filter(({ method }) => method === 'POST').length, made);
+
+    daemon.refuse('PATCH /projects/{id}/quotas', { status: 403, code: 'forbidden', title: 'Not yours' });
+    const half = await daemon.hv([...create, '--vms', '3']);
+    daemon.on('PATCH /projects/{id}/quotas', () => answer);
+    assert.equal(half.code, 3);
+    assert.match(half.stderr, /project "till" is made, but its limits are not set/);
   });
 
   test('usage is a table with a line for all, its CSV comes as the daemon makes it', async () => {

@@ -40,15 +40,26 @@ const COLUMNS: readonly Column<Quota>[] = [
   { title: 'COUNTS', value: (quota) => QUOTA_FACTS[quota.resource].meaning, isOptional: true },
 ];
 
+export function printQuotas(output: Output, quotas: readonly Quota[]): void {
+  printTable(output, COLUMNS, quotas, '');
+}
+
 function print(output: Output, quotas: readonly Quota[], whole: unknown): void {
   if (output.isJson) output.json(whole);
-  else printTable(output, COLUMNS, quotas, '');
+  else printQuotas(output, quotas);
 }
 
 function limitOf(resource: QuotaResource, text: string): number | null {
   if (text === UNLIMITED) return null;
   const isBytes = QUOTA_FACTS[resource].unit === 'bytes';
-  const limit = isBytes ? parseBytes(text) : /^\d{1,9}$/.test(text) ? Number(text) : null;
+  // Sizes without a unit would be bytes, which nobody means who writes --disk 500.
+  const limit = isBytes
+    ? /^[1-9]\d*$/.test(text)
+      ? null
+      : parseBytes(text)
+    : /^\d{1,9}$/.test(text)
+      ? Number(text)
+      : null;
   if (limit !== null) return limit;
   throw usageFailure(
     `--${resource} ${JSON.stringify(text)} is not a limit`,
@@ -63,6 +74,27 @@ const limitOption = (resource: QuotaResource) =>
     QUOTA_FACTS[resource].unit === 'bytes' ? 'SIZE' : 'N',
     `${QUOTA_FACTS[resource].meaning}; "${UNLIMITED}" = no limit`,
   );
+
+export const LIMIT_OPTIONS = {
+  vms: limitOption('vms'),
+  vcpus: limitOption('vcpus'),
+  memory: limitOption('memory'),
+  disk: limitOption('disk'),
+  snapshots: limitOption('snapshots'),
+  backups: limitOption('backups'),
+  images: limitOption('images'),
+  networks: limitOption('networks'),
+} as const;
+
+/** @throws Failure for what is no limit */
+export function limitsOf(options: Readonly<Partial<Record<QuotaResource, string | undefined>>>): QuotaLimits {
+  const limits: QuotaLimits = {};
+  for (const resource of QUOTA_RESOURCES) {
+    const text = options[resource];
+    if (text !== undefined) limits[resource] = limitOf(resource, text);
+  }
+  return limits;
+}
 
 const project = () => one('PROJECT', 'name or id of the project', { completes: 'project' });
 
@@ -87,23 +119,10 @@ export const commands = defineCommands([
     details:
       'Limits that are not named stay as they are. One below what is used takes nothing away: it refuses what would grow.',
     positionals: { project: project() },
-    options: {
-      vms: limitOption('vms'),
-      vcpus: limitOption('vcpus'),
-      memory: limitOption('memory'),
-      disk: limitOption('disk'),
-      snapshots: limitOption('snapshots'),
-      backups: limitOption('backups'),
-      images: limitOption('images'),
-      networks: limitOption('networks'),
-    },
+    options: LIMIT_OPTIONS,
     examples: ['quota set shop --vms 10 --vcpus 32 --memory 64GiB --disk 2TiB', 'quota set shop --images unlimited'],
     run: async (context, { args, options }) => {
-      const limits: QuotaLimits = {};
-      for (const resource of QUOTA_RESOURCES) {
-        const text = options[resource];
-        if (text !== undefined) limits[resource] = limitOf(resource, text);
-      }
+      const limits = limitsOf(options);
       if (Object.keys(limits).length === 0)
         throw usageFailure('no limit was given', `Name at least one of --${QUOTA_RESOURCES.join(', --')}.`);
       const answer = await about(context, 'project', args.project, (id) =>

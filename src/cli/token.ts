@@ -81,7 +81,7 @@ export const commands = defineCommands([
       if (permissions.length === 0)
         throw usageFailure(
           'what the token may do is missing',
-          'Give --permission, as --permission vm.read,vm.power, or --role NAME.',
+          'Give --permission, as --permission vm.read,vm.power, or --role NAME; self.manage alone is nothing a token can have.',
         );
       const { user, via } = await api('GET /auth/session');
       if (options.user === undefined && via.endsWith('_socket'))
