@@ -322,6 +322,8 @@ export const text = {
     emptyTitle: 'No VMs yet',
     emptyNote:
       'Install one from an ISO or start from a ready cloud image. The demo VM boots in seconds and shows that everything works. VMs made with virsh or virt-manager appear here by themselves.',
+    emptyNoteInProject: 'Install one from an ISO or start from a ready cloud image.',
+    emptyNoteToSee: 'VMs that you may see appear here by themselves.',
     nothingFits: 'No VM fits these filters',
     clearFilters: 'Clear filters',
     search: 'Name, address, MAC, description',
@@ -798,6 +800,7 @@ export const text = {
   networks: {
     none: 'No networks',
     noneNote: 'The NAT network “default” is made with the first VM that wants it.',
+    noneGiven: 'None was given to a project of yours. An administrator gives networks to projects.',
     kind: 'Kind',
     kinds: {
       nat: 'NAT',
@@ -832,6 +835,7 @@ export const text = {
   storage: {
     none: 'No storage pools',
     noneNote: 'The pool for new disks is made with the first VM.',
+    noneGiven: 'None was given to a project of yours. An administrator gives pools to projects.',
     default: 'default',
     defaultHint: 'New disks go here unless told otherwise',
     usage: (name: string) => `Used of ${name}`,
@@ -851,10 +855,12 @@ export const text = {
     set: 'Set limits',
     setTitle: (name: string) => `Limits of ${name}`,
     setNote: 'Numbers, or sizes as 64GiB. Empty: no limit. 0: nothing.',
+    setFirst: 'A new project may have nothing until its limits are set.',
     bad: 'Use a whole number, or nothing for no limit.',
     badSize: 'Use a size as 64GiB, or nothing for no limit.',
     save: 'Set limits',
     none: 'Nothing is allowed yet: an administrator sets the limits.',
+    noneToSet: 'Nothing is allowed yet. Set limits, so that its members can make VMs.',
     use: (title: string) => `${title} used`,
     of: (used: string, limit: string) => `${used} of ${limit}`,
     unlimited: (used: string) => `${used}, no limit`,

@@ -31,6 +31,10 @@ const FOR_DOCS: ReadonlySet<string> = new Set([
   'audit-light',
   'edit-light',
   'sign-in',
+  'step-up',
+  'access-user-light',
+  'access-project-dark',
+  'access-sign-in-methods-dark',
 ]);
 
 export interface Dashboard {

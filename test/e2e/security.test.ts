@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { runHv } from '#cli/fake-daemon.ts';
+import { ed25519Key } from '#features/access/ssh/fake-signer.ts';
 import { MIB } from '#kernel/units.ts';
 import { missingForLibvirtd } from '../support/libvirtd.ts';
 import { seriousFindings } from './accessibility.ts';
@@ -213,6 +214,19 @@ for (const { name, width, narrowest, height } of [
     await where.context().close();
   });
 
+test('a sentence with a command in it stays a sentence on the phone', { skip }, async () => {
+  const where = await dashboard.signIn({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+  await go(where, `${SECURITY}/sign-in`, 'text=Identity provider');
+  const command = where.getByRole('row').filter({ hasText: 'One-time link' }).locator('code').first();
+  const sentence = (await command.locator('xpath=..').boundingBox())?.height ?? 0;
+  assert.ok(
+    (await command.evaluate((code) => getComputedStyle(code).display)) === 'inline',
+    'set in the line, no column',
+  );
+  assert.ok(sentence > 0 && sentence < 110, `${sentence} px`);
+  await where.context().close();
+});
+
 test('what a user may is explained, and follows a change made elsewhere', { skip }, async () => {
   await go(page, `${SECURITY}/users/${ids.alice}`, 'text=Effective rights');
   const row = (permission: string) =>
@@ -305,6 +319,84 @@ test('a project’s administrator is offered what he may do there and nothing el
   await his.context().close();
 });
 
+test('a member is offered nothing that the system alone may do, and the plan says what the limits refuse', {
+  skip,
+}, async () => {
+  const { admin } = dashboard.daemon;
+  const { id: labId } = await admin('GET /projects/{id}', { params: { id: 'lab' } });
+  const grant = await admin('POST /grants', {
+    body: { user: 'bob', role: 'project-admin', scope: `project:${labId}` },
+  });
+  const his = await signInAs('bob');
+  await his.getByText('No VMs yet').waitFor();
+  assert.equal(await his.getByText('Check this host now').count(), 0);
+  assert.equal(await his.getByRole('button', { name: 'Start the demo VM' }).count(), 0);
+  await go(his, '/networks', 'text=None was given to a project of yours');
+  await go(his, '/storage', 'text=None was given to a project of yours');
+
+  await admin('PATCH /projects/{id}', {
+    params: { id: labId },
+    body: { resources: [{ type: 'pool', id: (await admin('GET /pools')).items[0]?.id ?? '' }] },
+  });
+  await go(his, '/vms/new', 'text=Empty disk');
+  await his.getByText('Empty disk').click();
+  await click(his, 'Next');
+  await his.getByLabel('Name', { exact: true }).fill('web9');
+  await click(his, 'Next');
+  await his.getByText('No network', { exact: true }).waitFor();
+  await click(his, 'Next');
+  await his.getByText('VMs of the project "lab": nothing is allowed; 1 was asked for').waitFor();
+  await his.getByText('A project may have nothing until an administrator sets its limits').waitFor();
+  assert.equal(await his.getByRole('button', { name: 'Create and start web9' }).isDisabled(), true);
+  await dashboard.screenshot(his, 'create-refused');
+  await his.context().close();
+  await admin('DELETE /grants/{id}', { params: { id: grant.id } });
+});
+
+test('SSH keys are added and removed by their owner and by who manages access', { skip }, async () => {
+  const mine = await dashboard.signIn();
+  await go(mine, SECURITY, 'text=You have no SSH key here');
+  await click(mine, 'Add a key');
+  const dialog = mine.getByRole('dialog', { name: 'Add an SSH key of yours' });
+  const add = dialog.getByRole('button', { name: 'Add a key' });
+  await dialog.getByLabel('Public key').fill('-----BEGIN OPENSSH PRIVATE KEY-----');
+  await dialog.getByText('This is the private half').waitFor();
+  assert.equal(await add.isDisabled(), true);
+  await dialog.getByLabel('Public key').fill('nonsense');
+  await add.click();
+  await dialog.getByText('This key cannot be used here').waitFor();
+  await dialog.getByLabel('Public key').fill(`${ed25519Key().line.split(' ').slice(0, 2).join(' ')} me@laptop`);
+  await add.click();
+  await mine.getByRole('rowheader', { name: 'me@laptop' }).waitFor();
+  await dashboard.screenshot(mine, 'account-dark');
+  await click(mine, 'Remove the key me@laptop');
+  await mine.getByRole('dialog').getByRole('button', { name: 'Remove key' }).click();
+  await prove(mine);
+  await mine.getByText('You have no SSH key here').waitFor();
+
+  await go(mine, `${SECURITY}/users/${ids.alice}`, 'text=alice has no SSH key here');
+  await click(mine, 'Add a key');
+  await mine.getByLabel('Public key').fill(ed25519Key().line);
+  await mine.getByRole('dialog').getByRole('button', { name: 'Add a key' }).click();
+  await prove(mine);
+  await mine.getByText('alice has no SSH key here').waitFor({ state: 'detached' });
+  assert.equal((await dashboard.daemon.admin('GET /users/{id}/keys', { params: { id: 'alice' } })).items.length, 1);
+  await mine.context().close();
+});
+
+test('every way to sign in is listed, with what is off', { skip }, async () => {
+  await go(page, `${SECURITY}/sign-in`, 'text=Identity provider');
+  const row = (name: string) =>
+    page.getByRole('row').filter({ has: page.getByRole('rowheader', { name, exact: true }) });
+  for (const name of ['One-time link', 'SSH key', 'Passkey', 'API token', 'Local socket'])
+    await row(name).getByText('on', { exact: true }).waitFor();
+  await row('Identity provider').getByText('off', { exact: true }).waitFor();
+  await page.getByRole('searchbox', { name: 'Search sessions and tokens' }).fill('nothing-is-called-so');
+  await page.getByText('Nothing fits the search').waitFor();
+  await page.getByRole('searchbox', { name: 'Search sessions and tokens' }).fill('nightly');
+  await page.getByRole('rowheader', { name: 'nightly' }).waitFor();
+});
+
 test('a project is made with what is usual, edited, and appears elsewhere by itself', { skip }, async () => {
   await go(page, '/projects', 'text=Web shop');
   const other = await dashboard.signIn();
@@ -317,6 +409,12 @@ test('a project is made with what is usual, edited, and appears elsewhere by its
   await dialog.locator('.field-problem').waitFor();
   await dialog.getByLabel('Name', { exact: true }).fill('till');
   await dialog.getByRole('button', { name: 'Create project' }).click();
+  // Without limits nothing can be made in it, so they are asked for at once; also later, as whoever goes on sees.
+  const first = page.getByRole('dialog', { name: 'Limits of till' });
+  await first.getByText('A new project may have nothing until its limits are set').waitFor();
+  assert.equal(new URL(page.url()).search, '', 'a reload asks no second time');
+  await dashboard.screenshot(page, 'project-limits');
+  await first.getByRole('button', { name: 'Cancel' }).click();
   await page.getByRole('heading', { name: 'till' }).waitFor();
   await page.getByText('No members yet').waitFor();
   await other.getByRole('link', { name: 'till' }).waitFor();
@@ -337,6 +435,8 @@ test('a project is made with what is usual, edited, and appears elsewhere by its
   const limits = page.getByRole('dialog', { name: 'Limits of till' });
   await limits.getByLabel('VMs', { exact: true }).fill('4');
   await limits.getByLabel('Memory', { exact: true }).fill('lots');
+  await limits.getByText('Use a size as 64GiB').waitFor();
+  await limits.getByLabel('Memory', { exact: true }).fill('64');
   await limits.getByText('Use a size as 64GiB').waitFor();
   await limits.getByLabel('Memory', { exact: true }).fill('8GiB');
   await limits.getByRole('button', { name: 'Set limits' }).click();

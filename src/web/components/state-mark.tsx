@@ -153,6 +153,15 @@ export function AccountMark({ state }: { readonly state: keyof typeof text.acces
   );
 }
 
+/** Whether something that a setting switches is on. */
+export function SwitchMark({ isOn }: { readonly isOn: boolean }) {
+  return (
+    <Mark tone={isOn ? 'good' : 'unknown'} shape={isOn ? 'dot' : 'ring'}>
+      {isOn ? text.access.signIn.on : text.access.signIn.off}
+    </Mark>
+  );
+}
+
 /** The answer to "may he?". */
 export function AnswerMark({ isYes, children }: { readonly isYes: boolean; readonly children: ComponentChildren }) {
   return (

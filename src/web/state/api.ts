@@ -6,7 +6,7 @@ import { ApiProblem, createApiClient } from '#contract/client.ts';
 import type { Problem } from '#contract/common.ts';
 import type { Permission } from '#contract/permissions.ts';
 import { text } from '../text.ts';
-import { askForProof } from './step-up.ts';
+import { askForProof, dropProofs } from './step-up.ts';
 
 /** `unknown` until the first answer; `signed_out` shows the sign-in page instead of every other page. */
 export type SessionState =
@@ -151,6 +151,7 @@ export function wasSignedIn(): boolean {
 let hadIdentity = false;
 session.subscribe((state) => {
   if (state.kind === 'signed_in') hadIdentity = true;
+  else dropProofs();
 });
 
 /** Asks who is signed in. An unreachable daemon leaves the state as it was. */

@@ -46,3 +46,6 @@ export const preflight = createResource(
 export const systemStatus = createResource(() => api('GET /system/status'));
 
 export const sessions = createResource(async () => (await api('GET /auth/sessions')).items);
+
+/** Identity providers that one can sign in with; told to everybody. */
+export const oidcProviders = createResource(async () => (await api('GET /auth/oidc')).items);

@@ -19,6 +19,14 @@ export function passkeyObstacle(rpId: string): PasskeyObstacle | null {
   return 'PublicKeyCredential' in window ? null : 'browser';
 }
 
+/** Whether a fresh proof by passkey can be given in this window. Without an answer: no, the other ways need none. */
+export async function hasUsablePasskey(): Promise<boolean> {
+  await Promise.all([passkeyPlace.reload(), passkeys.reload()]);
+  const place = passkeyPlace.data.peek();
+  if (place === null || passkeyObstacle(place.rpId) !== null) return false;
+  return passkeys.data.peek()?.some(({ suspectedAt }) => suspectedAt === null) ?? false;
+}
+
 /** The user closed the browser's window, or no device answered in time; nothing was asked of the server. */
 export class PasskeyDismissed extends Error {
   constructor(cause: unknown) {

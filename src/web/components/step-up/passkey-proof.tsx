@@ -1,7 +1,6 @@
 /** The fresh proof by passkey, as one of the ways of the dialog that asks for it. */
 
 import { useSignal } from '@preact/signals';
-import { useEffect } from 'preact/hooks';
 import type { Problem } from '#contract/common.ts';
 import { problemOf } from '../../state/api.ts';
 import { PasskeyDismissed, passkeyObstacle, passkeyPlace, passkeys, proveByPasskey } from '../../state/passkeys.ts';
@@ -15,10 +14,6 @@ import { ProblemBox } from '../problem-box.tsx';
 export function PasskeyProof({ digest, onProven }: { readonly digest: string; readonly onProven: () => void }) {
   const isBusy = useSignal(false);
   const problem = useSignal<Problem | null>(null);
-  useEffect(() => {
-    // Without an answer this way is not offered; the dialog has others.
-    void Promise.all([passkeyPlace.reload(), passkeys.reload()]);
-  }, []);
   const place = passkeyPlace.data.value;
   if (!place || !passkeys.data.value) return null;
   if (!passkeys.data.value.some(({ suspectedAt }) => suspectedAt === null))

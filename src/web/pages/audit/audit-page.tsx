@@ -290,7 +290,7 @@ function Records({
             head: words.from,
             class: 'small muted',
             isSelfEvident: true,
-            cell: (record) => [record.via, record.address].filter(Boolean).join(' · '),
+            cell: (record) => [record.via.replaceAll('_', ' '), record.address].filter(Boolean).join(' · '),
           },
           {
             head: words.details,

@@ -43,7 +43,7 @@ function Details({ record, line, prev, isWhole, checkpointSeq }: Answer<'GET /au
   const items: readonly (readonly [string, unknown])[] = [
     [words.when, <TimeAgo key="t" iso={record.at} />],
     [words.who, joined(record.actor, record.actorId, record.method)],
-    [words.from, joined(record.via, record.address)],
+    [words.from, joined(record.via.replaceAll('_', ' '), record.address)],
     [words.what, code(record.action)],
     [
       words.outcome,

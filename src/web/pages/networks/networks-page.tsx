@@ -5,6 +5,7 @@ import { TimeAgo } from '../../components/figures.tsx';
 import { Card, EmptyState, Facts, Loaded, PageHead } from '../../components/page.tsx';
 import { StackTable } from '../../components/stack-table.tsx';
 import { ActiveMark, Badge } from '../../components/state-mark.tsx';
+import { canEverywhere } from '../../state/api.ts';
 import { networks } from '../../state/library.ts';
 import { text } from '../../text.ts';
 
@@ -18,7 +19,7 @@ export function NetworksPage() {
         {(known) =>
           known.length === 0 ? (
             <EmptyState icon="network" title={words.none}>
-              {words.noneNote}
+              {canEverywhere('network.read') ? words.noneNote : words.noneGiven}
             </EmptyState>
           ) : (
             <div class="stack">

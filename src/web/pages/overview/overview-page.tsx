@@ -3,12 +3,13 @@
 import type { Host, Overview } from '#contract/system.ts';
 import { Button, ButtonLink } from '../../components/button.tsx';
 import { bytesText, Meter, percentText, Since, Sparkline, TimeAgo } from '../../components/figures.tsx';
+import { NoVms } from '../../components/no-vms.tsx';
 import { OperationProgress } from '../../components/operation-item.tsx';
-import { Card, EmptyState, Loaded, PageHead } from '../../components/page.tsx';
+import { Card, Loaded, PageHead } from '../../components/page.tsx';
 import { Prose } from '../../components/prose.tsx';
 import { ActiveMark, Badge, Glyph, OperationMark, vmTone } from '../../components/state-mark.tsx';
-import { api, can } from '../../state/api.ts';
-import { follow, isOpen, showProblem } from '../../state/operations.ts';
+import { api, can, canEverywhere } from '../../state/api.ts';
+import { isOpen, showProblem } from '../../state/operations.ts';
 import { overview } from '../../state/overview.ts';
 import { filesystemName, text } from '../../text.ts';
 
@@ -27,7 +28,7 @@ export function OverviewPage() {
       <Loaded resource={overview} lines={8}>
         {(data) => (
           <div class="overview">
-            <Posture data={data} />
+            {(data.problems.length > 0 || canEverywhere('host.read')) && <Posture data={data} />}
             {data.problems.length > 0 && <Problems data={data} />}
             {data.host && <HostCard host={data.host} />}
             <VmsCard data={data} />
@@ -56,15 +57,17 @@ function Posture({ data }: { readonly data: Overview }) {
       <strong>
         {data.checkedAt === null && data.problems.length === 0 ? words.unchecked : words.posture(failures, warnings)}
       </strong>
-      <span class="muted">
-        {data.checkedAt === null ? (
-          <a href="/hosts">{words.checkNow}</a>
-        ) : (
-          <>
-            {words.checked} <TimeAgo iso={data.checkedAt} />
-          </>
-        )}
-      </span>
+      {canEverywhere('host.read') && (
+        <span class="muted">
+          {data.checkedAt === null ? (
+            <a href="/hosts">{words.checkNow}</a>
+          ) : (
+            <>
+              {words.checked} <TimeAgo iso={data.checkedAt} />
+            </>
+          )}
+        </span>
+      )}
     </p>
   );
 }
@@ -189,22 +192,7 @@ function VmsCard({ data }: { readonly data: Overview }) {
   if (vms.total === 0)
     return (
       <Card title={text.pages.vms}>
-        <EmptyState
-          icon="vm"
-          title={text.vms.emptyTitle}
-          action={
-            can('vm.create') && (
-              <>
-                <ButtonLink kind="primary" icon="plus" href="/vms/new">
-                  {text.vms.createFirst}
-                </ButtonLink>
-                <Button onClick={() => void startDemo()}>{text.vms.demo}</Button>
-              </>
-            )
-          }
-        >
-          {text.vms.emptyNote}
-        </EmptyState>
+        <NoVms />
       </Card>
     );
   const states = Object.entries(vms.byState)
@@ -249,11 +237,6 @@ function VmsCard({ data }: { readonly data: Overview }) {
       )}
     </Card>
   );
-}
-
-async function startDemo(): Promise<void> {
-  const operation = await api('POST /system/demo');
-  if (operation) await follow(Promise.resolve(operation));
 }
 
 function isVmState(state: string): state is keyof typeof text.vmStates {

@@ -105,7 +105,7 @@ export function ProjectsPage() {
         <ProjectDialog
           project={null}
           onClose={() => (isCreating.value = false)}
-          onDone={(project) => navigate(`/projects/${project.id}`)}
+          onDone={(project) => navigate(`/projects/${project.id}?set=limits`)}
         />
       )}
     </>

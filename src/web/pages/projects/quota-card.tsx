@@ -1,7 +1,7 @@
 /** The limits of a project, what is used of them, and setting them. */
 
 import { useSignal } from '@preact/signals';
-import { useMemo } from 'preact/hooks';
+import { useEffect, useMemo } from 'preact/hooks';
 import type { Project } from '#contract/projects.ts';
 import { QUOTA_FACTS, QUOTA_RESOURCES, type QuotaResource } from '#contract/quota-facts.ts';
 import type { Quota } from '#contract/quotas.ts';
@@ -13,6 +13,7 @@ import { Card, Loaded } from '../../components/page.tsx';
 import { ProblemBox } from '../../components/problem-box.tsx';
 import { api, canEverywhere, fieldProblem } from '../../state/api.ts';
 import { createResource } from '../../state/collection.ts';
+import { currentQuery, setQuery } from '../../state/router.ts';
 import { useRequest } from '../../state/use-request.ts';
 import { text } from '../../text.ts';
 import { QuotaBars } from './quota-bars.tsx';
@@ -20,7 +21,10 @@ import { QuotaBars } from './quota-bars.tsx';
 const words = text.quotas;
 
 export function QuotaCard({ project }: { readonly project: Project }) {
-  const isSetting = useSignal(false);
+  // A project that was just made comes here to be given limits: without them nothing can be made in it.
+  const isSetting = useSignal(currentQuery.peek().get('set') === 'limits');
+  useEffect(() => setQuery({ set: null }), []);
+  const maySet = canEverywhere('project.manage');
   const quotas = useMemo(
     () =>
       createResource(
@@ -30,12 +34,18 @@ export function QuotaCard({ project }: { readonly project: Project }) {
       ),
     [project.id],
   );
+  const isNothingAllowed = quotas.data.value !== null && isEmpty(quotas.data.value);
   return (
     <Card
       title={words.title}
       aside={
-        canEverywhere('project.manage') && (
-          <Button isSmall icon="edit" onClick={() => (isSetting.value = true)}>
+        maySet && (
+          <Button
+            isSmall
+            icon="edit"
+            kind={isNothingAllowed ? 'primary' : 'plain'}
+            onClick={() => (isSetting.value = true)}
+          >
             {words.set}
           </Button>
         )
@@ -44,8 +54,8 @@ export function QuotaCard({ project }: { readonly project: Project }) {
       <Loaded resource={quotas}>
         {(known) => (
           <>
-            <QuotaBars quotas={known} />
-            {isSetting.value && (
+            {maySet && isNothingAllowed ? <p class="muted">{words.noneToSet}</p> : <QuotaBars quotas={known} />}
+            {maySet && isSetting.value && (
               <QuotaDialog
                 project={project}
                 quotas={known}
@@ -60,6 +70,8 @@ export function QuotaCard({ project }: { readonly project: Project }) {
   );
 }
 
+const isEmpty = (quotas: readonly Quota[]): boolean => quotas.every(({ limit, used }) => limit === 0 && used === 0);
+
 type Texts = Readonly<Record<QuotaResource, string>>;
 
 const textOf = ({ limit, unit }: Quota): string =>
@@ -70,8 +82,10 @@ function limitOf(resource: QuotaResource, typed: string): number | null | undefi
   const value = typed.trim();
   if (value === '') return null;
   if (value === '0') return 0;
-  if (QUOTA_FACTS[resource].unit === 'bytes') return parseBytes(value) ?? undefined;
-  return /^\d{1,9}$/.test(value) ? Number(value) : undefined;
+  const isPlain = /^\d{1,9}$/.test(value);
+  // A size without a unit would be bytes, which nobody means who writes 500.
+  if (QUOTA_FACTS[resource].unit === 'bytes') return isPlain ? undefined : (parseBytes(value) ?? undefined);
+  return isPlain ? Number(value) : undefined;
 }
 
 function QuotaDialog({
@@ -122,6 +136,7 @@ function QuotaDialog({
         </>
       }
     >
+      {isEmpty(quotas) && <p>{words.setFirst}</p>}
       <p class="muted">{words.setNote}</p>
       {problem && <ProblemBox isCompact problem={problem} />}
       <div class="form-row">

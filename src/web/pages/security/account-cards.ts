@@ -2,5 +2,6 @@
 
 import type { FunctionComponent } from 'preact';
 import { PasskeysCard } from '../settings/passkeys-card.tsx';
+import { OwnKeysCard } from './keys-card.tsx';
 
-export const ACCOUNT_CARDS: readonly FunctionComponent[] = [PasskeysCard];
+export const ACCOUNT_CARDS: readonly FunctionComponent[] = [OwnKeysCard, PasskeysCard];

@@ -6,6 +6,7 @@ import type { Session } from '#contract/access.ts';
 import { Button } from '../../components/button.tsx';
 import { ConfirmDialog } from '../../components/dialog.tsx';
 import { TimeAgo } from '../../components/figures.tsx';
+import { isSearched } from '../../components/filters.tsx';
 import { Card, Loaded } from '../../components/page.tsx';
 import { type Column, StackTable } from '../../components/stack-table.tsx';
 import { Badge } from '../../components/state-mark.tsx';
@@ -16,6 +17,9 @@ import { text } from '../../text.ts';
 import { browserName } from './browser-name.ts';
 
 const words = text.access.sessions;
+
+const wordsOf = (item: Session): string =>
+  `${item.user} ${browserName(item.userAgent) ?? ''} ${text.signInMethods[item.method]} ${item.address}`;
 
 /** @param isOwn those of the signed-in user only */
 export function SessionsCard({ isOwn = false }: { readonly isOwn?: boolean }) {
@@ -59,7 +63,7 @@ export function SessionsCard({ isOwn = false }: { readonly isOwn?: boolean }) {
       <Loaded resource={sessions}>
         {(items) => (
           <StackTable
-            rows={isOwn ? items.filter((item) => item.userId === userId) : items}
+            rows={items.filter((item) => (isOwn ? item.userId === userId : isSearched(wordsOf(item))))}
             keyOf={(item) => item.id}
             columns={[
               ...(isOwn ? [] : [user]),

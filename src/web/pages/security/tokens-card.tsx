@@ -6,6 +6,7 @@ import type { Token } from '#contract/access.ts';
 import { Button } from '../../components/button.tsx';
 import { ConfirmDialog } from '../../components/dialog.tsx';
 import { TimeAgo } from '../../components/figures.tsx';
+import { isSearched } from '../../components/filters.tsx';
 import { Card, EmptyState, Loaded } from '../../components/page.tsx';
 import { StackTable } from '../../components/stack-table.tsx';
 import { AccountMark } from '../../components/state-mark.tsx';
@@ -53,7 +54,9 @@ export function TokensCard({ isAll = false }: { readonly isAll?: boolean }) {
     <Card class="is-flush" title={words.title} aside={button}>
       <Loaded resource={tokens}>
         {(all) => {
-          const shown = isAll ? all : all.filter((token) => token.userId === userId);
+          const known = isAll ? all : all.filter((token) => token.userId === userId);
+          const shown = isAll ? known.filter((token) => isSearched(`${token.name} ${token.user}`)) : known;
+          if (shown.length === 0 && known.length > 0) return <p class="muted card-note">{text.access.filtered}</p>;
           if (shown.length === 0)
             return (
               <EmptyState icon="key" title={words.none}>

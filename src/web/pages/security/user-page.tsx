@@ -14,6 +14,7 @@ import { text } from '../../text.ts';
 import { SettingsTabs } from '../settings/settings-tabs.tsx';
 import { AskRights } from './ask-rights.tsx';
 import { GrantsCard } from './grants-card.tsx';
+import { KeysCard } from './keys-card.tsx';
 import { RightsCard } from './rights-card.tsx';
 import './security.css';
 import { UserMenu } from './user-menu.tsx';
@@ -66,6 +67,7 @@ function UserView({ user }: { readonly user: User }) {
           <GroupsOf user={user} />
         </div>
         <GrantsCard subject={user} />
+        <KeysCard owner={user} />
         <AskRights user={user} />
         <RightsCard user={user} rights={rights} />
       </div>

@@ -6,11 +6,9 @@ import type { IdentityView } from '#contract/access.ts';
 import type { Problem } from '#contract/common.ts';
 import { Button } from '../../components/button.tsx';
 import { api, problemOf } from '../../state/api.ts';
-import { createResource } from '../../state/collection.ts';
+import { oidcProviders } from '../../state/library.ts';
 import { currentPath, currentQuery, matchPath, navigate } from '../../state/router.ts';
 import { text } from '../../text.ts';
-
-const providers = createResource(async () => (await api('GET /auth/oidc')).items);
 
 /** True from the first look at the answer, so that its code is sent once whatever is drawn again. */
 const isReturning = signal(false);
@@ -52,7 +50,7 @@ export function OidcButtons({ onSignedIn, onProblem }: Props) {
   useEffect(() => {
     void finish({ onSignedIn, onProblem });
     // Without the answer there are simply no buttons; the other ways to sign in remain.
-    void providers.reload();
+    void oidcProviders.reload();
   }, []);
   if (isReturning.value)
     return (
@@ -73,7 +71,7 @@ export function OidcButtons({ onSignedIn, onProblem }: Props) {
   };
   return (
     <>
-      {(providers.data.value ?? []).map(({ id, name }) => (
+      {(oidcProviders.data.value ?? []).map(({ id, name }) => (
         <Button
           key={id}
           class="large"

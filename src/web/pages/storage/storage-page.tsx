@@ -5,6 +5,7 @@ import { bytesText, Meter } from '../../components/figures.tsx';
 import { Card, EmptyState, Loaded, PageHead } from '../../components/page.tsx';
 import { StackTable } from '../../components/stack-table.tsx';
 import { ActiveMark, Badge } from '../../components/state-mark.tsx';
+import { canEverywhere } from '../../state/api.ts';
 import { pools } from '../../state/library.ts';
 import { text } from '../../text.ts';
 
@@ -18,7 +19,7 @@ export function StoragePage() {
         {(known) =>
           known.length === 0 ? (
             <EmptyState icon="storage" title={words.none}>
-              {words.noneNote}
+              {canEverywhere('storage.read') ? words.noneNote : words.noneGiven}
             </EmptyState>
           ) : (
             <div class="stack">

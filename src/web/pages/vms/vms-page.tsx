@@ -6,12 +6,12 @@ import type { Vm } from '#contract/vms.ts';
 import { Button, ButtonLink } from '../../components/button.tsx';
 import { SearchField } from '../../components/filters.tsx';
 import { Icon } from '../../components/icon.tsx';
+import { NoVms } from '../../components/no-vms.tsx';
 import { EmptyState, Loaded, PageHead } from '../../components/page.tsx';
 import { VirtualList } from '../../components/virtual-list.tsx';
 import { countFitting, type PowerAction, powerIcon, powerVms, VmDialogs } from '../../components/vm-actions.tsx';
-import { api, can } from '../../state/api.ts';
+import { can } from '../../state/api.ts';
 import { isNarrow } from '../../state/media.ts';
-import { follow } from '../../state/operations.ts';
 import { areSeveralProjects, projects } from '../../state/projects.ts';
 import { currentQuery, setQuery } from '../../state/router.ts';
 import { vms } from '../../state/vms.ts';
@@ -40,31 +40,6 @@ export function VmsPage() {
       </Loaded>
       <VmDialogs />
     </>
-  );
-}
-
-function NoVms() {
-  const startDemo = async () => {
-    const operation = await api('POST /system/demo');
-    if (operation) await follow(Promise.resolve(operation));
-  };
-  return (
-    <EmptyState
-      icon="vm"
-      title={words.emptyTitle}
-      action={
-        can('vm.create') && (
-          <>
-            <ButtonLink kind="primary" icon="plus" href="/vms/new">
-              {words.createFirst}
-            </ButtonLink>
-            <Button onClick={() => void startDemo()}>{words.demo}</Button>
-          </>
-        )
-      }
-    >
-      {words.emptyNote}
-    </EmptyState>
   );
 }
 
