@@ -27,24 +27,27 @@ test('what changed while nobody looked is repaired and told for a day; what was 
   const keeping = createKeeping({ db, ledger, sources: [source], clock, log });
   const stop = new AbortController();
   const used = async () => (await ledger.quotas('p'))[0]?.used;
-  /** Lets the loop come to its next sleep. */
-  const settle = () => sleep(50);
+  /** Lets the loop come to its next sleep, with so much used. */
+  const settle = async (expected: number) => {
+    for (let turn = 0; turn < 500 && (await used()) !== expected; turn += 1) await sleep(10);
+    await sleep(50);
+  };
   const running = keeping.run(stop.signal);
   try {
-    await settle();
+    await settle(2);
     assert.deepEqual([await used(), keeping.repairs().length, told.length], [2, 0, 0], 'found, not repaired');
 
     vcpus = 4;
     keeping.noticed();
-    await settle();
+    await settle(2);
     assert.equal(await used(), 2, 'others may change it again in a moment');
     await clock.advance(2000);
-    await settle();
+    await settle(4);
     assert.deepEqual([await used(), keeping.repairs().length, told.length], [4, 0, 0]);
 
     vcpus = 3;
     await clock.advance(3_600_000);
-    await settle();
+    await settle(3);
     assert.equal(await used(), 3);
     assert.deepEqual(
       keeping.repairs().map(({ objectId, was, is }) => [objectId, was, is]),
@@ -54,7 +57,7 @@ test('what changed while nobody looked is repaired and told for a day; what was 
 
     for (let hour = 0; hour < 25; hour += 1) {
       await clock.advance(3_600_000);
-      await settle();
+      await settle(3);
     }
     assert.deepEqual(keeping.repairs(), [], 'told for a day');
   } finally {
