@@ -17,6 +17,15 @@ test('an address has its allowance again after the window, and others are not to
   assert.equal(allowance.take('a'), true);
 });
 
+test('all addresses that one is given are one source, and a flood from many others gives nobody his allowance back', () => {
+  const allowance = createAllowance(new TestClock(), 1, 60_000);
+  assert.equal(allowance.take('2001:db8::1'), true);
+  assert.equal(allowance.take('2001:db8::2'), false);
+  assert.equal(allowance.take('2001:db8:0:1::1'), true);
+  for (let n = 0; n < 9000; n += 1) allowance.take(`10.0.${n >> 8}.${n & 255}`);
+  assert.equal(allowance.take('2001:db8::3'), false);
+});
+
 test('asking for a challenge uses up no sign-in', () => {
   const challenges = allRoutes().filter(([key]) => key.endsWith('/challenge'));
   assert.ok(challenges.length >= 5);

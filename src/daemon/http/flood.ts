@@ -1,6 +1,7 @@
 /** Bounds for what strangers can make us do: attempts per address, and audit rows per address, counted by the monotonic clock. */
 
 import type { Clock } from '#kernel/clock.ts';
+import { sourceOf } from '#platform/source-address.ts';
 
 const MAX_ADDRESSES = 10_000;
 
@@ -16,12 +17,15 @@ export function createAllowance(clock: Clock, limit: number, windowMs: number): 
   const windows = new Map<string, { startMs: number; used: number }>();
   let refused = 0;
   return {
-    take(address) {
+    take(from) {
+      const address = sourceOf(from);
       const nowMs = clock.monotonicMs();
       const window = windows.get(address);
       if (!window || nowMs - window.startMs > windowMs) {
-        // A flood from very many addresses may not fill our memory; forgetting them all is the cheap way out.
-        if (windows.size >= MAX_ADDRESSES) windows.clear();
+        // A flood from very many addresses may not fill our memory: the one that has been known for longest gives way.
+        windows.delete(address);
+        const [oldest] = windows.keys();
+        if (windows.size >= MAX_ADDRESSES && oldest !== undefined) windows.delete(oldest);
         windows.set(address, { startMs: nowMs, used: 1 });
         return true;
       }

@@ -58,7 +58,7 @@ export function createRedirect(targetOf: (host: string | undefined) => string): 
         await once(server, 'listening');
       } catch (error) {
         throw new Error(
-          `tls.redirectListen: port ${port} on ${host} cannot be opened: ${messageOf(error)}. Mend: end the program that has it, choose another, or give hyperd the right to ports below 1024.`,
+          `tls.redirectListen: port ${port} on ${host} cannot be opened: ${messageOf(error)}. Mend: end the program that has it, choose another, or open ports from ${port} on to all programs (sysctl net.ipv4.ip_unprivileged_port_start=${port}).`,
           { cause: error },
         );
       }

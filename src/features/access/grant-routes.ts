@@ -2,6 +2,7 @@
 
 import type { Grant, Role } from '#contract/access.ts';
 import { BUILT_IN_ROLE_NAMES, BUILT_IN_ROLES, PERMISSIONS, type Permission } from '#contract/permissions.ts';
+import type { May } from '#features/projects/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
 import { newId } from '#kernel/ids.ts';
@@ -48,9 +49,11 @@ export function createGrantRoutes({
   const now = () => directory.snapshot();
   const at = (tx: Transaction) => tx.tables<DirectoryTables>();
 
-  const roleViews = (): Role[] => {
+  /** Counted are the grants that the asker may see. */
+  const roleViews = (may: May): Role[] => {
     const counts = new Map<string, number>();
-    for (const { role } of now().grants.values()) counts.set(role, (counts.get(role) ?? 0) + 1);
+    for (const grant of now().grants.values())
+      if (may('access.read', grantObject(grant))) counts.set(grant.role, (counts.get(grant.role) ?? 0) + 1);
     return [
       ...BUILT_IN_ROLE_NAMES.map(
         (name): Role => ({
@@ -74,9 +77,9 @@ export function createGrantRoutes({
       ),
     ];
   };
-  const roleView = (idOrName: string): Role => {
+  const roleView = (idOrName: string, may: May): Role => {
     const id = roleIdOf(now(), idOrName);
-    const found = roleViews().find((role) => role.id === id);
+    const found = roleViews(may).find((role) => role.id === id);
     if (!found) throw new AppError('not_found', { detail: `There is no role "${idOrName.slice(0, 80)}".` });
     return found;
   };
@@ -182,9 +185,9 @@ export function createGrantRoutes({
   };
 
   return {
-    'GET /roles': ({ query }) => page(roleViews(), query, (role) => role),
-    'GET /roles/{id}': ({ params }) => roleView(params.id),
-    'POST /roles': async ({ body, identity }) => {
+    'GET /roles': ({ query, may }) => page(roleViews(may), query, (role) => role),
+    'GET /roles/{id}': ({ params, may }) => roleView(params.id, may),
+    'POST /roles': async ({ body, identity, may }) => {
       requireFreeRoleName(body.name, null);
       requireOwn(identity, body.permissions);
       const id = newId('role', clock.now().getTime());
@@ -199,9 +202,9 @@ export function createGrantRoutes({
           })
           .execute(),
       );
-      return roleView(id);
+      return roleView(id, may);
     },
-    'PATCH /roles/{id}': async ({ params, body, identity }) => {
+    'PATCH /roles/{id}': async ({ params, body, identity, may }) => {
       const role = customRole(params.id);
       if (body.name !== undefined) requireFreeRoleName(body.name, role.id);
       requireOwn(identity, [...role.permissions, ...(body.permissions ?? [])]);
@@ -216,7 +219,7 @@ export function createGrantRoutes({
           .where('id', '=', role.id)
           .execute(),
       );
-      return roleView(role.id);
+      return roleView(role.id, may);
     },
     'DELETE /roles/{id}': async ({ params }) => {
       const role = customRole(params.id);

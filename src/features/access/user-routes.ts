@@ -1,13 +1,14 @@
 /** Users and groups over HTTP. */
 
 import type { Group, User } from '#contract/access.ts';
+import type { May } from '#features/projects/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
 import { newId } from '#kernel/ids.ts';
 import type { Transaction } from '#platform/db/database.ts';
 import type { Handlers } from '#platform/feature.ts';
 import type { Directory, DirectoryTables, GroupRow, Snapshot, UserRow } from './directory.ts';
-import { findGroup, findUser, groupObject, groupOf, roleName, userObject, userOf } from './lookup.ts';
+import { findGroup, findUser, grantObject, groupObject, groupOf, roleName, userObject, userOf } from './lookup.ts';
 import type { OwnRights } from './own-rights.ts';
 import { page } from './page.ts';
 import { grantsOf, type RightsSource } from './rights.ts';
@@ -26,7 +27,8 @@ export interface UserRouteDependencies {
 const taken = (what: string, name: string): AppError =>
   new AppError('already_exists', { detail: `There is a ${what} "${name}" already.` });
 
-export function userView(snapshot: Snapshot, user: UserRow): User {
+/** @param may whether the asker may see them: groups and roles that only others see are left out */
+function userView(snapshot: Snapshot, user: UserRow, may: May): User {
   return {
     id: user.id,
     name: user.name,
@@ -34,11 +36,17 @@ export function userView(snapshot: Snapshot, user: UserRow): User {
     state: user.isDisabled ? 'disabled' : 'active',
     source: user.source,
     idleMinutes: user.idleMinutes,
-    groups: [...(snapshot.groupsOf.get(user.id) ?? [])].map((id) => ({
-      id,
-      name: snapshot.groups.get(id)?.name ?? id,
-    })),
-    roles: [...new Set(grantsOf(user.id, snapshot).map(({ grant }) => roleName(snapshot, grant.role)))],
+    groups: [...(snapshot.groupsOf.get(user.id) ?? [])].flatMap((id) => {
+      const group = snapshot.groups.get(id);
+      return group && may('access.read', groupObject(snapshot, group)) ? [{ id, name: group.name }] : [];
+    }),
+    roles: [
+      ...new Set(
+        grantsOf(user.id, snapshot)
+          .filter(({ grant }) => may('access.read', grantObject(grant)))
+          .map(({ grant }) => roleName(snapshot, grant.role)),
+      ),
+    ],
     createdAt: user.createdAt,
     lastSignInAt: user.lastSignInAt,
   };
@@ -77,10 +85,10 @@ export function createUserRoutes({
           may('access.read', userObject(now(), user)) &&
           `${user.name} ${user.title ?? ''}`.toLowerCase().includes(wanted),
       );
-      return page(seen, query, (user) => userView(now(), user));
+      return page(seen, query, (user) => userView(now(), user, may));
     },
-    'GET /users/{id}': ({ params }) => userView(now(), userOf(now(), params.id)),
-    'POST /users': async ({ body }) => {
+    'GET /users/{id}': ({ params, may }) => userView(now(), userOf(now(), params.id), may),
+    'POST /users': async ({ body, may }) => {
       if (findUser(now(), body.name)) throw taken('user', body.name);
       const created = clock.now();
       const id = newId('usr', created.getTime());
@@ -99,9 +107,9 @@ export function createUserRoutes({
           })
           .execute(),
       );
-      return userView(now(), userOf(now(), id));
+      return userView(now(), userOf(now(), id), may);
     },
-    'PATCH /users/{id}': async ({ params, body, identity }) => {
+    'PATCH /users/{id}': async ({ params, body, identity, may }) => {
       const user = userOf(now(), params.id);
       ownRights.requireOver(identity, user.id);
       const holder = body.name === undefined ? null : findUser(now(), body.name);
@@ -119,7 +127,7 @@ export function createUserRoutes({
           .execute(),
       );
       if (body.state === 'disabled') await sessions.endAllOf(user.id);
-      return userView(now(), userOf(now(), user.id));
+      return userView(now(), userOf(now(), user.id), may);
     },
     'DELETE /users/{id}': async ({ params, identity }) => {
       const user = userOf(now(), params.id);

@@ -2,6 +2,7 @@
  *  happened. */
 
 import type { Clock } from '#kernel/clock.ts';
+import { sourceOf } from '#platform/source-address.ts';
 import type { AuditEntry } from './writer.ts';
 
 const WINDOW_MS = 60_000;
@@ -24,7 +25,7 @@ export interface DenialFold {
   readonly folded: number;
 }
 
-const sourceOf = ({ actor, via, address }: AuditEntry): string => `${address ?? via} ${actor}`;
+const keyOf = ({ actor, via, address }: AuditEntry): string => `${address === null ? via : sourceOf(address)} ${actor}`;
 
 export function createDenialFold(clock: Clock, limit = LIMIT): DenialFold {
   const windows = new Map<string, Window>();
@@ -48,7 +49,7 @@ export function createDenialFold(clock: Clock, limit = LIMIT): DenialFold {
 
   return {
     take(entry) {
-      const wanted = sourceOf(entry);
+      const wanted = keyOf(entry);
       const source = windows.has(wanted) || windows.size < MAX_SOURCES ? wanted : OTHERS;
       const nowMs = clock.monotonicMs();
       let window = windows.get(source);

@@ -1,7 +1,6 @@
 /** Exponential delay after failed proofs, by address or account. Never a lock-out: the delay has a bound, and a refusal for
  *  want of patience does not lengthen it. Counted by the monotonic clock, in a table that strangers cannot fill. */
 
-import ipaddr from 'ipaddr.js';
 import type { Clock } from '#kernel/clock.ts';
 
 const MAX_ENTRIES = 10_000;
@@ -40,17 +39,4 @@ export function createBackOff(clock: Clock, { free, firstMs, maxMs }: BackOffRul
     },
     succeeded: (key) => void entries.delete(key),
   };
-}
-
-/** What counts as one source: an IPv4 address, or the /64 of an IPv6 one, since whoever has one has all of it. */
-export function sourceOf(address: string): string {
-  const bare = address.replace(/%.*$/, '');
-  if (!ipaddr.isValid(bare)) return bare;
-  const parsed = ipaddr.process(bare);
-  return parsed instanceof ipaddr.IPv6
-    ? `${parsed.parts
-        .slice(0, 4)
-        .map((part) => part.toString(16))
-        .join(':')}::/64`
-    : parsed.toString();
 }

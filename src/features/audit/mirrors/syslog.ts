@@ -64,6 +64,7 @@ export function syslogTarget(config: SyslogConfig, db: Database): MirrorTarget {
         timeout: CONNECT_MS,
       });
       const fail = (error: Error) => {
+        signal.removeEventListener('abort', onAbort);
         made.destroy();
         reject(error);
       };
