@@ -1,6 +1,10 @@
 /** Users, groups, roles, grants, sessions and tokens through the real doors of a real daemon. */
 
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiProblem } from '#contract/client.ts';
@@ -129,4 +133,39 @@ test('D15: what is malformed as a token is refused, and one in an address at onc
   assert.equal((await get({ authorization: 'Basic YWRtaW46YWRtaW4=' })).status, 400);
   assert.equal((await get({}, `/vms?token=${token}`)).status, 400);
   assert.equal((await get({ authorization: `Bearer ${token}`, cookie: '__Host-hyper-session=x' })).status, 400);
+});
+
+test('an upload that a crash left complete is published by the rights that its sender has then', async () => {
+  const stateDir = await mkdtemp(join(tmpdir(), 'hv-upload-'));
+  const size = 1024 * 1024;
+  let machine = await startDaemon({ waitFor: 'doors', stateDir });
+  try {
+    const { admin } = machine;
+    const project = await admin('POST /projects', { body: { name: 'shop' } });
+    await admin('PATCH /projects/{id}/quotas', { params: { id: 'shop' }, body: { limits: { images: 2 ** 30 } } });
+    await admin('POST /users', { body: { name: 'frank' } });
+    const body = { user: 'frank', role: 'project-admin', scope: `project:${project.id}` };
+    const grant = await admin('POST /grants', { body });
+    const frank = await signInByLink(machine, 'frank');
+    const begun = await frank.call('POST', '/images/uploads', { project: project.id, name: 'disk', sizeBytes: size });
+    assert.equal(begun.status, 201, JSON.stringify(begun.json));
+    await admin('DELETE /grants/{id}', { params: { id: grant.id } });
+    await machine.stop();
+    // As a crash leaves it that comes after the last byte: everything is here, and nobody publishes it.
+    await writeFile(join(stateDir, 'images', `${String(begun.json['id'])}.part`), Buffer.alloc(size), { mode: 0o600 });
+    const state = new DatabaseSync(join(stateDir, 'state.db'));
+    state.prepare('UPDATE upload SET offset_bytes = size_bytes').run();
+    state.close();
+    machine = await startDaemon({ waitFor: 'doors', stateDir });
+    const published = async () => (await machine.admin('GET /operations', { query: { kind: 'image.publish' } })).items;
+    for (let turn = 0; turn < 200 && (await published())[0]?.finishedAt == null; turn += 1) await sleep(50);
+    const [operation] = await published();
+    assert.deepEqual(
+      [operation?.state, operation?.error?.code, operation?.actor],
+      ['failed', 'no_longer_allowed', 'frank'],
+    );
+  } finally {
+    await machine.close();
+    await rm(stateDir, { recursive: true, force: true });
+  }
 });

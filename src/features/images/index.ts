@@ -21,8 +21,8 @@ import { createImageKinds } from './kinds.ts';
 import { createImageLibrary, type ImageFile, type ImageLibrary } from './library.ts';
 import { imageMigrations } from './migrations.ts';
 import { createImageRoutes, type ImageRoutesOptions } from './routes.ts';
-import { createImageStore } from './store.ts';
-import { createUploads } from './uploads.ts';
+import { createImageStore, type UploadRow } from './store.ts';
+import { createUploads, type Sender } from './uploads.ts';
 
 export type { DiskOwner } from './backing-users.ts';
 export type { BuiltImage } from './built-image.ts';
@@ -51,8 +51,12 @@ const ORPHAN_MS = 24 * 3_600_000;
 /** A change of many VMs at once is told once. */
 const USERS_MS = 500;
 
-/** Finishes what a crash left; the sender's right was checked when he began. */
-const asSender = (user: string): Identity => ({ ...SYSTEM_IDENTITY, user });
+/** Goes on with what a crash left, by the rights that its sender has now. */
+const asSender = ({ actor, sender }: UploadRow): Identity => {
+  if (sender === null) return { ...SYSTEM_IDENTITY, user: actor };
+  const who: Sender = JSON.parse(sender);
+  return { ...who, sessionId: null, address: null };
+};
 
 export const images = defineFeature<ImagesApi>({
   name: 'images',
@@ -124,7 +128,7 @@ export const images = defineFeature<ImagesApi>({
     const publishComplete = async () => {
       for (const row of uploads.unpublished()) {
         const facts = {
-          identity: asSender(row.actor),
+          identity: asSender(row),
           project: row.project,
           requestId: null,
           idempotencyKey: null,

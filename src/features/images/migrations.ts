@@ -51,4 +51,5 @@ export const imageMigrations: readonly Migration[] = [
       'ALTER TABLE upload_in_project RENAME TO upload',
     ],
   },
+  { id: '004-senders', statements: ['ALTER TABLE upload ADD COLUMN sender TEXT'] },
 ];

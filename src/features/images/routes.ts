@@ -284,7 +284,7 @@ export function createImageRoutes(options: ImageRoutesOptions): Handlers {
       );
     },
 
-    'POST /images/uploads': ({ body, identity }) => uploads.begin(body, identity.user),
+    'POST /images/uploads': ({ body, identity }) => uploads.begin(body, identity),
     'GET /images/uploads': ({ may }) => {
       const items = uploads.list().filter(({ id, project }) => may('image.upload', { type: 'upload', id, project }));
       return { items, next: null, total: items.length };

@@ -38,7 +38,10 @@ export interface UploadRow {
   /** Received and safe on disk. */
   readonly offset_bytes: number;
   readonly sha256: string | null;
+  /** Name of the sender. */
   readonly actor: string;
+  /** Who sent it (`Sender` as JSON), for the day when its rights are asked for again; null in rows of before that was kept. */
+  readonly sender: string | null;
   readonly project: string;
   /** Checks and publishes it. */
   readonly operation_id: string | null;

@@ -12,6 +12,7 @@ import { AppError, registerErrors } from '#kernel/errors.ts';
 import { createEventBus } from '#kernel/event-bus.ts';
 import { openDatabase } from '#platform/db/database.ts';
 import { createSpaceLedger } from '#platform/disk-space.ts';
+import { SYSTEM_IDENTITY } from '#platform/feature.ts';
 import { runChecked } from '#platform/process.ts';
 import { createImageFiles } from './image-files.ts';
 import { createImageNames } from './image-names.ts';
@@ -66,8 +67,8 @@ const never = async (): Promise<Operation> => {
 
 test('an upload without bytes for a day is dropped with its bytes; one that goes on is not', async (t) => {
   const { uploads, clock, removed, images } = await stageOf(t);
-  const idle = await uploads.begin({ project: 'default', name: 'idle', sizeBytes: 100 }, 'root');
-  const alive = await uploads.begin({ project: 'default', name: 'alive', sizeBytes: 100 }, 'root');
+  const idle = await uploads.begin({ project: 'default', name: 'idle', sizeBytes: 100 }, SYSTEM_IDENTITY);
+  const alive = await uploads.begin({ project: 'default', name: 'alive', sizeBytes: 100 }, SYSTEM_IDENTITY);
   await uploads.append(idle.id, 0, null, Readable.from([Buffer.alloc(10)]), never);
   await clock.advance(23 * 3_600_000);
   await uploads.append(alive.id, 0, null, Readable.from([Buffer.alloc(10)]), never);
@@ -82,8 +83,8 @@ test('an upload without bytes for a day is dropped with its bytes; one that goes
 test('what unfinished uploads may still bring is promised to them until it is written or they end', async (t) => {
   const { uploads, ledger, space, store, files } = await stageOf(t);
   const room = await ledger.look(files.folder);
-  const one = await uploads.begin({ project: 'default', name: 'one', sizeBytes: 1000 }, 'root');
-  const two = await uploads.begin({ project: 'default', name: 'two', sizeBytes: 500 }, 'root');
+  const one = await uploads.begin({ project: 'default', name: 'one', sizeBytes: 1000 }, SYSTEM_IDENTITY);
+  const two = await uploads.begin({ project: 'default', name: 'two', sizeBytes: 500 }, SYSTEM_IDENTITY);
   await uploads.append(one.id, 0, 400, Readable.from([Buffer.alloc(400)]), never);
   assert.equal(ledger.promisedBytes(room), 1100);
   await truncate(files.part(one.id), 100);
@@ -95,7 +96,9 @@ test('what unfinished uploads may still bring is promised to them until it is wr
 
   // Nobody gets what is promised already, and one that got nothing holds nothing.
   ledger.expect(room, 'others', room.freeBytes);
-  await assert.rejects(uploads.begin({ project: 'default', name: 'late', sizeBytes: 1 }, 'root'), { code: 'no_space' });
+  await assert.rejects(uploads.begin({ project: 'default', name: 'late', sizeBytes: 1 }, SYSTEM_IDENTITY), {
+    code: 'no_space',
+  });
   ledger.release('others');
   assert.equal(ledger.promisedBytes(room), 900);
   assert.equal(store.uploads().length, 1);
@@ -106,7 +109,7 @@ test('what unfinished uploads may still bring is promised to them until it is wr
 
 test('a sender that stops is let go with what it sent kept', { timeout: 20_000 }, async (t) => {
   const { uploads, clock } = await stageOf(t);
-  const { id } = await uploads.begin({ project: 'default', name: 'slow', sizeBytes: 1000 }, 'root');
+  const { id } = await uploads.begin({ project: 'default', name: 'slow', sizeBytes: 1000 }, SYSTEM_IDENTITY);
   const stream = new PassThrough();
   const ended = uploads.append(id, 0, null, stream, never);
   stream.write(Buffer.alloc(77));
@@ -118,7 +121,7 @@ test('a sender that stops is let go with what it sent kept', { timeout: 20_000 }
 
 test('a complete upload that nobody publishes is found again', async (t) => {
   const { uploads } = await stageOf(t);
-  const { id } = await uploads.begin({ project: 'default', name: 'done', sizeBytes: 3 }, 'root');
+  const { id } = await uploads.begin({ project: 'default', name: 'done', sizeBytes: 3 }, SYSTEM_IDENTITY);
   await assert.rejects(uploads.append(id, 0, null, Readable.from([Buffer.from('abc')]), never));
   assert.deepEqual(
     uploads.unpublished().map((row) => row.id),
@@ -129,7 +132,9 @@ test('a complete upload that nobody publishes is found again', async (t) => {
 test('of many equal uploads begun at once one is begun; the others hear that the name is taken', async (t) => {
   const { uploads } = await stageOf(t);
   const ends = await Promise.allSettled(
-    Array.from({ length: 20 }, () => uploads.begin({ project: 'default', name: 'same', sizeBytes: 10 }, 'root')),
+    Array.from({ length: 20 }, () =>
+      uploads.begin({ project: 'default', name: 'same', sizeBytes: 10 }, SYSTEM_IDENTITY),
+    ),
   );
   const codes = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason.code] : []));
   assert.deepEqual(
@@ -140,7 +145,7 @@ test('of many equal uploads begun at once one is begun; the others hear that the
 
 test('a second row of one name is refused by the journal in our own words', async (t) => {
   const { store, uploads } = await stageOf(t);
-  const { id } = await uploads.begin({ project: 'default', name: 'same', sizeBytes: 10 }, 'root');
+  const { id } = await uploads.begin({ project: 'default', name: 'same', sizeBytes: 10 }, SYSTEM_IDENTITY);
   const row = store.upload(id);
   assert.ok(row);
   await assert.rejects(store.addUpload({ ...row, id: 'upl-other' }), { code: 'already_exists', status: 409 });
@@ -151,7 +156,7 @@ test('a complete upload waits for a name that is busy for a moment, and is kept 
 }, async (t) => {
   const { uploads, store, clock } = await stageOf(t);
   const busy = () => Promise.reject(new AppError('busy'));
-  const { id } = await uploads.begin({ project: 'default', name: 'late', sizeBytes: 3 }, 'root');
+  const { id } = await uploads.begin({ project: 'default', name: 'late', sizeBytes: 3 }, SYSTEM_IDENTITY);
   const ticking = setInterval(() => void clock.advance(1_000), 5);
   t.after(() => clearInterval(ticking));
   const sent = uploads.append(id, 0, null, Readable.from([Buffer.from('abc')]), busy);
@@ -176,7 +181,7 @@ test('a complete upload waits for a name that is busy for a moment, and is kept 
 test('an upload whose bytes were lost goes on from those that are left, never over zeros', async (t) => {
   const { uploads, store, files } = await stageOf(t);
   const bytes = Buffer.from('0123456789');
-  const { id } = await uploads.begin({ project: 'default', name: 'lost', sizeBytes: bytes.length }, 'root');
+  const { id } = await uploads.begin({ project: 'default', name: 'lost', sizeBytes: bytes.length }, SYSTEM_IDENTITY);
   const send = (offset: number, end = bytes.length) =>
     uploads.append(id, offset, null, Readable.from([bytes.subarray(offset, end)]), never);
   await send(0, 8);
@@ -202,7 +207,7 @@ test('a link, a pipe or a folder in the place of the bytes is refused and not to
   timeout: 20_000,
 }, async (t) => {
   const { uploads, files, images } = await stageOf(t);
-  const { id } = await uploads.begin({ project: 'default', name: 'odd', sizeBytes: 10 }, 'root');
+  const { id } = await uploads.begin({ project: 'default', name: 'odd', sizeBytes: 10 }, SYSTEM_IDENTITY);
   const part = files.part(id);
   const other = join(images, 'other');
   await writeFile(other, 'untouched');

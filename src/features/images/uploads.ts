@@ -12,6 +12,7 @@ import { AppError, hasErrno } from '#kernel/errors.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
 import { newId } from '#kernel/ids.ts';
 import { formatBytes, formatDuration, KIB, MIB } from '#kernel/units.ts';
+import type { Identity } from '#platform/feature.ts';
 import { asSpaceError, createBatchWriter, isSpaceError } from './batch-writer.ts';
 import { type ImageFiles, openPart, plainSize, removeFile } from './image-files.ts';
 import { type ImageNames, nameTaken } from './image-names.ts';
@@ -35,9 +36,12 @@ const BUSY_RETRY_MS = [200, 1_000, 3_000];
 
 export type UploadRequest = ParsedBody<'POST /images/uploads'>;
 
+/** Who sends an upload. */
+export type Sender = Pick<Identity, 'userId' | 'user' | 'via' | 'method' | 'tokenId'>;
+
 export interface Uploads {
   /** @throws AppError already_exists, too_large, no_space, quota_exceeded */
-  begin(request: UploadRequest, actor: string): Promise<Upload>;
+  begin(request: UploadRequest, sender: Sender): Promise<Upload>;
   list(): readonly Upload[];
   get(id: string): Upload | null;
   /** Appends what the stream brings. Bytes received before a failure are kept.
@@ -211,7 +215,7 @@ export function createUploads({ store, files, clock, events, maxBytes, names, sp
   };
 
   return {
-    async begin(request, actor) {
+    async begin(request, sender) {
       await store.load();
       if (request.sizeBytes > maxBytes) {
         throw new AppError('too_large', {
@@ -233,7 +237,14 @@ export function createUploads({ store, files, clock, events, maxBytes, names, sp
           size_bytes: request.sizeBytes,
           offset_bytes: 0,
           sha256: request.sha256 ?? null,
-          actor,
+          actor: sender.user,
+          sender: JSON.stringify({
+            userId: sender.userId,
+            user: sender.user,
+            via: sender.via,
+            method: sender.method,
+            tokenId: sender.tokenId,
+          } satisfies Sender),
           operation_id: null,
           created_at: now.toISOString(),
           expires_at: expiry(),
