@@ -264,7 +264,7 @@ test('on the phone hidden tabs are announced, the console has two rows of tools,
   await visit(where, { name: 'settings', path: '/settings', ready: 'text=Certificate' });
   await visit(where, { name: 'account', path: '/settings/security', ready: 'text=Sessions' });
   await where
-    .getByText(/^Chrome \d+ on Linux$/)
+    .getByText(/^Chrome \d+ on Linux/)
     .first()
     .waitFor();
   assert.equal(await where.getByText('Mozilla').count(), 0);
