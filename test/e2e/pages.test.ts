@@ -31,8 +31,9 @@ let page: Page;
 before(async () => {
   if (skip) return;
   dashboard = await startDashboard();
-  await furnish();
+  // While somebody looks, guests are measured every few seconds instead of every minute.
   page = await dashboard.signIn();
+  await furnish();
 });
 after(async () => {
   await dashboard?.close();
