@@ -227,7 +227,7 @@ const kinds: readonly (Omit<KilledRun, 'point'> & {
   {
     kind: 'vm.create',
     steps: ['prepare', 'disks', 'define', 'start', 'publish'],
-    share: 0.4,
+    share: 0.2,
     prepare: async () => '',
     ask: (daemon) => daemon.admin('POST /vms', { body: spec('one') }),
     expected: ONE,
@@ -235,7 +235,7 @@ const kinds: readonly (Omit<KilledRun, 'point'> & {
   {
     kind: 'vm.edit',
     steps: ['definition', 'publish'],
-    share: 0.5,
+    share: 0.25,
     prepare: (daemon) => made(daemon, { start: false }),
     ask: (daemon, id) =>
       daemon.admin('PATCH /vms/{id}', { params: { id }, body: { vcpus: 2, memoryBytes: MEMORY / 2 } }),
@@ -244,7 +244,7 @@ const kinds: readonly (Omit<KilledRun, 'point'> & {
   {
     kind: 'vm.delete',
     steps: ['look', 'stop', 'keep', 'undefine', 'move', 'release'],
-    share: 0.3,
+    share: 0.15,
     prepare: (daemon) => made(daemon),
     ask: (daemon, id) => daemon.admin('DELETE /vms/{id}', { params: { id }, query: { stop: 'true' } }),
     expected: IN_TRASH,
@@ -252,7 +252,7 @@ const kinds: readonly (Omit<KilledRun, 'point'> & {
   {
     kind: 'vm.restore',
     steps: ['move', 'define', 'release'],
-    share: 0.4,
+    share: 0.2,
     prepare: trashed,
     ask: (daemon, id) => daemon.admin('POST /trash/{id}/restore', { params: { id } }),
     expected: ONE,
@@ -260,7 +260,7 @@ const kinds: readonly (Omit<KilledRun, 'point'> & {
   {
     kind: 'vm.purge',
     steps: ['tpm', 'files', 'release'],
-    share: 0.4,
+    share: 0.2,
     prepare: trashed,
     ask: (daemon, id) => daemon.admin('DELETE /trash/{id}', { params: { id } }),
     expected: NOTHING,
@@ -299,7 +299,7 @@ test('a create that is cancelled and killed gives everything back', { skip }, as
 test('random creates, edits, cancels, deletes, restores and purges at once, with kills between: used = what lives', {
   skip,
 }, async () => {
-  for (let round = 0; round < (isFull ? 12 : 4); round += 1) {
+  for (let round = 0; round < (isFull ? 12 : 2); round += 1) {
     const daemon = await start();
     await setLimits(daemon, { vms: 6, vcpus: 10, memory: 8 * MEMORY, disk: 10 * DISK });
     const one = async () => {
