@@ -50,3 +50,14 @@ export async function mapLimit<Item, Result>(
   await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane));
   return results;
 }
+
+/** Runs what it is given one after the other; each waits for the one before, however that ended. */
+export function createQueue(): <Value>(work: () => Promise<Value>) => Promise<Value> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const done = last.then(work);
+    // Its own caller hears how it ended.
+    last = done.catch(() => undefined);
+    return done;
+  };
+}

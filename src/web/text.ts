@@ -222,7 +222,7 @@ export const text = {
 
   stepUp: {
     title: 'Confirm that it is you',
-    why: 'What cannot be taken back needs a fresh proof, for this one request only:',
+    why: 'This needs a fresh proof that it is you, for this one request only:',
     code: 'In a terminal',
     paste: 'By hand',
     how: 'Run this in a terminal of yours that has `hv` and your key:',

@@ -2,6 +2,7 @@
  *  A change is committed first; then the snapshot is read anew and its version grows. */
 
 import type { Permission } from '#contract/permissions.ts';
+import { createQueue } from '#kernel/async.ts';
 import type { Database, Migration, Transaction } from '#platform/db/database.ts';
 
 /** The users that exist from the start: whom a link without a name signs in. */
@@ -147,7 +148,7 @@ export function createDirectory(
   onChange: (version: number) => void,
 ): Directory {
   let current = EMPTY;
-  let last: Promise<unknown> = Promise.resolve();
+  const oneByOne = createQueue();
 
   const read = async (source: Database | Transaction): Promise<Snapshot> => {
     const at = source.tables<DirectoryTables>();
@@ -204,7 +205,7 @@ export function createDirectory(
     snapshot: () => current,
     load: async () => take(await read(db)),
     change(work) {
-      const changed = last.then(async () => {
+      return oneByOne(async () => {
         const { value, next } = await db.transaction(async (tx) => {
           const value = await work(tx);
           const next = await read(tx);
@@ -214,9 +215,6 @@ export function createDirectory(
         take(next);
         return value;
       });
-      // The next change waits for this one, however it ends.
-      last = changed.catch(() => undefined);
-      return changed;
     },
     async signedIn(tx, userId, at) {
       await tx

@@ -3,6 +3,7 @@
 import { DEFAULT_PROJECT } from '#contract/common.ts';
 import type { ApiEvents } from '#contract/events.ts';
 import type { Project, ResourceType } from '#contract/projects.ts';
+import { createQueue } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
@@ -52,14 +53,8 @@ export function createProjectRoutes({
       throw new AppError('already_exists', { detail: `There is a project "${name}" already.` });
   };
 
-  let last: Promise<unknown> = Promise.resolve();
   /** Two that are made at once must not get the same number. */
-  const oneByOne = <Value>(make: () => Promise<Value>): Promise<Value> => {
-    const made = last.then(make);
-    // The next one waits for this one, however it ends.
-    last = made.catch(() => undefined);
-    return made;
-  };
+  const oneByOne = createQueue();
 
   return {
     'GET /projects': ({ query, may }) => {

@@ -3,6 +3,7 @@
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { ConfigFile } from '#contract/config.ts';
+import { createQueue } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
 import { newSecret } from '#kernel/ids.ts';
@@ -71,7 +72,7 @@ export function createOidcSignIn(ports: OidcPorts): OidcSignIn {
     return config && client ? { config, client } : null;
   };
   /** The first sign-in of an account makes a user; two of them at once must not make two. */
-  let creating: Promise<unknown> = Promise.resolve();
+  const oneByOne = createQueue();
 
   const grantsOf = ({ groups }: ProviderConfig, account: Account) =>
     groups.filter(({ group }) => account.groups.includes(group)).map(({ role, scope }) => ({ role, scope }));
@@ -90,10 +91,7 @@ export function createOidcSignIn(ports: OidcPorts): OidcSignIn {
     if (known) return known.user_id;
     // Whoever can make an account at the provider must not be able to make users here: a group that someone put him in decides.
     if (!config.autoCreate || grantsOf(config, account).length === 0) throw new AppError('oidc_no_account');
-    const made = creating.then(() => makeUser(config, account));
-    // The next one waits for it, and does not care how it ended.
-    creating = made.catch(() => undefined);
-    return made;
+    return oneByOne(() => makeUser(config, account));
   };
 
   return {
