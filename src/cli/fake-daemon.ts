@@ -158,6 +158,7 @@ export const exampleVm: Vm = {
   desired: 'running',
   managed: true,
   isProtected: false,
+  tags: [],
   accel: 'tcg',
   title: null,
   description: null,

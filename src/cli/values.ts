@@ -188,3 +188,11 @@ export function any(
 ): PositionalSpec<readonly string[]> {
   return { ...positional(placeholder, summary, extras), isOptional: true, isRepeatable: true, read: (texts) => texts };
 }
+
+/** The entries of a text as `prod,db`; blanks around them do not count. */
+export function commaSeparated(list: string): string[] {
+  return list
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter(Boolean);
+}

@@ -12,7 +12,7 @@ import { about, collect } from './objects.ts';
 import { showPlan } from './plan.ts';
 import { projectOption } from './project-names.ts';
 import { safeText } from './text.ts';
-import { choiceOption, countOption, flag, one, sizeOption, textList, textOption } from './values.ts';
+import { choiceOption, commaSeparated, countOption, flag, one, sizeOption, textList, textOption } from './values.ts';
 
 const OPTIONS = {
   project: projectOption,
@@ -44,6 +44,7 @@ const OPTIONS = {
   'network-data': textOption('FILE', 'cloud-init network configuration', { completes: 'file' }),
   title: textOption('TEXT', 'one line for people'),
   description: textOption('TEXT', 'several lines for people'),
+  tags: textOption('TAGS', 'separated by commas, as prod,db'),
   autostart: flag('start it when the host starts'),
   protect: flag('refuse to delete it'),
   accel: choiceOption(['auto', 'tcg'], 'auto = KVM where it is proven to work; tcg = software emulation, slow', {
@@ -148,6 +149,7 @@ async function requestOf(context: CommandContext, name: string, options: Options
     ...(options.project === undefined ? {} : { project: options.project }),
     ...(options.title === undefined ? {} : { title: options.title }),
     ...(options.description === undefined ? {} : { description: options.description }),
+    ...(options.tags === undefined ? {} : { tags: commaSeparated(options.tags) }),
     ...(options.vcpus === undefined ? {} : { vcpus: options.vcpus }),
     ...(options.memory === undefined ? {} : { memoryBytes: options.memory }),
     ...(options.firmware === undefined ? {} : { firmware: options.firmware }),

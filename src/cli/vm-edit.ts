@@ -10,7 +10,7 @@ import { finish } from './follow.ts';
 import { about } from './objects.ts';
 import { showPlan } from './plan.ts';
 import { safeText } from './text.ts';
-import { countOption, flag, one, sizeOption, textOption } from './values.ts';
+import { commaSeparated, countOption, flag, one, sizeOption, textOption } from './values.ts';
 import { vmName } from './vm-show.ts';
 
 const EDIT_OPTIONS = {
@@ -19,6 +19,7 @@ const EDIT_OPTIONS = {
   memory: sizeOption('memory, as 4GiB'),
   title: textOption('TEXT', 'one line; an empty text removes it'),
   description: textOption('TEXT', 'several lines; an empty text removes it'),
+  tags: textOption('TAGS', 'all its tags, separated by commas; an empty text removes them'),
   autostart: flag('start it when the host starts'),
   'no-autostart': flag('do not start it when the host starts'),
   protect: flag('refuse to delete it'),
@@ -35,6 +36,7 @@ interface EditChoices {
   readonly memory: number | undefined;
   readonly title: string | undefined;
   readonly description: string | undefined;
+  readonly tags: string | undefined;
   readonly autostart: boolean;
   readonly 'no-autostart': boolean;
   readonly protect: boolean;
@@ -65,16 +67,10 @@ async function editOf(context: CommandContext, name: string, choices: EditChoice
     ...(choices.memory === undefined ? {} : { memoryBytes: choices.memory }),
     ...(choices.title === undefined ? {} : { title: choices.title || null }),
     ...(choices.description === undefined ? {} : { description: choices.description || null }),
+    ...(choices.tags === undefined ? {} : { tags: commaSeparated(choices.tags) }),
     ...(autostart === undefined ? {} : { autostart }),
     ...(isProtected === undefined ? {} : { isProtected }),
-    ...(choices['boot-order'] === undefined
-      ? {}
-      : {
-          bootOrder: choices['boot-order']
-            .split(',')
-            .map((entry) => entry.trim())
-            .filter(Boolean),
-        }),
+    ...(choices['boot-order'] === undefined ? {} : { bootOrder: commaSeparated(choices['boot-order']) }),
     ...(cdrom === undefined ? {} : { cdrom }),
   };
   if (Object.keys(edit).length === 0)

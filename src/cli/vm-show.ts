@@ -108,6 +108,7 @@ async function showVm(context: CommandContext, name: string): Promise<ExitCode> 
     ['guest agent', vm.agent],
     ['autostart', vm.autostart ? 'yes' : 'no'],
     ['protected', vm.isProtected ? 'yes' : 'no'],
+    ['tags', vm.tags.length === 0 ? null : vm.tags.map(safeText).join(', ')],
     ['made by', vm.managed ? null : 'another program; only the fields that you change are touched'],
     ['working', vm.operationId === null ? null : `\`hv op follow ${vm.operationId}\``],
     ['description', vm.description === null ? null : safeLines(vm.description)],
@@ -236,19 +237,27 @@ export const showCommands = [
     options: {
       project: onlyProjectOption,
       state: textOption('STATES', 'only these states, separated by commas, as running,paused'),
-      search: textOption('TEXT', 'only with this in the name, title, description, address or MAC'),
+      search: textOption('TEXT', 'only with this in the name, title, description, tags, address or MAC'),
+      tag: textOption('TAGS', 'only VMs with all of these tags, separated by commas'),
       sort: choiceOption(
         ['name', '-name', 'state', '-state', 'cpu', '-cpu', 'memory', '-memory'],
         'order; a dash reverses it',
         { defaultText: 'name' },
       ),
     },
-    examples: ['vm list', 'vm list --project shop', 'vm list --state running --sort=-cpu', 'vm list --json'],
+    examples: [
+      'vm list',
+      'vm list --project shop',
+      'vm list --state running --sort=-cpu',
+      'vm list --tag prod,db',
+      'vm list --json',
+    ],
     run: async (context, { options }) => {
       const { api, output } = context;
       const filter = {
         ...(options.project === undefined ? {} : { project: options.project }),
         ...(options.state === undefined ? {} : { state: options.state }),
+        ...(options.tag === undefined ? {} : { tag: options.tag }),
         ...(options.search === undefined ? {} : { q: options.search }),
         ...(options.sort === undefined ? {} : { sort: options.sort }),
       };

@@ -15,6 +15,7 @@ export function fakeVm(name: string, change: Partial<Vm> = {}): Vm {
     accel: 'tcg',
     title: null,
     description: null,
+    tags: [],
     vcpus: 1,
     memoryBytes: 2 ** 30,
     autostart: false,

@@ -106,6 +106,7 @@ export const vmSchema = z.object({
   accel: z.enum(['kvm', 'tcg', 'other']).describe('tcg = software emulation, slow'),
   title: z.string().nullable(),
   description: z.string().nullable(),
+  tags: z.array(z.string()).describe('sorted; lists, alert rules and silences can be narrowed to them'),
   vcpus: z.int(),
   memoryBytes: z.number(),
   autostart: z.boolean(),
@@ -175,6 +176,11 @@ export const cloudInitSchema = z.strictObject({
     .describe('network-config document, version 1 or 2'),
 });
 
+/** A tag of a VM. A set: order and repeats do not count. */
+export const tagsSchema = z
+  .array(z.string().regex(/^[a-z0-9][a-z0-9_.-]{0,31}$/, 'use up to 32 lower-case letters, digits, and _ . - inside'))
+  .max(20);
+
 const sizeSchema = (min: number, max: number) => z.int().min(min).max(max);
 
 const diskSpecSchema = z.strictObject({
@@ -206,6 +212,7 @@ export const vmCreateSchema = z.strictObject({
   project: projectIdSchema,
   title: textSchema(120).optional(),
   description: textSchema(8000).optional(),
+  tags: tagsSchema.default([]),
   vcpus: sizeSchema(1, 512).default(2),
   memoryBytes: sizeSchema(16 * MIB, 16 * TIB).default(2 * GIB),
   firmware: z.enum(['uefi', 'bios']).default('uefi'),
@@ -237,6 +244,7 @@ export const vmEditSchema = z.strictObject({
   name: nameSchema.optional(),
   title: textSchema(120).nullable().optional(),
   description: textSchema(8000).nullable().optional(),
+  tags: tagsSchema.optional().describe('all of them; those left out are taken away'),
   vcpus: sizeSchema(1, 512).optional(),
   memoryBytes: sizeSchema(16 * MIB, 16 * TIB).optional(),
   autostart: z.boolean().optional(),
@@ -312,7 +320,8 @@ export const vmRoutes = defineRoutes({
     query: z.object({
       ...pageQuery,
       project: z.string().max(64).optional().describe('id or name'),
-      q: z.string().max(200).optional().describe('part of the name, title, description, address or MAC'),
+      q: z.string().max(200).optional().describe('part of the name, title, description, tag, address or MAC'),
+      tag: z.string().max(700).optional().describe('tags, separated by commas; VMs that have all of them'),
       state: z.string().max(200).optional().describe('states, separated by commas'),
       sort: z.enum(['name', '-name', 'state', '-state', 'cpu', '-cpu', 'memory', '-memory']).default('name'),
     }),

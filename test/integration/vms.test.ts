@@ -350,7 +350,16 @@ test('a deleted VM lies in the trash, comes back as it was, and is purged', { sk
     daemon.admin('DELETE /vms/{id}', { params: { id: 'web2' }, query: { stop: 'true' } }),
     /is protected/,
   );
-  await daemon.finish(await daemon.admin('PATCH /vms/{id}', { params: { id: 'web2' }, body: { isProtected: false } }));
+  await daemon.finish(
+    await daemon.admin('PATCH /vms/{id}', {
+      params: { id: 'web2' },
+      body: { isProtected: false, tags: ['prod', 'db'] },
+    }),
+  );
+  assert.deepEqual(
+    (await daemon.admin('GET /vms', { query: { tag: 'db,prod' } })).items.map(({ name }) => name),
+    ['web2'],
+  );
   await daemon.finish(await daemon.admin('DELETE /vms/{id}', { params: { id: 'web2' }, query: { stop: 'true' } }));
   assert.equal(await isGone('web2'), true);
   await assert.rejects(show('web2'), /no vm/i);
@@ -378,6 +387,7 @@ test('a deleted VM lies in the trash, comes back as it was, and is purged', { sk
   assert.equal(back.nics[0]?.mac, vm.nics[0]?.mac);
   assert.equal(back.createdAt, vm.createdAt);
   assert.equal(back.managed, true);
+  assert.deepEqual(back.tags, ['db', 'prod']);
   assert.equal(await sha256(join(daemon.stateDir, 'disks', disk)), sum);
   assert.equal(existsSync(trashFolder), false);
   assert.equal(

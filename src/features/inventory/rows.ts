@@ -1,7 +1,7 @@
 /** What we know of a VM beside libvirt: that we made it, what the user wants of it, whether it is protected. Kept in memory and in the
  *  table `vm`; a row lives as long as its domain or its place in the trash. */
 
-import type { Vm } from '#contract/vms.ts';
+import { tagsSchema, type Vm } from '#contract/vms.ts';
 import type { Database, Migration, Transaction } from '#platform/db/database.ts';
 import { hashText } from './hash-text.ts';
 
@@ -9,6 +9,8 @@ export interface VmRow {
   readonly uuid: string;
   readonly desired: Vm['desired'];
   readonly isProtected: boolean;
+  /** Sorted, each once. */
+  readonly tags: readonly string[];
   /** Made by us; a foreign VM has a row only once the user protected it or asked for a state. */
   readonly managed: boolean;
   /** ISO 8601, or null for a VM that was there before us. */
@@ -26,6 +28,7 @@ interface VmTables {
     created_at: string | null;
     op_id: string | null;
     definition: string | null;
+    tags: string;
   };
 }
 
@@ -39,6 +42,7 @@ export const inventoryMigrations: readonly Migration[] = [
     ],
   },
   { id: '002-definition', statements: ['ALTER TABLE vm ADD COLUMN definition TEXT'] },
+  { id: '003-tags', statements: ["ALTER TABLE vm ADD COLUMN tags TEXT NOT NULL DEFAULT '[]'"] },
 ];
 
 export interface VmRows {
@@ -68,6 +72,7 @@ export function createVmRows(db: Database): VmRows {
           uuid: row.uuid,
           desired: row.desired,
           isProtected: row.is_protected === 1,
+          tags: tagsSchema.parse(JSON.parse(row.tags)),
           managed: row.managed === 1,
           createdAt: row.created_at,
           operationId: row.op_id,
@@ -81,6 +86,7 @@ export function createVmRows(db: Database): VmRows {
       const values = {
         desired: row.desired,
         is_protected: Number(row.isProtected),
+        tags: JSON.stringify(row.tags),
         managed: Number(row.managed),
         created_at: row.createdAt,
         op_id: row.operationId,

@@ -60,6 +60,7 @@ export function vmView({
     accel: facts.accel,
     title: facts.title,
     description: facts.description,
+    tags: [...(row?.tags ?? [])],
     vcpus: facts.vcpus,
     memoryBytes: facts.memoryBytes,
     autostart: record.autostart,
@@ -85,7 +86,7 @@ export function vmView({
     usage: isOn ? usage : null,
     operationId,
     staleSince,
-    etag: etagOf(record.definitionHash, record.autostart, row?.isProtected ?? false),
+    etag: etagOf(record.definitionHash, record.autostart, row),
   };
 }
 
@@ -104,8 +105,12 @@ function desiredOf(state: Vm['state']): Vm['desired'] {
 }
 
 /** What a client sends back as If-Match; changes with everything that an edit can change. */
-export function etagOf(definitionHash: string, autostart: boolean, isProtected: boolean): string {
-  return hashText(`${definitionHash} ${autostart} ${isProtected}`);
+export function etagOf(
+  definitionHash: string,
+  autostart: boolean,
+  row: Pick<VmRow, 'isProtected' | 'tags'> | null,
+): string {
+  return hashText(`${definitionHash} ${autostart} ${row?.isProtected ?? false} ${row?.tags.join() ?? ''}`);
 }
 
 /** The fields in which the running guest differs from what it will be after its next start. */

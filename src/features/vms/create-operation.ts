@@ -126,6 +126,7 @@ function createSteps(order: CreateOrder, services: VmServices): Step[] {
         uuid: order.vmId,
         desired: order.isStarted ? 'running' : 'off',
         isProtected: order.isProtected,
+        tags: order.tags,
         managed: true,
         createdAt: clock.now().toISOString(),
         operationId,

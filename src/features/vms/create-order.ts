@@ -41,6 +41,7 @@ export const createOrderSchema = z.object({
   nics: z.array(z.object({ mac: z.string(), network: z.string().nullable(), bridge: z.string().nullable() })),
   isAutostart: z.boolean(),
   isProtected: z.boolean(),
+  tags: z.array(z.string()).default([]),
   isStarted: z.boolean(),
 });
 export type CreateOrder = z.infer<typeof createOrderSchema>;
@@ -132,6 +133,7 @@ function checkedOrder(spec: VmCreate, vmId: string, world: CreateWorld, problems
     nics: nicOrders(spec, world, problems),
     isAutostart: spec.autostart,
     isProtected: spec.isProtected,
+    tags: [...new Set(spec.tags)].sort(),
     isStarted: spec.start,
   };
 }

@@ -95,17 +95,22 @@ function editSteps(order: EditOrder, services: VmServices): Step[] {
 
   const marks = async (direction: 'to' | 'from') => {
     if (order.autostart) await libvirt.domains.setAutostart(vmId, order.autostart[direction]);
-    if (order.protection) {
+    if (order.protection || order.tags) {
       const vm = known.vm(vmId);
       const row = known.row(vmId) ?? {
         uuid: vmId,
         desired: vm?.desired ?? 'off',
         isProtected: false,
+        tags: [],
         managed: false,
         createdAt: null,
         operationId: null,
       };
-      await known.rows.put({ ...row, isProtected: order.protection[direction] });
+      await known.rows.put({
+        ...row,
+        isProtected: order.protection?.[direction] ?? row.isProtected,
+        tags: order.tags?.[direction] ?? row.tags,
+      });
     }
   };
   const settings: Step = {
@@ -126,7 +131,7 @@ function editSteps(order: EditOrder, services: VmServices): Step[] {
     ...(isEmpty(order.definition) ? [] : [definition]),
     ...(isEmpty(order.live) ? [] : [live]),
     ...(rename ? [name] : []),
-    ...(order.autostart || order.protection ? [settings] : []),
+    ...(order.autostart || order.protection || order.tags ? [settings] : []),
     publish,
   ];
 }

@@ -62,6 +62,7 @@ const resolve = (edit: VmEdit, more: Partial<EditTarget> = {}) =>
       isOn: true,
       isAutostart: false,
       isProtected: false,
+      tags: ['web'],
       ...more,
     },
     {
@@ -144,3 +145,11 @@ for (const [edit, more, code, field] of refusals) {
     );
   });
 }
+
+test('tags are a set: order and repeats change nothing, and an empty list takes all away', () => {
+  assert.equal(resolve({ tags: ['web', 'web'] }).order.tags, null);
+  assert.deepEqual(resolve({ tags: ['prod', 'db', 'prod'] }).order.tags, { from: ['web'], to: ['db', 'prod'] });
+  const none = resolve({ tags: [] });
+  assert.deepEqual(none.order.tags, { from: ['web'], to: [] });
+  assert.deepEqual(none.changes, [{ field: 'tags', now: 'web', after: null, effect: 'live' }]);
+});

@@ -36,6 +36,10 @@ export const editOrderSchema = z.object({
   live: definitionEditSchema,
   autostart: z.object({ from: z.boolean(), to: z.boolean() }).nullable(),
   protection: z.object({ from: z.boolean(), to: z.boolean() }).nullable(),
+  tags: z
+    .object({ from: z.array(z.string()), to: z.array(z.string()) })
+    .nullable()
+    .default(null),
   /** What the VM holds of its project's quota afterwards; absent = as before. */
   holds: z.object({ vcpus: z.number().optional(), memoryBytes: z.number().optional() }).default({}),
   /** Images that are put into drives. */
@@ -55,6 +59,7 @@ export interface EditTarget {
   readonly isOn: boolean;
   readonly isAutostart: boolean;
   readonly isProtected: boolean;
+  readonly tags: readonly string[];
 }
 
 export interface EditWorld {
@@ -148,6 +153,8 @@ export function resolveEdit(edit: VmEdit, target: EditTarget, world: EditWorld):
   if (autostart) change('autostart', yesNo(autostart.from), yesNo(autostart.to), 'live');
   const protection = toggled(edit.isProtected, target.isProtected);
   if (protection) change('isProtected', yesNo(protection.from), yesNo(protection.to), 'live');
+  const tags = tagChange(edit.tags, target.tags);
+  if (tags) change('tags', tags.from.join(', ') || null, tags.to.join(', ') || null, 'live');
   if (problems.length > 0) throw refusal(problems);
   return {
     order: {
@@ -161,6 +168,7 @@ export function resolveEdit(edit: VmEdit, target: EditTarget, world: EditWorld):
       live,
       autostart,
       protection,
+      tags,
       holds: {
         // While it runs with more than it will have after its next start, it holds the larger.
         ...(definition.vcpus === undefined
@@ -235,6 +243,15 @@ function cdromChange(
 
 function toggled(wanted: boolean | undefined, now: boolean): { from: boolean; to: boolean } | null {
   return wanted === undefined || wanted === now ? null : { from: now, to: wanted };
+}
+
+function tagChange(
+  wanted: readonly string[] | undefined,
+  now: readonly string[],
+): { from: string[]; to: string[] } | null {
+  if (wanted === undefined) return null;
+  const to = [...new Set(wanted)].sort();
+  return to.join() === now.join() ? null : { from: [...now], to };
 }
 
 function yesNo(value: boolean): string {

@@ -5,8 +5,8 @@ import { GIB } from '#kernel/units.ts';
 import { createListAnswer, listVms } from './list.ts';
 
 const all = [
-  fakeVm('1', { memoryBytes: 3 * GIB }),
-  fakeVm('2', { state: 'running', description: 'Mail <server>' }),
+  fakeVm('1', { memoryBytes: 3 * GIB, tags: ['db', 'prod'] }),
+  fakeVm('2', { state: 'running', description: 'Mail <server>', tags: ['prod'] }),
   fakeVm('3', {
     memoryBytes: 2 * GIB,
     nics: [
@@ -32,6 +32,13 @@ test('filters by text of any visible field and by state', () => {
   assert.deepEqual(names({ state: 'off' }), ['1', '3']);
   assert.deepEqual(names({ state: 'running,off', q: ' ' }), ['1', '2', '3']);
   assert.throws(() => names({ state: 'nosuch' }), { code: 'invalid_input' });
+});
+
+test('filters by tags, of which a VM must have all', () => {
+  assert.deepEqual(names({ tag: 'prod' }), ['1', '2']);
+  assert.deepEqual(names({ tag: 'prod,db' }), ['1']);
+  assert.deepEqual(names({ tag: 'pro' }), []);
+  assert.deepEqual(names({ q: 'pro' }), ['1', '2']);
 });
 
 test('sorts both ways', () => {

@@ -9,6 +9,7 @@ export interface VmQuery {
   readonly cursor?: string | undefined;
   readonly q?: string | undefined;
   readonly state?: string | undefined;
+  readonly tag?: string | undefined;
   readonly sort: 'name' | '-name' | 'state' | '-state' | 'cpu' | '-cpu' | 'memory' | '-memory';
 }
 
@@ -53,10 +54,10 @@ export function createListAnswer(): (all: readonly Vm[], query: VmQuery) => VmPa
   };
 }
 
-const isUsual = ({ cursor, q, state, sort }: VmQuery): boolean =>
-  cursor === undefined && (q ?? '') === '' && (state ?? '') === '' && sort === 'name';
+const isUsual = ({ cursor, q, state, tag, sort }: VmQuery): boolean =>
+  cursor === undefined && (q ?? '') === '' && (state ?? '') === '' && (tag ?? '') === '' && sort === 'name';
 
-function matching(all: readonly Vm[], { q, state }: VmQuery): readonly Vm[] {
+function matching(all: readonly Vm[], { q, state, tag }: VmQuery): readonly Vm[] {
   let found = all;
   if (state !== undefined && state !== '') {
     const wanted = new Set(state.split(','));
@@ -65,6 +66,10 @@ function matching(all: readonly Vm[], { q, state }: VmQuery): readonly Vm[] {
         throw refused('state', `"${name.slice(0, 40)}" is no state`, `use ${STATES.join(', ')}`);
     }
     found = found.filter((vm) => wanted.has(vm.state));
+  }
+  if (tag !== undefined && tag !== '') {
+    const wanted = tag.split(',');
+    found = found.filter((vm) => wanted.every((one) => vm.tags.includes(one)));
   }
   const needle = q?.trim().toLowerCase() ?? '';
   return needle === '' ? found : found.filter((vm) => textsOf(vm).some((text) => text.toLowerCase().includes(needle)));
@@ -76,6 +81,7 @@ function textsOf(vm: Vm): string[] {
     vm.id,
     vm.title ?? '',
     vm.description ?? '',
+    ...vm.tags,
     ...vm.nics.flatMap((nic) => [nic.mac, ...nic.addresses.map((address) => address.address)]),
   ];
 }

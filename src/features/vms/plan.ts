@@ -50,6 +50,7 @@ export function createPlan({ order, steps, space, accel, nameOf }: CreatePlanInp
   add('cloudInit', order.hasSeed ? 'seed drive' : null);
   add('autostart', order.isAutostart ? 'yes' : null);
   add('isProtected', order.isProtected ? 'yes' : null);
+  add('tags', order.tags.length === 0 ? null : order.tags.join(', '));
   return {
     changes,
     steps: steps.map(({ name, title }) => ({ name, title })),

@@ -132,6 +132,7 @@ export function createVmRoutes({
         isOn: isOnState(vm.state),
         isAutostart: vm.autostart,
         isProtected: vm.isProtected,
+        tags: vm.tags,
       },
       {
         images: usable(vm.project, may).images,

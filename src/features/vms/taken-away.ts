@@ -50,6 +50,7 @@ export function createTakenAwayWatch(services: VmServices, operations: Operation
           hasTpm: facts.hasTpm,
           isAutostart: false,
           isManaged: true,
+          tags: row.tags,
           createdAt: row.createdAt,
           sizeBytes: await sizeOf(files),
           deletedAt: now,

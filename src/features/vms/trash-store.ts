@@ -1,7 +1,7 @@
 /** The trash: one row for each deleted VM, with its definition and where its files lie now and lay before. */
 
 import { z } from 'zod';
-import type { TrashItem } from '#contract/vms.ts';
+import { type TrashItem, tagsSchema } from '#contract/vms.ts';
 import type { Database, Migration, Transaction } from '#platform/db/database.ts';
 
 /** A file that was moved: `from` in use, `to` in the trash. */
@@ -21,6 +21,7 @@ export interface TrashRow {
   readonly hasTpm: boolean;
   readonly isAutostart: boolean;
   readonly isManaged: boolean;
+  readonly tags: readonly string[];
   readonly createdAt: string | null;
   readonly sizeBytes: number;
   readonly deletedAt: string;
@@ -47,6 +48,7 @@ interface TrashTables {
     deleted_by: string;
     ready: number;
     taken_away: number;
+    tags: string;
   };
 }
 
@@ -61,6 +63,7 @@ export const trashMigrations: readonly Migration[] = [
     ],
   },
   { id: '002-taken-away', statements: ['ALTER TABLE trash ADD COLUMN taken_away INTEGER NOT NULL DEFAULT 0'] },
+  { id: '003-tags', statements: ["ALTER TABLE trash ADD COLUMN tags TEXT NOT NULL DEFAULT '[]'"] },
 ];
 
 const filesSchema = z.array(z.object({ from: z.string(), to: z.string() }));
@@ -94,6 +97,7 @@ export function createTrashStore(db: Database, onChange: (row: TrashRow) => void
           hasTpm: stored.has_tpm === 1,
           isAutostart: stored.autostart === 1,
           isManaged: stored.managed === 1,
+          tags: tagsSchema.parse(JSON.parse(stored.tags)),
           createdAt: stored.created_at,
           sizeBytes: stored.size_bytes,
           deletedAt: stored.deleted_at,
@@ -120,6 +124,7 @@ export function createTrashStore(db: Database, onChange: (row: TrashRow) => void
         has_tpm: Number(row.hasTpm),
         autostart: Number(row.isAutostart),
         managed: Number(row.isManaged),
+        tags: JSON.stringify(row.tags),
         created_at: row.createdAt,
         size_bytes: row.sizeBytes,
         deleted_at: row.deletedAt,

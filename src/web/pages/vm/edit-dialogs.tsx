@@ -144,9 +144,12 @@ export function HardwareDialog({ vm, onClose }: DialogProps) {
 export function DescribeDialog({ vm, onClose }: DialogProps) {
   const title = useSignal(vm.title ?? '');
   const description = useSignal(vm.description ?? '');
+  const tags = useSignal(vm.tags.join(', '));
+  const wantedTags = tags.value.split(/[\s,]+/).filter(Boolean);
   const edit: VmEdit = {
     ...(title.value === (vm.title ?? '') ? {} : { title: title.value || null }),
     ...(description.value === (vm.description ?? '') ? {} : { description: description.value || null }),
+    ...(wantedTags.join() === vm.tags.join() ? {} : { tags: wantedTags }),
   };
   return (
     <EditDialog vm={vm} title={words.describe(vm.name)} edit={edit} onClose={onClose}>
@@ -172,10 +175,26 @@ export function DescribeDialog({ vm, onClose }: DialogProps) {
               />
             )}
           </Field>
+          <Field
+            label={text.fields.tags}
+            isOptional
+            hint={words.tagsHint}
+            problem={tagProblem(wantedTags, problemOfField)}
+          >
+            {(field) => (
+              <input {...field} value={tags.value} onInput={(event) => (tags.value = event.currentTarget.value)} />
+            )}
+          </Field>
         </>
       )}
     </EditDialog>
   );
+}
+
+/** The API names the place in the list; the field is one for all. */
+function tagProblem(tags: readonly string[], problemOfField: (path: string) => string | null): string | null {
+  const bad = tags.findIndex((_, place) => problemOfField(`tags.${place}`) !== null);
+  return bad < 0 ? problemOfField('tags') : `${tags[bad]}: ${problemOfField(`tags.${bad}`)}`;
 }
 
 export function RenameDialog({ vm, onClose }: DialogProps) {

@@ -81,6 +81,15 @@ export function OverviewTab({ vm }: { readonly vm: Vm }) {
           }
         >
           {vm.description && <p class="vm-description">{vm.description}</p>}
+          {vm.tags.length > 0 && (
+            <p class="badges">
+              {vm.tags.map((tag) => (
+                <Badge key={tag} tone="unknown">
+                  {tag}
+                </Badge>
+              ))}
+            </p>
+          )}
           <Facts
             items={[
               [words.addresses, <Addresses key="a" vm={vm} />],
