@@ -2,7 +2,7 @@
  *  The same record gives validation, OpenAPI, the typed client and the permission matrix. */
 
 import { z } from 'zod';
-import type { Permission } from './permissions.ts';
+import { type Permission, PROVEN_PERMISSIONS } from './permissions.ts';
 
 type Method = 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
 
@@ -72,6 +72,16 @@ export type RouteDefinition = RouteBase &
   );
 
 export type RouteTable = Readonly<Record<RouteKey, RouteDefinition>>;
+
+/** Objects that are gone for good when they are deleted, whatever permission that needs. */
+const GONE_FOR_GOOD: ReadonlySet<ObjectType> = new Set(['trash', 'project', 'key']);
+
+/** Whether a route has to declare `stepUp: true`. */
+export function mustAskForProof(key: string, { permission, object, changesNothing }: RouteDefinition): boolean {
+  if (key.startsWith('GET ') || changesNothing || permission === undefined) return false;
+  const isDeletion = key.startsWith('DELETE ');
+  return PROVEN_PERMISSIONS.has(permission) || (isDeletion && object !== undefined && GONE_FOR_GOOD.has(object.type));
+}
 
 /** Declares the operations of one slice. */
 export function defineRoutes<const Table extends RouteTable>(table: Table): Table {

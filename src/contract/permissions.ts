@@ -183,3 +183,15 @@ export const READ_ONLY_PERMISSIONS: ReadonlySet<Permission> = new Set([
   'audit.read',
   'self.manage',
 ]);
+
+/** Permissions of which every change asks for a fresh proof (`stepUp` of routes): who took over a session must not be able to open more
+ *  doors with it, destroy what restores, run code of his choice or end the record of it. Start-up fails for a route that forgets it. */
+export const PROVEN_PERMISSIONS: ReadonlySet<Permission> = new Set<Permission>([
+  'access.manage',
+  'audit.configure',
+  'backup.delete',
+  'backup.overwrite',
+  'host.enroll',
+  'host.update',
+  'plugin.manage',
+]);

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { accessErrors } from '#contract/access.ts';
 import { type ApiKey, allRoutes } from '#contract/api.ts';
-import { OBJECT_TYPES } from '#contract/define.ts';
-import { BUILT_IN_ROLES, type Permission } from '#contract/permissions.ts';
+import { mustAskForProof, OBJECT_TYPES, type RouteDefinition } from '#contract/define.ts';
+import { BUILT_IN_ROLES, type Permission, PROVEN_PERMISSIONS } from '#contract/permissions.ts';
 import { type AccessApi, createRights, decideBy, holdsAnywhere } from '#features/access/index.ts';
 import type { AuditApi, AuditEntry } from '#features/audit/index.ts';
 import { TestClock } from '#kernel/clock.ts';
@@ -118,6 +118,36 @@ test('E1: start-up fails for a route that no feature answers and for a handler o
     () => routesOf({ ...handlers, ...{ 'GET /nothing': () => undefined } }, fakeAudit([])),
     /not in the contract/,
   );
+});
+
+test('start-up fails when a change that must be proven does not ask for it, whichever it is', () => {
+  const proven = allRoutes().filter(([key, definition]) => mustAskForProof(key, definition));
+  assert.ok(proven.some(([key]) => key === 'DELETE /trash/{id}'));
+  assert.ok(proven.some(([key]) => key === 'POST /grants'));
+  for (const [key, definition] of proven) {
+    for (const stepUp of [undefined, 'or_fresh_sign_in'] as const) {
+      Object.assign(definition, { stepUp });
+      try {
+        assert.throws(
+          () => routesOf(allHandlers([]), fakeAudit([])),
+          (error: Error) => error.message.startsWith(`route "${key}" needs "stepUp: true"`),
+        );
+      } finally {
+        Object.assign(definition, { stepUp: true });
+      }
+    }
+  }
+  routesOf(allHandlers([]), fakeAudit([]));
+});
+
+test('every change under a proven permission asks for a proof; looking, plans and other permissions need none', () => {
+  for (const permission of PROVEN_PERMISSIONS) {
+    const route: RouteDefinition = { summary: 'x', permission };
+    for (const method of ['POST', 'PATCH', 'PUT', 'DELETE']) assert.ok(mustAskForProof(`${method} /later`, route));
+    assert.equal(mustAskForProof('GET /later', route), false);
+    assert.equal(mustAskForProof('POST /later', { ...route, changesNothing: true }), false);
+  }
+  assert.equal(mustAskForProof('POST /vms', { summary: 'x', permission: 'vm.create' }), false);
 });
 
 test('every route: strangers reach only the public ones, operators only what they may, and refusals are recorded', async () => {

@@ -1,12 +1,12 @@
 /** The one way that every API request takes: identify, parse, decide, record, act, record.
- *  Start-up fails when a route of the contract has no handler or no declared permission. */
+ *  Start-up fails when a route of the contract has no handler, no declared permission, or not the proof that its permission asks for. */
 
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type { z } from 'zod';
 import { type ApiKey, allRoutes } from '#contract/api.ts';
 import { DEFAULT_PROJECT } from '#contract/common.ts';
-import type { RouteDefinition } from '#contract/define.ts';
+import { mustAskForProof, type RouteDefinition } from '#contract/define.ts';
 import type { Permission } from '#contract/permissions.ts';
 import type { AccessApi } from '#features/access/index.ts';
 import type { AuditApi, AuditEntry } from '#features/audit/index.ts';
@@ -114,7 +114,7 @@ function permissionOf(key: string, definition: RouteDefinition): NonNullable<Rou
 }
 
 /** @param isStarted false while features begin: what they know is not whole yet, so nothing is answered from it
- *  @throws Error at start-up for a route without handler or permission, and for a handler without route */
+ *  @throws Error at start-up for a route without handler, permission or the proof it must ask for, and for a handler without route */
 export function createRoutes(
   handlers: Handlers,
   resolvers: Readonly<Record<string, ObjectResolver>>,
@@ -169,6 +169,8 @@ export function createRoutes(
     // Each handler was checked against its own route where it was written; here all of them are driven by one loop.
     const handler = found as AnyHandler;
     const permission = permissionOf(key, definition);
+    if (mustAskForProof(key, definition) && definition.stepUp !== true)
+      throw new Error(`route "${key}" needs "stepUp: true": what it does asks for a fresh proof (PROVEN_PERMISSIONS)`);
     if (definition.object && !resolvers[definition.object.type])
       throw new Error(`nobody finds the objects of type "${definition.object.type}" that the route "${key}" is about`);
     // A misspelt filter must not answer as if there were none.
