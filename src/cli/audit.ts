@@ -172,6 +172,24 @@ function printStatus(output: Output, status: AuditStatus): void {
   ]);
 }
 
+function printSettings(output: Output, { settings, mirrors }: AuditStatus): void {
+  const { retentionDays, legalHold, requireMirror, mirrorAlarm, breakGlass, configFile } = settings;
+  const targetOf = (wanted: 'file' | 'syslog') => {
+    const mirror = mirrors.find(({ name }) => name === wanted);
+    return mirror === undefined ? 'none' : safeText(mirror.target);
+  };
+  printFacts(output, [
+    ['retentionDays', String(retentionDays)],
+    ['legalHold', legalHold ? 'on: nothing is removed' : 'off'],
+    ['mirrorFile', targetOf('file')],
+    ['syslog', targetOf('syslog')],
+    ['requireMirror', requireMirror ? 'on: no change while a mirror is behind' : 'off'],
+    ['mirrorAlarm', `${mirrorAlarm} records behind`],
+    ['breakGlass', breakGlass ? 'on' : 'off'],
+  ]);
+  output.message(`Set below "audit" in ${safeText(configFile)}; read when hyperd starts.`);
+}
+
 const keyOption = textOption('FILE', 'public key of the checkpoints, kept from before', { completes: 'file' });
 
 export const commands = defineCommands([
@@ -236,6 +254,19 @@ export const commands = defineCommands([
       else printStatus(output, status);
       const isGood = status.state === 'recording' && status.mirrors.every(({ state }) => state === 'current');
       return isGood ? EXIT.done : EXIT.warnings;
+    },
+  }),
+  command({
+    path: ['audit', 'settings'],
+    summary: 'Show how long records are kept, where copies go, and the file that says so',
+    details:
+      'They are changed in that file only, or in the NixOS configuration that makes it, by who is root on the machine: somebody who took over a session must not be able to shorten what is kept of it.',
+    examples: ['audit settings', 'audit settings --json'],
+    run: async ({ api, output }) => {
+      const status = await api('GET /audit/status');
+      if (output.isJson) output.json({ ...status.settings, mirrors: status.mirrors });
+      else printSettings(output, status);
+      return EXIT.done;
     },
   }),
   command({

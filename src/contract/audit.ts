@@ -96,12 +96,16 @@ export const auditStatusSchema = z.object({
   verification: auditVerificationSchema.nullable().describe('the last check by hyperd itself'),
   isVerifying: z.boolean(),
   mirrors: z.array(auditMirrorSchema),
-  settings: z.object({
-    retentionDays: z.int(),
-    legalHold: z.boolean(),
-    requireMirror: z.boolean(),
-    breakGlass: z.boolean(),
-  }),
+  settings: z
+    .object({
+      retentionDays: z.int(),
+      legalHold: z.boolean(),
+      requireMirror: z.boolean(),
+      mirrorAlarm: z.int(),
+      breakGlass: z.boolean(),
+      configFile: z.string().describe('where they are set, below `audit`; hyperd reads it when it starts'),
+    })
+    .describe('no request changes them: who took over a session cannot shorten what is kept of it'),
 });
 export type AuditStatus = z.infer<typeof auditStatusSchema>;
 

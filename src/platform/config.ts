@@ -22,6 +22,8 @@ export interface StateFolders {
 export interface Config extends ConfigFile {
   readonly state: StateFolders;
   readonly runtimeDir: string;
+  /** Where it was read from, or would have been: the place to change a setting. */
+  readonly configFile: string;
   /** Injected kill point of the fault tests, as `vm.create:disks:after`; null in normal use. */
   readonly killPoint: string | null;
 }
@@ -122,6 +124,7 @@ export async function loadConfig(env: Readonly<Record<string, string | undefined
     libvirtUri: env['HV_LIBVIRT_URI'] ?? parsed.data.libvirtUri,
     state: folders(env['HV_STATE_DIR'] ?? '/var/lib/hyper-nixos'),
     runtimeDir,
+    configFile: path,
     killPoint: env['HV_KILL_POINT'] ?? null,
   };
 }

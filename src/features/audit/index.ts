@@ -106,7 +106,9 @@ export const audit = defineFeature<AuditFeatureApi>({
           retentionDays: settings.retentionDays,
           legalHold: settings.legalHold,
           requireMirror: settings.requireMirror,
+          mirrorAlarm: settings.mirrorAlarm,
           breakGlass: settings.breakGlass,
+          configFile: config.configFile,
         },
       };
     };

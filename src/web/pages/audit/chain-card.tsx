@@ -48,7 +48,7 @@ export function ChainCard() {
   };
   const known = status.value;
   if (known === null) return null;
-  const { verification, checkpoint, head, mirrors } = known;
+  const { verification, checkpoint, head, mirrors, settings } = known;
   return (
     <Card
       title={words.title}
@@ -116,6 +116,13 @@ export function ChainCard() {
                 ))}
               </span>
             ),
+          ],
+          [
+            words.kept,
+            <span key="k">
+              {words.keptFor(settings.retentionDays, settings.legalHold)}
+              <p class="small muted breaks">{words.setIn(settings.configFile)}</p>
+            </span>,
           ],
         ]}
       />
