@@ -94,8 +94,8 @@ function stoppedWith({ definition, person }: Case): string {
   return isFresh ? 'invalid_input' : 'step_up_required';
 }
 
-/** Of one address few sign-ins are taken, and refusals beyond sixty a minute are only counted: each asks from many. */
-const OF_ONE_ADDRESS = 25;
+/** Of one address few sign-ins are taken, and refusals beyond ten of them or sixty of others a minute are only counted: each asks from many. */
+const OF_ONE_ADDRESS = 10;
 const asked = new Map<string, number>();
 function addressOf({ person, definition }: Case): { from?: string } {
   const isPublic = definition.permission === undefined;

@@ -128,6 +128,8 @@ test('guesses of one address are slowed, and another door stays open', () =>
     for (let attempt = 0; attempt < 200 && !isSlowed; attempt += 1)
       isSlowed = (await spendLink(site, `guess-${attempt}-${'x'.repeat(30)}`))?.status === 429;
     assert.ok(isSlowed);
+    const { items } = await daemon.admin('GET /audit', { query: { action: 'POST /auth/link' } });
+    assert.equal(items.length, 20, 'ten guesses with intent and refusal; the others are counted');
     assert.equal((await daemon.admin('GET /system/status')).pid > 0, true);
     // The link itself is not spent by others' guesses.
     assert.equal((await spendLink(site, token))?.status, 429);

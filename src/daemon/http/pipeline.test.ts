@@ -70,6 +70,7 @@ function fakeAudit(rows: AuditEntry[], isBroken = false): AuditApi {
   };
   return {
     record: write,
+    isCounting: () => false,
     write: (_tx, entry) => write(entry),
     list: async () => ({ items: [], next: null, total: 0 }),
   };

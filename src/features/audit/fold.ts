@@ -7,6 +7,8 @@ import type { AuditEntry } from './writer.ts';
 
 const WINDOW_MS = 60_000;
 const LIMIT = 60;
+/** Of tries to sign in, which leave an intent each besides. */
+const SIGN_IN_LIMIT = 10;
 const MAX_SOURCES = 10_000;
 
 interface Window {
@@ -17,6 +19,10 @@ interface Window {
 }
 
 export interface DenialFold {
+  /** Whether the next refusal of this source would only be counted. */
+  isFull(entry: AuditEntry): boolean;
+  /** Notes a refusal that is recorded in any case. */
+  note(entry: AuditEntry): void;
   /** True when this refusal is to be recorded by itself; else it is counted. */
   take(entry: AuditEntry): boolean;
   /** The counted ones of windows that are over, one record for each source. */
@@ -25,9 +31,17 @@ export interface DenialFold {
   readonly folded: number;
 }
 
-const keyOf = ({ actor, via, address }: AuditEntry): string => `${address === null ? via : sourceOf(address)} ${actor}`;
+/** A stranger at a route that is open to strangers. */
+export const isSignIn = ({ permission, via }: Pick<AuditEntry, 'permission' | 'via'>): boolean =>
+  permission === null && via === 'network';
 
-export function createDenialFold(clock: Clock, limit = LIMIT): DenialFold {
+const keyOf = (entry: AuditEntry): string => {
+  const { actor, via, address } = entry;
+  return `${isSignIn(entry) ? 'sign-in ' : ''}${address === null ? via : sourceOf(address)} ${actor}`;
+};
+const limitOf = (entry: AuditEntry): number => (isSignIn(entry) ? SIGN_IN_LIMIT : LIMIT);
+
+export function createDenialFold(clock: Clock): DenialFold {
   const windows = new Map<string, Window>();
   /** Sources beyond what is kept apart share this one. */
   const OTHERS = 'others';
@@ -47,18 +61,32 @@ export function createDenialFold(clock: Clock, limit = LIMIT): DenialFold {
     code: 'too_many_requests',
   });
 
+  const sourceKey = (entry: AuditEntry): string => {
+    const wanted = keyOf(entry);
+    return windows.has(wanted) || windows.size < MAX_SOURCES ? wanted : OTHERS;
+  };
+  const isOver = (window: Window) => clock.monotonicMs() - window.startMs >= WINDOW_MS && window.folded === 0;
+  const windowOf = (entry: AuditEntry): Window => {
+    const source = sourceKey(entry);
+    const known = windows.get(source);
+    if (known && !isOver(known)) return known;
+    const fresh: Window = { startMs: clock.monotonicMs(), used: 0, folded: 0, last: null };
+    windows.set(source, fresh);
+    return fresh;
+  };
+
   return {
+    isFull(entry) {
+      const window = windows.get(sourceKey(entry));
+      return window !== undefined && !isOver(window) && window.used >= limitOf(entry);
+    },
+    note(entry) {
+      windowOf(entry).used += 1;
+    },
     take(entry) {
-      const wanted = keyOf(entry);
-      const source = windows.has(wanted) || windows.size < MAX_SOURCES ? wanted : OTHERS;
-      const nowMs = clock.monotonicMs();
-      let window = windows.get(source);
-      if (!window || (nowMs - window.startMs >= WINDOW_MS && window.folded === 0)) {
-        window = { startMs: nowMs, used: 0, folded: 0, last: null };
-        windows.set(source, window);
-      }
+      const window = windowOf(entry);
       window.used += 1;
-      if (window.used <= limit) return true;
+      if (window.used <= limitOf(entry)) return true;
       window.folded += 1;
       window.last = entry;
       folded += 1;

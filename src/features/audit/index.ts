@@ -172,6 +172,7 @@ export const audit = defineFeature<AuditFeatureApi>({
       api: {
         write: store.write,
         record: store.record,
+        isCounting: store.isCounting,
         list: store.list,
         breakGlass,
         findUnanswered(isOpenOperation) {

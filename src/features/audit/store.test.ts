@@ -246,6 +246,27 @@ test('the refusal of something whose intent is recorded is never folded', () =>
     assert.equal((await rowsOf(db)).length, 200);
   }));
 
+test('failing sign-ins of one source are counted after ten; what is let in is recorded, and other sources are heard', () =>
+  withStore(async ({ store, clock, db }) => {
+    const signIn = { ...entry, actor: 'stranger', via: 'network', action: 'POST /auth/link', permission: null };
+    const guess = async (address: string, id: string) => {
+      const one = { ...signIn, address, requestId: id };
+      if (!store.isCounting(one)) await store.record(one);
+      await store.record({ ...one, phase: 'outcome', outcome: 'denied', code: 'link_refused' });
+    };
+    for (let n = 0; n < 30; n += 1) await guess('192.0.2.7', `req-${n}`);
+    assert.equal((await rowsOf(db)).length, 20, 'ten intents with their outcomes');
+    await guess('192.0.2.8', 'req-other');
+    assert.equal((await rowsOf(db)).length, 22);
+    await store.record({ ...signIn, actor: 'ada', phase: 'outcome', outcome: 'done', requestId: 'req-good' });
+    assert.equal((await store.list({ limit: 1 })).items[0]?.actor, 'ada');
+    await clock.advance(61_000);
+    await store.writer.tick();
+    const { items } = await store.list({ limit: 1 });
+    assert.deepEqual(items[0]?.params, { folded: 20, seconds: 61, last: 'link_refused' });
+    assert.equal(store.isCounting({ ...signIn, address: '192.0.2.7' }), false, 'a minute later each is recorded again');
+  }));
+
 test('filters, pages and text find what fits, newest first', () =>
   withStore(async ({ store }) => {
     for (let n = 0; n < 30; n += 1)

@@ -19,10 +19,12 @@ export interface AuditApi {
   /** Writes a record inside the caller's transaction, so that the change and its record stand or fall together.
    *  @throws AppError `audit_unavailable` when it cannot be recorded; then the transaction must not be committed */
   write(tx: Transaction, entry: AuditEntry): Promise<void>;
-  /** Writes a record in a transaction that it shares with others of the same moment. Refusals of one source beyond 60 in a minute are only
-   *  counted. The outcome of something whose intent is recorded never fails: it is recorded later when it must.
+  /** Writes a record in a transaction that it shares with others of the same moment. Refusals of one source beyond 60 in a minute (tries to
+   *  sign in: 10) are only counted. The outcome of something whose intent is recorded never fails: it is recorded later when it must.
    *  @throws AppError `audit_unavailable` when it cannot be recorded */
   record(entry: AuditEntry): Promise<void>;
+  /** Whether a refusal of this source would only be counted at present: then an intent that would come to nothing is left out too. */
+  isCounting(entry: AuditEntry): boolean;
   list(query: AuditQuery): Promise<AuditPage>;
 }
 
@@ -55,7 +57,15 @@ export function createAuditStore({
   const reader = createReader(db, clock);
   const fold = createDenialFold(clock);
   const writer = createWriter({ db, clock, events, log, redact: createRedactor(digest), fold, gate, onCommit });
-  return { write: writer.write, record: writer.record, list: reader.page, writer, reader, fold };
+  return {
+    write: writer.write,
+    record: writer.record,
+    isCounting: fold.isFull,
+    list: reader.page,
+    writer,
+    reader,
+    fold,
+  };
 }
 
 /** With a key that nobody keeps. */

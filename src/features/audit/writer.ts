@@ -14,7 +14,7 @@ import { newId } from '#kernel/ids.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { Database, Transaction } from '#platform/db/database.ts';
 import { bodyOf, bodyTail, type RecordView } from './body.ts';
-import type { DenialFold } from './fold.ts';
+import { type DenialFold, isSignIn } from './fold.ts';
 import type { AuditTables } from './migrations.ts';
 import type { Redact } from './redact.ts';
 import { systemEntry } from './system-entry.ts';
@@ -248,9 +248,9 @@ export function createWriter({ db, clock, events, log, redact, fold, gate, onCom
     async record(entry) {
       const key = keyOf(entry);
       const hasIntent = key !== null && open.has(key);
-      const isRefusal =
-        entry.phase === 'outcome' && !hasIntent && (entry.outcome === 'denied' || entry.outcome === 'invalid');
-      if (isRefusal && !fold.take(entry)) {
+      const isRefusal = entry.phase === 'outcome' && (entry.outcome === 'denied' || entry.outcome === 'invalid');
+      if (isRefusal && hasIntent && isSignIn(entry)) fold.note(entry);
+      else if (isRefusal && !hasIntent && !fold.take(entry)) {
         counts.refused += 1;
         return;
       }
