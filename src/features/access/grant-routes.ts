@@ -6,6 +6,7 @@ import type { May } from '#features/projects/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
 import { newId } from '#kernel/ids.ts';
+import { page } from '#kernel/page.ts';
 import type { Transaction } from '#platform/db/database.ts';
 import {
   type Decide,
@@ -18,7 +19,6 @@ import {
 import type { Directory, DirectoryTables, GrantRow, Snapshot } from './directory.ts';
 import { findRole, findUser, grantObject, groupOf, roleIdOf, roleName, userOf } from './lookup.ts';
 import type { OwnRights } from './own-rights.ts';
-import { page } from './page.ts';
 import { grantsOf, isBuiltInRole, type RightsSource } from './rights.ts';
 
 /** Objects that grants speak of, found by the slices that own them. */

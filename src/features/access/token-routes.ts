@@ -2,10 +2,10 @@
 
 import type { Token } from '#contract/access.ts';
 import { AppError } from '#kernel/errors.ts';
+import { page } from '#kernel/page.ts';
 import type { FoundObject, Handlers } from '#platform/feature.ts';
 import type { Directory } from './directory.ts';
 import { userOf } from './lookup.ts';
-import { page } from './page.ts';
 import type { TokenRow, Tokens } from './tokens.ts';
 
 export const tokenObject = (row: TokenRow): FoundObject => ({

@@ -5,6 +5,7 @@ import type { Network } from '#contract/networks.ts';
 import type { InventoryApi } from '#features/inventory/index.ts';
 import { isUsableIn, type May, type ProjectsApi } from '#features/projects/index.ts';
 import { AppError } from '#kernel/errors.ts';
+import { page } from '#kernel/page.ts';
 import type { FoundObject, Handlers } from '#platform/feature.ts';
 import { DEFAULT_NETWORK } from './default-network.ts';
 import { type HostBridge, hostBridges } from './host-bridges.ts';
@@ -82,14 +83,7 @@ export function createNetworkRoutes(known: InventoryApi, projects: Pick<Projects
           (network) => within === null || isUsableIn(within, 'network.use', networkObject(network, projects), may),
         )
         .map((network) => asSeen(network, known, { may, reach }));
-      const from =
-        query.cursor === undefined ? 0 : Math.max(0, networks.findIndex((network) => network.id === query.cursor) + 1);
-      const items = networks.slice(from, from + query.limit);
-      return {
-        items,
-        next: from + query.limit < networks.length ? (items.at(-1)?.id ?? null) : null,
-        total: networks.length,
-      };
+      return page(networks, query, (network) => network);
     },
     'GET /networks/{id}': async ({ params, may, reach }) => {
       const networks = await all();

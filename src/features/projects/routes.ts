@@ -8,6 +8,7 @@ import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
 import { newId } from '#kernel/ids.ts';
+import { page } from '#kernel/page.ts';
 import { type Handlers, SYSTEM } from '#platform/feature.ts';
 import { type ProjectContents, projectObject } from './contents.ts';
 import type { ProjectResource, ProjectRow, Registry } from './registry.ts';
@@ -65,9 +66,7 @@ export function createProjectRoutes({
           (row) =>
             may('project.read', projectObject(row)) && `${row.name} ${row.title ?? ''}`.toLowerCase().includes(wanted),
         );
-      const from = query.cursor === undefined ? 0 : seen.findIndex(({ id }) => id === query.cursor) + 1;
-      const items = seen.slice(from, from + query.limit).map(view);
-      return { items, next: from + items.length < seen.length ? (items.at(-1)?.id ?? null) : null, total: seen.length };
+      return page(seen, query, view);
     },
     'GET /projects/{id}': ({ params }) => view(find(params.id)),
     'POST /projects': ({ body }) =>

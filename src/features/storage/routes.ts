@@ -5,6 +5,7 @@ import type { Pool } from '#contract/networks.ts';
 import type { InventoryApi } from '#features/inventory/index.ts';
 import { isUsableIn, type May, type ProjectsApi } from '#features/projects/index.ts';
 import { AppError } from '#kernel/errors.ts';
+import { page } from '#kernel/page.ts';
 import type { FoundObject, Handlers } from '#platform/feature.ts';
 import { OWN_POOL } from './own-pool.ts';
 
@@ -67,9 +68,7 @@ export function createPoolRoutes(
         .pools()
         .filter((pool) => may('storage.read', poolObject(pool, projects)))
         .filter((pool) => within === null || isUsableIn(within, 'storage.use', poolObject(pool, projects), may));
-      const from = query.cursor === undefined ? 0 : Math.max(0, all.findIndex((pool) => pool.id === query.cursor) + 1);
-      const items = all.slice(from, from + query.limit).map((pool) => view(pool, { may, reach }));
-      return { items, next: from + query.limit < all.length ? (items.at(-1)?.id ?? null) : null, total: all.length };
+      return page(all, query, (pool) => view(pool, { may, reach }));
     },
     'GET /pools/{id}': ({ params, may, reach }) => {
       const pool = findPool(known.pools(), params.id);

@@ -10,6 +10,7 @@ import type { OperationsApi } from '#features/operations/index.ts';
 import { type May, projectObject } from '#features/projects/index.ts';
 import { AppError, type FieldProblem } from '#kernel/errors.ts';
 import { newId, newUuid } from '#kernel/ids.ts';
+import { page } from '#kernel/page.ts';
 import type { Handlers, Identity } from '#platform/feature.ts';
 import { bytesToWrite, type CreateOrder, nameTaken, refusal, resolveCreate } from './create-order.ts';
 import { measureCopy } from './disk-files.ts';
@@ -324,9 +325,7 @@ export function createVmRoutes({
     },
     'GET /trash': ({ query, may }) => {
       const all = trash.list().filter((row) => may('vm.read', trashObject(row, projects)));
-      const from = query.cursor === undefined ? 0 : Math.max(0, all.findIndex((row) => row.id === query.cursor) + 1);
-      const items = all.slice(from, from + query.limit).map((row) => trashView(row, projects.ofDomain));
-      return { items, next: from + query.limit < all.length ? (items.at(-1)?.id ?? null) : null, total: all.length };
+      return page(all, query, (row) => trashView(row, projects.ofDomain));
     },
     'POST /trash/{id}/restore': async (request) => {
       const before = await operations.repeated(request);
