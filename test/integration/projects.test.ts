@@ -281,6 +281,11 @@ test('a VM moves where its mover may make one, with its grants, and back', { ski
   assert.deepEqual([await used('shop'), await used('lab')], [before.shop - 1, before.lab + 1]);
   assert.equal((await lab.api('GET /vms/{id}', { params: { id: 'mover' } })).project, lab.project.id);
   assert.equal((await problemOf(shop.api('GET /vms/{id}', { params: { id: vm.id } }))).code, 'not_found');
+  // Those it was taken from may see that it went, not where to.
+  const told = (await shop.api('GET /operations')).items.filter(({ kind }) => kind === 'vm.move');
+  assert.equal(told.length, 1);
+  assert.equal(told[0]?.title, 'Move mover to another project');
+  assert.ok(!JSON.stringify(told).includes(lab.project.id), JSON.stringify(told));
   // The grant is the new project's to see and to take.
   const granted = async (api: Tenant['api']) => (await api('GET /grants')).items.some(({ id }) => id === grant.id);
   assert.deepEqual([await granted(lab.api), await granted(shop.api)], [true, false]);

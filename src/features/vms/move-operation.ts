@@ -23,12 +23,13 @@ export function moveVmOperation(services: VmServices): OperationDefinition<MoveI
     permission: 'vm.delete',
     alsoNeeds: ({ to }) => [{ project: to, permission: 'vm.create' }],
     input: moveInputSchema,
-    title: ({ name, to }) => `Move ${name} to the project ${projects.get(to)?.name ?? to}`,
+    // Those who see it are of the project that the VM leaves: what the other one is called is not theirs to know.
+    title: ({ name }) => `Move ${name} to another project`,
     object: ({ vmId, name }) => ({ type: 'vm', id: vmId, name }),
     locks: ({ vmId, name, to }) => [`vm:${vmId}`, `vm-name:${projects.domainName(to, name)}`],
     charges: ({ vmId, to }) => services.charges.move(vmId, to),
     steps: (input) => moveSteps(input, services),
-    result: async ({ vmId, name, to }) => ({ vmId, name, project: to }),
+    result: async ({ vmId, name }) => ({ vmId, name }),
   });
 }
 
