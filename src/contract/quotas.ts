@@ -92,7 +92,7 @@ export const quotaRoutes = defineRoutes({
     response: z.object({ projectId: z.string(), project: z.string(), quotas: z.array(quotaSchema) }),
   },
   'PATCH /projects/{id}/quotas': {
-    summary: 'Change limits; one below what is used refuses growth only',
+    summary: 'Change limits, with the right on the whole system; one below what is used refuses growth only',
     permission: 'project.manage',
     object: { type: 'project', param: 'id' },
     params: project,

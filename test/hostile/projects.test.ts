@@ -410,6 +410,10 @@ test('E9 who manages one project gives it nothing of the system or of others', {
   for (const { type, id } of lab.project.resources)
     if (!resources.some((one) => one.id === id)) assert.equal(await set([{ type, id }]), 'forbidden');
   assert.equal(await set([]), 'done');
+  const { quotas } = await api('GET /projects/{id}/quotas', { params });
+  for (const limits of [{ vms: 1000 }, { memory: null }, { vcpus: 0 }])
+    assert.equal(await refused(api('PATCH /projects/{id}/quotas', { params, body: { limits } })), 'forbidden');
+  assert.deepEqual((await api('GET /projects/{id}/quotas', { params })).quotas, quotas);
   const after = await admin('GET /projects/{id}', { params });
   assert.deepEqual(
     after.resources.map(({ type }) => type),

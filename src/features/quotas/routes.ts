@@ -5,7 +5,7 @@ import type { Quota } from '#contract/quotas.ts';
 import type { ProjectsApi } from '#features/projects/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { Database } from '#platform/db/database.ts';
-import type { Handlers } from '#platform/feature.ts';
+import { type Handlers, SYSTEM } from '#platform/feature.ts';
 import type { QuotaLedger } from './ledger.ts';
 
 export interface QuotaRouteDependencies {
@@ -37,8 +37,10 @@ export function createQuotaRoutes({ db, ledger, projects }: QuotaRouteDependenci
 
   return {
     'GET /projects/{id}/quotas': ({ params }) => answer(params.id),
-    'PATCH /projects/{id}/quotas': async ({ params, body }) => {
+    'PATCH /projects/{id}/quotas': async ({ params, body, require }) => {
       const { id } = find(params.id);
+      // Room is the system's to give: who manages this project alone must not widen his own.
+      require('project.manage', { ...SYSTEM, name: 'the whole system' });
       await db.transaction((tx) => ledger.setLimits(tx, id, body.limits));
       return answer(id);
     },
