@@ -15,7 +15,7 @@ import { type Decide, defineFeature, type Identity, type ObjectRef } from '#plat
 import { createDirectory, type Directory, type DirectoryTables, directoryMigration } from './directory.ts';
 import { createGrantRoutes, type ScopeObjects } from './grant-routes.ts';
 import { findGroup, findRole, findUser, grantObject, groupObject, userObject } from './lookup.ts';
-import { createOidc, oidcMigration } from './oidc/index.ts';
+import { createOidc, oidcIssuerMigration, oidcMigration } from './oidc/index.ts';
 import { createOwnRights } from './own-rights.ts';
 import { createPasskeys, passkeyMigration } from './passkeys/index.ts';
 import { decideBy, holdsAnywhere, type RightsTable, reachOf, seenBy, type TokenLimit } from './policy.ts';
@@ -70,7 +70,14 @@ export interface AccessApi {
 export const access = defineFeature<AccessApi>({
   name: 'access',
   needs: ['projects', 'audit'],
-  migrations: [sessionMigration, directoryMigration, sshKeyMigration, passkeyMigration, oidcMigration],
+  migrations: [
+    sessionMigration,
+    directoryMigration,
+    sshKeyMigration,
+    passkeyMigration,
+    oidcMigration,
+    oidcIssuerMigration,
+  ],
   errors: { ...accessErrors, ...signInErrors, ...passkeyErrors, ...oidcErrors },
   setup({ db, clock, log, config, address, events, use }) {
     const registry = use(projects);

@@ -19,7 +19,7 @@ import { createOidcRoutes } from './routes.ts';
 import { createOidcSignIn } from './sign-in.ts';
 import { createOidcStore } from './store.ts';
 
-export { oidcMigration } from './store.ts';
+export { oidcIssuerMigration, oidcMigration } from './store.ts';
 
 export interface OidcParts {
   readonly db: Database;

@@ -12,7 +12,7 @@ import type { OwnRights } from '../own-rights.ts';
 import { sessionCookie } from '../routes.ts';
 import type { Sessions } from '../sessions.ts';
 import type { OidcSignIn } from './sign-in.ts';
-import type { OidcIdentityRow, OidcStore } from './store.ts';
+import { type OidcIdentityRow, type OidcStore, plainIssuer } from './store.ts';
 
 /** Binds a sign-in to the browser that began it. Strict: it comes with the request of our own page, not with the provider's redirect. */
 const BINDING_COOKIE = '__Host-hyper-oidc';
@@ -41,9 +41,6 @@ function bindingOf(cookies: string | undefined): string | null {
   return values.length === 1 ? (values[0]?.slice(BINDING_COOKIE.length + 1) ?? null) : null;
 }
 
-/** Issuers are written with and without a slash at the end. */
-const sameIssuer = (a: string, b: string): boolean => a.replace(/\/$/, '') === b.replace(/\/$/, '');
-
 export function createOidcRoutes({
   signIn,
   store,
@@ -56,7 +53,7 @@ export function createOidcRoutes({
 }: OidcRouteDependencies): Handlers {
   const view = (row: OidcIdentityRow): OidcIdentity => ({
     id: row.id,
-    provider: providers.find(({ issuer }) => sameIssuer(issuer, row.issuer))?.id ?? null,
+    provider: providers.find(({ issuer }) => plainIssuer(issuer) === plainIssuer(row.issuer))?.id ?? null,
     issuer: row.issuer,
     subject: row.subject,
     userId: row.user_id,

@@ -25,6 +25,21 @@ export const oidcMigration: Migration = {
   ],
 };
 
+/** Rows of before, when an issuer was kept as it was written: what a configuration wrote otherwise than the provider never signed in, so of
+ *  two for one account the one that did is kept. */
+export const oidcIssuerMigration: Migration = {
+  id: '031-oidc-issuer',
+  statements: [
+    `DELETE FROM oidc_identity WHERE last_used_at IS NULL AND EXISTS(
+         SELECT 1 FROM oidc_identity other WHERE other.id <> oidc_identity.id AND other.subject = oidc_identity.subject
+           AND rtrim(other.issuer, '/') = rtrim(oidc_identity.issuer, '/') AND other.last_used_at IS NOT NULL)`,
+    `UPDATE OR IGNORE oidc_identity SET issuer = rtrim(issuer, '/')`,
+  ],
+};
+
+/** Issuers are written with and without a slash at the end, by providers and in configurations; both are the same one. */
+export const plainIssuer = (issuer: string): string => issuer.replace(/\/+$/, '');
+
 export interface OidcStore {
   find(issuer: string, subject: string): Promise<OidcIdentityRow | null>;
   list(): Promise<OidcIdentityRow[]>;
@@ -42,7 +57,7 @@ export function createOidcStore(db: Database): OidcStore {
       (await tables()
         .selectFrom('oidc_identity')
         .selectAll()
-        .where('issuer', '=', issuer)
+        .where('issuer', '=', plainIssuer(issuer))
         .where('subject', '=', subject)
         .executeTakeFirst()) ?? null,
     list: () => tables().selectFrom('oidc_identity').selectAll().orderBy('created_at').execute(),
@@ -50,7 +65,7 @@ export function createOidcStore(db: Database): OidcStore {
       const added = await (tx ?? db)
         .tables<OidcTables>()
         .insertInto('oidc_identity')
-        .values(row)
+        .values({ ...row, issuer: plainIssuer(row.issuer) })
         .onConflict((conflict) => conflict.columns(['issuer', 'subject']).doNothing())
         .returning('id')
         .executeTakeFirst();
