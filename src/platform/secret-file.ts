@@ -4,7 +4,8 @@ import { lstat, readFile, stat } from 'node:fs/promises';
 import { hasErrno } from '#kernel/errors.ts';
 import { ConfigError } from './config.ts';
 
-const MAX_BYTES = 64 * 1024;
+/** The authorities that a system trusts are a quarter of this. */
+const MAX_BYTES = 1024 * 1024;
 
 /** @param key of the configuration that names the file, for the message
  *  @throws ConfigError naming file and mend */

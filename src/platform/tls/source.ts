@@ -1,12 +1,12 @@
 /** Where the dashboard's certificate comes from: the machine's own authority, files of the administrator, or an ACME authority. */
 
-import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '#kernel/clock.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { Config } from '../config.ts';
 import { createFetcher } from '../fetch/index.ts';
+import { readTrustedFile } from '../secret-file.ts';
 import { createAcmeCertificate } from './acme/certificate.ts';
 import { ensureServerCertificate } from './authority.ts';
 import { readGivenCertificate, uncoveredNames } from './given-certificate.ts';
@@ -36,7 +36,7 @@ export interface SourceParts {
   readonly signal: AbortSignal;
 }
 
-/** @throws Error when the configured authority of the ACME server cannot be read */
+/** @throws ConfigError when the configured authority of the ACME server cannot be read or trusted */
 export async function certificateSource(parts: SourceParts): Promise<CertificateSource> {
   const { config, names, clock, log } = parts;
   const { certificateFile, keyFile, acme } = config.tls;
@@ -58,7 +58,7 @@ export async function certificateSource(parts: SourceParts): Promise<Certificate
   }
   if (acme !== undefined) {
     const { host } = new URL(acme.directoryUrl);
-    const ca = acme.caFile === undefined ? undefined : await readFile(acme.caFile, 'utf8');
+    const ca = acme.caFile === undefined ? undefined : await readTrustedFile(acme.caFile, 'tls.acme.caFile');
     const certificate = createAcmeCertificate({
       dir: join(config.state.root, 'acme'),
       settings: acme,

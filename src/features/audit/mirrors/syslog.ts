@@ -1,11 +1,11 @@
 /** The mirror at a syslog receiver: RFC 5424 messages over TLS with octet counting (RFC 5425). The protocol has no receipt, so after a broken
  *  connection the last records are sent again. */
 
-import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { connect, type TLSSocket } from 'node:tls';
 import type { ConfigFile } from '#contract/config.ts';
 import type { Database } from '#platform/db/database.ts';
+import { readSecretFile, readTrustedFile } from '#platform/secret-file.ts';
 import type { AuditTables } from '../migrations.ts';
 import type { MirrorLine, MirrorTarget } from './mirror.ts';
 
@@ -44,17 +44,18 @@ export function syslogTarget(config: SyslogConfig, db: Database): MirrorTarget {
   };
 
   const dial = async (signal: AbortSignal): Promise<TLSSocket> => {
-    const [ca, cert, key] = await Promise.all(
-      [config.caFile, config.certFile, config.keyFile].map((path) =>
-        path === undefined ? undefined : readFile(path, 'utf8'),
-      ),
-    );
+    const { caFile, certFile, keyFile } = config;
+    const [ca, cert, key] = await Promise.all([
+      readTrustedFile(caFile, 'audit.syslog.caFile'),
+      certFile === undefined ? undefined : readTrustedFile(certFile, 'audit.syslog.certFile'),
+      keyFile === undefined ? undefined : readSecretFile(keyFile, 'audit.syslog.keyFile'),
+    ]);
     return new Promise((resolve, reject) => {
       const name = config.serverName ?? config.host;
       const made = connect({
         host: config.host,
         port: config.port,
-        ...(ca === undefined ? {} : { ca }),
+        ca,
         ...(cert === undefined || key === undefined ? {} : { cert, key }),
         // An address cannot be asked for by SNI; it is checked against the certificate all the same.
         ...(/^[\d.]+$|:/.test(name) ? {} : { servername: name }),
