@@ -13,6 +13,8 @@ export interface ApiEvents {
   'operation.changed': Operation;
   'image.changed': Image;
   'image.removed': { id: string; project: string };
+  /** No longer shared with all projects: gone for whom no `image.changed` follows. */
+  'image.unshared': { id: string; project: string };
   'upload.changed': Upload;
   'upload.removed': { id: string; project: string };
   'trash.changed': { id: string; project: string; vmId: string };

@@ -25,6 +25,8 @@ export function eventTopics(
     'operation.changed': (operation) => ['operation.read', operationObject(operation)],
     'image.changed': (image) => ['image.read', objects.image(image), (may) => imageAsSeen(image, may)],
     'image.removed': ({ id, project }) => ['image.read', { type: 'image', id, project }],
+    // For those who saw it until now; of what it is since, it tells nothing.
+    'image.unshared': ({ id, project }) => ['image.read', { type: 'image', id, project, sharedWith: 'all' }],
     'upload.changed': ({ id, project }) => ['image.upload', { type: 'upload', id, project }],
     'upload.removed': ({ id, project }) => ['image.upload', { type: 'upload', id, project }],
     'trash.changed': ({ id, project, vmId }) => ['vm.read', { type: 'trash', id, project, vmId }],

@@ -190,6 +190,7 @@ const EVENTS: Readonly<Record<string, readonly [Permission, (data: Item) => Plac
   'operation.changed': ['operation.read', operationPlace],
   'image.changed': ['image.read', inProject],
   'image.removed': ['image.read', inProject],
+  'image.unshared': ['image.read', (image) => ({ ...inProject(image), sharedWith: [tenants.alpha, tenants.zebra] })],
   'upload.changed': ['image.upload', inProject],
   'upload.removed': ['image.upload', inProject],
   'trash.changed': ['vm.read', (item) => ({ ...inProject(item), vmId: text(item, 'vmId') })],
@@ -210,6 +211,31 @@ function hears(person: Person, { name, data }: SentEvent): boolean {
   if (permission === undefined || place === undefined) throw new Error(`${name} has no line in this file`);
   return may(person, permission, place(data));
 }
+
+test('who saw a shared image hears that it is shared no longer, and nothing of it afterwards', { skip }, async () => {
+  const { admin } = tenants.daemon;
+  const image = tenants.things.image.find(({ whose }) => whose === 'system')?.id ?? '';
+  const share = (isShared: boolean) => admin('PATCH /images/{id}', { params: { id: image }, body: { isShared } });
+  await share(true);
+  const member = await tenants.person('project-admin-of-alpha').asker.listen();
+  const manager = await everything.asker.listen();
+  const heardBy = ({ events }: Listening) =>
+    events.filter(({ name, data }) => name.startsWith('image.') && data['id'] === image).map(({ name }) => name);
+  try {
+    await share(false);
+    // Told twice of nothing new.
+    await share(false);
+    await until('all three events', () => heardBy(manager).length >= 3);
+    assert.deepEqual(heardBy(manager), ['image.unshared', 'image.changed', 'image.changed']);
+    // A later event of something that both see: what comes before it has arrived.
+    await admin('PATCH /projects/{id}', { params: { id: tenants.alpha }, body: { title: 'told of sharing' } });
+    await until('the later event', () => member.events.some(({ name }) => name === 'project.changed'));
+    assert.deepEqual(heardBy(member), ['image.unshared']);
+  } finally {
+    member.close();
+    manager.close();
+  }
+});
 
 test('E1: the stream tells everybody the events that the administrator hears, less what is not his', {
   skip,

@@ -1,5 +1,5 @@
 /** Images: the library of ISOs, cloud images, kernels; downloads, uploads, imports, and the catalogue of well-known systems.
- *  Tables: image, upload, catalogue_check. Events in: vm.changed, vm.removed, trash.changed. Events out: image.changed, image.removed, upload.changed,
+ *  Tables: image, upload, catalogue_check. Events in: vm.changed, vm.removed, trash.changed. Events out: image.changed, image.removed, image.unshared, upload.changed,
  *  upload.removed. Permissions: image.read, image.upload, image.share, image.delete, host.configure. Guide: docs/guides/images.md */
 
 import { type Image, imageErrors } from '#contract/images.ts';

@@ -42,6 +42,8 @@ export interface ImageLibrary {
   describeFile(path: string): { readonly imageId: string; readonly name: string } | null;
   /** Tells clients of a new image or of one whose users changed. */
   announce(row: ImageRow): void;
+  /** Tells those who saw a shared image that it is shared no longer, and those who still see it how it is. */
+  announceUnshared(row: ImageRow): void;
   /** Tells clients of all images whose users changed since they were told. */
   announceUsers(): void;
 }
@@ -142,6 +144,10 @@ export function createImageLibrary({
       return row ? { imageId: row.id, name: row.name } : null;
     },
     announce,
+    announceUnshared(row) {
+      events.emit('image.unshared', { id: row.id, project: row.project });
+      announce(row);
+    },
     announceUsers() {
       for (const row of store.images()) {
         const users = JSON.stringify(usersOf(row));

@@ -181,9 +181,11 @@ export function createImageRoutes(options: ImageRoutesOptions): Handlers {
     'GET /images/{id}': ({ params, may }) => imageAsSeen(library.view(params.id), may),
 
     'PATCH /images/{id}': async ({ params, body, may }) => {
+      const wasShared = store.image(params.id)?.shared === 1;
       const row = await store.shareImage(params.id, body.isShared);
       if (!row) throw new AppError('not_found', { detail: `There is no image "${params.id.slice(0, 80)}".` });
-      library.announce(row);
+      if (wasShared && !body.isShared) library.announceUnshared(row);
+      else library.announce(row);
       return imageAsSeen(library.view(row.id), may);
     },
 

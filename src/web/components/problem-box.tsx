@@ -2,7 +2,7 @@
 
 import type { Problem } from '#contract/common.ts';
 import type { Operation } from '#contract/operations.ts';
-import { fieldSentence } from '../state/api.ts';
+import { fieldSentence, isDeclined } from '../state/api.ts';
 import { fieldName, text } from '../text.ts';
 import { Button } from './button.tsx';
 import { CopyButton } from './copy-button.tsx';
@@ -19,6 +19,7 @@ export function ProblemBox({
   readonly onRetry?: () => void;
   readonly isCompact?: boolean;
 }) {
+  if (isDeclined(problem)) return null;
   const fields = problem.fields ?? [];
   // The first field's words are also those of the whole; once is enough.
   const isOfFields = fields.length > 0 && problem.code === 'invalid_input';

@@ -27,6 +27,15 @@ export class Unreachable extends Error {
   }
 }
 
+/** The request needed a fresh proof, and the person at the screen did not want to give one. */
+class ProofDeclined extends Error {}
+
+/** Code of the problem when something was not done because the person said so. */
+const DECLINED = 'proof_declined';
+
+/** Whether it is a failure that the person at the screen chose himself: nothing is shown for it. */
+export const isDeclined = ({ code }: Pick<Problem, 'code'>): boolean => code === DECLINED;
+
 /** A change is answered once it is written down; what the daemon asks libvirt for it ends after 15 s at the latest. */
 const CHANGE_MS = 20_000;
 /** Long lists, logs and plans. */
@@ -50,8 +59,10 @@ export const api = createApiClient(async ({ method, path, headers, body, signal:
   let answer = await send();
   const proof = answer.response.status === 403 ? wantedProof(answer.body) : null;
   // The proof is for this very request, so it is sent again as it was.
-  if (proof !== null && (await askForProof(proof.digest, proof.action))) answer = await send();
+  const isProven = proof !== null && (await askForProof(proof.digest, proof.action));
+  if (isProven) answer = await send();
   unanswered.delete(asked);
+  if (proof !== null && !isProven) throw new ProofDeclined();
   return { status: answer.response.status, body: answer.body };
 });
 
@@ -182,6 +193,7 @@ export function canEverywhere(permission: Permission): boolean {
 /** Any thrown value as the problem document that pages show. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof ApiProblem) return error.problem;
+  if (error instanceof ProofDeclined) return { ...unknownProblem(403), code: DECLINED };
   if (error instanceof Unreachable) {
     const { late } = error;
     return {

@@ -106,7 +106,7 @@ const GATHER_MS = 80;
 export function createCollection<Name extends WholeObjectEvent>(
   read: () => Promise<readonly ApiEvents[Name][]>,
   changed: Name,
-  removed: 'vm.removed' | 'image.removed' | 'upload.removed' | null,
+  removed: readonly ('vm.removed' | 'image.removed' | 'image.unshared' | 'upload.removed')[],
   keep: (items: Map<string, ApiEvents[Name]>) => void = () => undefined,
 ): Resource<ReadonlyMap<string, ApiEvents[Name]>> & { put(item: ApiEvents[Name]): void } {
   type Item = ApiEvents[Name];
@@ -141,7 +141,7 @@ export function createCollection<Name extends WholeObjectEvent>(
     window.setTimeout(flush, GATHER_MS);
   };
   onEvent(changed, (item) => gather(item.id, item));
-  if (removed) onEvent(removed, ({ id }) => gather(id, null));
+  for (const name of removed) onEvent(name, ({ id }) => gather(id, null));
   return { ...resource, put: (item) => gather(item.id, item) };
 }
 

@@ -7,14 +7,12 @@ import { createCollection, createResource, readAllPages } from './collection.ts'
 export const images = createCollection(
   () => readAllPages((cursor) => api('GET /images', { query: { limit: 1000, cursor } })),
   'image.changed',
-  'image.removed',
+  ['image.removed', 'image.unshared'],
 );
 
-export const serverUploads = createCollection(
-  async () => (await api('GET /images/uploads')).items,
-  'upload.changed',
+export const serverUploads = createCollection(async () => (await api('GET /images/uploads')).items, 'upload.changed', [
   'upload.removed',
-);
+]);
 
 export const catalogue = createResource(async () => (await api('GET /images/catalogue', { query: {} })).items);
 

@@ -3,7 +3,7 @@
 import { computed, signal } from '@preact/signals';
 import type { Operation } from '#contract/operations.ts';
 import { text } from '../text.ts';
-import { api, problemOf } from './api.ts';
+import { api, isDeclined, problemOf } from './api.ts';
 import { createCollection } from './collection.ts';
 import { onEvent } from './live.ts';
 import { showToast, type ToastLink } from './toasts.ts';
@@ -11,7 +11,7 @@ import { showToast, type ToastLink } from './toasts.ts';
 export const operations = createCollection(
   async () => (await api('GET /operations', { query: { limit: 200 } })).items,
   'operation.changed',
-  null,
+  [],
   forgetOldest,
 );
 
@@ -83,6 +83,7 @@ export async function follow(
 /** Tells about any failure of a call. */
 export function showProblem(error: unknown): void {
   const problem = problemOf(error);
+  if (isDeclined(problem)) return;
   showToast({ kind: 'bad', title: problem.title, detail: problem.detail, problem });
 }
 

@@ -9,7 +9,7 @@ import { onEvent } from './live.ts';
 export const vms = createCollection(
   () => readAllPages((cursor) => api('GET /vms', { query: { limit: 1000, cursor } })),
   'vm.changed',
-  'vm.removed',
+  ['vm.removed'],
 );
 
 export const vmList = computed(() => [...(vms.data.value?.values() ?? [])]);
