@@ -45,6 +45,16 @@ export const accessErrors = defineErrors({
     hint: 'Send JSON as `application/json`.',
   },
   too_many_requests: { status: 429, title: 'Too many attempts', hint: 'Wait a minute and try again.' },
+  too_many_sessions: {
+    status: 429,
+    title: 'This user has too many sessions',
+    hint: 'Sign out elsewhere, or have some ended: `hv session list`, `hv session end ID`. Unused ones end by themselves.',
+  },
+  too_many_open: {
+    status: 429,
+    title: 'This user has too many streams and consoles open',
+    hint: 'Close pages, consoles and programs that listen for events, or end sessions: `hv session list`.',
+  },
   beyond_own_rights: {
     status: 403,
     title: 'Nobody can give more than he holds',

@@ -40,6 +40,7 @@ import { eventTopics } from './event-topics.ts';
 import { features } from './features.ts';
 import { createEventStream } from './http/event-stream.ts';
 import { type Door, localDoor, networkDoor } from './http/listener.ts';
+import { createOpenLimit } from './http/open-limit.ts';
 import { createRoutes } from './http/pipeline.ts';
 import { processMetrics, renderMetrics } from './http/prometheus.ts';
 import { createRedirect, secureOriginOf } from './http/redirect.ts';
@@ -155,12 +156,16 @@ export async function startDaemon({
   const stream = createEventStream(events, accessApi, topicOf, randomBytes(4).toString('hex'), (change) =>
     inventoryApi.watchers(change),
   );
+  const openLimit = createOpenLimit();
   const ownHandlers: Handlers = {
     ...apiDocument(VERSION),
-    'GET /events': ({ identity, headers, signal }) => ({
-      contentType: 'text/event-stream',
-      bytes: stream.open(identity, headers['last-event-id'] ?? null, signal),
-    }),
+    'GET /events': ({ identity, headers, signal }) => {
+      openLimit.take(identity, signal);
+      return {
+        contentType: 'text/event-stream',
+        bytes: stream.open(identity, headers['last-event-id'] ?? null, signal),
+      };
+    },
   };
   let isStarted = false;
   const routes = createRoutes(
@@ -182,6 +187,7 @@ export async function startDaemon({
     createServer({
       door,
       routes,
+      openLimit,
       log: log.child({ part: 'http' }),
       tls: isNetwork ? tls : null,
       webFolder: isNetwork && existsSync(WEB_FOLDER) ? WEB_FOLDER : null,

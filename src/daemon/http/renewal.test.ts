@@ -10,6 +10,7 @@ import { silentLogger } from '#kernel/logger.ts';
 import { ensureServerCertificate } from '#platform/tls/authority.ts';
 import type { ServerCertificate } from '#platform/tls/pair.ts';
 import { keepCertificate } from '#platform/tls/renewal.ts';
+import { createOpenLimit } from './open-limit.ts';
 import { createServer, useCertificate } from './server.ts';
 
 /** The local port of the connection and the certificate on it. */
@@ -33,6 +34,7 @@ test('a certificate is renewed before its end while the server runs; open connec
   const app = await createServer({
     door: { name: 'network', identify: () => null },
     routes: [],
+    openLimit: createOpenLimit(),
     log: silentLogger,
     tls: first,
     webFolder: null,

@@ -12,6 +12,7 @@ import type { Logger } from '#kernel/logger.ts';
 import type { BytesReply, Identity, JsonReply, JsonTextReply } from '#platform/feature.ts';
 import { SECURITY_HEADERS } from './guard.ts';
 import type { Door } from './listener.ts';
+import type { OpenLimit } from './open-limit.ts';
 import type { Route } from './pipeline.ts';
 import { fromServer, problemOf } from './problem.ts';
 import { acceptWebSockets } from './websocket.ts';
@@ -24,6 +25,8 @@ const MAX_CONNECTIONS_PER_ADDRESS = 1000;
 export interface ServerParts {
   readonly door: Door;
   readonly routes: readonly Route[];
+  /** Of event streams and consoles, over all doors. */
+  readonly openLimit: OpenLimit;
   readonly log: Logger;
   readonly tls: { readonly certificate: string; readonly key: string } | null;
   /** Folder of the built dashboard; null on local sockets. */
@@ -307,6 +310,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     server: app.server,
     door,
     log,
+    openLimit: parts.openLimit,
     routes: routes.filter(({ definition }) => definition.raw === 'websocket'),
   });
   app.addHook('preClose', closeWebSockets);

@@ -9,6 +9,7 @@ import { newId } from '#kernel/ids.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { Socket } from '#platform/feature.ts';
 import type { Door } from './listener.ts';
+import type { OpenLimit } from './open-limit.ts';
 import type { Route } from './pipeline.ts';
 import { problemOf } from './problem.ts';
 
@@ -22,6 +23,7 @@ interface Parts {
   readonly door: Door;
   readonly log: Logger;
   readonly routes: readonly Route[];
+  readonly openLimit: OpenLimit;
 }
 
 function matcherOf(route: Route): RegExp {
@@ -73,7 +75,7 @@ function socketOf(ws: WebSocket): Socket {
 }
 
 /** @returns the function that ends all of them; a server does not count its upgraded connections among those it closes itself */
-export function acceptWebSockets({ server, door, log, routes }: Parts): () => Promise<void> {
+export function acceptWebSockets({ server, door, log, routes, openLimit }: Parts): () => Promise<void> {
   const acceptor = new WebSocketServer({
     noServer: true,
     maxPayload: MAX_MESSAGE_BYTES,
@@ -93,6 +95,8 @@ export function acceptWebSockets({ server, door, log, routes }: Parts): () => Pr
     stream.once('close', () => gone.abort());
     const address = door.name === 'network' ? (request.socket.remoteAddress ?? 'unknown') : null;
     const identity = await found.route.enter({ identify: () => door.identify(request, true), address, requestId });
+    // Before its ticket is spent. A connection that comes to nothing closes, and gives its place back.
+    if (identity !== null) openLimit.take(identity, gone.signal);
     const accept = await found.route.run({
       params: Object.fromEntries(
         Object.entries(found.match.groups ?? {}).map(([name, value]) => [

@@ -10,7 +10,7 @@ import { silentLogger } from '#kernel/logger.ts';
 import { type Database, openDatabase } from '#platform/db/database.ts';
 import { createDirectory, directoryMigration, FIRST_ADMIN, FIRST_OPERATOR } from './directory.ts';
 import { createRights } from './rights.ts';
-import { createSessions, type Sessions, sessionMigration } from './sessions.ts';
+import { createSessions, MAX_SESSIONS_OF_USER, type Sessions, sessionMigration } from './sessions.ts';
 
 registerErrors(accessErrors);
 const from = { address: '192.0.2.1', userAgent: 'test' };
@@ -70,6 +70,22 @@ test('D6: of a thousand parallel tries of one link exactly one signs in', () =>
     const tries = await Promise.allSettled(Array.from({ length: 1000 }, () => sessions.redeem(token, from)));
     assert.equal(tries.filter((one) => one.status === 'fulfilled').length, 1);
     assert.equal(sessions.list(null).length, 1);
+  }));
+
+test('a user has so many sessions and no more; the link stays good until one has ended, and others sign in', () =>
+  withSessions(async (sessions) => {
+    const who = { userId: FIRST_ADMIN, method: 'ssh_key' } as const;
+    const tries = await Promise.allSettled(
+      Array.from({ length: MAX_SESSIONS_OF_USER + 5 }, () => sessions.begin(who, from)),
+    );
+    assert.equal(tries.filter(({ status }) => status === 'rejected').length, 5);
+    const { token } = await sessions.createLink(FIRST_ADMIN);
+    const isTooMany = (error: unknown) => error instanceof AppError && error.code === 'too_many_sessions';
+    await assert.rejects(sessions.redeem(token, from), isTooMany);
+    await sessions.begin({ ...who, userId: FIRST_OPERATOR }, from);
+    await sessions.end(sessions.list(null)[0]?.id ?? '');
+    await sessions.redeem(token, from);
+    await assert.rejects(sessions.begin(who, from), isTooMany);
   }));
 
 test('D6: a link is refused after five minutes, and an invented one always', () =>

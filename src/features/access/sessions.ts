@@ -17,6 +17,8 @@ const MINUTE_MS = 60_000;
 const IDLE_MINUTES = 15;
 const READ_ONLY_IDLE_MINUTES = 480;
 const ABSOLUTE_MS = 12 * 3_600_000;
+/** More than a person with many machines and scripts needs; each costs memory, and one that nobody looks for is a door. */
+export const MAX_SESSIONS_OF_USER = 64;
 /** `last_seen_at` is written this often at most. */
 const SEEN_WRITE_MS = 60_000;
 const SWEEP_MS = 5000;
@@ -77,11 +79,11 @@ export interface NewSession {
 export interface Sessions {
   /** A link's secret, valid for 5 minutes and one use. */
   createLink(userId: string): Promise<{ token: string; expiresAt: string }>;
-  /** Spends a link. Of any number of parallel tries exactly one succeeds. @throws link_refused */
+  /** Spends a link. Of any number of parallel tries exactly one succeeds. @throws link_refused, too_many_sessions */
   redeem(token: string, from: SignInOrigin): Promise<NewSession>;
   /** A session for a user who has proven who he is.
    *  @param spend runs in the same transaction: what the proof used up must be gone when the session exists
-   *  @throws sign_in_refused for a disabled or unknown user */
+   *  @throws sign_in_refused for a disabled or unknown user; too_many_sessions, and then nothing is spent */
   begin(
     who: { readonly userId: string; readonly method: SignInMethod },
     from: SignInOrigin,
@@ -174,6 +176,13 @@ export function createSessions({ db, clock, log, directory, rights }: Dependenci
     secret: string,
   ): Promise<SessionRow> => {
     const now = clock.now();
+    const { count } = await tx
+      .tables<AccessTables>()
+      .selectFrom('session')
+      .select((eb) => eb.fn.countAll<number>().as('count'))
+      .where('user_id', '=', userId)
+      .executeTakeFirstOrThrow();
+    if (count >= MAX_SESSIONS_OF_USER) throw new AppError('too_many_sessions');
     const row: SessionRow = {
       id: newId('ses', now.getTime()),
       secret_hash: hashOf(secret),

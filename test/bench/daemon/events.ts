@@ -65,9 +65,9 @@ export interface Session {
 }
 
 /** Signs in over HTTPS as a browser does. */
-export async function signIn(daemon: TestDaemon): Promise<Session> {
+export async function signIn(daemon: TestDaemon, user = 'admin'): Promise<Session> {
   const ca = await authorityOf(daemon);
-  const { url } = await daemon.admin('POST /auth/links', { body: { user: 'admin' } });
+  const { url } = await daemon.admin('POST /auth/links', { body: { user } });
   const cookie = await new Promise<string>((resolve, reject) => {
     const call = httpsRequest(
       `${daemon.origin}/api/v1/auth/link`,
