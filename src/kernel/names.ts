@@ -12,6 +12,9 @@ export const DEFAULT_PROJECT = 'default';
 export const NAME_RULE =
   'lower-case letters, digits and dashes, at most 63, beginning and ending with a letter or digit';
 
+/** The id in a scope `project:ID` or `vm:ID`. */
+export const idOfScope = (scope: string): string => scope.slice(scope.indexOf(':') + 1);
+
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i += 1) {

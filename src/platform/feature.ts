@@ -45,6 +45,9 @@ export const SYSTEM_IDENTITY: Identity = {
   address: null,
 };
 
+/** Work that goes on for somebody whose right was checked when it began, under his name in the records. */
+export const inNameOf = (user: string): Identity => ({ ...SYSTEM_IDENTITY, user });
+
 /** What a permission is asked for. */
 export interface ObjectRef {
   readonly type: ObjectType | 'system';

@@ -6,6 +6,7 @@ import type { May } from '#features/projects/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
 import { newId } from '#kernel/ids.ts';
+import { idOfScope } from '#kernel/names.ts';
 import { page } from '#kernel/page.ts';
 import type { Transaction } from '#platform/db/database.ts';
 import {
@@ -105,7 +106,7 @@ export function createGrantRoutes({
   };
 
   const scopeName = (scope: string): string => {
-    const id = scope.slice(scope.indexOf(':') + 1);
+    const id = idOfScope(scope);
     if (scope === 'all') return 'the whole system';
     if (scope.startsWith('project:')) return `project ${objects.project(id)?.name ?? id}`;
     return `VM ${objects.vm(id, () => true)?.name ?? id}`;
@@ -135,7 +136,7 @@ export function createGrantRoutes({
   /** What one may not see is answered as what is not there, so the object is called as it was asked for. */
   const scopeObject = (scope: string): { scope: string; object: FoundObject } => {
     if (scope === 'all') return { scope, object: { ...SYSTEM, name: 'the whole system' } };
-    const id = scope.slice(scope.indexOf(':') + 1);
+    const id = idOfScope(scope);
     if (scope.startsWith('project:')) {
       const project = objects.project(id);
       if (!project) throw new AppError('not_found', { detail: `There is no project "${id.slice(0, 80)}".` });

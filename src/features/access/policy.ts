@@ -2,6 +2,7 @@
 
 import type { ObjectType } from '#contract/define.ts';
 import type { Permission } from '#contract/permissions.ts';
+import { idOfScope } from '#kernel/names.ts';
 import type { Decision, ObjectRef } from '#platform/feature.ts';
 
 /** A grant as it reaches one user. */
@@ -82,7 +83,7 @@ function holds(rights: RightsTable, permission: Permission, object: ObjectRef): 
 /** Whether a scope covers an object for this permission. */
 function covers(scope: string, permission: Permission, object: ObjectRef): boolean {
   if (scope === 'all') return true;
-  const id = scope.slice(scope.indexOf(':') + 1);
+  const id = idOfScope(scope);
   if (scope.startsWith('vm:')) return object.vmId === id;
   if (object.project === id) return true;
   if (object.sharedWith === undefined || !isShareable(permission)) return false;
@@ -131,7 +132,7 @@ export function reachOf(
   if (!reach || (token !== null && !token.permissions.has(permission))) return { projects: [], vms: [] };
   if (token === null || token.scope === 'all')
     return reach.all ? null : { projects: [...reach.projects.keys()], vms: [...reach.vms.keys()] };
-  const id = token.scope.slice(token.scope.indexOf(':') + 1);
+  const id = idOfScope(token.scope);
   if (token.scope.startsWith('project:')) return { projects: reach.all || reach.projects.has(id) ? [id] : [], vms: [] };
   return { projects: [], vms: reach.all || reach.vms.has(id) ? [id] : [] };
 }

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { BUILT_IN_ROLES, type BuiltInRoleName, type Permission, READ_ONLY_PERMISSIONS } from '#contract/permissions.ts';
+import { idOfScope } from '#kernel/names.ts';
 import type { GrantRow, Snapshot } from './directory.ts';
 import type { Held, Reach, RightsTable } from './policy.ts';
 
@@ -45,7 +46,7 @@ function tableOf(
     for (const permission of permissionsOf(role)) {
       const reach = table.get(permission) ?? { all: null, projects: new Map(), vms: new Map() };
       table.set(permission, reach);
-      const id = scope.slice(scope.indexOf(':') + 1);
+      const id = idOfScope(scope);
       if (scope === 'all') reach.all ??= held;
       else if (scope.startsWith('project:') && !reach.projects.has(id)) reach.projects.set(id, held);
       else if (scope.startsWith('vm:') && !reach.vms.has(id)) reach.vms.set(id, held);

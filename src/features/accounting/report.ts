@@ -1,6 +1,7 @@
 /** What a project used, as people and spreadsheets read it. */
 
 import type { MonthUsage, ProjectUsage, UsageAmounts } from '#contract/quotas.ts';
+import { csvCell } from '#kernel/csv.ts';
 import { type Amounts, type Bucket, monthOf } from './meter.ts';
 
 /** Prices of one hour, in the currency. */
@@ -77,7 +78,7 @@ const COLUMNS = [
 
 /** RFC 4180, one line for each month and user. */
 export function usageCsv({ project, currency, months }: ProjectUsage): string {
-  const lines = [COLUMNS.map(csvField)];
+  const lines = [COLUMNS.map(csvCell)];
   for (const { month, users } of months)
     for (const user of users)
       lines.push(
@@ -91,13 +92,7 @@ export function usageCsv({ project, currency, months }: ProjectUsage): string {
           user.backupGibHours.toFixed(3),
           user.cost?.toFixed(4) ?? '',
           currency ?? '',
-        ].map(csvField),
+        ].map(csvCell),
       );
   return `${lines.map((fields) => fields.join(',')).join('\r\n')}\r\n`;
-}
-
-/** What a spreadsheet would take for a formula begins with an apostrophe (OWASP, "CSV injection"). */
-export function csvField(text: string): string {
-  const harmless = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-  return /[",\r\n']/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
 }

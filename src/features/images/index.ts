@@ -8,7 +8,7 @@ import { operations } from '#features/operations/index.ts';
 import { projects } from '#features/projects/index.ts';
 import { quotas } from '#features/quotas/index.ts';
 import { newId } from '#kernel/ids.ts';
-import { defineFeature, type FoundObject, type Identity, type ObjectRef, SYSTEM_IDENTITY } from '#platform/feature.ts';
+import { defineFeature, type FoundObject, type Identity, inNameOf, type ObjectRef } from '#platform/feature.ts';
 import { createFetcher } from '#platform/fetch/index.ts';
 import { createBackingUsers, type DiskOwner } from './backing-users.ts';
 import { addBuiltImage, type BuiltImage } from './built-image.ts';
@@ -53,7 +53,7 @@ const USERS_MS = 500;
 
 /** Goes on with what a crash left, by the rights that its sender has now. */
 const asSender = ({ actor, sender }: UploadRow): Identity => {
-  if (sender === null) return { ...SYSTEM_IDENTITY, user: actor };
+  if (sender === null) return inNameOf(actor);
   const who: Sender = JSON.parse(sender);
   return { ...who, sessionId: null, address: null };
 };

@@ -13,7 +13,7 @@ import { operations } from '#features/operations/index.ts';
 import { projects } from '#features/projects/index.ts';
 import { quotas } from '#features/quotas/index.ts';
 import { vms } from '#features/vms/index.ts';
-import { defineFeature, type FeatureContext, type Identity, SYSTEM_IDENTITY } from '#platform/feature.ts';
+import { defineFeature, type FeatureContext, inNameOf } from '#platform/feature.ts';
 import { buildHelloDisk } from '#platform/hello-disk/index.ts';
 import { VERSION } from '#platform/version.ts';
 import { type DemoParts, demoOperation } from './demo.ts';
@@ -90,6 +90,3 @@ function demoParts(context: FeatureContext): DemoParts {
     waitFor: journal.waitFor,
   };
 }
-
-/** The right was checked when the demonstration was started, and is again when it is resumed. */
-const inNameOf = (user: string): Identity => ({ ...SYSTEM_IDENTITY, user });

@@ -1,4 +1,4 @@
-/** Users, groups, roles, grants, tokens and projects. The daemon resets every stream when rights change, so that they are read anew. */
+/** Users, groups, roles, grants and tokens. The daemon resets every stream when rights change, so that they are read anew. */
 
 import { api, canEverywhere } from './api.ts';
 import { createResource, readAllPages } from './collection.ts';
@@ -12,11 +12,6 @@ export const roles = createResource(() => readAllPages((cursor) => api('GET /rol
 export const grants = createResource(() => readAllPages((cursor) => api('GET /grants', { query: { cursor } })));
 
 export const tokens = createResource(() => readAllPages((cursor) => api('GET /tokens', { query: { cursor } })));
-
-export const projects = createResource(
-  () => readAllPages((cursor) => api('GET /projects', { query: { cursor } })),
-  ['project.changed', 'project.removed'],
-);
 
 /** Whether the signed-in user may change users, groups and roles: these belong to no project. */
 export const mayManageAccess = (): boolean => canEverywhere('access.manage');

@@ -3,6 +3,7 @@
 import type { Clock } from '#kernel/clock.ts';
 import { newId } from '#kernel/ids.ts';
 import type { Logger } from '#kernel/logger.ts';
+import { idOfScope } from '#kernel/names.ts';
 import type { Transaction } from '#platform/db/database.ts';
 import type { FoundObject } from '#platform/feature.ts';
 import type { Directory, DirectoryTables } from '../directory.ts';
@@ -46,7 +47,7 @@ export function createMappedGrants({ directory, clock, log, findProject, findVm 
     const snapshot = directory.snapshot();
     const roleId = isBuiltInRole(role) ? role : findRole(snapshot, role)?.id;
     if (roleId === undefined) return null;
-    const id = scope.slice(scope.indexOf(':') + 1);
+    const id = idOfScope(scope);
     if (scope === 'all') return { role: roleId, scope, project: null };
     if (scope.startsWith('project:')) {
       const project = findProject(id);

@@ -1,6 +1,7 @@
-/** Records as CSV (RFC 4180), one row each. A cell that a spreadsheet would run as a formula gets a `'` before it. */
+/** Records as CSV, one row each. */
 
 import type { AuditRecord } from '#contract/audit.ts';
+import { csvCell } from '#kernel/csv.ts';
 
 const COLUMNS: readonly (readonly [name: string, value: (record: AuditRecord) => unknown])[] = [
   ['seq', ({ seq }) => seq],
@@ -26,17 +27,6 @@ const COLUMNS: readonly (readonly [name: string, value: (record: AuditRecord) =>
   ['params', ({ params }) => (params === null || params === undefined ? null : JSON.stringify(params))],
   ['hash', ({ hash }) => hash],
 ];
-
-/** What spreadsheets take for the beginning of a formula, or for the end of a cell before one. */
-const FORMULA = /^[=+\-@\t\r]/;
-
-export function csvCell(value: unknown): string {
-  if (value === null || value === undefined) return '';
-  if (typeof value === 'number') return String(value);
-  const text = String(value);
-  const safe = FORMULA.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-}
 
 export const CSV_HEAD = `${COLUMNS.map(([name]) => name).join(',')}\r\n`;
 

@@ -7,9 +7,9 @@ import { Button } from '../../components/button.tsx';
 import { Dialog } from '../../components/dialog.tsx';
 import { Check, Field } from '../../components/form.tsx';
 import { ProblemBox } from '../../components/problem-box.tsx';
-import { projects } from '../../state/access.ts';
 import { api, can, fieldProblem } from '../../state/api.ts';
 import { images, networks, pools } from '../../state/library.ts';
+import { projects } from '../../state/projects.ts';
 import { useRequest } from '../../state/use-request.ts';
 import { text } from '../../text.ts';
 

@@ -3,13 +3,15 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import type { Permission } from '#contract/permissions.ts';
+import { idOfScope } from '#kernel/names.ts';
 import { Button } from '../../components/button.tsx';
 import { Dialog } from '../../components/dialog.tsx';
 import { Field } from '../../components/form.tsx';
 import { ProblemBox } from '../../components/problem-box.tsx';
 import { Glyph } from '../../components/state-mark.tsx';
-import { grants, groups, projects, roles, users } from '../../state/access.ts';
+import { grants, groups, roles, users } from '../../state/access.ts';
 import { api, can, canEverywhere } from '../../state/api.ts';
+import { projects } from '../../state/projects.ts';
 import { showToast } from '../../state/toasts.ts';
 import { useRequest } from '../../state/use-request.ts';
 import { vms } from '../../state/vms.ts';
@@ -22,7 +24,7 @@ const words = text.access.grants;
 
 /** The project that a scope lies in; null = none. */
 function projectOf(scope: string): string | null {
-  const id = scope.slice(scope.indexOf(':') + 1);
+  const id = idOfScope(scope);
   if (scope.startsWith('project:')) return id;
   return vms.data.value?.get(id)?.project ?? null;
 }

@@ -2,6 +2,7 @@
 
 import { useSignal } from '@preact/signals';
 import type { Grant } from '#contract/access.ts';
+import { idOfScope } from '#kernel/names.ts';
 import { Button } from '../../components/button.tsx';
 import { ConfirmDialog } from '../../components/dialog.tsx';
 import { TimeAgo } from '../../components/figures.tsx';
@@ -18,7 +19,7 @@ const words = text.access.grants;
 /** The project in which a grant holds; null = the whole system. */
 function projectOf({ scope }: Grant): string | null {
   if (scope === 'all') return null;
-  const id = scope.slice(scope.indexOf(':') + 1);
+  const id = idOfScope(scope);
   return scope.startsWith('project:') ? id : (vms.data.value?.get(id)?.project ?? null);
 }
 

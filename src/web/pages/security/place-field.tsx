@@ -3,7 +3,7 @@
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { Field } from '../../components/form.tsx';
-import { projects } from '../../state/access.ts';
+import { projects } from '../../state/projects.ts';
 import { vmList } from '../../state/vms.ts';
 import { text } from '../../text.ts';
 
