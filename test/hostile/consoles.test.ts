@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { rm, writeFile } from 'node:fs/promises';
-import { request as httpsRequest } from 'node:https';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -11,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiProblem } from '#contract/client.ts';
 import { CONSOLE_CLOSE } from '#contract/consoles.ts';
 import { MIB } from '#kernel/units.ts';
+import { signInByLink } from '../support/browser-session.ts';
 import {
   type ConsoleClient,
   connectConsole,
@@ -68,39 +68,11 @@ interface Session {
 
 /** What a browser does: spends a one-time link and keeps the cookie. */
 async function signIn(role: 'admin' | 'operator'): Promise<Session> {
-  const { url } = await outside.admin('POST /auth/links', { body: { user: role } });
-  let cookie = '';
-  const call: Session['call'] = (method, path, body) =>
-    new Promise((resolve, reject) => {
-      const outgoing = httpsRequest(
-        `${outside.origin}/api/v1${path}`,
-        {
-          method,
-          rejectUnauthorized: false,
-          headers: {
-            origin: outside.origin,
-            cookie,
-            ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-          },
-        },
-        (response) => {
-          const parts: Buffer[] = [];
-          response.on('data', (part: Buffer) => parts.push(part));
-          response.on('end', () => {
-            const set = response.headers['set-cookie']?.[0];
-            if (set) cookie = set.split(';')[0] ?? '';
-            resolve({ status: response.statusCode ?? 0, json: JSON.parse(Buffer.concat(parts).toString() || '{}') });
-          });
-        },
-      );
-      outgoing.on('error', reject);
-      outgoing.end(body === undefined ? undefined : JSON.stringify(body));
-    });
-  const signedIn = await call('POST', '/auth/link', { token: url.slice(url.indexOf('#') + 1) });
-  assert.equal(signedIn.status, 200);
+  const { cookie, call } = await signInByLink(outside, role);
+  const { json } = await call('GET', '/auth/session');
   return {
     cookie,
-    id: String(signedIn.json['sessionId']),
+    id: String(json['sessionId']),
     call,
     async ticket(kind, mode = 'view') {
       const answer = await call('POST', `/vms/${pausedId}/tickets`, { kind, mode });

@@ -12,7 +12,7 @@ import type { AuditRecord } from '#contract/audit.ts';
 import type { RouteDefinition } from '#contract/define.ts';
 import { mapLimit } from '#kernel/async.ts';
 import type { Question, Reply } from '#test/support/asker.ts';
-import { type Person, startTenants, type Tenants, type Thing, ZEBRA } from '#test/support/everybody.ts';
+import { type Everybody, type Person, startEverybody, type Thing, ZEBRA } from '#test/support/everybody.ts';
 import { missingForLibvirtd } from '#test/support/libvirtd.ts';
 import {
   may,
@@ -29,10 +29,10 @@ const AT_ONCE = 12;
 /** Refused after all questions of rights and before anything is done. */
 const STOPPER = { 'idempotency-key': 'not one word' };
 
-let tenants: Tenants;
+let tenants: Everybody;
 
 before(async () => {
-  if (!skip) tenants = await startTenants();
+  if (!skip) tenants = await startEverybody();
 });
 after(() => tenants?.close());
 

@@ -11,20 +11,20 @@ import type { ObjectType } from '#contract/define.ts';
 import type { Permission } from '#contract/permissions.ts';
 import type { Asker, Listening, Reply, SentEvent } from '#test/support/asker.ts';
 import { connectConsole, UpgradeRefused } from '#test/support/console-client.ts';
-import { type Person, type Place, startTenants, type Tenants, until } from '#test/support/everybody.ts';
+import { type Everybody, type Person, type Place, startEverybody, until } from '#test/support/everybody.ts';
 import { missingForLibvirtd } from '#test/support/libvirtd.ts';
 import { may, mayAnywhere, SYSTEM_PLACE, verdictOn } from '#test/support/policy-model.ts';
 
 const skip = missingForLibvirtd() ?? false;
 
-let tenants: Tenants;
+let tenants: Everybody;
 let everything: Person;
 /** Projects in which a user or group has a grant, by its id. */
 let projectsOf: ReadonlyMap<string, readonly string[]>;
 
 before(async () => {
   if (skip) return;
-  tenants = await startTenants();
+  tenants = await startEverybody();
   everything = tenants.person('admin-everywhere');
   projectsOf = await memberships();
 });

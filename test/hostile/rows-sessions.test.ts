@@ -21,6 +21,7 @@ import { openDatabase } from '#platform/db/database.ts';
 import { type Asker, signIn, stranger, withToken } from '#test/support/asker.ts';
 import { startDaemon, type TestDaemon } from '#test/support/daemon.ts';
 import { until, writeToken } from '#test/support/everybody.ts';
+import { linkToken } from '#test/support/link-token.ts';
 
 let folder: string;
 let daemon: TestDaemon;
@@ -71,11 +72,11 @@ test('D11: a secret planted before the sign-in is not taken over, and the plante
   const attacker = kept(await signIn(daemon, 'operator'));
   for (const planted of [attacker.secret(), newSecret(), 'x', '../../etc']) {
     const victim = kept(stranger(daemon));
-    const { url } = await daemon.admin('POST /auth/links', { body: { user: 'admin' } });
+    const token = await linkToken(daemon);
     const answer = await victim.ask({
       method: 'POST',
       path: '/auth/link',
-      body: { token: url.slice(url.indexOf('#') + 1) },
+      body: { token },
       headers: { cookie: `__Host-hyper-session=${planted}` },
     });
     assert.equal(answer.status, 200, answer.text);
@@ -116,11 +117,11 @@ test('D12: a revoked session, and all of a disabled user, end with their streams
   assert.equal(await statusOf(disabled), 401);
   await second.ended;
   assert.ok(performance.now() - startMs < 5000);
-  const { url } = await admin('POST /auth/links', { body: { user: 'leaver' } });
+  const token = await linkToken(daemon, 'leaver');
   const again = await kept(stranger(daemon)).ask({
     method: 'POST',
     path: '/auth/link',
-    body: { token: url.slice(url.indexOf('#') + 1) },
+    body: { token },
   });
   assert.equal(again.status, 401, 'a link of a disabled user signs nobody in');
 });
@@ -186,13 +187,13 @@ test('D12: a session that is idle too long or twelve hours old takes its stream 
 
 test('D13: no live secret is in the database, its log, any file, the output or the memory of the daemon', async () => {
   const visitor = kept(await signIn(daemon, 'admin'));
-  const { url } = await daemon.admin('POST /auth/links', { body: { user: 'admin' } });
+  const token = await linkToken(daemon);
   assert.equal(await statusOf(visitor), 200);
   assert.equal(await statusOf(kept(withToken(daemon, tokens.live.secret))), 200);
   const secrets = {
     'the session': visitor.secret(),
     'the token': tokens.live.secret.slice(-43),
-    'the link': url.slice(url.indexOf('#') + 1),
+    'the link': token,
   };
   for (const asker of askers) asker.close();
   const found: string[] = [];

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { mapLimit } from '#kernel/async.ts';
 import { startDaemon, type TestDaemon } from '#test/support/daemon.ts';
+import { linkToken } from '#test/support/link-token.ts';
 import { requestText, type Site, send, siteOf, spendLink } from '#test/support/wire.ts';
 
 const isFull = process.env['HV_TEST_FULL'] === '1';
@@ -18,16 +19,11 @@ async function withDaemon(work: (site: Site, daemon: TestDaemon) => Promise<void
   }
 }
 
-async function newToken(daemon: TestDaemon): Promise<string> {
-  const { url } = await daemon.admin('POST /auth/links', { body: {} });
-  return url.slice(url.indexOf('#') + 1);
-}
-
 const sessionCount = async (daemon: TestDaemon) => (await daemon.admin('GET /auth/sessions')).items.length;
 
 test('D6: no GET, HEAD or OPTIONS spends a link, wherever a preview bot puts the token', () =>
   withDaemon(async (site, daemon) => {
-    const token = await newToken(daemon);
+    const token = await linkToken(daemon);
     const paths = [
       `/sign-in`,
       `/sign-in?token=${token}`,
@@ -47,7 +43,7 @@ test('D6: no GET, HEAD or OPTIONS spends a link, wherever a preview bot puts the
 
 test('D6: a link works once, its cookie is closed to scripts, other sites and plain HTTP', () =>
   withDaemon(async (site, daemon) => {
-    const token = await newToken(daemon);
+    const token = await linkToken(daemon);
     const first = await spendLink(site, token);
     assert.equal(first?.status, 200);
     const cookie = first.headers['set-cookie'] ?? '';
@@ -63,7 +59,7 @@ test('D6: a link works once, its cookie is closed to scripts, other sites and pl
 
 test('D6: of many tries at once exactly one signs in', () =>
   withDaemon(async (site, daemon) => {
-    const token = await newToken(daemon);
+    const token = await linkToken(daemon);
     const tries = Array.from({ length: isFull ? 1000 : 100 }, (_, index) => index);
     const answers = await mapLimit(tries, 50, () => spendLink(site, token));
     const statuses = answers.map((answer) => answer?.status ?? 0);
@@ -74,7 +70,7 @@ test('D6: of many tries at once exactly one signs in', () =>
 
 test('D6: an invented, cut, longer or oddly typed token signs nobody in, and an unknown field is named', () =>
   withDaemon(async (site, daemon) => {
-    const token = await newToken(daemon);
+    const token = await linkToken(daemon);
     const tries: [unknown, number][] = [
       [{ token: token.slice(0, -1) }, 401],
       [{ token: `${token}A` }, 401],
@@ -105,7 +101,7 @@ test('D6: an invented, cut, longer or oddly typed token signs nobody in, and an 
 
 test('D6: a page of another site cannot spend a link for its visitor', () =>
   withDaemon(async (site, daemon) => {
-    const token = await newToken(daemon);
+    const token = await linkToken(daemon);
     for (const origin of ['Origin: https://evil.example', 'Origin: null', 'X-No-Origin: 1']) {
       const answer = await send(
         site,
@@ -123,7 +119,7 @@ test('D6: a page of another site cannot spend a link for its visitor', () =>
 
 test('guesses of one address are slowed, and another door stays open', () =>
   withDaemon(async (site, daemon) => {
-    const token = await newToken(daemon);
+    const token = await linkToken(daemon);
     let isSlowed = false;
     for (let attempt = 0; attempt < 200 && !isSlowed; attempt += 1)
       isSlowed = (await spendLink(site, `guess-${attempt}-${'x'.repeat(30)}`))?.status === 429;

@@ -4,6 +4,7 @@ import { request as httpRequest, type IncomingMessage, type RequestOptions } fro
 import { Agent, request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
 import type { TestDaemon } from './daemon.ts';
+import { linkToken } from './link-token.ts';
 
 export interface Question {
   readonly method?: string;
@@ -186,7 +187,7 @@ export interface Visitor extends Asker {
 
 /** What a browser does: spends a one-time link, keeps the cookie and takes each new one. */
 export async function signIn(daemon: TestDaemon, user: string): Promise<Visitor> {
-  const { url } = await daemon.admin('POST /auth/links', { body: { user } });
+  const token = await linkToken(daemon, user);
   let cookie = '';
   const asker = askerOf(
     overNetwork(
@@ -201,7 +202,7 @@ export async function signIn(daemon: TestDaemon, user: string): Promise<Visitor>
   const answer = await asker.ask({
     method: 'POST',
     path: '/auth/link',
-    body: { token: url.slice(url.indexOf('#') + 1) },
+    body: { token },
   });
   if (answer.status !== 200) throw new Error(`${user} could not sign in: ${answer.text}`);
   return {

@@ -2,6 +2,7 @@
 
 import { request as httpsRequest } from 'node:https';
 import type { TestDaemon } from './daemon.ts';
+import { linkToken } from './link-token.ts';
 
 export interface Answer {
   readonly status: number;
@@ -60,7 +61,7 @@ export function ask(
  *  @param socketPath a relay into the network where the daemon listens
  *  @throws Error when the link is refused */
 export async function signInByLink(daemon: TestDaemon, user: string, socketPath?: string): Promise<BrowserSession> {
-  const { url } = await daemon.admin('POST /auth/links', { body: { user } });
+  const token = await linkToken(daemon, user);
   let cookie = '';
   const call: BrowserSession['call'] = async (method, path, body) => {
     const answer = await ask(daemon.origin, {
@@ -73,7 +74,7 @@ export async function signInByLink(daemon: TestDaemon, user: string, socketPath?
     if (answer.setCookie !== null) cookie = answer.setCookie;
     return answer;
   };
-  const signedIn = await call('POST', '/auth/link', { token: url.slice(url.indexOf('#') + 1) });
+  const signedIn = await call('POST', '/auth/link', { token });
   if (signedIn.status !== 200) throw new Error(`signing in answered ${JSON.stringify(signedIn)}`);
   return {
     get cookie() {

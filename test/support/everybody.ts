@@ -52,7 +52,7 @@ export interface Thing {
   readonly place: Place | null;
 }
 
-export interface Tenants {
+export interface Everybody {
   readonly libvirtd: PrivateLibvirtd;
   readonly daemon: TestDaemon;
   /** Their ids. */
@@ -86,7 +86,7 @@ const domainXml = (name: string, uuid: string, devices: string) =>
    <devices><serial type='pty'/><console type='pty'/>${devices}</devices></domain>`;
 
 /** Takes about ten seconds. */
-export async function startTenants(): Promise<Tenants> {
+export async function startEverybody(): Promise<Everybody> {
   const stateDir = await mkdtemp(join(tmpdir(), 'hv-tenants-'));
   const libvirtd = await startPrivateLibvirtd();
   const env = { HV_LIBVIRT_URI: libvirtd.uri };
@@ -329,7 +329,7 @@ export async function startTenants(): Promise<Tenants> {
       project: null,
       sharedWith: whose === 'system' ? [] : [projectOf[whose]],
     });
-    const things: Tenants['things'] = {
+    const things: Everybody['things'] = {
       vm: of(vms, (whose, id) => ({ project: projectOf[whose], vmId: id }), UNKNOWN_UUID),
       trash: of(
         { alpha: trash.alpha.id, zebra: trash.zebra.id, system: trash.system.id },

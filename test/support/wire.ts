@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import type { TestDaemon } from './daemon.ts';
+import { linkToken } from './link-token.ts';
 
 /** A daemon's network door and who knocks. */
 export interface Site {
@@ -89,8 +90,7 @@ export function requestText(
 
 /** Signs in with a fresh link and answers the line of the Cookie header. */
 export async function signIn(site: Site, daemon: TestDaemon): Promise<string> {
-  const { url } = await daemon.admin('POST /auth/links', { body: {} });
-  const answer = await spendLink(site, url.slice(url.indexOf('#') + 1));
+  const answer = await spendLink(site, await linkToken(daemon));
   const cookie = /^[^;]+/.exec(answer?.headers['set-cookie'] ?? '')?.[0];
   if (answer?.status !== 200 || cookie === undefined) throw new Error(`signing in failed: ${JSON.stringify(answer)}`);
   return `Cookie: ${cookie}`;

@@ -5,6 +5,7 @@ import { request as httpRequest } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
 import { authorityOf, type TestDaemon } from '#test/support/daemon.ts';
+import { linkToken } from '#test/support/link-token.ts';
 
 export interface EventClient {
   /** Resolves with the time (`performance.now()`) at which an event arrives whose text holds all of `parts`. */
@@ -67,7 +68,7 @@ export interface Session {
 /** Signs in over HTTPS as a browser does. */
 export async function signIn(daemon: TestDaemon, user = 'admin'): Promise<Session> {
   const ca = await authorityOf(daemon);
-  const { url } = await daemon.admin('POST /auth/links', { body: { user } });
+  const token = await linkToken(daemon, user);
   const cookie = await new Promise<string>((resolve, reject) => {
     const call = httpsRequest(
       `${daemon.origin}/api/v1/auth/link`,
@@ -80,7 +81,7 @@ export async function signIn(daemon: TestDaemon, user = 'admin'): Promise<Sessio
       },
     );
     call.on('error', reject);
-    call.end(JSON.stringify({ token: url.slice(url.indexOf('#') + 1) }));
+    call.end(JSON.stringify({ token }));
   });
   const response = () =>
     new Promise<IncomingMessage>((resolve, reject) => {
