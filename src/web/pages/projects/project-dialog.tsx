@@ -3,10 +3,8 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import type { Project, ResourceType } from '#contract/projects.ts';
-import { Button } from '../../components/button.tsx';
-import { Dialog } from '../../components/dialog.tsx';
-import { Check, Field } from '../../components/form.tsx';
-import { ProblemBox } from '../../components/problem-box.tsx';
+import { Check } from '../../components/form.tsx';
+import { NameField, SaveDialog, TitleField } from '../../components/save-dialog.tsx';
 import { api, can, fieldProblem } from '../../state/api.ts';
 import { images, networks, pools } from '../../state/library.ts';
 import { projects } from '../../state/projects.ts';
@@ -79,22 +77,19 @@ export function ProjectDialog({
       ...unknown,
       ...known.filter((one) => chosen.has(keyOf(one))).map(({ type, id }) => ({ type, id })),
     ];
-    const done = await request.run(async () => {
-      const saved = project
-        ? await api('PATCH /projects/{id}', {
-            params: { id: project.id },
-            body: {
-              ...(isDefault ? {} : { name: name.value.trim(), resources }),
-              title: title.value.trim() || null,
-            },
-          })
-        : await api('POST /projects', {
-            body: { name: name.value.trim(), resources, ...(title.value.trim() ? { title: title.value.trim() } : {}) },
-          });
-      await projects.reload();
-      onDone?.(saved);
-    });
-    if (done) onClose();
+    const saved = project
+      ? await api('PATCH /projects/{id}', {
+          params: { id: project.id },
+          body: {
+            ...(isDefault ? {} : { name: name.value.trim(), resources }),
+            title: title.value.trim() || null,
+          },
+        })
+      : await api('POST /projects', {
+          body: { name: name.value.trim(), resources, ...(title.value.trim() ? { title: title.value.trim() } : {}) },
+        });
+    await projects.reload();
+    onDone?.(saved);
   };
   const toggle = (key: string, isOn: boolean) => {
     const next = new Set(chosen);
@@ -104,46 +99,18 @@ export function ProjectDialog({
   };
   const problem = request.problem.value;
   return (
-    <Dialog
+    <SaveDialog
       title={project ? words.editTitle(project.name) : words.createTitle}
+      action={project ? words.save : words.create}
+      request={request}
+      onSave={save}
       onClose={onClose}
-      onSubmit={() => void save()}
-      foot={
-        <>
-          <Button onClick={onClose}>{text.actions.cancel}</Button>
-          <Button type="submit" kind="primary" isBusy={request.isBusy.value}>
-            {project ? words.save : words.create}
-          </Button>
-        </>
-      }
+      lead={isDefault && <p class="muted">{words.defaultNote}</p>}
     >
-      {isDefault && <p class="muted">{words.defaultNote}</p>}
-      {problem && <ProblemBox isCompact problem={problem} />}
       {!isDefault && (
-        <Field label={words.name} hint={words.nameHint} problem={fieldProblem(problem, 'name')}>
-          {(field) => (
-            <input
-              {...field}
-              class="mono"
-              autocomplete="off"
-              autocapitalize="off"
-              spellcheck={false}
-              value={name.value}
-              onInput={(event) => (name.value = event.currentTarget.value)}
-            />
-          )}
-        </Field>
+        <NameField label={words.name} hint={words.nameHint} problem={fieldProblem(problem, 'name')} value={name} />
       )}
-      <Field label={words.title} isOptional problem={fieldProblem(problem, 'title')}>
-        {(field) => (
-          <input
-            {...field}
-            autocomplete="off"
-            value={title.value}
-            onInput={(event) => (title.value = event.currentTarget.value)}
-          />
-        )}
-      </Field>
+      <TitleField label={words.title} problem={fieldProblem(problem, 'title')} value={title} />
       {!isDefault && (
         <div class="resources">
           <h3>{words.resources}</h3>
@@ -167,6 +134,6 @@ export function ProjectDialog({
           <p class="muted small">{words.resourcesNote}</p>
         </div>
       )}
-    </Dialog>
+    </SaveDialog>
   );
 }

@@ -3,11 +3,9 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import type { Group } from '#contract/access.ts';
-import { Button } from '../../components/button.tsx';
-import { Dialog } from '../../components/dialog.tsx';
-import { Check, Field } from '../../components/form.tsx';
+import { Check } from '../../components/form.tsx';
 import { Icon } from '../../components/icon.tsx';
-import { ProblemBox } from '../../components/problem-box.tsx';
+import { NameField, SaveDialog, TitleField } from '../../components/save-dialog.tsx';
 import { groups, users } from '../../state/access.ts';
 import { api, fieldProblem } from '../../state/api.ts';
 import { useRequest } from '../../state/use-request.ts';
@@ -25,68 +23,37 @@ export function GroupDialog({ group, onClose }: { readonly group: Group | null; 
   const request = useRequest();
   useEffect(() => users.ensure(), []);
   const save = async () => {
-    const done = await request.run(async () => {
-      const id =
-        group?.id ??
-        (
-          await api('POST /groups', {
-            body: { name: name.value.trim(), ...(title.value.trim() ? { title: title.value.trim() } : {}) },
-          })
-        ).id;
-      const add = [...chosen.value].filter((one) => !before.has(one));
-      const remove = [...before].filter((one) => !chosen.value.has(one));
-      // Only what was changed here: somebody else may have added members meanwhile.
-      if (group || add.length > 0)
-        await api('PATCH /groups/{id}', {
-          params: { id },
-          body: { name: name.value.trim(), title: title.value.trim() || null, add, remove },
-        });
-      await Promise.all([groups.reload(), users.reload()]);
-    });
-    if (done) onClose();
+    const id =
+      group?.id ??
+      (
+        await api('POST /groups', {
+          body: { name: name.value.trim(), ...(title.value.trim() ? { title: title.value.trim() } : {}) },
+        })
+      ).id;
+    const add = [...chosen.value].filter((one) => !before.has(one));
+    const remove = [...before].filter((one) => !chosen.value.has(one));
+    // Only what was changed here: somebody else may have added members meanwhile.
+    if (group || add.length > 0)
+      await api('PATCH /groups/{id}', {
+        params: { id },
+        body: { name: name.value.trim(), title: title.value.trim() || null, add, remove },
+      });
+    await Promise.all([groups.reload(), users.reload()]);
   };
   const problem = request.problem.value;
   const found = (users.data.value ?? []).filter((user) =>
     `${user.name} ${user.title ?? ''}`.toLowerCase().includes(wanted.value.trim().toLowerCase()),
   );
   return (
-    <Dialog
+    <SaveDialog
       title={group ? words.editTitle(group.name) : words.createTitle}
+      action={group ? words.save : words.create}
+      request={request}
+      onSave={save}
       onClose={onClose}
-      onSubmit={() => void save()}
-      foot={
-        <>
-          <Button onClick={onClose}>{text.actions.cancel}</Button>
-          <Button type="submit" kind="primary" isBusy={request.isBusy.value}>
-            {group ? words.save : words.create}
-          </Button>
-        </>
-      }
     >
-      {problem && <ProblemBox isCompact problem={problem} />}
-      <Field label={words.name} problem={fieldProblem(problem, 'name')}>
-        {(field) => (
-          <input
-            {...field}
-            class="mono"
-            autocomplete="off"
-            autocapitalize="off"
-            spellcheck={false}
-            value={name.value}
-            onInput={(event) => (name.value = event.currentTarget.value)}
-          />
-        )}
-      </Field>
-      <Field label={words.title} isOptional problem={fieldProblem(problem, 'title')}>
-        {(field) => (
-          <input
-            {...field}
-            autocomplete="off"
-            value={title.value}
-            onInput={(event) => (title.value = event.currentTarget.value)}
-          />
-        )}
-      </Field>
+      <NameField label={words.name} problem={fieldProblem(problem, 'name')} value={name} />
+      <TitleField label={words.title} problem={fieldProblem(problem, 'title')} value={title} />
       <fieldset class="picker">
         <legend>{words.chosen(chosen.value.size)}</legend>
         <span class="filter-search">
@@ -118,6 +85,6 @@ export function GroupDialog({ group, onClose }: { readonly group: Group | null; 
           {found.length === 0 && <p class="muted small">{text.access.filtered}</p>}
         </div>
       </fieldset>
-    </Dialog>
+    </SaveDialog>
   );
 }

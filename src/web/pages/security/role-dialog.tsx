@@ -5,8 +5,7 @@ import type { Role } from '#contract/access.ts';
 import type { Permission } from '#contract/permissions.ts';
 import { Button } from '../../components/button.tsx';
 import { Dialog } from '../../components/dialog.tsx';
-import { Field } from '../../components/form.tsx';
-import { ProblemBox } from '../../components/problem-box.tsx';
+import { NameField, SaveDialog, TitleField } from '../../components/save-dialog.tsx';
 import { roles } from '../../state/access.ts';
 import { api, canEverywhere, fieldProblem } from '../../state/api.ts';
 import { useRequest } from '../../state/use-request.ts';
@@ -36,20 +35,19 @@ export function RoleDialog({
   );
   const isTried = useSignal(false);
   const request = useRequest();
-  const save = async () => {
+  const isReady = () => {
     isTried.value = true;
-    if (chosen.value.size === 0) return;
+    return chosen.value.size > 0;
+  };
+  const save = async () => {
     const body = {
       name: name.value.trim(),
       permissions: [...chosen.value],
       ...(title.value.trim() ? { title: title.value.trim() } : {}),
     };
-    const done = await request.run(async () => {
-      if (role) await api('PATCH /roles/{id}', { params: { id: role.id }, body });
-      else await api('POST /roles', { body });
-      await roles.reload();
-    });
-    if (done) onClose();
+    if (role) await api('PATCH /roles/{id}', { params: { id: role.id }, body });
+    else await api('POST /roles', { body });
+    await roles.reload();
   };
   if (role && isReadOnly)
     return (
@@ -66,46 +64,19 @@ export function RoleDialog({
     );
   const problem = request.problem.value;
   return (
-    <Dialog
+    <SaveDialog
       isWide
       title={role ? words.editTitle(role.name) : words.createTitle}
+      action={role ? words.save : words.create}
+      request={request}
+      onSave={save}
       onClose={onClose}
-      onSubmit={() => void save()}
-      foot={
-        <>
-          <Button onClick={onClose}>{text.actions.cancel}</Button>
-          <Button type="submit" kind="primary" isBusy={request.isBusy.value}>
-            {role ? words.save : words.create}
-          </Button>
-        </>
-      }
+      lead={role && <p class="muted">{words.editNote(role.grants)}</p>}
+      isReady={isReady}
     >
-      {role && <p class="muted">{words.editNote(role.grants)}</p>}
-      {problem && <ProblemBox isCompact problem={problem} />}
       <div class="form-row">
-        <Field label={words.name} problem={fieldProblem(problem, 'name')}>
-          {(field) => (
-            <input
-              {...field}
-              class="mono"
-              autocomplete="off"
-              autocapitalize="off"
-              spellcheck={false}
-              value={name.value}
-              onInput={(event) => (name.value = event.currentTarget.value)}
-            />
-          )}
-        </Field>
-        <Field label={words.title} isOptional problem={fieldProblem(problem, 'title')}>
-          {(field) => (
-            <input
-              {...field}
-              autocomplete="off"
-              value={title.value}
-              onInput={(event) => (title.value = event.currentTarget.value)}
-            />
-          )}
-        </Field>
+        <NameField label={words.name} problem={fieldProblem(problem, 'name')} value={name} />
+        <TitleField label={words.title} problem={fieldProblem(problem, 'title')} value={title} />
       </div>
       {isTried.value && chosen.value.size === 0 && <p class="field-problem">{words.problem}</p>}
       <PermissionPicker
@@ -114,6 +85,6 @@ export function RoleDialog({
         isOwn={canEverywhere}
         onChange={(next) => (chosen.value = next)}
       />
-    </Dialog>
+    </SaveDialog>
   );
 }

@@ -10,6 +10,7 @@ import { TimeAgo } from '../../components/figures.tsx';
 import { Field } from '../../components/form.tsx';
 import { Skeleton } from '../../components/page.tsx';
 import { ProblemBox } from '../../components/problem-box.tsx';
+import { NameField, SaveDialog, TitleField } from '../../components/save-dialog.tsx';
 import { users } from '../../state/access.ts';
 import { api, fieldProblem } from '../../state/api.ts';
 import { useRequest } from '../../state/use-request.ts';
@@ -33,64 +34,33 @@ export function UserFormDialog({
   const request = useRequest();
   const save = async () => {
     const idleMinutes = idle.value.trim() === '' ? null : Number(idle.value);
-    const done = await request.run(async () => {
-      const saved = user
-        ? await api('PATCH /users/{id}', {
-            params: { id: user.id },
-            body: { name: name.value.trim(), title: title.value.trim() || null, idleMinutes },
-          })
-        : await api('POST /users', {
-            body: {
-              name: name.value.trim(),
-              ...(title.value.trim() ? { title: title.value.trim() } : {}),
-              ...(idleMinutes === null ? {} : { idleMinutes }),
-            },
-          });
-      await users.reload();
-      onDone?.(saved);
-    });
-    if (done) onClose();
+    const saved = user
+      ? await api('PATCH /users/{id}', {
+          params: { id: user.id },
+          body: { name: name.value.trim(), title: title.value.trim() || null, idleMinutes },
+        })
+      : await api('POST /users', {
+          body: {
+            name: name.value.trim(),
+            ...(title.value.trim() ? { title: title.value.trim() } : {}),
+            ...(idleMinutes === null ? {} : { idleMinutes }),
+          },
+        });
+    await users.reload();
+    onDone?.(saved);
   };
   const problem = request.problem.value;
   return (
-    <Dialog
+    <SaveDialog
       title={user ? words.editTitle(user.name) : words.createTitle}
+      action={user ? words.save : words.createAction}
+      request={request}
+      onSave={save}
       onClose={onClose}
-      onSubmit={() => void save()}
-      foot={
-        <>
-          <Button onClick={onClose}>{text.actions.cancel}</Button>
-          <Button type="submit" kind="primary" isBusy={request.isBusy.value}>
-            {user ? words.save : words.createAction}
-          </Button>
-        </>
-      }
+      lead={!user && <p class="muted">{words.createNote}</p>}
     >
-      {!user && <p class="muted">{words.createNote}</p>}
-      {problem && <ProblemBox isCompact problem={problem} />}
-      <Field label={words.name} hint={words.nameHint} problem={fieldProblem(problem, 'name')}>
-        {(field) => (
-          <input
-            {...field}
-            class="mono"
-            autocomplete="off"
-            autocapitalize="off"
-            spellcheck={false}
-            value={name.value}
-            onInput={(event) => (name.value = event.currentTarget.value)}
-          />
-        )}
-      </Field>
-      <Field label={words.title} isOptional problem={fieldProblem(problem, 'title')}>
-        {(field) => (
-          <input
-            {...field}
-            autocomplete="off"
-            value={title.value}
-            onInput={(event) => (title.value = event.currentTarget.value)}
-          />
-        )}
-      </Field>
+      <NameField label={words.name} hint={words.nameHint} problem={fieldProblem(problem, 'name')} value={name} />
+      <TitleField label={words.title} problem={fieldProblem(problem, 'title')} value={title} />
       <Field label={words.idle} isOptional hint={words.idleHint} problem={fieldProblem(problem, 'idleMinutes')}>
         {(field) => (
           <input
@@ -103,7 +73,7 @@ export function UserFormDialog({
           />
         )}
       </Field>
-    </Dialog>
+    </SaveDialog>
   );
 }
 
