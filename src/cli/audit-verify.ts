@@ -1,10 +1,8 @@
 /** Checks a chain of audit records wherever it lies: at the daemon, in an exported file, in a copy of the database; in constant memory, and
  *  beside a mirror when there is one. The daemon's word is not taken: the records themselves are read and hashed here. */
 
-import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { DatabaseSync } from 'node:sqlite';
-import type { Readable } from 'node:stream';
 import type { AuditFinding, AuditVerification } from '#contract/audit.ts';
 import { type ChainStatement, type ChainVerifier, createChainVerifier } from '#contract/audit-chain.ts';
 import { messageOf } from '#kernel/errors.ts';
@@ -14,6 +12,7 @@ import { unreadable } from './files.ts';
 const SQLITE_MAGIC = Buffer.from('SQLite format 3\0');
 const LINE_FEED = 0x0a;
 const MAX_LINE = 1024 * 1024;
+const PIECE_BYTES = 256 * 1024;
 /** Findings of the comparison with a mirror. */
 const MAX_DIFFERENCES = 100;
 
@@ -31,73 +30,121 @@ export interface VerifyOptions {
   readonly mirror?: string | undefined;
 }
 
-/** Feeds each line of the stream, without copying more than what lies across two pieces. */
-async function eachLine(stream: AsyncIterable<unknown>, take: (line: Buffer) => void | Promise<void>): Promise<void> {
-  let rest: Buffer = Buffer.alloc(0);
-  for await (const piece of stream) {
-    const chunk = Buffer.isBuffer(piece) ? piece : Buffer.from(String(piece));
-    const data = rest.length > 0 ? Buffer.concat([rest, chunk]) : chunk;
-    let start = 0;
-    for (let end = data.indexOf(LINE_FEED); end >= 0; end = data.indexOf(LINE_FEED, start)) {
-      const taken = take(data.subarray(start, end));
-      if (taken) await taken;
-      start = end + 1;
-    }
-    rest = data.subarray(start);
-    if (rest.length > MAX_LINE)
-      throw usageFailure(
-        'this is no audit log: a line has more than a megabyte',
-        'Give an export, a mirror or a copy of state.db.',
-      );
+/** Cuts pieces into lines. Both lie in one buffer that is used again and again, so a long log leaves nothing behind to be cleared away. */
+function createLineCutter(): { of(piece: Uint8Array): Generator<Buffer>; rest(): Buffer } {
+  const window = Buffer.allocUnsafeSlow(MAX_LINE + PIECE_BYTES);
+  let filled = 0;
+  return {
+    /** The lines that end in this piece; each is good until the next one is asked for. */
+    *of(piece) {
+      for (let at = 0; at < piece.length; at += PIECE_BYTES) {
+        const part = piece.subarray(at, at + PIECE_BYTES);
+        window.set(part, filled);
+        // What was there before has no line feed.
+        let end = window.subarray(0, filled + part.length).indexOf(LINE_FEED, filled);
+        filled += part.length;
+        const data = window.subarray(0, filled);
+        let start = 0;
+        for (; end >= 0; end = data.indexOf(LINE_FEED, start)) {
+          yield data.subarray(start, end);
+          start = end + 1;
+        }
+        window.copyWithin(0, start, filled);
+        filled -= start;
+        if (filled > MAX_LINE)
+          throw usageFailure(
+            'this is no audit log: a line has more than a megabyte',
+            'Give an export, a mirror or a copy of state.db.',
+          );
+      }
+    },
+    rest: () => window.subarray(0, filled),
+  };
+}
+
+async function* piecesOf(path: string): AsyncGenerator<Uint8Array> {
+  await using file = await open(path);
+  const piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
+  for (;;) {
+    const { bytesRead } = await file.read(piece, 0, PIECE_BYTES);
+    if (bytesRead === 0) return;
+    yield piece.subarray(0, bytesRead);
   }
-  if (rest.length > 0) await take(rest);
+}
+
+async function eachLine(pieces: AsyncIterable<unknown>, take: (line: Buffer) => void | Promise<void>): Promise<void> {
+  const cutter = createLineCutter();
+  for await (const piece of pieces) {
+    for (const line of cutter.of(piece instanceof Uint8Array ? piece : Buffer.from(String(piece)))) {
+      const taken = take(line);
+      if (taken) await taken;
+    }
+  }
+  if (cutter.rest().length > 0) await take(cutter.rest());
 }
 
 /** Reads a mirror beside the chain: both are in order, so each is read once. */
 async function openMirror(path: string): Promise<MirrorReader> {
-  const lines = recordsOf(createReadStream(path, { highWaterMark: 1024 * 1024 }));
-  let current = await lines.next();
-  const upTo = async (seq: number) => {
-    while (!current.done && current.value.seq < seq) current = await lines.next();
+  const pieces = piecesOf(path);
+  const cutter = createLineCutter();
+  let lines = cutter.of(Buffer.alloc(0));
+  let current: RecordPlace | null = null;
+  const advance = async (): Promise<void> => {
+    for (;;) {
+      for (let line = lines.next(); !line.done; line = lines.next()) {
+        current = placeOf(line.value);
+        if (current !== null) return;
+      }
+      const piece = await pieces.next();
+      if (piece.done) {
+        // A last line without its end may be half a record.
+        current = null;
+        return;
+      }
+      lines = cutter.of(piece.value);
+    }
+  };
+  await advance();
+  const upTo = async (seq: number): Promise<RecordPlace | null> => {
+    while (current !== null && current.seq < seq) await advance();
+    return current;
   };
   return {
     async hashOf(seq) {
-      await upTo(seq);
-      return !current.done && current.value.seq === seq ? current.value.hash : null;
+      const found = await upTo(seq);
+      return found?.seq === seq ? found.hash : null;
     },
     async rest(after) {
-      await upTo(after + 1);
-      if (current.done) return null;
-      const from = current.value.seq;
-      let to = from;
-      for (; !current.done; current = await lines.next()) to = Math.max(to, current.value.seq);
-      return { from, to };
+      const found = await upTo(after + 1);
+      if (found === null) return null;
+      let to = found.seq;
+      for (let next: RecordPlace | null = found; next !== null; next = await upTo(to + 1)) to = next.seq;
+      return { from: found.seq, to };
     },
   };
 }
 
-const RECORD = /^\{"v":1,"seq":(\d{1,15}),.*,"hash":"([0-9a-f]{64})"\}$/;
-
-async function* recordsOf(stream: Readable): AsyncGenerator<{ readonly seq: number; readonly hash: string }> {
-  let rest = '';
-  for await (const chunk of stream.setEncoding('utf8')) {
-    const lines = (rest + String(chunk)).split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) {
-      const [, seq, hash] = RECORD.exec(line) ?? [];
-      if (seq !== undefined && hash !== undefined) yield { seq: Number(seq), hash };
-    }
-  }
+interface RecordPlace {
+  readonly seq: number;
+  readonly hash: string;
 }
 
+const RECORD_START = Buffer.from('{"v":1,"seq":');
+const RECORD_END = /^,"hash":"([0-9a-f]{64})"\}$/;
+const END_CHARS = 75;
+
+/** Place and hash of a record's line; null for every other line. Only its ends are looked at. */
+function placeOf(line: Buffer): RecordPlace | null {
+  if (line.length < RECORD_START.length + END_CHARS || RECORD_START.compare(line, 0, RECORD_START.length) !== 0)
+    return null;
+  const [, seq] = /^(\d{1,15}),/.exec(line.toString('latin1', RECORD_START.length, RECORD_START.length + 16)) ?? [];
+  const [, hash] = RECORD_END.exec(line.toString('latin1', line.length - END_CHARS)) ?? [];
+  return seq === undefined || hash === undefined ? null : { seq: Number(seq), hash };
+}
+
+const STATEMENT_START = Buffer.from('{"checkpoint":');
 /** The signed checkpoints of a mirror; they say what the chain was, whoever holds it. */
-async function statementsOf(path: string): Promise<Buffer[]> {
-  const statements: Buffer[] = [];
-  await eachLine(createReadStream(path, { highWaterMark: 1024 * 1024 }), (line) => {
-    if (line.subarray(0, 14).toString('latin1') === '{"checkpoint":') statements.push(Buffer.from(line));
-  });
-  return statements;
-}
+const isCheckpoint = (line: Buffer): boolean => STATEMENT_START.equals(line.subarray(0, STATEMENT_START.length));
 
 /** Checks what this stream of lines holds. */
 export async function verifyStream(stream: AsyncIterable<unknown>, options: VerifyOptions): Promise<AuditVerification> {
@@ -106,8 +153,8 @@ export async function verifyStream(stream: AsyncIterable<unknown>, options: Veri
     else
       await eachLine(stream, async (line) => {
         verifier.line(line);
-        const [, seq, hash] = RECORD.exec(line.toString('utf8')) ?? [];
-        if (seq !== undefined && hash !== undefined) await compare(Number(seq), hash);
+        const place = placeOf(line);
+        if (place !== null) await compare(place.seq, place.hash);
       });
   });
 }
@@ -121,7 +168,7 @@ export async function verifyFile(path: string, options: VerifyOptions): Promise<
   } catch (error) {
     throw unreadable(path, error);
   }
-  if (!head.equals(SQLITE_MAGIC)) return verifyStream(createReadStream(path, { highWaterMark: 1024 * 1024 }), options);
+  if (!head.equals(SQLITE_MAGIC)) return verifyStream(piecesOf(path), options);
   const database = openCopy(path);
   try {
     return await verifyDatabase(database, options);
@@ -192,7 +239,9 @@ async function withMirror(
     if (mirrored !== null && mirrored !== hash && differences.length < MAX_DIFFERENCES)
       differences.push({ kind: 'rewritten', seq, to: seq, detail: `The mirror has another record ${seq}.` });
   });
-  for (const line of await statementsOf(mirror)) verifier.line(line);
+  await eachLine(piecesOf(mirror), (line) => {
+    if (isCheckpoint(line)) verifier.line(line);
+  });
   const beyond = await copy.rest(last);
   if (beyond !== null)
     differences.push({
