@@ -102,7 +102,6 @@ const WITHOUT: Readonly<Record<string, string>> = {
   G9: NOT_YET.plugins,
   G11: NOT_YET.plugins,
   H5: NOT_YET.updates,
-  H6: 'the first sign-in needs a link that is made on the machine; there is no page that one could open first',
 };
 
 /** `test('A1, A3: …'` or `test('A1 A3 …'`: what a test says it is about. */
