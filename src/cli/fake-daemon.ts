@@ -194,6 +194,7 @@ export const exampleVm: Vm = {
       sourceType: 'network',
       source: 'default',
       linkUp: true,
+      filter: 'mac_ip',
       addresses: [{ address: '192.168.122.10', prefix: 24, from: 'lease' }],
       bootOrder: null,
     },

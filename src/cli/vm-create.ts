@@ -27,6 +27,13 @@ const OPTIONS = {
   network: textList('NETWORK', 'a network interface on this network', { completes: 'network', defaultText: 'default' }),
   bridge: textList('BRIDGE', 'a network interface on this bridge of the host'),
   'no-network': flag('no network interface'),
+  'nic-filter': choiceOption(
+    ['mac_ip', 'mac', 'off'],
+    'what the network interfaces may send: as their MAC and the address from DHCP, as their MAC, anything',
+    {
+      defaultText: 'mac_ip where the network gives addresses, else mac',
+    },
+  ),
   firmware: choiceOption(['uefi', 'bios'], 'firmware', { defaultText: 'uefi' }),
   'secure-boot': flag('boot only signed systems; needs UEFI'),
   tpm: flag('add a TPM 2.0'),
@@ -101,9 +108,13 @@ async function disksOf(context: CommandContext, options: Options): Promise<VmCre
 
 function nicsOf(options: Options): VmCreateInput['nics'] {
   const nics = [...options.network.map((network) => ({ network })), ...options.bridge.map((bridge) => ({ bridge }))];
+  const filter = options['nic-filter'];
+  if (options['no-network'] && filter !== undefined)
+    throw usageFailure('--no-network contradicts --nic-filter', 'Leave one of them out.');
   if (options['no-network'] && nics.length > 0)
     throw usageFailure('--no-network contradicts --network and --bridge', 'Leave one of them out.');
   if (options['no-network']) return [];
+  if (filter !== undefined) return (nics.length > 0 ? nics : [{}]).map((nic) => ({ ...nic, filter }));
   return nics.length > 0 ? nics : undefined;
 }
 

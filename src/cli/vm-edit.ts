@@ -1,6 +1,6 @@
 /** Changing VMs: edit, rename, protect, delete. */
 
-import type { VmEdit } from '#contract/vms.ts';
+import { nicFilterSchema, type VmEdit } from '#contract/vms.ts';
 import { CONFIRM_OPTIONS, confirmByName } from './ask.ts';
 import { command } from './command.ts';
 import type { CommandContext } from './context.ts';
@@ -12,6 +12,8 @@ import { showPlan } from './plan.ts';
 import { safeText } from './text.ts';
 import { commaSeparated, countOption, flag, one, sizeOption, textOption } from './values.ts';
 import { vmName } from './vm-show.ts';
+
+const NIC_FILTERS = nicFilterSchema.options;
 
 const EDIT_OPTIONS = {
   name: textOption('NEWNAME', 'another name, as `hv vm rename`'),
@@ -25,6 +27,10 @@ const EDIT_OPTIONS = {
   protect: flag('refuse to delete it'),
   unprotect: flag('allow deleting it'),
   'boot-order': textOption('LIST', 'disk targets and MACs in the order they are tried, as vda,52:54:00:12:34:56'),
+  'nic-filter': textOption(
+    'FILTER[,MAC]',
+    'what network interfaces may send from the next boot on: mac_ip, mac or off; all of them unless one is named',
+  ),
   insert: textOption('IMAGE', 'put an ISO in the drive', { completes: 'image' }),
   eject: flag('empty the drive'),
   drive: textOption('TARGET', 'which drive, where there are several', { defaultText: 'the only one' }),
@@ -42,6 +48,7 @@ interface EditChoices {
   readonly protect: boolean;
   readonly unprotect: boolean;
   readonly 'boot-order': string | undefined;
+  readonly 'nic-filter': string | undefined;
   readonly insert: string | undefined;
   readonly eject: boolean;
   readonly drive: string | undefined;
@@ -61,6 +68,7 @@ async function editOf(context: CommandContext, name: string, choices: EditChoice
   const autostart = either(choices, 'autostart', 'no-autostart');
   const isProtected = either(choices, 'protect', 'unprotect');
   const cdrom = await driveChange(context, name, choices);
+  const nics = await filtersOf(context, name, choices['nic-filter']);
   const edit: VmEdit = {
     ...(choices.name === undefined ? {} : { name: choices.name }),
     ...(choices.vcpus === undefined ? {} : { vcpus: choices.vcpus }),
@@ -72,10 +80,28 @@ async function editOf(context: CommandContext, name: string, choices: EditChoice
     ...(isProtected === undefined ? {} : { isProtected }),
     ...(choices['boot-order'] === undefined ? {} : { bootOrder: commaSeparated(choices['boot-order']) }),
     ...(cdrom === undefined ? {} : { cdrom }),
+    ...(nics === undefined ? {} : { nics }),
   };
   if (Object.keys(edit).length === 0)
     throw usageFailure('there is nothing to change', 'Name a field, as --memory 4GiB. See `hv vm edit --help`.');
   return edit;
+}
+
+async function filtersOf(context: CommandContext, name: string, text: string | undefined): Promise<VmEdit['nics']> {
+  if (text === undefined) return undefined;
+  const [word = '', mac] = text.split(',');
+  const filter = NIC_FILTERS.find((known) => known === word);
+  if (filter === undefined)
+    throw usageFailure(`--nic-filter "${text}": "${word}" is no filter`, `Use ${NIC_FILTERS.join(', ')}.`);
+  if (mac !== undefined) return [{ mac, filter }];
+  const vm = await about(context, 'vm', name, (id) => context.api('GET /vms/{id}', { params: { id } }));
+  const nics = vm.nics.filter(({ sourceType }) => sourceType === 'network' || sourceType === 'bridge');
+  if (nics.length === 0)
+    throw usageFailure(
+      `"${safeText(vm.name)}" has no network interface to filter`,
+      'Only those on networks and bridges can be.',
+    );
+  return nics.map((nic) => ({ mac: nic.mac, filter }));
 }
 
 async function driveChange(context: CommandContext, name: string, choices: EditChoices): Promise<VmEdit['cdrom']> {

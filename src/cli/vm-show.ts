@@ -166,6 +166,7 @@ function showDevices({ output }: CommandContext, vm: Vm): void {
         { title: 'MAC', value: (nic) => safeText(nic.mac) },
         { title: 'ON', value: (nic) => safeText(`${nic.sourceType} ${nic.source ?? ''}`.trim()), flexibleTo: 10 },
         { title: 'LINK', value: (nic) => (nic.linkUp ? '● up' : '○ down') },
+        { title: 'FILTER', value: (nic) => nic.filter ?? '–', isOptional: true },
         { title: 'MODEL', value: (nic) => safeText(nic.model ?? '–'), isOptional: true },
         {
           title: 'ADDRESS',

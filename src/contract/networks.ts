@@ -10,6 +10,11 @@ export const networkErrors = defineErrors({
     title: 'No subnet is free for the NAT network',
     hint: 'All usual private ranges are in use on this host. Define a libvirt network `default` yourself, or give the NIC a bridge.',
   },
+  nic_filter_unavailable: {
+    status: 503,
+    title: 'NICs cannot be filtered on this host',
+    hint: 'libvirt has no network filter driver here. Install it (`apt-get install libvirt-daemon-driver-nwfilter`, where libvirt is split into such packages) and restart libvirtd; `hv preflight` shows when it is there.',
+  },
   network_not_started: {
     status: 503,
     title: 'The network does not start',

@@ -83,12 +83,20 @@ export const diskSchema = z.object({
   bootOrder: z.int().nullable(),
 });
 
+/** What the host lets out of a NIC. */
+export const nicFilterSchema = z.enum(['mac_ip', 'mac', 'off']);
+export type NicFilter = z.infer<typeof nicFilterSchema>;
+
 export const nicSchema = z.object({
   mac: z.string(),
   model: z.string().nullable(),
   sourceType: z.string().describe('network, bridge, direct, user …'),
   source: z.string().nullable(),
   linkUp: z.boolean(),
+  filter: z
+    .enum([...nicFilterSchema.options, 'other'])
+    .nullable()
+    .describe('traffic filter; other = one that another program made, null = none'),
   addresses: z.array(z.object({ address: z.string(), prefix: z.int(), from: z.enum(['lease', 'agent', 'arp']) })),
   bootOrder: z.int().nullable(),
 });
@@ -204,6 +212,11 @@ const nicSpecSchema = z.strictObject({
     .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$/, 'use the name of a bridge of the host')
     .optional(),
   mac: macSchema.optional(),
+  filter: nicFilterSchema
+    .optional()
+    .describe(
+      'mac_ip = only its own MAC and the address that it got by DHCP, mac = only its own MAC; off lets everything out; mac_ip where libvirt gives addresses, else mac; less than that needs network.configure',
+    ),
 });
 
 /** What to create. */
@@ -258,6 +271,12 @@ export const vmEditSchema = z.strictObject({
     .strictObject({ target: z.string().regex(/^[a-z]{2,3}[a-z0-9]{0,3}$/), imageId: z.string().max(100).nullable() })
     .optional()
     .describe('put an ISO in a drive, or null to eject'),
+  nics: z
+    .array(z.strictObject({ mac: macSchema, filter: nicFilterSchema }))
+    .min(1)
+    .max(16)
+    .optional()
+    .describe('traffic filters of NICs, from the next boot on; less than it has needs network.configure'),
 });
 export type VmEdit = z.infer<typeof vmEditSchema>;
 

@@ -32,6 +32,7 @@ export {
   type DiskSpec,
   type DomainSpec,
   type FirmwareSpec,
+  type NicFilterSpec,
   type NicSpec,
 } from './xml/build.ts';
 export {

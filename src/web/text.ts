@@ -613,6 +613,14 @@ export const text = {
     link: 'Link',
     up: 'up',
     down: 'down',
+    filter: 'Filter',
+    filters: { mac_ip: 'MAC and IP', mac: 'MAC', off: 'off', other: 'another program’s', none: 'none' },
+    filterHints: {
+      mac_ip: 'Sends only as its own MAC and the address that it got by DHCP; plays no DHCP server or router',
+      mac: 'Sends only as its own MAC; plays no DHCP server or router',
+      off: 'Sends anything: for routers and DHCP servers',
+      other: 'A network filter that was not made here',
+    },
     addresses: 'Addresses',
     from: { lease: 'lease', agent: 'agent', arp: 'seen' },
     fromHints: {

@@ -86,7 +86,6 @@ const ROWS: Readonly<Record<string, string>> = {
 const NOT_YET = {
   alerts: 'there are no alerts and no messages to people yet',
   backups: 'there are no backups yet',
-  firewall: 'there is no firewall of guests yet',
   plugins: 'there are no plugins yet',
   updates: 'it does not update itself yet',
 } as const;
@@ -96,7 +95,6 @@ const WITHOUT: Readonly<Record<string, string>> = {
   C5: NOT_YET.alerts,
   C7: NOT_YET.alerts,
   C10: NOT_YET.alerts,
-  G4: NOT_YET.firewall,
   G7: NOT_YET.backups,
   G8: NOT_YET.plugins,
   G9: NOT_YET.plugins,

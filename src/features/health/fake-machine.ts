@@ -136,6 +136,8 @@ export interface FakeLibvirt {
   qemuUser: { uid: number; gid: number } | null;
   networks: readonly NetworkFacts[];
   pools: readonly PoolFacts[];
+  canFilterNics: boolean;
+  unfilteredVms: readonly string[];
   vmNames: readonly string[];
   nobody: 'refused' | 'answered';
 }
@@ -155,6 +157,8 @@ export function healthyLibvirt(): FakeLibvirt {
       },
     ],
     pools: [{ name: 'hyper', state: 'active', kind: 'dir', path: '/var/lib/hyper-nixos/disks' }],
+    canFilterNics: true,
+    unfilteredVms: [],
     vmNames: ['web1'],
     nobody: 'refused',
   };
@@ -173,6 +177,8 @@ export function fakeLibvirt(parts: FakeLibvirt): LibvirtFacts {
     asNobody: async () => parts.nobody,
     networks: () => parts.networks,
     pools: () => parts.pools,
+    canFilterNics: async () => parts.canFilterNics,
+    unfilteredVms: () => parts.unfilteredVms,
     vmNames: () => parts.vmNames,
   };
 }

@@ -3,6 +3,7 @@
  *  A new check is one entry in a group of `checks/`. Guide: docs/guides/preflight.md */
 
 import { join } from 'node:path';
+import { DEFAULT_PROJECT } from '#contract/common.ts';
 import type { Check, Preflight } from '#contract/system.ts';
 import { type InventoryApi, inventory } from '#features/inventory/index.ts';
 import { operations } from '#features/operations/index.ts';
@@ -118,6 +119,23 @@ function libvirtFacts(libvirt: LibvirtHost, known: InventoryApi): LibvirtFacts {
         throw error;
       }
     },
+    async canFilterNics() {
+      try {
+        await libvirt.networkFilters.list();
+        return true;
+      } catch (error) {
+        if (error instanceof LibvirtError && error.code === 'unsupported_by_host') return false;
+        throw error;
+      }
+    },
+    unfilteredVms: () =>
+      known
+        .vms()
+        .filter(({ managed, project }) => managed || project !== DEFAULT_PROJECT)
+        .filter(({ nics }) =>
+          nics.some(({ filter, sourceType }) => filter === null && ['network', 'bridge'].includes(sourceType)),
+        )
+        .map(({ name }) => name),
     networks: () => known.networks(),
     pools: () => known.pools(),
     vmNames: () => known.vms().map(({ name }) => name),

@@ -18,6 +18,10 @@ export interface LibvirtFacts {
   qemuUser(): Promise<{ readonly uid: number; readonly gid: number } | null>;
   /** What libvirt says when it is asked for its VMs in the name of the user nobody. @throws libvirt_unavailable */
   asNobody(): Promise<'refused' | 'answered'>;
+  /** Whether it can filter what NICs send. @throws libvirt_unavailable */
+  canFilterNics(): Promise<boolean>;
+  /** VMs that are ours to filter and have a NIC without a filter. As last seen; never waits. */
+  unfilteredVms(): readonly string[];
   /** As last seen; never waits. */
   networks(): readonly NetworkFacts[];
   /** As last seen; never waits. */

@@ -3,6 +3,7 @@
 import { KIB } from '#kernel/units.ts';
 import { readDomain } from '#libvirt/index.ts';
 import type { DomainFacts } from './facts.ts';
+import { nicFilterOf } from './nic-filters.ts';
 
 /** @throws AppError invalid_definition for what is no domain definition */
 export function factsOf(xml: string): DomainFacts {
@@ -44,6 +45,7 @@ export function factsOf(xml: string): DomainFacts {
       sourceType: nic.sourceType,
       source: nic.source,
       linkUp: nic.isLinkUp,
+      filter: nicFilterOf(nic.filter),
       bootOrder: nic.bootOrder,
     })),
     bootOrder: domain.bootOrder.length > 0 ? domain.bootOrder : bootByKind(domain),

@@ -19,6 +19,8 @@ export interface NicFacts {
   readonly sourceType: string;
   readonly source: string | null;
   readonly linkUp: boolean;
+  /** Traffic filter; null = none. */
+  readonly filter: Vm['nics'][number]['filter'];
   readonly bootOrder: number | null;
 }
 

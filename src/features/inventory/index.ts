@@ -14,6 +14,7 @@ export { factsOf } from './domain-facts.ts';
 export type { DomainFacts } from './facts.ts';
 export { hashText } from './hash-text.ts';
 export type { InventoryApi, VmUser } from './inventory.ts';
+export { filterUse, isWeaker, NIC_FILTERS } from './nic-filters.ts';
 export { qemuRuns } from './start-times.ts';
 export { isOnState } from './view.ts';
 

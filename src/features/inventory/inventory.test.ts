@@ -148,6 +148,7 @@ test('what is shown fits the contract, and a look that finds nothing new tells n
           sourceType: 'network',
           source: 'default',
           linkUp: true,
+          filter: 'mac_ip',
           bootOrder: 1,
         },
       ],

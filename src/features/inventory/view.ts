@@ -143,7 +143,7 @@ function pendingChanges(
   for (const disk of disksBefore.values()) compare(`disk ${disk.target}`, sourceOf(disk), 'not there');
   const nicsBefore = new Map(now.nics.map((nic) => [nic.mac, nic]));
   const nicText = (nic: DomainFacts['nics'][number]) =>
-    `${nic.sourceType} ${nic.source ?? ''} ${nic.model ?? ''}${nic.linkUp ? '' : ' (link down)'}`;
+    `${nic.sourceType} ${nic.source ?? ''} ${nic.model ?? ''}${nic.linkUp ? '' : ' (link down)'}, filter ${nic.filter ?? 'none'}`;
   for (const nic of next.nics) {
     const before = nicsBefore.get(nic.mac);
     nicsBefore.delete(nic.mac);

@@ -2,7 +2,7 @@
 
 import { rm } from 'node:fs/promises';
 import { imageLock } from '#features/images/index.ts';
-import { factsOf } from '#features/inventory/index.ts';
+import { factsOf, filterUse } from '#features/inventory/index.ts';
 import { defineOperation, type OperationDefinition, type Step } from '#features/operations/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import { KIB } from '#kernel/units.ts';
@@ -114,6 +114,9 @@ function createSteps(order: CreateOrder, services: VmServices): Step[] {
     title: 'Start the network',
     async act(context) {
       for (const name of networkNames) await networks.ensureActive(name, context.signal);
+      // After the networks: their addresses are among those that guests must not take.
+      const isFiltered = order.nics.some(({ filter }) => filter !== null);
+      if (isFiltered && !(await networks.ensureFilters())) throw new AppError('nic_filter_unavailable');
     },
   };
 
@@ -135,6 +138,8 @@ function createSteps(order: CreateOrder, services: VmServices): Step[] {
         vmId: order.vmId,
         project: projects.ofDomain(domainName(order)).project,
         before: null,
+        // Asked for with the request.
+        mayOpenNics: true,
         deadlineMs: DEFINE_MS,
       });
     },
@@ -227,6 +232,7 @@ export function domainSpec(order: CreateOrder, operationId: string, files: VmFil
       mac: nic.mac,
       source:
         nic.bridge === null ? { kind: 'network', network: nic.network ?? '' } : { kind: 'bridge', bridge: nic.bridge },
+      ...(nic.filter === null ? {} : { filter: filterUse(nic.filter) }),
       ...boot(),
     })),
     graphics: order.hasGraphics ? 'vnc' : 'none',

@@ -47,6 +47,12 @@ const world: CreateWorld = {
   holderOfMac: (mac) => (mac === '52:54:00:00:00:99' ? { name: 'other' } : null),
   domainName: (name) => name,
   isNameTaken: (name) => name === 'taken',
+  filters: {
+    hasFilters: true,
+    isTenants: false,
+    mayOpenNics: false,
+    defaultFilter: (network) => (network === 'default' ? 'mac_ip' : 'mac'),
+  },
 };
 const files = vmFiles({
   root: '/s',

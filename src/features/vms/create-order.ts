@@ -2,12 +2,13 @@
  *  keeps, so that a resumed operation makes exactly the same VM. It holds no secrets: the cloud-init seed is a file beside it. */
 
 import { z } from 'zod';
-import type { VmCreate } from '#contract/vms.ts';
+import { nicFilterSchema, type VmCreate } from '#contract/vms.ts';
 import { AppError, type FieldProblem } from '#kernel/errors.ts';
 import { newMac } from '#kernel/ids.ts';
 import { formatBytes, MIB } from '#kernel/units.ts';
 import { findUefi } from './firmware.ts';
 import type { HostSpace } from './host-space.ts';
+import { type FilterWorld, newNicFilter } from './nic-filter-order.ts';
 import type { Accelerator, ImageFile, ImageLibrary } from './ports.ts';
 
 const diskOrderSchema = z.object({
@@ -38,7 +39,15 @@ export const createOrderSchema = z.object({
   kernel: z.object({ path: z.string(), initrdPath: z.string().nullable(), commandLine: z.string() }).nullable(),
   disks: z.array(diskOrderSchema),
   hasSeed: z.boolean(),
-  nics: z.array(z.object({ mac: z.string(), network: z.string().nullable(), bridge: z.string().nullable() })),
+  nics: z.array(
+    z.object({
+      mac: z.string(),
+      network: z.string().nullable(),
+      bridge: z.string().nullable(),
+      /** null = the host cannot filter, or the order is of before there were filters. */
+      filter: nicFilterSchema.nullable().default(null),
+    }),
+  ),
   isAutostart: z.boolean(),
   isProtected: z.boolean(),
   tags: z.array(z.string()).default([]),
@@ -61,6 +70,7 @@ export interface CreateWorld {
   /** In the project of the VM. */
   isNameTaken(name: string): boolean;
   domainName(name: string): string;
+  readonly filters: FilterWorld;
 }
 
 /** The NAT network that VMs get unless told otherwise. */
@@ -207,7 +217,8 @@ function nicOrders(spec: VmCreate, world: CreateWorld, problems: FieldProblem[])
     if (macs.has(mac))
       problems.push({ path: `${path}.mac`, problem: 'it is given twice', mend: 'leave it out to get a free one' });
     macs.add(mac);
-    return { mac, network, bridge: nic.bridge ?? null };
+    const filter = newNicFilter(`${path}.filter`, nic.filter, network, world.filters);
+    return { mac, network, bridge: nic.bridge ?? null, filter };
   });
 }
 

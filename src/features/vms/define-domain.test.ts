@@ -30,6 +30,7 @@ const clean = LIBVIRT_DEFINITION.replace('/s/disks/op-own-0.qcow2', disk)
 
 function stage(owner: string | null = null) {
   const calls: string[] = [];
+  const defined: string[] = [];
   const given = (id: string) => (['lab', 'br0'].includes(id) ? ['prj-3'] : []);
   const network = (id: string) => ({
     type: 'network' as const,
@@ -41,16 +42,20 @@ function stage(owner: string | null = null) {
   const dependencies = {
     libvirt: {
       domains: {
-        define: async () => void calls.push('define'),
+        define: async (xml: string) => {
+          calls.push('define');
+          defined.push(xml);
+        },
         rename: async (_id: string, to: string) => void calls.push(to),
       },
     } as unknown as DefinerDependencies['libvirt'],
     known: {
       fileUsers: (path: string) => (owner !== null && path === disk ? [{ vmId: owner, name: 'x', project: 'y' }] : []),
       describeFile: (path: string) => ({ imageId: null, name: path }),
+      row: () => null,
     },
     images: { object: () => null },
-    networks: { networkObject: network, bridgeObject: network },
+    networks: { networkObject: network, bridgeObject: network, hasFilters: () => true },
     projects: {
       ofDomain: (name: string) =>
         name.startsWith('p3-') ? { project: 'prj-3', name: name.slice(3) } : { project: DEFAULT_PROJECT, name },
@@ -59,7 +64,7 @@ function stage(owner: string | null = null) {
     files: vmFiles(state),
     log: silentLogger,
   } satisfies DefinerDependencies;
-  return { definer: createDomainDefiner(dependencies), calls };
+  return { definer: createDomainDefiner(dependencies), calls, defined };
 }
 
 const project = 'prj-3';
@@ -102,6 +107,21 @@ test('A10 every way to define a domain refuses every forbidden part', async () =
     assert.equal(calls.length, 1, `${path} does what is allowed`);
   }
   console.log(`# count: ${count} definitions refused: ${PATHS.length} ways × ${FORBIDDEN_PARTS.length} parts`);
+});
+
+test('a VM of ours that had no traffic filters gets them by MAC when it is defined; foreign ones and undoing leave it as it is', async () => {
+  const bare = clean.replaceAll(/<filterref[^>]*\/>|<filterref[\s\S]*?<\/filterref>/g, '');
+  const request = { vmId, project, before: bare };
+  const tenants = stage();
+  await tenants.definer.define(bare, request);
+  assert.equal(tenants.defined.at(-1)?.match(/<filterref filter="hyper-mac"\/>/g)?.length, 2);
+  await tenants.definer.rename(bare, 'p3-other', request);
+  assert.deepEqual(tenants.calls, ['define', 'define', 'p3-other'], 'a rename gives them too');
+
+  const foreign = stage();
+  await foreign.definer.define(bare.replace('p3-web', 'web'), { ...request, project: DEFAULT_PROJECT });
+  await foreign.definer.define(bare, { ...request, isUndo: true });
+  assert.equal(foreign.defined.join('').includes('filterref'), false);
 });
 
 test('E5 a disk of another VM is no disk of this one, wherever it lies', async () => {

@@ -1,6 +1,7 @@
 /** The only way to libvirt's definitions: each is looked at in its final form, then defined. No other file may call `domains.define`
  *  or `domains.rename`; a test reads the source for that. */
 
+import { DEFAULT_PROJECT } from '#contract/common.ts';
 import type { ImagesApi } from '#features/images/index.ts';
 import type { InventoryApi } from '#features/inventory/index.ts';
 import type { NetworksApi } from '#features/networks/index.ts';
@@ -10,6 +11,7 @@ import type { Logger } from '#kernel/logger.ts';
 import { child, type LibvirtHost, parseXml } from '#libvirt/index.ts';
 import { assertDomainAllowed, type Defining, type Forbidden, findForbidden } from './domain-allowed.ts';
 import type { Tenant } from './domain-rules.ts';
+import { withNicFilters } from './filtered-nics.ts';
 import type { VmFiles } from './layout.ts';
 import type { TrashStore } from './trash-store.ts';
 
@@ -22,6 +24,8 @@ export interface DefineRequest extends Pick<Defining, 'isUndo'> {
   readonly project: string;
   /** The definition that it changes, or what was found in it; null for a new VM and for one that comes from another project. */
   readonly before: string | readonly Forbidden[] | null;
+  /** Who asked for it may let a NIC go unfiltered. */
+  readonly mayOpenNics?: boolean;
   readonly deadlineMs?: number;
   /** False leaves out libvirt's check against its schema. */
   readonly validate?: boolean;
@@ -39,9 +43,9 @@ export interface DomainDefiner {
 
 export interface DefinerDependencies {
   readonly libvirt: Pick<LibvirtHost, 'domains'>;
-  readonly known: Pick<InventoryApi, 'fileUsers' | 'describeFile'>;
+  readonly known: Pick<InventoryApi, 'fileUsers' | 'describeFile' | 'row'>;
   readonly images: Pick<ImagesApi, 'object'>;
-  readonly networks: Pick<NetworksApi, 'networkObject' | 'bridgeObject'>;
+  readonly networks: Pick<NetworksApi, 'networkObject' | 'bridgeObject' | 'hasFilters'>;
   readonly projects: Pick<ProjectsApi, 'ofDomain'>;
   readonly trash: Pick<TrashStore, 'list'>;
   readonly files: VmFiles;
@@ -69,27 +73,36 @@ export function createDomainDefiner(dependencies: DefinerDependencies): DomainDe
     }
   };
 
+  /** VMs of others keep what they have, and an undo brings back what there was. */
+  const filtered = (xml: string, { vmId, project, isUndo }: DefineRequest): string => {
+    const isOurs = project !== DEFAULT_PROJECT || dependencies.known.row(vmId)?.managed === true;
+    return isOurs && isUndo !== true && dependencies.networks.hasFilters() ? withNicFilters(xml, MAX_XML_BYTES) : xml;
+  };
+
   return {
     forbiddenIn,
-    async define(xml, request) {
+    async define(bare, request) {
+      const xml = filtered(bare, request);
       check(rootOf(xml), request);
       await libvirt.domains.define(xml, {
         ...(request.deadlineMs === undefined ? {} : { deadlineMs: request.deadlineMs }),
         ...(request.validate === undefined ? {} : { validate: request.validate }),
       });
     },
-    async rename(xml, to, request) {
+    async rename(bare, to, request) {
+      const xml = filtered(bare, request);
       const root = rootOf(xml);
       const name = child(root, 'name');
       if (name) name.textContent = to;
       check(root, request);
+      if (xml !== bare) await libvirt.domains.define(xml);
       await libvirt.domains.rename(request.vmId, to);
     },
   };
 }
 
 function tenantOf(
-  { vmId, project }: { readonly vmId: string; readonly project: string },
+  { vmId, project, mayOpenNics }: Pick<DefineRequest, 'vmId' | 'project' | 'mayOpenNics'>,
   { known, images, networks, projects, trash, files }: DefinerDependencies,
 ): Tenant {
   const isOthers = (path: string) =>
@@ -106,6 +119,8 @@ function tenantOf(
     isLibraryFile: (path) => known.describeFile(path).imageId !== null,
     isOwnNvram: (path) => path === files.nvram(vmId),
     isOwnSerialLog: (path) => path === files.serialLog(vmId),
+    mayOpenNics: mayOpenNics === true,
+    isFiltered: project !== DEFAULT_PROJECT || networks.hasFilters(),
     hasNetwork: (name) => isForProject(networks.networkObject(name), project),
     hasBridge: (name) => isForProject(networks.bridgeObject(name), project),
   };

@@ -227,6 +227,8 @@ export async function defineAgain(
 ): Promise<void> {
   const { project } = projects.ofDomain(row.name);
   await definer.define(row.xml, {
+    // It went into the trash with what it had.
+    mayOpenNics: true,
     vmId: row.vmId,
     project,
     before: isUndo || project === DEFAULT_PROJECT ? row.xml : null,

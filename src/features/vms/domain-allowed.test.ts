@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { vmErrors } from '#contract/vms.ts';
+import { filterUse } from '#features/inventory/index.ts';
 import { AppError, registerErrors } from '#kernel/errors.ts';
 import { buildDomainXml, type DomainSpec, parseXml } from '#libvirt/index.ts';
 import { assertDomainAllowed, findForbidden } from './domain-allowed.ts';
@@ -21,6 +22,8 @@ const tenant: Tenant = {
   isLibraryFile: (path) => path.startsWith('/s/images/img-'),
   isOwnNvram: (path) => path === '/s/nvram/own.fd',
   isOwnSerialLog: (path) => path === '/s/serial/own.log',
+  mayOpenNics: false,
+  isFiltered: true,
   hasNetwork: (name) => name === 'lab',
   hasBridge: (name) => name === 'br0',
 };
@@ -45,8 +48,8 @@ const built: DomainSpec = {
     { device: 'cdrom', path: '/s/disks/op-own-seed.iso' },
   ],
   nics: [
-    { mac: '52:54:00:00:00:01', source: { kind: 'network', network: 'lab' } },
-    { mac: '52:54:00:00:00:02', source: { kind: 'bridge', bridge: 'br0' } },
+    { mac: '52:54:00:00:00:01', source: { kind: 'network', network: 'lab' }, filter: filterUse('mac_ip') },
+    { mac: '52:54:00:00:00:02', source: { kind: 'bridge', bridge: 'br0' }, filter: filterUse('mac') },
   ],
   graphics: 'vnc',
   tpm: true,
@@ -111,6 +114,18 @@ test('a VM of a project keeps nothing forbidden, but what was taken from the pro
   // A file of the host was never given to anybody.
   const shadow = xml.replace('/s/images/img-1.iso', '/etc/shadow');
   assert.deepEqual(refused(shadow, 'prj-3', shadow), ['/domain/devices/disk/source@file']);
+});
+
+test('a NIC that was opened, or had no filter before there were filters, may stay so; no other is', () => {
+  const open = xml.replace(/<filterref filter="hyper-mac"\s*\/>/, '<filterref filter="hyper-off"/>');
+  const bare = xml.replace(/<filterref filter="hyper-mac"\s*\/>/, '');
+  for (const text of [open, bare]) {
+    assert.notEqual(text, xml);
+    assert.notDeepEqual(refused(text), []);
+    assert.notDeepEqual(refused(text, 'prj-3', xml), [], 'not by an edit');
+    assert.deepEqual(refused(text.replace('a &lt;title&gt;', 'another'), 'prj-3', text), []);
+  }
+  assert.deepEqual(findForbidden(parseXml(open), { ...tenant, mayOpenNics: true }), []);
 });
 
 test('a foreign VM of the default project keeps what it has, and is given nothing forbidden', () => {

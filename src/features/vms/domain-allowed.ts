@@ -68,6 +68,9 @@ function look(element: Element, path: string, rule: Rule, tenant: Tenant, found:
   const inner = children(element);
   if (rule.text !== null && inner.length === 0) judge(path, element.textContent ?? '', rule.text, tenant, found);
   else if (ownText(element) !== '') found.push(strange(element, path));
+  for (const name of rule.needs?.(tenant) ?? [])
+    if (!inner.some(({ nodeName }) => nodeName === name))
+      found.push({ ...strange(element, `${path}/${name}`), problem: 'it must be there', isGiven: true });
   for (const child of inner) {
     const name = child.nodeName;
     const place = `${path}/${name}`;

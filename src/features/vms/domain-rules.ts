@@ -1,6 +1,7 @@
 /** The parts of a definition that the VM of a tenant may have, as data: what is not named here is forbidden. It is what we build ourselves,
  *  as libvirt writes it back, with the settings beside it that reach nothing outside of the guest. How it is applied: domain-allowed.ts. */
 
+import { filterUse } from '#features/inventory/index.ts';
 import { attribute, type parseXml } from '#libvirt/index.ts';
 
 export type Element = ReturnType<typeof parseXml>;
@@ -18,6 +19,10 @@ export interface Tenant {
   /** Its own UEFI variables. */
   isOwnNvram(path: string): boolean;
   isOwnSerialLog(path: string): boolean;
+  /** Who asked for the change may let a NIC go unfiltered. */
+  readonly mayOpenNics: boolean;
+  /** Each NIC has a traffic filter. */
+  readonly isFiltered: boolean;
   hasNetwork(name: string): boolean;
   hasBridge(name: string): boolean;
 }
@@ -36,6 +41,8 @@ export interface Rule {
   /** Null = no text. */
   readonly text: Value | null;
   readonly children: Readonly<Record<string, Rule | ((element: Element) => Rule)>>;
+  /** Children that must be there. One that was without them before may stay so. */
+  needs?(tenant: Tenant): readonly string[];
   /** Whatever is inside is nobody's instruction. */
   readonly isFree?: true;
 }
@@ -111,8 +118,17 @@ const drive = (source: Value, device: 'disk' | 'cdrom'): Rule =>
 const DISK = drive(ownDisk, 'disk');
 const CDROM = drive(medium, 'cdrom');
 
-const nic = (type: string, source: Rule): Rule =>
-  rule(
+const OPEN = filterUse('off').name;
+const CLOSED = [filterUse('mac').name, filterUse('mac_ip').name];
+const filter = value(
+  (name, tenant) => CLOSED.includes(name) || (name === OPEN && tenant.mayOpenNics),
+  'only who configures networks may choose this filter',
+  (name) => name === OPEN,
+);
+
+const nic = (type: string, source: Rule): Rule => ({
+  needs: ({ isFiltered }) => (isFiltered ? ['filterref'] : []),
+  ...rule(
     { type: oneOf(type) },
     {
       ...onDevice,
@@ -122,8 +138,10 @@ const nic = (type: string, source: Rule): Rule =>
       link: rule({ state: oneOf('up', 'down') }),
       driver: rule({ ...attributes('queues', 'rx_queue_size', 'tx_queue_size'), name: oneOf('vhost', 'qemu') }),
       mtu: rule(attributes('size')),
+      filterref: rule({ filter }, { parameter: rule({ name: oneOf('CTRL_IP_LEARNING'), value: oneOf('dhcp') }) }),
     },
-  );
+  ),
+});
 const NETWORK_NIC = nic('network', rule({ network }));
 const BRIDGE_NIC = nic('bridge', rule({ bridge }));
 

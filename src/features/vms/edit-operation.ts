@@ -2,7 +2,7 @@
  *  Undo is the same edit backwards, so it leaves alone what somebody else changed meanwhile. */
 
 import { imageLock } from '#features/images/index.ts';
-import { type DomainFacts, factsOf } from '#features/inventory/index.ts';
+import { type DomainFacts, factsOf, filterUse } from '#features/inventory/index.ts';
 import { defineOperation, type OperationDefinition, type Step } from '#features/operations/index.ts';
 import { AppError, toAppError } from '#kernel/errors.ts';
 import { KIB } from '#kernel/units.ts';
@@ -37,7 +37,14 @@ function editSteps(order: EditOrder, services: VmServices): Step[] {
   const redefine = async (edit: DefinitionEdit, xml: string, before: readonly Forbidden[], isUndo: boolean) => {
     const facts = factsOf(xml);
     const { project } = projects.ofDomain(facts.name);
-    await definer.define(editDomain(xml, domainEdits(edit, facts)), { vmId, project, before, isUndo });
+    await definer.define(editDomain(xml, domainEdits(edit, facts)), {
+      vmId,
+      project,
+      before,
+      isUndo,
+      // Asked for with the request.
+      mayOpenNics: edit.nicFilters !== undefined,
+    });
   };
   const foundIn = (xml: string) =>
     definer.forbiddenIn(xml, { vmId, project: projects.ofDomain(factsOf(xml).name).project });
@@ -159,19 +166,28 @@ function domainEdits(edit: DefinitionEdit, stored: DomainFacts): DomainEdits {
         ? { currentMemoryKib: memoryBytes / KIB }
         : { memoryKib: memoryBytes / KIB }),
     ...(edit.bootOrder === undefined ? {} : { bootOrder: edit.bootOrder }),
+    ...(edit.nicFilters === undefined
+      ? {}
+      : {
+          nicFilters: Object.fromEntries(
+            Object.entries(edit.nicFilters).map(([mac, filter]) => [mac, filter && filterUse(filter)]),
+          ),
+        }),
     ...(edit.cdrom === undefined ? {} : { cdroms: { [edit.cdrom.target]: edit.cdrom.path } }),
   };
 }
 
 /** True when the definition says already what the edit wants: after a crash between the change and its record. */
 function isApplied(facts: DomainFacts, edit: DefinitionEdit): boolean {
-  const { cdrom } = edit;
+  const { cdrom, nicFilters } = edit;
   return (
     (edit.title === undefined || edit.title === facts.title) &&
     (edit.description === undefined || edit.description === facts.description) &&
     (edit.vcpus === undefined || edit.vcpus === facts.vcpus) &&
     (edit.memoryBytes === undefined || edit.memoryBytes === facts.memoryBytes) &&
     (edit.bootOrder === undefined || edit.bootOrder.join() === facts.bootOrder.join()) &&
+    (nicFilters === undefined ||
+      facts.nics.every(({ mac, filter }) => !Object.hasOwn(nicFilters, mac) || nicFilters[mac] === filter)) &&
     (cdrom === undefined || facts.disks.some((disk) => disk.target === cdrom.target && disk.path === cdrom.path))
   );
 }

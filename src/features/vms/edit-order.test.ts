@@ -35,7 +35,15 @@ const facts: DomainFacts = {
     { target: 'vda', device: 'disk', bus: 'virtio', format: 'qcow2', path: '/d', readOnly: false, bootOrder: 1 },
   ],
   nics: [
-    { mac: '52:54:00:00:00:01', model: 'virtio', sourceType: 'network', source: 'default', linkUp: true, bootOrder: 2 },
+    {
+      mac: '52:54:00:00:00:01',
+      model: 'virtio',
+      sourceType: 'network',
+      source: 'default',
+      linkUp: true,
+      filter: 'mac_ip',
+      bootOrder: 2,
+    },
   ],
   bootOrder: ['vda', '52:54:00:00:00:01'],
   operationId: null,
@@ -68,6 +76,7 @@ const resolve = (edit: VmEdit, more: Partial<EditTarget> = {}) =>
     {
       images: { get: (id) => (id === 'rescue' ? iso : null) },
       totalMemoryBytes: 8 * GIB,
+      filters: { hasFilters: true, isTenants: false, mayOpenNics: false, defaultFilter: () => 'mac_ip' as const },
       isNameTaken: (name) => name === 'taken',
       domainName: (name) => name,
       describeFile: (path) => ({ name: path }),

@@ -2,11 +2,13 @@
 
 import { z } from 'zod';
 import type { Effect } from '#contract/common.ts';
-import type { VmEdit, VmPlan } from '#contract/vms.ts';
+import { type NicFilter, nicFilterSchema, type VmEdit, type VmPlan } from '#contract/vms.ts';
 import type { DomainFacts } from '#features/inventory/index.ts';
 import { AppError, type FieldProblem } from '#kernel/errors.ts';
 import { formatBytes, MIB } from '#kernel/units.ts';
 import { nameTaken, refusal } from './create-order.ts';
+import { FILTERED_KINDS } from './filtered-nics.ts';
+import { changedNicFilter, type FilterWorld } from './nic-filter-order.ts';
 import type { ImageLibrary } from './ports.ts';
 
 /** Fields of the stored definition; absent = unchanged. `cdrom.path` null = empty drive. */
@@ -17,6 +19,8 @@ const definitionEditSchema = z.object({
   memoryBytes: z.number().optional(),
   bootOrder: z.array(z.string()).optional(),
   cdrom: z.object({ target: z.string(), path: z.string().nullable() }).optional(),
+  /** By MAC; null = none. */
+  nicFilters: z.record(z.string(), nicFilterSchema.nullable()).optional(),
 });
 export type DefinitionEdit = z.infer<typeof definitionEditSchema>;
 
@@ -68,6 +72,7 @@ export interface EditWorld {
   isNameTaken(name: string): boolean;
   domainName(name: string): string;
   describeFile(path: string): { readonly name: string };
+  readonly filters: FilterWorld;
 }
 
 export interface ResolvedEdit {
@@ -134,6 +139,11 @@ export function resolveEdit(edit: VmEdit, target: EditTarget, world: EditWorld):
       const nameOf = (path: string | null) => (path === null ? null : world.describeFile(path).name);
       change(`cdrom ${edit.cdrom.target}`, nameOf(drive.before), nameOf(drive.after), 'live');
     }
+  }
+  for (const { mac, before, after } of filterChanges(edit.nics ?? [], stored, world, problems)) {
+    definition.nicFilters = { ...definition.nicFilters, [mac]: after };
+    undo.nicFilters = { ...undo.nicFilters, [mac]: before };
+    change(`filter ${mac}`, before, after, whenOff);
   }
   const rename =
     edit.name !== undefined && edit.name !== target.name
@@ -239,6 +249,38 @@ function cdromChange(
     return null;
   }
   return { before: drive.path, after: image.path, imageId: image.id };
+}
+
+function filterChanges(
+  nics: NonNullable<VmEdit['nics']>,
+  stored: DomainFacts,
+  { filters }: EditWorld,
+  problems: FieldProblem[],
+): { mac: string; before: NicFilter | null; after: NicFilter }[] {
+  return nics.flatMap(({ mac, filter }, n) => {
+    const path = `nics.${n}`;
+    const nic = stored.nics.find((candidate) => candidate.mac === mac);
+    if (!nic || !FILTERED_KINDS.includes(nic.sourceType)) {
+      problems.push({
+        path: `${path}.mac`,
+        problem: nic ? `a NIC of kind ${nic.sourceType} cannot be filtered` : `the VM has no NIC "${mac}"`,
+        mend: 'use one that `hv vm show` shows on a network or bridge',
+      });
+      return [];
+    }
+    if (nics.findIndex((other) => other.mac === mac) !== n)
+      problems.push({ path: `${path}.mac`, problem: 'it is named twice', mend: 'name each NIC once' });
+    if (nic.filter === filter) return [];
+    if (nic.filter === 'other') {
+      problems.push({
+        path,
+        problem: 'it has a filter that another program made',
+        mend: 'take that one away with the program that made it',
+      });
+      return [];
+    }
+    return [{ mac, before: nic.filter, after: changedNicFilter(`${path}.filter`, filter, nic.filter, filters) }];
+  });
 }
 
 function toggled(wanted: boolean | undefined, now: boolean): { from: boolean; to: boolean } | null {

@@ -56,6 +56,26 @@ export const FORBIDDEN_PARTS: readonly ForbiddenPart[] = [
     '<disk type="file" device="disk"><driver name="qemu" type="qcow2"/><backingStore type="file"><format type="raw"/><source file="/etc/shadow"/></backingStore><target dev="vdx" bus="virtio"/></disk>',
   ),
   intoDevices(
+    'NIC without a traffic filter',
+    'interface/filterref',
+    '<interface type="network"><source network="lab"/><model type="virtio"/></interface>',
+  ),
+  intoDevices(
+    'NIC that lets everything out',
+    'interface/filterref@filter',
+    '<interface type="network"><source network="lab"/><model type="virtio"/><filterref filter="hyper-off"/></interface>',
+  ),
+  intoDevices(
+    'NIC with a filter of another program',
+    'interface/filterref@filter',
+    '<interface type="bridge"><source bridge="br0"/><model type="virtio"/><filterref filter="allow-arp"/></interface>',
+  ),
+  intoDevices(
+    'NIC that says itself which address is its own',
+    'interface/filterref/parameter@name',
+    '<interface type="network"><source network="lab"/><filterref filter="hyper-mac-ip"><parameter name="IP" value="192.0.2.1"/></filterref></interface>',
+  ),
+  intoDevices(
     'folder of the host',
     'filesystem',
     '<filesystem type="mount"><source dir="/"/><target dir="host"/></filesystem>',

@@ -119,6 +119,9 @@ export const LIBVIRT_DEFINITION = `<domain type='qemu'>
       <mac address='52:54:00:00:00:01'/>
       <source network='lab'/>
       <model type='virtio'/>
+      <filterref filter='hyper-mac-ip'>
+        <parameter name='CTRL_IP_LEARNING' value='dhcp'/>
+      </filterref>
       <boot order='2'/>
       <address type='pci' domain='0x0000' bus='0x01' slot='0x00' function='0x0'/>
     </interface>
@@ -126,6 +129,7 @@ export const LIBVIRT_DEFINITION = `<domain type='qemu'>
       <mac address='52:54:00:00:00:02'/>
       <source bridge='br0'/>
       <model type='virtio'/>
+      <filterref filter='hyper-mac'/>
       <address type='pci' domain='0x0000' bus='0x02' slot='0x00' function='0x0'/>
     </interface>
     <serial type='pty'>

@@ -16,6 +16,7 @@ const all = [
         sourceType: 'bridge',
         source: 'br0',
         linkUp: true,
+        filter: null,
         bootOrder: null,
         addresses: [{ address: '10.0.0.9', prefix: 24, from: 'agent' }],
       },

@@ -46,7 +46,10 @@ export function createPlan({ order, steps, space, accel, nameOf }: CreatePlanInp
     );
   }
   for (const [n, nic] of order.nics.entries())
-    add(`nics.${n}`, `${nic.mac} on ${nic.bridge === null ? `network ${nic.network}` : `bridge ${nic.bridge}`}`);
+    add(
+      `nics.${n}`,
+      `${nic.mac} on ${nic.bridge === null ? `network ${nic.network}` : `bridge ${nic.bridge}`}, filter ${nic.filter ?? 'none'}`,
+    );
   add('cloudInit', order.hasSeed ? 'seed drive' : null);
   add('autostart', order.isAutostart ? 'yes' : null);
   add('isProtected', order.isProtected ? 'yes' : null);
@@ -88,6 +91,8 @@ function createWarnings(order: CreateOrder, space: HostSpace, accel: ReturnType<
       `Full disks would take ${formatBytes(bytesPromised(order))}; only ${formatBytes(space.freeDiskBytes)} are free. The VM pauses when the space runs out.`,
     );
   }
+  if (order.nics.some(({ filter }) => filter === null))
+    warnings.push('Nothing filters what its NICs send: libvirt cannot do that on this host. `hv preflight` says why.');
   if (order.disks.length === 0 && order.isoPath === null && order.kernel === null)
     warnings.push('It has neither disk nor ISO: it can only boot from the network.');
   return warnings;

@@ -135,6 +135,7 @@ async function act(
         if (nic.sourceType === 'network' && nic.source !== null && !active.has(nic.source))
           await networks.ensureActive(nic.source, context.signal);
       }
+      if ((known.storedFacts(vmId)?.nics ?? []).length > 0) await networks.ensureFilters();
       return access.start(vmId);
     }
     case 'stop':

@@ -1,6 +1,7 @@
 /** The routes of VMs and the trash: checks what the schema cannot know, then starts an operation. */
 
 import { access as accessFile } from 'node:fs/promises';
+import { DEFAULT_PROJECT } from '#contract/common.ts';
 import type { Operation } from '#contract/operations.ts';
 import type { Vm, VmCreate, VmEdit } from '#contract/vms.ts';
 import type { BreakGlass } from '#features/audit/index.ts';
@@ -12,7 +13,7 @@ import { AppError, type FieldProblem } from '#kernel/errors.ts';
 import { newId, newUuid } from '#kernel/ids.ts';
 import { page } from '#kernel/page.ts';
 import type { Handlers, Identity } from '#platform/feature.ts';
-import { bytesToWrite, type CreateOrder, nameTaken, refusal, resolveCreate } from './create-order.ts';
+import { bytesToWrite, type CreateOrder, DEFAULT_NETWORK, nameTaken, refusal, resolveCreate } from './create-order.ts';
 import { measureCopy } from './disk-files.ts';
 import { type ResolvedEdit, resolveEdit } from './edit-order.ts';
 import { trashObject, vmObject } from './find.ts';
@@ -21,6 +22,7 @@ import { diskNeed, type HostSpace, hostSpace } from './host-space.ts';
 import type { VmKinds } from './kinds.ts';
 import { prepareFolders } from './layout.ts';
 import { createListAnswer, listVms } from './list.ts';
+import type { FilterWorld } from './nic-filter-order.ts';
 import { createPlan, editPlan } from './plan.ts';
 import type { Accelerator } from './ports.ts';
 import { type PowerVerb, requireState } from './power-operations.ts';
@@ -81,6 +83,13 @@ export function createVmRoutes({
 
   const usable = (project: string, may: May): Usable => usableIn(project, may, { ...services, images });
 
+  const filterWorld = (project: string, may: May): FilterWorld => ({
+    hasFilters: services.networks.hasFilters(),
+    isTenants: project !== DEFAULT_PROJECT,
+    mayOpenNics: may('network.configure', services.networks.networkObject(DEFAULT_NETWORK)),
+    defaultFilter: services.networks.defaultFilter,
+  });
+
   const orderFor = async (
     spec: VmCreate,
     vmId: string,
@@ -105,6 +114,7 @@ export function createVmRoutes({
       },
       isNameTaken: isNameTaken(spec.project),
       domainName: (name) => projects.domainName(spec.project, name),
+      filters: filterWorld(spec.project, may),
     });
     return { order: await withMeasuredSources(order), space };
   };
@@ -141,6 +151,7 @@ export function createVmRoutes({
         isNameTaken: isNameTaken(vm.project),
         domainName: (name) => projects.domainName(vm.project, name),
         describeFile,
+        filters: filterWorld(vm.project, may),
       },
     );
     return { resolved, space };

@@ -44,6 +44,13 @@ export interface NicSpec {
   readonly model?: 'virtio' | 'e1000e' | 'e1000' | 'rtl8139';
   readonly bootOrder?: number;
   readonly link?: 'up' | 'down';
+  readonly filter?: NicFilterSpec;
+}
+
+/** A network filter and the parameters that it is used with. */
+export interface NicFilterSpec {
+  readonly name: string;
+  readonly parameters: Readonly<Record<string, string>>;
 }
 
 export type CpuSpec =
@@ -238,8 +245,17 @@ export function nicElement(nic: NicSpec): XmlElement {
     source.kind === 'bridge' && element('source', { bridge: source.bridge }),
     element('mac', { address: nic.mac }),
     element('model', { type: nic.model ?? 'virtio' }),
+    nic.filter && filterElement(nic.filter),
     nic.link && element('link', { state: nic.link }),
     nic.bootOrder !== undefined && element('boot', { order: nic.bootOrder }),
+  );
+}
+
+export function filterElement({ name, parameters }: NicFilterSpec): XmlElement {
+  return element(
+    'filterref',
+    { filter: name },
+    ...Object.entries(parameters).map(([parameter, value]) => element('parameter', { name: parameter, value })),
   );
 }
 

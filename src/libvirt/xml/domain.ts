@@ -33,6 +33,8 @@ export interface NicFacts {
   /** Device on the host, as `vnet0`; only of a running domain. */
   readonly target: string | null;
   readonly isLinkUp: boolean;
+  /** Name of its network filter. */
+  readonly filter: string | null;
   readonly bootOrder: number | null;
   readonly alias: string | null;
 }
@@ -170,6 +172,7 @@ function nicFacts(nic: Element): NicFacts {
       null,
     target: attribute(child(nic, 'target'), 'dev'),
     isLinkUp: attribute(child(nic, 'link'), 'state') !== 'down',
+    filter: attribute(child(nic, 'filterref'), 'filter'),
     bootOrder: whole(attribute(child(nic, 'boot'), 'order')),
     alias: attribute(child(nic, 'alias'), 'name'),
   };

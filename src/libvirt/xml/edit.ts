@@ -5,7 +5,16 @@ import { createHash } from 'node:crypto';
 import type { Element } from '@xmldom/xmldom';
 import { AppError } from '#kernel/errors.ts';
 import { MAX_XML_BYTES as MAX_WIRE_XML_BYTES } from '../codec.ts';
-import { type DiskSpec, diskElement, metadataTree, type NicSpec, nicElement, withTargets } from './build.ts';
+import {
+  type DiskSpec,
+  diskElement,
+  filterElement,
+  metadataTree,
+  type NicFilterSpec,
+  type NicSpec,
+  nicElement,
+  withTargets,
+} from './build.ts';
 import { METADATA_NAMESPACE, metadataElement } from './domain.ts';
 import { attribute, child, children, documentText, parseXml } from './parse.ts';
 import { assertXmlText, type XmlElement } from './tree.ts';
@@ -29,6 +38,8 @@ export interface DomainEdits {
   readonly addDisks?: readonly DiskSpec[];
   readonly removeNics?: readonly string[];
   readonly addNics?: readonly NicSpec[];
+  /** Network filter of a NIC by MAC; null takes it away. */
+  readonly nicFilters?: Readonly<Record<string, NicFilterSpec | null>>;
   /** Attributes of our metadata element to set, or with null to remove. */
   readonly metadata?: Readonly<Record<string, string | null>>;
 }
@@ -49,6 +60,8 @@ export function editDomain(xml: string, edits: DomainEdits): string {
     setMedium(diskAt(domain, target, 'cdroms'), target, path);
   if (edits.addDisks) addDisks(domain, edits.addDisks);
   if (edits.addNics) for (const nic of edits.addNics) addDevice(domain, 'interface', nicElement(nic));
+  for (const [mac, filter] of Object.entries(edits.nicFilters ?? {}))
+    setFilter(nicAt(domain, mac, 'nicFilters'), filter);
   if (edits.bootOrder !== undefined) setBootOrder(domain, edits.bootOrder);
   if (edits.metadata !== undefined) setMetadata(domain, edits.metadata);
   return documentText(domain);
@@ -144,6 +157,12 @@ function addDisks(domain: Element, disks: readonly DiskSpec[]): void {
     if (taken.includes(disk.target)) throw noSuch('addDisks', disk.target, 'is taken by another disk');
     addDevice(domain, 'disk', diskElement(disk));
   }
+}
+
+function setFilter(nic: Element, filter: NicFilterSpec | null): void {
+  for (const present of children(nic, 'filterref')) remove(present);
+  // libvirt's schema takes these children in any order.
+  if (filter) nic.appendChild(fromTree(nic, filterElement(filter)));
 }
 
 function setBootOrder(domain: Element, order: readonly string[]): void {

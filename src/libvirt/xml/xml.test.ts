@@ -297,6 +297,19 @@ test('edits do what they say', () => {
   assert.match(edited, /<topology[^>]*cores="3"[^>]*threads="1"/);
 });
 
+test('the filter of a NIC is replaced whole, and taken away', () => {
+  const mac = '52:54:00:00:00:01';
+  const filter = { name: 'one', parameters: { CTRL_IP_LEARNING: 'dhcp', X: '<&"' } };
+  const built = editDomain(FOREIGN, { addNics: [{ mac, source: { kind: 'network', network: 'lab' }, filter }] });
+  const filterOf = (xml: string) => readDomain(xml).nics.find((nic) => nic.mac === mac)?.filter;
+  assert.equal(filterOf(built), 'one');
+  assert.match(built, /<parameter name="X" value="&lt;&amp;&quot;"\/>/);
+  const other = editDomain(built, { nicFilters: { [mac]: { name: 'two', parameters: {} } } });
+  assert.equal(filterOf(other), 'two');
+  assert.doesNotMatch(other, /CTRL_IP_LEARNING/);
+  assert.equal(filterOf(editDomain(other, { nicFilters: { [mac]: null } })), null);
+});
+
 test('random edits keep everything they do not name, and can be undone', () => {
   const words = fc.string({ unit: 'grapheme-ascii', minLength: 1, maxLength: 20 });
   const edits = fc.record(

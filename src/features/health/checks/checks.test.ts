@@ -496,6 +496,24 @@ const rows: readonly [string, string, string, RegExp, (Change | undefined)?, Par
     },
   ],
   [
+    'a libvirt without its network filter driver',
+    'network.filters',
+    'warn',
+    /VMs of projects cannot be made/,
+    (_parts, libvirt) => {
+      libvirt.canFilterNics = false;
+    },
+  ],
+  [
+    'VMs of before there were filters',
+    'network.filters',
+    'warn',
+    /old1, old2/,
+    (_parts, libvirt) => {
+      libvirt.unfilteredVms = ['old1', 'old2'];
+    },
+  ],
+  [
     'a foreign pool of our name',
     'names.clash',
     'warn',

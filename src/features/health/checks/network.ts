@@ -93,6 +93,23 @@ async function bridges({ machine }: CheckContext): Promise<Finding> {
   return ok(`Bridges: ${names.join(', ')}.`);
 }
 
+async function filters({ libvirt }: CheckContext): Promise<Finding> {
+  if (libvirt.connection().state !== 'connected')
+    return unknown('libvirt does not answer, so it is not known whether it filters.', 'See `libvirt.connection`.');
+  if (!(await libvirt.canFilterNics()))
+    return warn(
+      'libvirt cannot filter what VMs send here: VMs of projects cannot be made, others can take the addresses of their neighbours.',
+      'Install its network filter driver: `apt-get install libvirt-daemon-driver-nwfilter` (part of libvirt-daemon on Debian 12); then restart libvirtd.',
+    );
+  const bare = libvirt.unfilteredVms();
+  if (bare.length > 0)
+    return warn(
+      `NICs without a traffic filter, of VMs made before there were filters: ${bare.slice(0, 5).join(', ')}${bare.length > 5 ? ` and ${bare.length - 5} more` : ''}.`,
+      `Any edit gives them one, from the next boot on: \`hv vm edit ${bare[0]} --nic-filter mac\`.`,
+    );
+  return ok('What VMs send is filtered: foreign MACs, false DHCP servers and routers, and the way to this API.');
+}
+
 export const networkChecks: readonly CheckDefinition[] = [
   {
     id: 'network.nat',
@@ -106,5 +123,12 @@ export const networkChecks: readonly CheckDefinition[] = [
     title: 'Bridges',
     meaning: 'Which bridges VMs can be attached to, and whether something stands in their way.',
     run: bridges,
+  },
+  {
+    id: 'network.filters',
+    title: 'Traffic filters',
+    meaning:
+      'Whether libvirt filters what VMs send, so that none takes the MAC or address of another, plays DHCP server or router, or reaches this API.',
+    run: filters,
   },
 ];

@@ -35,6 +35,15 @@ export function NetworksTab({ vm }: { readonly vm: Vm }) {
           { head: words.model, cell: (nic) => nic.model ?? text.unknownValue },
           { head: words.link, cell: (nic) => (nic.linkUp ? words.up : <Badge tone="warn">{words.down}</Badge>) },
           {
+            head: words.filter,
+            cell: (nic) =>
+              nic.filter === null ? (
+                <span class="muted">{words.filters.none}</span>
+              ) : (
+                <span title={words.filterHints[nic.filter]}>{words.filters[nic.filter]}</span>
+              ),
+          },
+          {
             head: words.addresses,
             cell: (nic) =>
               nic.addresses.length === 0 ? (

@@ -1,0 +1,92 @@
+/** Keeps the network filters of our NICs in libvirt: there, as we want them, with this machine's addresses as they are now. A change
+ *  reaches running guests at once: libvirt makes their rules anew. */
+
+import { networkInterfaces } from 'node:os';
+import type { InventoryApi } from '#features/inventory/index.ts';
+import { createQueue } from '#kernel/async.ts';
+import type { Clock } from '#kernel/clock.ts';
+import { messageOf } from '#kernel/errors.ts';
+import type { Logger } from '#kernel/logger.ts';
+import { LibvirtError, type LibvirtHost } from '#libvirt/index.ts';
+import { filterDocuments } from './filter-documents.ts';
+
+/** How long a new address of this machine can be unknown to the filters. */
+const LOOK_EVERY_MS = 10_000;
+
+interface Dependencies {
+  readonly libvirt: Pick<LibvirtHost, 'networkFilters'>;
+  readonly known: Pick<InventoryApi, 'networks'>;
+  /** TCP port of our API. */
+  port(): number;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export interface NicFilters {
+  /** Defines what is missing or different. False: libvirt cannot filter here. @throws failures of libvirt */
+  ensure(): Promise<boolean>;
+  /** What `ensure` last found; true until then. Never waits. */
+  isThere(): boolean;
+  /** Looks again and again until the signal. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+export function createNicFilters({ libvirt, known, port, clock, log }: Dependencies): NicFilters {
+  const inTurn = createQueue();
+  /** By name: what we wanted, and what libvirt made of it. */
+  const defined = new Map<string, { readonly wanted: string; readonly stored: string }>();
+  let isThere = true;
+
+  const ensure = () =>
+    inTurn(async () => {
+      let present: Awaited<ReturnType<typeof libvirt.networkFilters.list>>;
+      try {
+        present = await libvirt.networkFilters.list();
+      } catch (error) {
+        if (!(error instanceof LibvirtError && error.code === 'unsupported_by_host')) throw error;
+        if (isThere) log.warn({ err: error }, 'libvirt cannot filter NICs here: VMs of projects get none');
+        isThere = false;
+        return false;
+      }
+      for (const { name, xml } of filterDocuments({ addresses: addressesOf(known.networks()), port: port() })) {
+        const uuid = present.find((filter) => filter.name === name)?.uuid ?? null;
+        const before = defined.get(name);
+        const wanted = xml(null);
+        if (uuid !== null && before?.wanted === wanted && before.stored === (await libvirt.networkFilters.xml(uuid)))
+          continue;
+        const made = await libvirt.networkFilters.define(xml(uuid));
+        defined.set(name, { wanted, stored: await libvirt.networkFilters.xml(made.uuid) });
+        log.info({ filter: name }, 'a network filter was defined');
+      }
+      isThere = true;
+      return true;
+    });
+
+  return {
+    ensure,
+    isThere: () => isThere,
+    async run(signal) {
+      let complaint = '';
+      while (!signal.aborted) {
+        try {
+          await ensure();
+          complaint = '';
+        } catch (error) {
+          if (messageOf(error) !== complaint) log.warn({ err: error }, 'the network filters could not be looked after');
+          complaint = messageOf(error);
+        }
+        await clock.sleep(LOOK_EVERY_MS, signal).catch(() => undefined);
+      }
+    },
+  };
+}
+
+/** All of this machine's, sorted. A bridge without a guest has no carrier and is not in the system's list, so those of libvirt's networks
+ *  are added. Link-local ones are left out: the filters mean all of them. */
+function addressesOf(networks: ReturnType<InventoryApi['networks']>): string[] {
+  const own = Object.values(networkInterfaces()).flatMap((addresses) =>
+    (addresses ?? []).filter(({ internal, scopeid }) => !internal && !scopeid).map(({ address }) => address),
+  );
+  const ofNetworks = networks.flatMap(({ addresses }) => addresses.map(({ address }) => address));
+  return [...new Set([...own, ...ofNetworks])].sort();
+}
