@@ -34,7 +34,8 @@ const COMMANDS: readonly Command[] = [
   { argv: ['dumpxml', 'p3-web'], may: ALL },
   { argv: ['dumpxml', 'p4-web'], may: ['ada', 'opal'] },
   { argv: ['dumpxml', '--security-info', 'p3-web'], may: [] },
-  { argv: ['start', 'p3-web'], state: ['p3-web', 'off'], may: ['ada', 'pia'] },
+  // Its NIC is filtered: who could plug it into its filter could unplug those of others. pia starts it through hyperd.
+  { argv: ['start', 'p3-web'], state: ['p3-web', 'off'], may: ['ada'] },
   { argv: ['reset', 'p3-web'], state: ['p3-web', 'on'], may: ['ada', 'pia'] },
   { argv: ['screenshot', 'p3-web', '/dev/null'], state: ['p3-web', 'on'], may: ['ada', 'pia'] },
   { argv: ['suspend', 'p3-web'], state: ['p3-web', 'on'], may: ['ada', 'pia'] },

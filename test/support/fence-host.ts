@@ -5,6 +5,7 @@ import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { generatedDenyRules, generatedRules } from '#features/fence/generated-rules.ts';
+import { filterDocuments } from '#features/networks/filter-documents.ts';
 import type { FenceClientAnswer, FenceClientInput } from './fence-client.ts';
 import { type PrivateLibvirtd, type PrivatePolkit, startPrivateLibvirtd } from './libvirtd.ts';
 
@@ -63,7 +64,8 @@ export const definitionPath = (domain: string): string => `/var/lib/libvirt/${do
 function definition(name: keyof typeof UUIDS): string {
   return `<domain type='qemu'><name>${name}</name><uuid>${UUIDS[name]}</uuid><memory>65536</memory><vcpu>1</vcpu>
 <os><type arch='x86_64'>hvm</type></os><devices><emulator>/usr/bin/qemu-system-x86_64</emulator>
-<interface type='network'><source network='isolated'/></interface>
+<interface type='network'><source network='isolated'/>
+<filterref filter='hyper-mac-ip'><parameter name='CTRL_IP_LEARNING' value='dhcp'/></filterref></interface>
 <graphics type='vnc' passwd='secret'><listen type='socket'/></graphics><serial type='pty'/></devices></domain>`;
 }
 
@@ -103,6 +105,10 @@ export async function startFenceHost(
     await writeFile(join(libvirtd.dir, 'lib/isolated.xml'), network);
     await asRoot('net-define', '/var/lib/libvirt/isolated.xml');
     await asRoot('net-start', 'isolated');
+    for (const { name, xml } of filterDocuments({ addresses: ['192.0.2.1'], port: 8080 })) {
+      await writeFile(join(libvirtd.dir, `lib/${name}.xml`), xml(null));
+      await asRoot('nwfilter-define', `/var/lib/libvirt/${name}.xml`);
+    }
     for (const name of ['p3-web', 'p4-web'] as const) {
       await writeFile(join(libvirtd.dir, `lib/${name}.xml`), definition(name));
       await asRoot('define', definitionPath(name));

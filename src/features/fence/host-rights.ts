@@ -60,7 +60,18 @@ const HOST_ACTIONS: Readonly<Record<Permission, readonly string[]>> = {
     'network-port.read',
   ],
   'network.use': IN_HYPERD_ALONE,
-  'network.configure': ['network.start', 'network.stop'],
+  // A VM whose NICs are filtered is plugged into the filters when it starts. Who may do that may unplug those of every VM, so people who
+  // only hold vm.power start and stop such VMs through hyperd.
+  'network.configure': [
+    'network.start',
+    'network.stop',
+    'nwfilter.getattr',
+    'nwfilter.read',
+    'nwfilter-binding.create',
+    'nwfilter-binding.delete',
+    'nwfilter-binding.getattr',
+    'nwfilter-binding.read',
+  ],
   'storage.read': [
     'connect.search-storage-pools',
     'storage-pool.getattr',
