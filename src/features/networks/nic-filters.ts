@@ -13,6 +13,9 @@ import { filterDocuments } from './filter-documents.ts';
 /** How long a new address of this machine can be unknown to the filters. */
 const LOOK_EVERY_MS = 10_000;
 
+/** libvirt makes the rules of every running guest anew before it answers: seconds for each on a busy host. */
+const DEFINE_MS = 120_000;
+
 interface Dependencies {
   readonly libvirt: Pick<LibvirtHost, 'networkFilters'>;
   readonly known: Pick<InventoryApi, 'networks'>;
@@ -54,7 +57,7 @@ export function createNicFilters({ libvirt, known, port, clock, log }: Dependenc
         const wanted = xml(null);
         if (uuid !== null && before?.wanted === wanted && before.stored === (await libvirt.networkFilters.xml(uuid)))
           continue;
-        const made = await libvirt.networkFilters.define(xml(uuid));
+        const made = await libvirt.networkFilters.define(xml(uuid), { deadlineMs: DEFINE_MS });
         defined.set(name, { wanted, stored: await libvirt.networkFilters.xml(made.uuid) });
         log.info({ filter: name }, 'a network filter was defined');
       }
