@@ -4,7 +4,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,6 +12,7 @@ import type { Answer, ApiKey } from '#contract/api.ts';
 import type { Problem } from '#contract/common.ts';
 import type { Operation } from '#contract/operations.ts';
 import type { Vm } from '#contract/vms.ts';
+import { http } from '#kernel/node-http.ts';
 
 export interface Call {
   readonly method: string;
@@ -82,7 +83,7 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
   const runtimeDir = await mkdtemp(join(tmpdir(), 'hv-cli-'));
   const routes: { readonly method: string; readonly pattern: RegExp; readonly respond: Respond }[] = [];
   const calls: Call[] = [];
-  const server = createServer(async (request, response) => {
+  const server = http.createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(Buffer.from(chunk));
     const url = new URL(request.url ?? '/', 'http://localhost');

@@ -1,10 +1,11 @@
 /** HTTP to hyperd: over its local sockets (the admin socket, else the operator socket), or to the machine that HV_HOST names. */
 
-import { type IncomingMessage, request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type ApiClient, createApiClient, type WireRequest, type WireResponse } from '#contract/client.ts';
 import { hasErrno } from '#kernel/errors.ts';
+import { http } from '#kernel/node-http.ts';
 import { socketFolderProblem } from '#kernel/socket-path.ts';
 import { EXIT } from './exit-codes.ts';
 import { Failure } from './failure.ts';
@@ -127,7 +128,7 @@ function begin(socketPath: string, raw: RawRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const body = raw.body ?? null;
     const length = body === null ? {} : { 'content-length': Buffer.byteLength(body) };
-    const call = request(
+    const call = http.request(
       {
         socketPath,
         method: raw.method,

@@ -2,10 +2,13 @@
 
 import { messageOf } from '#kernel/errors.ts';
 import { ConfigError, loadConfig } from '#platform/config.ts';
+import { giveBackMemory } from '#platform/memory.ts';
 import { startDaemon } from './daemon.ts';
 import { createLogger } from './logging.ts';
 
 const STOP_LIMIT_MS = 25_000;
+/** By then the first readings are over and those who waited for the daemon are served. */
+const SETTLED_MS = 10_000;
 
 async function start(): Promise<void> {
   const config = await loadConfig(process.env);
@@ -16,6 +19,7 @@ async function start(): Promise<void> {
     process.exit(70);
   });
   const daemon = await startDaemon({ config, log, env: process.env });
+  setTimeout(giveBackMemory, SETTLED_MS).unref();
 
   let isStopping = false;
   const stop = (signal: string) => {

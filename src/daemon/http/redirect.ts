@@ -1,8 +1,9 @@
 /** The plain HTTP port: sends browsers on to HTTPS and answers an ACME server's questions. It shows nothing else and takes nothing. */
 
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { messageOf } from '#kernel/errors.ts';
+import { http } from '#kernel/node-http.ts';
 
 const CHALLENGE = /^\/\.well-known\/acme-challenge\/([A-Za-z0-9_-]{1,200})$/;
 const MAX_CONNECTIONS = 256;
@@ -38,7 +39,7 @@ export function createRedirect(targetOf: (host: string | undefined) => string): 
     response.writeHead(308, { location: `${targetOf(request.headers.host)}${url}` }).end();
   };
 
-  const server = createServer(
+  const server = http.createServer(
     {
       maxHeaderSize: 8192,
       headersTimeout: 3000,

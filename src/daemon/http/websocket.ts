@@ -1,12 +1,12 @@
 /** WebSocket upgrades: checked like any request before the connection is accepted. */
 
 import type { IncomingMessage, Server } from 'node:http';
-import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type RawData, WebSocket, WebSocketServer } from 'ws';
 import { AppError, toAppError } from '#kernel/errors.ts';
 import { newId } from '#kernel/ids.ts';
 import type { Logger } from '#kernel/logger.ts';
+import { http } from '#kernel/node-http.ts';
 import type { Socket } from '#platform/feature.ts';
 import type { Door } from './listener.ts';
 import type { OpenLimit } from './open-limit.ts';
@@ -42,7 +42,7 @@ function wellFormed<Value>(read: () => Value): Value {
 function refuse(stream: Duplex, error: AppError, requestId: string): void {
   const body = JSON.stringify(problemOf(error, requestId));
   stream.end(
-    `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? 'Error'}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${error.status} ${http.STATUS_CODES[error.status] ?? 'Error'}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   );
 }
 
