@@ -50,6 +50,7 @@ export async function runChecks(): Promise<SuiteResult> {
     skipped: notRun.length,
     durationMs: performance.now() - startedMs,
     counts: [],
+    files: [],
     notRun,
     failures,
   };

@@ -5,6 +5,12 @@ export interface NotRun {
   readonly why: string;
 }
 
+export interface FileTime {
+  /** From the project's folder. */
+  readonly file: string;
+  readonly durationMs: number;
+}
+
 export interface SuiteResult {
   readonly name: string;
   readonly passed: number;
@@ -14,6 +20,8 @@ export interface SuiteResult {
   readonly durationMs: number;
   /** Lines that tests print as `# count: …`: how many of how many cases ran. */
   readonly counts: readonly string[];
+  /** How long each file took; empty for checks. */
+  readonly files: readonly FileTime[];
   readonly notRun: readonly NotRun[];
   /** Names of what failed. */
   readonly failures: readonly string[];

@@ -1,24 +1,31 @@
 /** The suites of tests, each run file by file in processes of their own by Node's test runner. */
 
 import { glob } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { pathToFileURL } from 'node:url';
+import { messageOf } from '#kernel/errors.ts';
 import { run as runProgram } from '#platform/process.ts';
-import type { NotRun, SuiteResult } from './results.ts';
+import { buildBundle } from '#test/support/bundle.ts';
+import { helloDisk } from '#test/support/guest.ts';
+import type { FileTime, NotRun, SuiteResult } from './results.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 interface Suite {
   readonly name: 'unit' | 'integration' | 'e2e' | 'fault' | 'hostile';
   readonly pattern: string;
-  /** Files at once: guests are emulated and browsers are heavy, so those suites go one by one. */
-  readonly concurrency: number;
+  /** Parts of the names of files that take minutes: they begin first, so that no core waits for one of them at the end. */
+  readonly longest?: readonly string[];
   /** Longest life of one test, and of one file. */
   readonly timeoutMs: number;
   /** Programs without which the suite cannot run; any of a group will do. */
   readonly programs: readonly (readonly string[])[];
 }
+
+/** Files at once. Also those with guests wait for half of their time; more would take the cores from what has a time limit. */
+const FILES_AT_ONCE = Math.min(4, Math.max(2, availableParallelism()));
 
 export type SuiteName = Suite['name'];
 
@@ -29,26 +36,37 @@ export const SUITES: readonly Suite[] = [
   {
     name: 'unit',
     pattern: '{src,scripts,test/support}/**/*.test.ts',
-    concurrency: 2,
     timeoutMs: 120_000,
     programs: [],
   },
   {
     name: 'integration',
     pattern: 'test/integration/**/*.test.ts',
-    concurrency: 1,
+    longest: ['/vms.', '/docs.', '/launcher.', '/images.'],
     timeoutMs: LONG_MS,
     programs: LIBVIRT,
   },
   {
     name: 'e2e',
     pattern: 'test/e2e/**/*.test.ts',
+    longest: ['/security.', '/pages.', '/journey.'],
     timeoutMs: LONG_MS,
-    concurrency: 1,
     programs: [...LIBVIRT, ['chromium', 'google-chrome', 'chromium-browser']],
   },
-  { name: 'fault', pattern: 'test/fault/**/*.test.ts', concurrency: 1, timeoutMs: LONG_MS, programs: LIBVIRT },
-  { name: 'hostile', pattern: 'test/hostile/**/*.test.ts', concurrency: 1, timeoutMs: LONG_MS, programs: LIBVIRT },
+  {
+    name: 'fault',
+    pattern: 'test/fault/**/*.test.ts',
+    longest: ['/vms-kill.', '/quota-kill.', '/vms-stall.'],
+    timeoutMs: LONG_MS,
+    programs: LIBVIRT,
+  },
+  {
+    name: 'hostile',
+    pattern: 'test/hostile/**/*.test.ts',
+    longest: ['/vms.', '/projects.', '/quota.'],
+    timeoutMs: LONG_MS,
+    programs: LIBVIRT,
+  },
 ];
 
 /** @param filters only files whose path holds one of these texts; all when empty */
@@ -58,24 +76,32 @@ export async function runSuite(name: SuiteName, filters: readonly string[]): Pro
   if (!suite) throw new TypeError(`no suite ${name}`);
   const files = await filesOf(suite, filters);
   const obstacle = files.length === 0 ? 'there are no such files' : await missingProgram(suite);
-  const empty = { name, passed: 0, failed: 0, skipped: 0, counts: [], notRun: [], failures: [] };
+  const empty = { name, passed: 0, failed: 0, skipped: 0, counts: [], files: [], notRun: [], failures: [] };
   if (obstacle !== null) {
     process.stdout.write(`﹣ ${name} # ${obstacle}\n`);
     const what = files.length === 0 ? suite.pattern : `${files.length} files`;
     return { ...empty, skipped: Math.max(1, files.length), durationMs: 0, notRun: [{ what, why: obstacle }] };
   }
+  if (suite.programs.length > 0 && files.length > 1) await makeShared();
   return { ...empty, ...(await execute(suite, files)), durationMs: performance.now() - startedMs };
+}
+
+/** Makes what many files use, as each would do by itself, before two of them do it at the same time. */
+async function makeShared(): Promise<void> {
+  for (const make of [buildBundle, helloDisk])
+    await make().catch((error: unknown) => process.stdout.write(`﹣ ${make.name}: ${messageOf(error)}\n`));
 }
 
 async function execute(suite: Suite, files: readonly string[]) {
   const counts: string[] = [];
+  const times: FileTime[] = [];
   const notRun: NotRun[] = [];
   const failures: string[] = [];
   let [passed, failed, skipped] = [0, 0, 0];
 
   const stream = run({
     files,
-    concurrency: suite.concurrency,
+    concurrency: FILES_AT_ONCE,
     timeout: suite.timeoutMs,
     execArgv: ['--import', pathToFileURL(join(import.meta.dirname, 'properties.ts')).href],
   });
@@ -100,6 +126,11 @@ async function execute(suite: Suite, files: readonly string[]) {
     const reason = skip ?? todo;
     notRun.push({ what: `${place(file)}${name}`, why: typeof reason === 'string' ? reason : 'no reason given' });
   });
+  // Node tells of a file as of a test with its name.
+  stream.on('test:complete', ({ name, file, details }) => {
+    if (file !== undefined && name === file)
+      times.push({ file: relative(ROOT, file), durationMs: details.duration_ms });
+  });
   stream.on('test:fail', ({ name, file, details }) => {
     // A suite fails because a test in it did, which was counted; unless its own hook failed.
     if (details.type === 'suite' && details.error.cause === undefined) return;
@@ -109,15 +140,19 @@ async function execute(suite: Suite, files: readonly string[]) {
   });
   for await (const chunk of stream.compose(new spec())) process.stdout.write(String(chunk));
   if (tried.properties > 0) counts.push(`${tried.properties} properties tried with ${tried.cases} random cases`);
-  return { passed, failed, skipped, counts, notRun, failures };
+  return { passed, failed, skipped, counts, files: times, notRun, failures };
 }
 
-async function filesOf({ pattern }: Suite, filters: readonly string[]): Promise<string[]> {
+async function filesOf({ pattern, longest = [] }: Suite, filters: readonly string[]): Promise<string[]> {
   const files: string[] = [];
   for await (const file of glob(pattern, { cwd: ROOT })) {
     if (filters.length === 0 || filters.some((filter) => file.includes(filter))) files.push(join(ROOT, file));
   }
-  return files.sort();
+  const rank = (file: string) => {
+    const at = longest.findIndex((part) => file.includes(part));
+    return at === -1 ? longest.length : at;
+  };
+  return files.sort().sort((a, b) => rank(a) - rank(b));
 }
 
 async function missingProgram({ programs }: Suite): Promise<string | null> {

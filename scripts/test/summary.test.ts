@@ -12,6 +12,7 @@ const unit: SuiteResult = {
   skipped: 0,
   durationMs: 2000,
   counts: ['3 of 17 names'],
+  files: Array.from({ length: 6 }, (_, n) => ({ file: `src/u${n}.test.ts`, durationMs: n * 1000 })),
   notRun: [],
   failures: ['src/x.test.ts: a name is kept'],
 };
@@ -22,6 +23,7 @@ const e2e: SuiteResult = {
   failed: 0,
   skipped: 2,
   counts: [],
+  files: Array.from({ length: 6 }, (_, n) => ({ file: `test/e${n}.test.ts`, durationMs: n * 100_000 })),
   notRun: [{ what: '2 files', why: 'chromium is not installed' }],
   failures: [],
 };
@@ -40,4 +42,15 @@ test('counts, what did not run with its reason, what failed and the seed are tol
   ]) {
     assert.ok(text.split('\n').includes(line), line);
   }
+});
+
+test('the ten slowest files of all suites are told, the slowest first', () => {
+  const slowest = summaryOf([unit, e2e], 7)
+    .split('\n')
+    .filter((line) => line.startsWith('slowest: '));
+  assert.equal(slowest.length, 10);
+  assert.deepEqual(
+    [slowest[0], slowest[5], slowest[9]],
+    ['slowest: test/e5.test.ts: 8 min 20 s', 'slowest: src/u5.test.ts: 5 s', 'slowest: src/u1.test.ts: 1 s'],
+  );
 });

@@ -1,7 +1,9 @@
-/** The end of a test run as text: a table, how many of how many cases ran, what did not run and why, what failed, the totals. */
+/** The end of a test run as text: a table, the slowest files, how many of how many cases ran, what did not run and why, what failed, the totals. */
 
 import { formatDuration } from '#kernel/units.ts';
-import type { SuiteResult } from './results.ts';
+import type { FileTime, SuiteResult } from './results.ts';
+
+const SLOWEST = 10;
 
 /** The last line is always `N passed, N failed, N skipped`: programs read it. */
 export function summaryOf(results: readonly SuiteResult[], seed: number): string {
@@ -10,6 +12,7 @@ export function summaryOf(results: readonly SuiteResult[], seed: number): string
     const columns = [String(passed).padStart(6), String(failed).padStart(7), String(skipped).padStart(8)].join(' ');
     lines.push(`${name.padEnd(13)} ${columns}  ${formatDuration(durationMs)}`);
   }
+  for (const { file, durationMs } of slowestOf(results)) lines.push(`slowest: ${file}: ${formatDuration(durationMs)}`);
   for (const { name, counts } of results) for (const count of counts) lines.push(`${name}: ${count}`);
   for (const { name, notRun } of results)
     for (const { what, why } of notRun) lines.push(`not run: ${name}: ${what}: ${why}`);
@@ -20,4 +23,10 @@ export function summaryOf(results: readonly SuiteResult[], seed: number): string
     `${sum(({ passed }) => passed)} passed, ${sum(({ failed }) => failed)} failed, ${sum(({ skipped }) => skipped)} skipped`,
   );
   return lines.join('\n');
+}
+
+/** Where to look when the whole run takes too long. */
+function slowestOf(results: readonly SuiteResult[]): readonly FileTime[] {
+  const files = results.flatMap((result) => result.files);
+  return files.sort((a, b) => b.durationMs - a.durationMs).slice(0, SLOWEST);
 }

@@ -1,17 +1,17 @@
 /** A browser in front of a real daemon with a real libvirtd and the hello guest running: what the end-to-end tests look at.
  *  Not for production: Chromium runs inside the libvirtd's network namespace, because that is where the daemon listens. */
 
-import { access, chmod, glob, mkdir, stat, writeFile } from 'node:fs/promises';
+import { access, chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { MIB } from '#kernel/units.ts';
-import { run, runChecked } from '#platform/process.ts';
+import { run } from '#platform/process.ts';
+import { buildBundle } from '../support/bundle.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { helloDisk } from '../support/guest.ts';
 import { type PrivateLibvirtd, startPrivateLibvirtd } from '../support/libvirtd.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const WEB = join(ROOT, 'src/web');
 
 /** All pictures lie with the other results; `HV_SCREENSHOTS=docs/img` renews those that the documentation shows. */
 const RESULTS = join(ROOT, 'test-results/screenshots');
@@ -136,22 +136,6 @@ export async function startDashboard(): Promise<Dashboard> {
     await stack.disposeAsync();
     throw error;
   }
-}
-
-/** Builds the bundle when a source is newer, as the launcher does. */
-export async function buildBundle(): Promise<void> {
-  const built = await stat(join(WEB, 'dist/index.html')).catch(() => null);
-  let isStale = built === null;
-  for await (const path of glob('{web,contract,kernel}/**/*.{ts,tsx,css,html}', { cwd: join(ROOT, 'src') })) {
-    if (isStale || path.startsWith('web/dist')) continue;
-    isStale = (await stat(join(ROOT, 'src', path))).mtimeMs > (built?.mtimeMs ?? 0);
-  }
-  if (!isStale) return;
-  const vite = join(ROOT, 'node_modules/vite/bin/vite.js');
-  await runChecked([process.execPath, vite, 'build', '--config', join(WEB, 'vite.config.ts')], {
-    timeoutMs: 120_000,
-    cwd: ROOT,
-  });
 }
 
 const CHROMIUM = [

@@ -4,8 +4,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Browser, BrowserContext, CDPSession, Page } from 'playwright-core';
+import { buildBundle } from '../support/bundle.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
-import { buildBundle, startPlainBrowser } from './dashboard.ts';
+import { startPlainBrowser } from './dashboard.ts';
 
 let daemon: TestDaemon;
 let browser: Browser;
