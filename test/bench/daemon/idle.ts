@@ -21,7 +21,7 @@ export async function measureIdle(hosts: Readonly<Record<string, TestDaemon>>): 
       const percent = (((await cpuSecondsOf(pid)) - before) / (WINDOW_MS / 1000)) * 100;
       const resident = (await residentBytesOf(pid)) / MIB;
       return [
-        { name: `resident with ${name}`, ours: resident, rival: null, ratio: null, bar: '≤ 130', unit: 'MiB' },
+        { name: `resident with ${name}`, ours: resident, rival: null, ratio: null, bar: '≤ 120', unit: 'MiB' },
         { name: `idle CPU with ${name}`, ours: percent, rival: null, ratio: null, bar: '< 1', unit: '% of a core' },
       ];
     }),
