@@ -63,7 +63,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: 'hostile',
     pattern: 'test/hostile/**/*.test.ts',
-    longest: ['/vms.', '/projects.', '/quota.'],
+    longest: ['/consoles.', '/vms.', '/projects.', '/quota.'],
     timeoutMs: LONG_MS,
     programs: LIBVIRT,
   },

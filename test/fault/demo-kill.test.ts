@@ -1,5 +1,5 @@
 /** hyperd is killed before, in and after the steps that make the demonstration guest. After a restart there is one image, one VM that
- *  runs, and nothing left over. The default run kills once in each step, at a moment chosen by the seed; --full kills everywhere. */
+ *  runs, and nothing left over. */
 
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
@@ -9,13 +9,12 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startDaemon, type TestDaemon } from '#test/support/daemon.ts';
 import { GUEST_CACHE, helloDisk } from '#test/support/guest.ts';
+import { killPoints } from '#test/support/kill-points.ts';
 import { missingForLibvirtd, type PrivateLibvirtd, startPrivateLibvirtd } from '#test/support/libvirtd.ts';
 
 const skip = missingForLibvirtd() ?? false;
-const isFull = process.env['HV_TEST_FULL'] === '1';
 const seed = Number(process.env['HV_TEST_SEED'] ?? 1);
 
-const MOMENTS = ['before', 'after', 'recorded'] as const;
 const STEPS = [
   'system.demo:make-disk',
   'system.demo:add-image',
@@ -23,8 +22,7 @@ const STEPS = [
   'system.demo:tidy-up',
   'vm.create:disks',
 ];
-const ALL_POINTS = STEPS.flatMap((step) => MOMENTS.map((moment) => `${step}:${moment}`));
-const POINTS = isFull ? ALL_POINTS : STEPS.map((step, n) => `${step}:${MOMENTS[(seed + n) % MOMENTS.length]}`);
+const { points: POINTS, all } = killPoints(STEPS);
 
 let libvirtd: PrivateLibvirtd;
 let stateDir: string;
@@ -39,7 +37,7 @@ before(async () => {
 });
 after(async () => {
   await libvirtd?.close();
-  console.log(`# count: seed ${seed}: ${POINTS.length} of ${ALL_POINTS.length} kill points of the demonstration`);
+  console.log(`# count: seed ${seed}: ${POINTS.length} of ${all} kill points of the demonstration`);
 });
 
 /** Asks for the guest and waits until the daemon is dead. */
