@@ -30,6 +30,11 @@ export const NOUNS: readonly Noun[] = [
   },
   { name: 'doctor', summary: 'whether the second fence stands', load: () => import('./doctor.ts') },
   { name: 'host', summary: 'hosts and their load', load: () => import('./host.ts') },
+  {
+    name: 'metrics',
+    summary: 'figures, their history, and how long the space will last',
+    load: () => import('./metrics.ts'),
+  },
   { name: 'user', summary: 'people, and what they may do', load: () => import('./user.ts') },
   { name: 'group', summary: 'users who get the same rights', load: () => import('./group.ts') },
   { name: 'role', summary: 'lists of permissions', load: () => import('./role.ts') },

@@ -6,6 +6,7 @@ import { auditRoutes } from './audit.ts';
 import type { RouteDefinition } from './define.ts';
 import { fenceRoutes } from './fence.ts';
 import { imageRoutes } from './images.ts';
+import { metricRoutes } from './metrics.ts';
 import { networkRoutes, poolRoutes } from './networks.ts';
 import { oidcRoutes } from './oidc.ts';
 import { operationRoutes } from './operations.ts';
@@ -32,6 +33,7 @@ export const api = {
   ...imageRoutes,
   ...networkRoutes,
   ...poolRoutes,
+  ...metricRoutes,
 };
 
 export type Api = typeof api;

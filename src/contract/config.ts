@@ -1,7 +1,7 @@
 /** The configuration file, `/etc/hyper-nixos/config.json`. Unknown keys are an error that names the nearest known one. */
 
 import { z } from 'zod';
-import { GIB } from '#kernel/units.ts';
+import { GIB, MIB } from '#kernel/units.ts';
 
 const addressAndPort = () => z.string().regex(/^(\[[0-9a-f:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, 'use ADDRESS:PORT');
 const filePath = () => z.string().max(4096).regex(/^\//, 'use an absolute path');
@@ -125,6 +125,18 @@ export const configSchema = z.strictObject({
           backupGibHour: z.number().min(0).default(0).describe('one GiB of backups for an hour'),
         })
         .prefault({}),
+    })
+    .prefault({}),
+  metrics: z
+    .strictObject({
+      rawDays: z.int().min(1).max(90).default(7).describe('figures are kept as they were measured for so long'),
+      fiveMinuteDays: z.int().min(1).max(400).default(60).describe('lowest, mean and highest of five minutes'),
+      hourDays: z.int().min(1).max(3650).default(730).describe('lowest, mean and highest of an hour'),
+      maxBytes: z
+        .int()
+        .min(16 * MIB)
+        .default(4 * GIB)
+        .describe('largest history on disk, at most 5 % of its file system; the oldest goes first'),
     })
     .prefault({}),
   audit: z

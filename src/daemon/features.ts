@@ -9,6 +9,7 @@ import { health } from '#features/health/index.ts';
 import { hosts } from '#features/hosts/index.ts';
 import { images } from '#features/images/index.ts';
 import { inventory } from '#features/inventory/index.ts';
+import { metrics } from '#features/metrics/index.ts';
 import { networks } from '#features/networks/index.ts';
 import { operations } from '#features/operations/index.ts';
 import { projects } from '#features/projects/index.ts';
@@ -28,6 +29,7 @@ export const features: readonly Feature[] = [
   health,
   fence,
   hosts,
+  metrics,
   storage,
   networks,
   images,

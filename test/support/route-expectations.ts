@@ -75,6 +75,13 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'POST /audit/verify': asks('audit.read at system'),
   'GET /audit/export': asks('audit.export at system'),
   'GET /audit/evidence': asks('audit.read at system'),
+  'GET /metrics/catalogue': asks('metrics.read at anywhere'),
+  'GET /metrics/latest': asks('metrics.read at anywhere'),
+  'GET /metrics/range': asks('metrics.read at anywhere', undefined, 'metric=cpu_usage'),
+  'GET /metrics/range.csv': asks('metrics.read at anywhere', undefined, 'metric=cpu_usage'),
+  'GET /metrics/overview': asks('metrics.read at anywhere'),
+  'GET /metrics/top': asks('metrics.read at anywhere'),
+  'GET /metrics/capacity': asks('metrics.read at anywhere'),
   'GET /events': asks('operation.read at anywhere'),
 
   'POST /auth/links': asks(`access.manage at system${PROOF}`, { user: 'admin' }),

@@ -22,7 +22,7 @@ export interface Series extends SeriesKey {
 
 /** One moment. `ids[n]` goes with `values[n]`; a series is there at most once. */
 export interface Tick {
-  /** Wall time in milliseconds, a multiple of the tick's length; grows from tick to tick. */
+  /** Wall time in milliseconds, a multiple of the tick's length. Goes back when the clock is set back. */
   readonly atMs: number;
   /** For durations: never jumps. */
   readonly monotonicMs: number;
@@ -33,7 +33,8 @@ export interface Tick {
 
 /** Where a collector puts what it measured. */
 export interface SampleSink {
-  /** Takes a number; null, NaN and infinities are no sample. Numbers beyond 2^53 are refused and counted. */
+  /** Takes a number; null, NaN and infinities are no sample. Numbers that are not exact are refused and counted.
+   *  The first of a moment counts. @throws TypeError for a figure that this kind of thing does not have */
   put(owner: Owner, kind: EntityKind, sub: string, metric: MetricName, value: number | null): void;
 }
 

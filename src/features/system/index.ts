@@ -9,6 +9,7 @@ import { health } from '#features/health/index.ts';
 import { hosts } from '#features/hosts/index.ts';
 import { images } from '#features/images/index.ts';
 import { inventory } from '#features/inventory/index.ts';
+import { metrics } from '#features/metrics/index.ts';
 import { operations } from '#features/operations/index.ts';
 import { projects } from '#features/projects/index.ts';
 import { quotas } from '#features/quotas/index.ts';
@@ -21,7 +22,7 @@ import { createSystemRoutes } from './routes.ts';
 
 export const system = defineFeature<Record<string, never>>({
   name: 'system',
-  needs: ['operations', 'inventory', 'health', 'hosts', 'images', 'vms', 'projects', 'quotas', 'audit'],
+  needs: ['operations', 'inventory', 'health', 'hosts', 'images', 'vms', 'projects', 'quotas', 'audit', 'metrics'],
   setup(context) {
     const { address, calendar, clock, libvirt, startedAt } = context;
     const journal = context.use(operations);
@@ -48,6 +49,7 @@ export const system = defineFeature<Record<string, never>>({
               project: context.use(projects).get(repair.project)?.name ?? repair.project,
             })),
         operations: journal,
+        metricsProblems: context.use(metrics).problems,
         auditProblems: context.use(audit).problems,
         preflight: checks.last,
         facts: () => ({ version: VERSION, pid: process.pid, startedAt, libvirtUri: libvirt.uri, ...address() }),

@@ -70,6 +70,7 @@ const check = (id: string, status: Preflight['checks'][number]['status']) => ({
 const of = (input: Partial<Parameters<typeof overviewOf>[0]>) =>
   overviewSchema.parse(
     overviewOf({
+      metrics: [],
       audit: [],
       host: host(),
       vms: [],

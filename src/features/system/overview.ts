@@ -22,6 +22,8 @@ export interface OverviewInput {
   readonly quotaRepairs: readonly { readonly project: string; readonly resource: QuotaResource; readonly at: Date }[];
   /** For which the date is not believed, and how long still, in milliseconds; null = it is. */
   readonly leap: { readonly byMs: number; readonly leftMs: number } | null;
+  /** What is wrong with the history of figures. */
+  readonly metrics: readonly ProblemItem[];
   /** What is wrong with recording. */
   readonly audit: readonly ProblemItem[];
   readonly now: Date;
@@ -71,6 +73,7 @@ function problemsOf(input: OverviewInput): ProblemItem[] {
     ...filesystemProblems(input.host),
     ...leapProblems(input.leap),
     ...quotaProblems(input.quotaRepairs),
+    ...input.metrics,
     ...input.audit,
     ...preflightProblems(input.preflight),
   ];

@@ -20,6 +20,7 @@ export interface SystemRoutesOptions {
   ownerlessFiles: () => OverviewInput['ownerlessFiles'];
   quotaRepairs: () => OverviewInput['quotaRepairs'];
   readonly operations: OperationsApi;
+  metricsProblems: () => OverviewInput['metrics'];
   auditProblems(): Promise<OverviewInput['audit']>;
   preflight(): Preflight | null;
   facts(): {
@@ -52,6 +53,7 @@ export function createSystemRoutes(options: SystemRoutesOptions): Handlers {
     quotaRepairs,
     leap,
     operations,
+    metricsProblems,
     auditProblems,
     preflight,
     facts,
@@ -104,6 +106,7 @@ export function createSystemRoutes(options: SystemRoutesOptions): Handlers {
         ownerlessFiles: isHostSeen ? ownerlessFiles() : [],
         quotaRepairs: isHostSeen ? quotaRepairs() : [],
         leap: isHostSeen ? leap() : null,
+        metrics: isHostSeen ? metricsProblems() : [],
         audit: may('audit.read', SYSTEM) ? await auditProblems() : [],
         operations: await operations.newest(LOOKED_AT_OPERATIONS, reach('operation.read')),
         preflight: isHostSeen ? preflight() : null,

@@ -1,0 +1,207 @@
+/** Metrics: measures every ten seconds, keeps what was measured, answers what it was.
+ *  Tables: none in the state database; a file of its own, `metrics.db`. Permissions: metrics.read, with vm.read or host.read of what it is about.
+ *  Guide: docs/guides/metrics.md */
+
+import { statfsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { EntityKind, MetricName } from '#contract/metric-catalogue.ts';
+import { SUB_LABELS } from '#contract/metric-catalogue.ts';
+import { metricsErrors } from '#contract/metrics.ts';
+import type { Overview } from '#contract/system.ts';
+import { hosts } from '#features/hosts/index.ts';
+import { inventory } from '#features/inventory/index.ts';
+import { projects } from '#features/projects/index.ts';
+import { messageOf } from '#kernel/errors.ts';
+import { createPulse } from '#platform/db/pulse.ts';
+import { defineFeature } from '#platform/feature.ts';
+import { hostFigures } from './host-figures.ts';
+import { historyProblems } from './problems.ts';
+import { createReader } from './query/read.ts';
+import { createMetricRoutes } from './query/routes.ts';
+import { type Collector, type Owner, type Series, type SeriesKey, TICK_SECONDS, type Tick } from './sample.ts';
+import { createHistory } from './store/history.ts';
+import { createIntake } from './store/intake.ts';
+import { createMemory } from './store/memory.ts';
+import { createTickLoop } from './tick-loop.ts';
+
+export interface MetricsApi {
+  addCollector(collector: Collector): () => void;
+  /** After the samples are in the head. Listeners are quick. */
+  onTick(listener: (tick: Tick) => void): () => void;
+  series(id: number): Series | null;
+  /** Series of a metric that have a sample in the last hour. */
+  seriesOf(metric: MetricName): readonly Series[];
+  /** The newest sample, or null; ageMs by the monotonic clock. */
+  latest(seriesId: number): { readonly value: number; readonly atMs: number; readonly ageMs: number } | null;
+  /** Samples of the last durationMs, oldest first: an hour from memory at once, older ones from the disk, a millisecond for each hour. */
+  window(
+    seriesId: number,
+    durationMs: number,
+  ): { readonly atMs: readonly number[]; readonly values: readonly number[] };
+  /** Samples, or rollups of five minutes or an hour where samples are gone or too many; the answer says which.
+   *  @throws metrics_budget */
+  read(request: {
+    readonly metric: MetricName;
+    readonly owner?: Owner;
+    readonly kind?: EntityKind;
+    readonly sub?: string;
+    readonly fromMs: number;
+    readonly toMs: number;
+    readonly points?: number;
+    readonly signal?: AbortSignal;
+  }): Promise<{
+    readonly stepMs: number;
+    readonly tier: 'raw' | '5m' | '1h';
+    readonly series: readonly {
+      readonly key: SeriesKey;
+      readonly atMs: readonly number[];
+      readonly min: readonly (number | null)[];
+      readonly avg: readonly (number | null)[];
+      readonly max: readonly (number | null)[];
+    }[];
+  }>;
+  /** For people and selectors: host, vm (name), uuid, project, tags, kind and what the thing is called inside its owner. */
+  labelsOf(key: SeriesKey): Readonly<Record<string, string>>;
+  /** What is wrong with the history, for the overview. */
+  problems(): Overview['problems'];
+}
+
+const TICK_MS = TICK_SECONDS * 1000;
+/** Collectors that are later than this are left out. */
+const DEADLINE_MS = 5_000;
+/** The history takes at most this part of its file system. */
+const LARGEST_SHARE = 0.05;
+const MIB_16 = 16 * 2 ** 20;
+const STOP_MS = 3_000;
+
+export const metrics = defineFeature<MetricsApi>({
+  name: 'metrics',
+  needs: ['inventory', 'hosts', 'projects'],
+  errors: metricsErrors,
+  setup({ config, clock, calendar, log, use }) {
+    const known = use(inventory);
+    const registry = use(projects);
+    const host = use(hosts).local;
+    const hostId = host().id;
+    const hostOwner: Owner = { type: 'host', id: hostId };
+    const path = join(config.state.root, 'metrics.db');
+    const pulse = createPulse(`${path}-pulse`, clock);
+    const maxBytes = () => {
+      const { blocks, bsize } = statfsSync(config.state.root);
+      return Math.max(MIB_16, Math.min(config.metrics.maxBytes, blocks * bsize * LARGEST_SHARE));
+    };
+    const history = createHistory({
+      path,
+      clock,
+      log,
+      limits: () => ({ ...config.metrics, maxBytes: maxBytes() }),
+      isGone: (owner) => owner.type === 'vm' && known.staleSince === null && known.vm(owner.id) === null,
+      diskAnswers: pulse.check,
+    });
+    const memory = createMemory(history, clock);
+    const intake = createIntake({ book: history.book, log, isActive: ({ id }) => memory.isActive(id) });
+    const loop = createTickLoop({ clock, log, tickMs: TICK_MS, deadlineMs: DEADLINE_MS });
+    const read = createReader(history);
+    const listeners = new Set<(tick: Tick) => void>();
+    const stopping = new AbortController();
+    let running: Promise<void> = Promise.resolve();
+    let maintaining: Promise<void> | null = null;
+
+    loop.add(hostFigures(hostOwner, host));
+    loop.add({
+      name: 'self',
+      collect(sink) {
+        sink.put(hostOwner, 'host', '', 'collector_missed_total', loop.missed);
+        if (history.now.tick % 6 === 0) sink.put(hostOwner, 'host', '', 'metrics_db_size', history.sizeBytes);
+      },
+    });
+
+    const tell = (tick: Tick) => {
+      for (const listener of listeners) {
+        try {
+          listener(tick);
+        } catch (error) {
+          // Others hear of the tick all the same.
+          log.error({ err: error }, `a listener of figures failed: ${messageOf(error)}`);
+        }
+      }
+    };
+    const tick = async (wallTick: number, signal: AbortSignal) => {
+      const open = intake.open();
+      const monotonicMs = clock.monotonicMs();
+      await loop.collect(open.sink, signal);
+      const { entries, scaled } = open.close();
+      if (signal.aborted) return;
+      tell(history.take(entries, scaled, wallTick, monotonicMs));
+      await history.persist();
+      maintaining ??= history.maintain(calendar.leap() === null).finally(() => {
+        maintaining = null;
+      });
+    };
+    const namesOf = (owner: Owner) => {
+      if (owner.type === 'host') return { name: host().name, project: null };
+      const vm = known.vm(owner.id);
+      return { name: vm?.name ?? owner.id, project: vm?.project ?? null };
+    };
+    const ownersOf = (owner: Owner | undefined) => {
+      if (owner === undefined) return [...history.book.owners()];
+      const found = history.book.recall(owner);
+      return found === null ? [] : [found];
+    };
+
+    return {
+      api: {
+        addCollector: loop.add,
+        onTick(listener) {
+          listeners.add(listener);
+          return () => void listeners.delete(listener);
+        },
+        series: history.book.entry,
+        seriesOf: (metric) => history.book.ofMetric(metric).filter(({ id }) => memory.isActive(id)),
+        latest: memory.latest,
+        window: memory.window,
+        read: ({ owner, ...request }) => read({ ...request, owners: ownersOf(owner) }),
+        labelsOf({ owner, kind, sub }) {
+          const label = kind === 'host' || kind === 'vm' ? {} : { [SUB_LABELS[kind]]: sub };
+          const vm = owner.type === 'vm' ? known.vm(owner.id) : null;
+          return {
+            host: host().name,
+            ...(owner.type === 'vm'
+              ? {
+                  vm: vm?.name ?? owner.id,
+                  uuid: owner.id,
+                  project: vm === null ? '' : (registry.get(vm.project)?.name ?? vm.project),
+                  tags: vm?.tags.join(',') ?? '',
+                }
+              : {}),
+            kind,
+            ...label,
+          };
+        },
+        problems: () => historyProblems(history.troubles(), clock.monotonicMs()),
+      },
+      handlers: createMetricRoutes({
+        history,
+        clock,
+        known: { vm: known.vm, named: known.named, project: registry.get },
+        hostId,
+        namesOf,
+        read,
+        ...memory,
+      }),
+      async start(signal) {
+        await history.start();
+        const end = AbortSignal.any([signal, stopping.signal]);
+        running = loop.run(end, (wallTick) => tick(wallTick, end));
+      },
+      async stop() {
+        stopping.abort(new Error('the daemon stops'));
+        await running;
+        // An hour that is half written is in the log as a whole.
+        await Promise.race([maintaining ?? Promise.resolve(), clock.sleep(STOP_MS)]);
+        history.close();
+        await pulse.close();
+      },
+    };
+  },
+});

@@ -1,0 +1,87 @@
+/** Points of a graph while they are filled: what lies in each stretch of time, whether it comes as samples or as rollups. */
+
+import { definitionOf, type MetricName } from '#contract/metric-catalogue.ts';
+import type { Bucket } from '../store/rollup.ts';
+
+export interface Cells {
+  /** One sample. */
+  addSample(atMs: number, value: number): void;
+  /** What a stretch of time came to, that lies in one cell as a whole. @param average digits included, as a figure */
+  addBucket(atMs: number, bucket: Bucket, figures: { min: number; average: number; max: number }): void;
+  /** Means, lowest and highest; null where nothing was measured. */
+  read(): { readonly min: (number | null)[]; readonly avg: (number | null)[]; readonly max: (number | null)[] };
+  /** Samples of each state of an enum; empty for others. */
+  readonly states: ReadonlyMap<number, number>;
+}
+
+/** A figure that is missing for less than this is drawn on: slow sweeps measure each minute. */
+const HELD_MS = 90_000;
+
+/** @param startMs of the first cell; cells lie side by side */
+export function createCells(metric: MetricName, startMs: number, stepMs: number, length: number): Cells {
+  const { dimension, periodSeconds } = definitionOf(metric);
+  const isEnum = dimension === 'enum';
+  const counts = new Float64Array(length);
+  const sums = new Float64Array(length);
+  const mins = new Float64Array(length).fill(Number.POSITIVE_INFINITY);
+  const maxs = new Float64Array(length).fill(Number.NEGATIVE_INFINITY);
+  const stateCounts = isEnum ? Array.from({ length }, () => new Map<number, number>()) : [];
+  const states = new Map<number, number>();
+
+  const add = (atMs: number, count: number, min: number, average: number, max: number): number => {
+    const cell = Math.floor((atMs - startMs) / stepMs);
+    if (cell < 0 || cell >= length) return -1;
+    counts[cell] = (counts[cell] ?? 0) + count;
+    sums[cell] = (sums[cell] ?? 0) + average * count;
+    mins[cell] = Math.min(mins[cell] ?? min, min);
+    maxs[cell] = Math.max(maxs[cell] ?? max, max);
+    return cell;
+  };
+  const addState = (cell: number, state: number, count: number) => {
+    const known = stateCounts[cell];
+    if (known === undefined) return;
+    known.set(state, (known.get(state) ?? 0) + count);
+    states.set(state, (states.get(state) ?? 0) + count);
+  };
+  const averageOf = (cell: number): number => {
+    if (!isEnum) return (sums[cell] ?? 0) / (counts[cell] ?? 1);
+    let [longest, most] = [0, 0];
+    for (const [state, count] of stateCounts[cell] ?? []) if (count > most) [longest, most] = [state, count];
+    return longest;
+  };
+
+  return {
+    states,
+    addSample(atMs, value) {
+      addState(add(atMs, 1, value, value, value), value, 1);
+    },
+    addBucket(atMs, { count, states: parts }, { min, average, max }) {
+      const cell = add(atMs, count, min, average, max);
+      for (const [state, part] of parts ?? [[average, count] as const]) addState(cell, state, part);
+    },
+    read() {
+      const [min, avg, max]: (number | null)[][] = [[], [], []];
+      const most = Math.max(HELD_MS, 3000 * periodSeconds) / stepMs;
+      let last = -1;
+      for (let cell = 0; cell < length; cell += 1) {
+        if ((counts[cell] ?? 0) === 0) {
+          min?.push(null);
+          avg?.push(null);
+          max?.push(null);
+          continue;
+        }
+        const average = averageOf(cell);
+        if (last >= 0 && cell - last > 1 && cell - last <= most) {
+          const before = avg?.[last] ?? null;
+          for (let gap = last + 1; gap < cell; gap += 1)
+            for (const line of [min, avg, max]) if (line) line[gap] = before;
+        }
+        min?.push(mins[cell] ?? null);
+        avg?.push(average);
+        max?.push(maxs[cell] ?? null);
+        last = cell;
+      }
+      return { min: min ?? [], avg: avg ?? [], max: max ?? [] };
+    },
+  };
+}

@@ -1,0 +1,80 @@
+/** The rows of the raw tier. */
+
+import { messageOf } from '#kernel/errors.ts';
+import type { Logger } from '#kernel/logger.ts';
+import { type Column, decodeChunk, encodeChunk } from './chunk.ts';
+import type { MetricsFile } from './file.ts';
+import { DamagedBytes } from './varints.ts';
+
+export interface Chunks {
+  /** Columns of an owner in an hour; empty when nothing is there. A damaged chunk is told of and counts as not there.
+   *  @param wanted only these series; null = all */
+  read(owner: number, hour: number, wanted: ReadonlySet<number> | null): readonly Column[];
+  /** Adds to what is there; what is there wins. Answers the columns as they are now. */
+  merge(owner: number, hour: number, columns: readonly Column[]): readonly Column[];
+  /** The oldest and newest hour that has chunks; null when there are none. */
+  oldestHour(): number | null;
+  /** Chunks that could not be read since the start. */
+  readonly damaged: number;
+}
+
+export function createChunks({ sqlite }: MetricsFile, log: Logger): Chunks {
+  const select = sqlite.prepare('SELECT bytes FROM chunk WHERE owner = ? AND hour = ?');
+  const upsert = sqlite.prepare(
+    'INSERT INTO chunk(hour, owner, bytes) VALUES(?, ?, ?) ON CONFLICT(hour, owner) DO UPDATE SET bytes = excluded.bytes',
+  );
+  const oldest = sqlite.prepare('SELECT min(hour) AS hour FROM chunk');
+  const toldOf = new Set<string>();
+
+  const read: Chunks['read'] = (owner, hour, wanted) => {
+    const bytes = select.get(owner, hour)?.['bytes'];
+    if (!(bytes instanceof Uint8Array)) return [];
+    try {
+      return decodeChunk(bytes, wanted);
+    } catch (error) {
+      if (!(error instanceof DamagedBytes)) throw error;
+      const name = `${owner} ${hour}`;
+      if (!toldOf.has(name)) {
+        toldOf.add(name);
+        const at = new Date(hour * 3_600_000).toISOString();
+        log.warn({ owner, at }, `an hour of the history of one owner is damaged and is left out: ${messageOf(error)}`);
+      }
+      return [];
+    }
+  };
+
+  return {
+    read,
+    merge(owner, hour, columns) {
+      const merged = mergeColumns(read(owner, hour, null), columns);
+      upsert.run(hour, owner, encodeChunk(merged));
+      return merged;
+    },
+    oldestHour() {
+      const hour = oldest.get()?.['hour'];
+      return typeof hour === 'number' ? hour : null;
+    },
+    get damaged() {
+      return toldOf.size;
+    },
+  };
+}
+
+/** Both, by series, growing; where both have a value the known one wins. */
+export function mergeColumns(known: readonly Column[], added: readonly Column[]): readonly Column[] {
+  if (known.length === 0) return added;
+  const bySeries = new Map(known.map((column) => [column.series, column]));
+  for (const column of added) {
+    const there = bySeries.get(column.series);
+    bySeries.set(column.series, there === undefined ? column : mergeColumn(there, column));
+  }
+  return [...bySeries.values()].sort((a, b) => a.series - b.series);
+}
+
+function mergeColumn(known: Column, added: Column): Column {
+  const values = new Map<number, number>();
+  for (const [n, offset] of added.offsets.entries()) values.set(offset, added.values[n] ?? 0);
+  for (const [n, offset] of known.offsets.entries()) values.set(offset, known.values[n] ?? 0);
+  const offsets = [...values.keys()].sort((a, b) => a - b);
+  return { series: known.series, offsets, values: offsets.map((offset) => values.get(offset) ?? 0) };
+}

@@ -1,0 +1,127 @@
+/** `metrics.db`: a SQLite file of its own beside the state database. It may be thrown away, so it is written without waiting for the
+ *  disk; and a damaged one is put aside and begun anew, because figures of tomorrow are worth more than none. */
+
+import { chmodSync, closeSync, existsSync, openSync, renameSync, rmSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { hasErrno } from '#kernel/errors.ts';
+
+const SCHEMA = `
+  CREATE TABLE meta(version INTEGER NOT NULL) STRICT;
+  INSERT INTO meta VALUES(1);
+  CREATE TABLE owner(id INTEGER PRIMARY KEY, type TEXT NOT NULL, uuid TEXT NOT NULL, seen_hour INTEGER NOT NULL, UNIQUE(type, uuid)) STRICT;
+  CREATE TABLE metric(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+  CREATE TABLE series(id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, metric INTEGER NOT NULL, kind TEXT NOT NULL, sub TEXT NOT NULL,
+    decimals INTEGER NOT NULL, UNIQUE(owner, metric, kind, sub)) STRICT;
+  CREATE TABLE held(series INTEGER PRIMARY KEY, scaled INTEGER NOT NULL) STRICT;
+  CREATE TABLE tick(at INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+  CREATE TABLE chunk(id INTEGER PRIMARY KEY, hour INTEGER NOT NULL, owner INTEGER NOT NULL, bytes BLOB NOT NULL, UNIQUE(hour, owner)) STRICT;
+  CREATE TABLE rollup(id INTEGER PRIMARY KEY, tier INTEGER NOT NULL, metric INTEGER NOT NULL, hour INTEGER NOT NULL, hours INTEGER NOT NULL,
+    bytes BLOB NOT NULL, UNIQUE(tier, metric, hour)) STRICT;
+  CREATE INDEX rollup_of_hour ON rollup(hour, metric, tier) WHERE hours = 1;
+  CREATE INDEX rollup_age ON rollup(tier, hour);
+`;
+const VERSION = 1;
+
+/** Small pages: a block of 16 KiB ends in the middle of its last page, and half a page is lost with each. */
+const PAGE_BYTES = 1024;
+
+/** Primary result codes of a file that is not whole: corrupt, not a database (https://sqlite.org/rescode.html). */
+const DAMAGED = [11, 26];
+
+export interface MetricsFile {
+  readonly sqlite: DatabaseSync;
+  /** Runs work in one transaction. */
+  transaction(work: () => void): void;
+  /** Bytes that hold something, and those that are free inside the file. */
+  size(): { readonly usedBytes: number; readonly freeBytes: number };
+  close(): void;
+}
+
+/** True when SQLite says that the file is damaged. */
+export function isDamagedFile(error: unknown): boolean {
+  return (
+    hasErrno(error, 'ERR_SQLITE_ERROR') &&
+    error instanceof Error &&
+    'errcode' in error &&
+    typeof error.errcode === 'number' &&
+    DAMAGED.includes(error.errcode & 0xff)
+  );
+}
+
+/** Opens the file or makes it. @throws the error of SQLite */
+export function openMetricsFile(path: string): MetricsFile {
+  // Ours alone before anything is in it, as the state database.
+  closeSync(openSync(path, 'a', 0o600));
+  chmodSync(path, 0o600);
+  const sqlite = new DatabaseSync(path);
+  try {
+    sqlite.exec(`PRAGMA page_size = ${PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;
+      PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -2048;
+      PRAGMA journal_size_limit = 8388608; PRAGMA wal_autocheckpoint = 4000;`);
+    prepareSchema(sqlite);
+  } catch (error) {
+    sqlite.close();
+    throw error;
+  }
+  const pragma = (name: string) => Number(sqlite.prepare(`PRAGMA ${name}`).get()?.[name]);
+  return {
+    sqlite,
+    transaction(work) {
+      sqlite.exec('BEGIN IMMEDIATE');
+      try {
+        work();
+        sqlite.exec('COMMIT');
+      } catch (error) {
+        // SQLite ends a transaction by itself when the disk is full.
+        if (sqlite.isTransaction) sqlite.exec('ROLLBACK');
+        throw error;
+      }
+    },
+    size() {
+      const freeBytes = pragma('freelist_count') * PAGE_BYTES;
+      return { usedBytes: pragma('page_count') * PAGE_BYTES - freeBytes, freeBytes };
+    },
+    close: () => sqlite.close(),
+  };
+}
+
+function prepareSchema(sqlite: DatabaseSync): void {
+  const known = sqlite.prepare("SELECT count(*) AS n FROM sqlite_schema WHERE name = 'meta'").get()?.['n'];
+  if (known === 0) {
+    sqlite.exec(`BEGIN; ${SCHEMA} COMMIT;`);
+    return;
+  }
+  // Reads a page of each table, so that most damage shows now and not in the middle of the day.
+  const version = sqlite.prepare('SELECT version FROM meta').get()?.['version'];
+  if (version !== VERSION) throw new UnknownVersion(String(version));
+  for (const table of ['owner', 'metric', 'series', 'held', 'tick', 'chunk', 'rollup'])
+    sqlite.prepare(`SELECT min(rowid), max(rowid) FROM ${table}`).get();
+}
+
+/** A file that a newer version of this program wrote. */
+class UnknownVersion extends Error {
+  constructor(version: string) {
+    super(`the history is of version ${version}, this program knows ${VERSION}`);
+  }
+}
+
+/** Puts a file aside that cannot be read, with its log; what was put aside before is removed. Answers the new name. */
+export function putAside(path: string): string {
+  const aside = `${path}.bad`;
+  for (const suffix of ['-wal', '-shm']) rmSync(`${aside}${suffix}`, { force: true });
+  for (const suffix of ['', '-wal', '-shm'])
+    if (existsSync(`${path}${suffix}`)) renameSync(`${path}${suffix}`, `${aside}${suffix}`);
+  return aside;
+}
+
+/** Opens the file; one that is damaged or of another version is put aside.
+ *  @returns `aside` with the name of what was put there, or null */
+export function openOrBeginAnew(path: string): { readonly file: MetricsFile; readonly aside: string | null } {
+  try {
+    return { file: openMetricsFile(path), aside: null };
+  } catch (error) {
+    if (!isDamagedFile(error) && !(error instanceof UnknownVersion)) throw error;
+    const aside = putAside(path);
+    return { file: openMetricsFile(path), aside };
+  }
+}

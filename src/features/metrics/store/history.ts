@@ -1,0 +1,280 @@
+/** The history of figures: the head in memory, the file behind it, and the way from one to the other. Nobody else writes the file.
+ *  What cannot be written stays in memory for an hour; nothing that goes wrong with the file stops the figures of the moment. */
+
+import type { Clock } from '#kernel/clock.ts';
+import { messageOf } from '#kernel/errors.ts';
+import type { Logger } from '#kernel/logger.ts';
+import type { Owner, Tick } from '../sample.ts';
+import { type Book, createBook, type Entry, type OwnerBook } from './book.ts';
+import type { Column } from './chunk.ts';
+import { createChunks, mergeColumns } from './chunks.ts';
+import { isDamagedFile, type MetricsFile, openOrBeginAnew, putAside } from './file.ts';
+import { type FlushParts, flushHour } from './flush.ts';
+import { createHead, HEAD_TICKS, type Head } from './head.ts';
+import { columnsOfRun } from './head-columns.ts';
+import { createHeadRuns, type Run, TICKS_PER_HOUR } from './head-runs.ts';
+import { createHeld } from './held.ts';
+import { flushFromLog, refill } from './recovery.ts';
+import { createRetention, type RetentionLimits } from './retention.ts';
+import { createRollups, type Rollups } from './rollups.ts';
+import { createSeriesRows } from './series-rows.ts';
+import { createTickLog, type TickLog } from './tick-log.ts';
+
+export const TICK_MS = 10_000;
+/** Steps of deleting after one tick, so that a full file does not keep the daemon busy. */
+const RETENTION_STEPS = 20;
+/** Owners that had samples within this time are in memory from the start. */
+const LOADED_HOURS = 25;
+const RETRY_MS = 60_000;
+
+/** What people should know of the history. */
+export type HistoryTrouble =
+  | { readonly kind: 'aside'; readonly path: string }
+  | { readonly kind: 'not_written'; readonly why: string; readonly sinceMs: number }
+  | { readonly kind: 'damaged'; readonly blocks: number };
+
+export interface History {
+  readonly book: Book;
+  readonly head: Head;
+  rollups(): Rollups;
+  /** Takes what was measured at a moment. Answers it with what holds from before, as everybody gets it.
+   *  @param wallTick ticks since 1970 */
+  take(entries: readonly Entry[], scaled: readonly number[], wallTick: number, monotonicMs: number): Tick;
+  /** Writes the last tick to the disk. Never rejects. */
+  persist(): Promise<void>;
+  /** Writes hours that are over and forgets old ones. Never rejects. */
+  maintain(isDateBelieved: boolean): Promise<void>;
+  /** Columns of an hour, from disk and memory. @param wanted series; null = all of the owner */
+  columns(owner: OwnerBook, hour: number, wanted: ReadonlySet<number> | null): readonly Column[];
+  /** Hours of which memory knows more than the disk, oldest first. */
+  unwrittenHours(): readonly number[];
+  oldestRawHour(): number | null;
+  /** Of a tick of the head. */
+  monotonicMsOf(tick: number): number;
+  /** The newest tick, and its time by the wall clock as it is now. */
+  readonly now: { readonly tick: number; readonly wallMs: number };
+  readonly sizeBytes: number;
+  /** Parts of the file that could not be read since the start. */
+  readonly damagedBlocks: number;
+  troubles(): readonly HistoryTrouble[];
+  start(): Promise<void>;
+  close(): void;
+}
+
+export interface HistoryOptions {
+  readonly path: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  limits(): RetentionLimits;
+  /** Whether an owner does not exist any more. */
+  isGone(owner: Owner): boolean;
+  /** Rejects while the disk does not answer. */
+  diskAnswers(): Promise<void>;
+}
+
+interface Opened extends FlushParts {
+  readonly file: MetricsFile;
+  readonly ticks: TickLog;
+  readonly retention: ReturnType<typeof createRetention>;
+}
+
+const breathe = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+export function createHistory(options: HistoryOptions): History {
+  const { path, clock, log, limits, isGone, diskAnswers } = options;
+  const open = (file: MetricsFile): Opened => {
+    const rows = createSeriesRows(file);
+    return {
+      file,
+      rows,
+      chunks: createChunks(file, log),
+      rollups: createRollups(file, log),
+      ticks: createTickLog(file, log),
+      retention: createRetention(file, rows, limits),
+    };
+  };
+  const found = openOrBeginAnew(path);
+  let aside = found.aside;
+  let opened = open(found.file);
+  const book = createBook(opened.rows);
+  const held = createHeld(found.file, book);
+  const head = createHead();
+  const runs = createHeadRuns();
+  let unwritten: {
+    readonly wallTick: number;
+    readonly ids: readonly number[];
+    readonly scaled: readonly number[];
+  } | null = null;
+  let isLogBehind = true;
+  let failing: { readonly why: string; readonly sinceMs: number; untilMs: number } | null = null;
+  const nowMs = () => clock.now().getTime();
+  const wallTickNow = Math.floor(nowMs() / TICK_MS);
+  const newest = {
+    tick: wallTickNow,
+    wallTick: wallTickNow,
+    monotonicMs: clock.monotonicMs() - (nowMs() - wallTickNow * TICK_MS),
+  };
+
+  /** False when that is not possible either. */
+  const beginAnew = (damage: unknown): boolean => {
+    try {
+      opened.file.close();
+      aside = putAside(path);
+      opened = open(openOrBeginAnew(path).file);
+      book.moveTo(opened.rows);
+      held.moveTo(opened.file);
+      log.error({ err: damage, aside }, 'the history of figures is damaged; it was put aside and begins anew');
+      return true;
+    } catch (error) {
+      log.error({ err: error }, 'the history of figures is damaged, and no new one could be begun');
+      return false;
+    }
+  };
+
+  /** Work on the file, whose failures end here. */
+  const onFile = async (what: string, work: () => Promise<void>): Promise<void> => {
+    try {
+      await diskAnswers();
+      await work();
+      if (failing !== null) log.info({}, 'the history is written again');
+      failing = null;
+    } catch (error) {
+      if (isDamagedFile(error) && beginAnew(error)) return;
+      if (failing === null) log.warn({ err: error }, `${what} failed; figures stay in memory for an hour`);
+      const sinceMs = failing?.sinceMs ?? clock.monotonicMs();
+      failing = { why: messageOf(error), sinceMs, untilMs: clock.monotonicMs() + RETRY_MS };
+    }
+  };
+
+  const flushRun = async (run: Run): Promise<void> => {
+    const owners = [...book.owners()].map(({ number, entries }) => ({
+      number,
+      entries,
+      columns: () => columnsOfRun(head, entries, run),
+    }));
+    await flushHour(opened, { hour: run.hour, owners }, breathe);
+    const from = run.hour * TICKS_PER_HOUR + run.offset;
+    while (opened.ticks.deleteSome(from, from + run.last - run.first)) await breathe();
+  };
+
+  const flushAll = async (): Promise<void> => {
+    for (let run = runs.finished[0]; run !== undefined; run = runs.finished[0]) {
+      // What the ring has lost is in the log, if it could be written at all.
+      if (newest.tick - run.first < HEAD_TICKS) await flushRun(run);
+      else isLogBehind = true;
+      runs.finished.shift();
+    }
+    if (!isLogBehind) return;
+    for (const hour of opened.ticks.hours())
+      if (hour !== runs.current?.hour) await flushFromLog({ ...opened, book }, hour, breathe);
+    isLogBehind = false;
+  };
+
+  const damagedBlocks = () => opened.chunks.damaged + opened.rollups.damaged;
+
+  return {
+    book,
+    head,
+    rollups: () => opened.rollups,
+    take(entries, scaled, wallTick, monotonicMs) {
+      const tick = newest.tick + Math.max(1, Math.round((monotonicMs - newest.monotonicMs) / TICK_MS));
+      held.note(entries, scaled);
+      const put = new Set(entries);
+      const again = held.due(tick).filter(({ entry }) => !put.has(entry));
+      const all = again.length === 0 ? entries : [...entries, ...again.map(({ entry }) => entry)];
+      const numbers = again.length === 0 ? scaled : [...scaled, ...again.map((each) => each.scaled)];
+      const ids = all.map(({ id }) => id);
+      for (const [n, id] of ids.entries()) head.put(id, tick, numbers[n] ?? 0);
+      runs.add(tick, wallTick);
+      Object.assign(newest, { tick, wallTick, monotonicMs });
+      unwritten = { wallTick, ids, scaled: numbers };
+      return {
+        atMs: wallTick * TICK_MS,
+        monotonicMs,
+        ids,
+        values: all.map(({ factor }, n) => (numbers[n] ?? 0) / factor),
+      };
+    },
+    persist: () =>
+      onFile('writing a tick of the history', async () => {
+        const tick = unwritten;
+        if (tick === null) return;
+        opened.file.transaction(() => {
+          book.write(Math.floor(tick.wallTick / TICKS_PER_HOUR));
+          held.write();
+          opened.ticks.insert(tick.wallTick, tick);
+        });
+        book.written();
+        held.written();
+        unwritten = null;
+      }),
+    async maintain(isDateBelieved) {
+      if (failing !== null && clock.monotonicMs() < failing.untilMs) return;
+      const hadFinished = runs.finished.length > 0;
+      await onFile('writing an hour of the history', async () => {
+        await flushAll();
+        const hour = Math.floor(newest.wallTick / TICKS_PER_HOUR);
+        const today = hour - (hour % 24);
+        const nameOf = (number: number) => book.metricName(number);
+        while (opened.rollups.packDay(today, nameOf)) await breathe();
+        for (let left = RETENTION_STEPS; left > 0 && opened.retention.step(hour, isDateBelieved); left -= 1)
+          await breathe();
+      });
+      if (!hadFinished) return;
+      held.forget(isGone);
+      const isIdle = (owner: Owner) =>
+        isGone(owner) &&
+        book.owner(owner).entries.every(({ id }) => newest.tick - (head.lastTick(id) ?? 0) > HEAD_TICKS);
+      book.forget(isIdle);
+      head.forgetBefore(newest.tick - HEAD_TICKS);
+    },
+    columns(owner, hour, wanted) {
+      const entries = wanted === null ? owner.entries : owner.entries.filter(({ id }) => wanted.has(id));
+      const inHead = [...runs.finished, ...(runs.current === null ? [] : [runs.current])].filter(
+        (run) => run.hour === hour,
+      );
+      return inHead.reduce<readonly Column[]>(
+        (columns, run) => mergeColumns(columns, columnsOfRun(head, entries, run)),
+        opened.chunks.read(owner.number, hour, wanted),
+      );
+    },
+    unwrittenHours: () =>
+      [
+        ...new Set([...runs.finished.map(({ hour }) => hour), ...(runs.current === null ? [] : [runs.current.hour])]),
+      ].sort((a, b) => a - b),
+    oldestRawHour: () => opened.chunks.oldestHour() ?? runs.finished[0]?.hour ?? runs.current?.hour ?? null,
+    monotonicMsOf: (tick) => newest.monotonicMs - (newest.tick - tick) * TICK_MS,
+    get now() {
+      return { tick: newest.tick, wallMs: newest.wallTick * TICK_MS };
+    },
+    get sizeBytes() {
+      const { usedBytes, freeBytes } = opened.file.size();
+      return usedBytes + freeBytes;
+    },
+    get damagedBlocks() {
+      return damagedBlocks();
+    },
+    troubles() {
+      const damaged = damagedBlocks();
+      return [
+        ...(aside === null ? [] : [{ kind: 'aside' as const, path: aside }]),
+        ...(failing === null ? [] : [{ kind: 'not_written' as const, why: failing.why, sinceMs: failing.sinceMs }]),
+        ...(damaged === 0 ? [] : [{ kind: 'damaged' as const, blocks: damaged }]),
+      ];
+    },
+    async start() {
+      if (aside !== null)
+        log.error({ aside }, 'the history of figures could not be read; it was put aside and begins anew');
+      await onFile('reading the history', async () => {
+        const hour = Math.floor(wallTickNow / TICKS_PER_HOUR);
+        book.load(Math.min(hour, opened.ticks.hours()[0] ?? hour) - LOADED_HOURS);
+        held.load();
+        for (const each of opened.ticks.hours())
+          if (each !== hour) await flushFromLog({ ...opened, book }, each, breathe);
+        await refill({ ...opened, book, head, runs }, wallTickNow, breathe);
+        isLogBehind = false;
+      });
+    },
+    close: () => opened.file.close(),
+  };
+}

@@ -1,0 +1,154 @@
+/** Takes what collectors put, gives each its series, and refuses what is too much or no number. A guest decides how many file systems
+ *  and network cards it shows, so series are counted: beyond the caps they are dropped. */
+
+import { definitionOf, type EntityKind, type MetricName, VM_KINDS } from '#contract/metric-catalogue.ts';
+import type { Logger } from '#kernel/logger.ts';
+import type { Owner, SampleSink } from '../sample.ts';
+import type { Book, Entry, OwnerBook } from './book.ts';
+import { averageDigits } from './rollup.ts';
+
+export const MAX_SERIES = 20_000;
+export const MAX_SERIES_OF_VM = 200;
+/** Names of mount points come from guests. */
+const MAX_SUB_LENGTH = 255;
+
+/** One moment while it is filled. */
+export interface OpenTick {
+  readonly sink: SampleSink;
+  /** What was put so far; later ones are ignored. */
+  close(): { readonly entries: readonly Entry[]; readonly scaled: readonly number[] };
+}
+
+export interface Intake {
+  open(): OpenTick;
+  /** Since the start of the daemon. */
+  readonly counts: { readonly rejected: number; readonly dropped: number };
+}
+
+export interface IntakeOptions {
+  readonly book: Book;
+  readonly log: Logger;
+  /** Whether a series has had a sample in the last hour; only those count against the caps. */
+  isActive(entry: Entry): boolean;
+}
+
+export function createIntake({ book, log, isActive }: IntakeOptions): Intake {
+  const counts = { rejected: 0, dropped: 0 };
+  let moment = 0;
+  let fullAt = -1;
+  /** The moment at which a series was last put, by its id. */
+  const putAt: number[] = [];
+  const toldOf = new Set<string>();
+  const used: Lookup = { owner: null, book: null, kind: null, sub: '', metrics: null };
+
+  const hasRoom = (own: OwnerBook): boolean => {
+    const isFull = (entries: Iterable<Entry>, most: number) => {
+      let active = 0;
+      for (const entry of entries) if (isActive(entry)) active += 1;
+      return active >= most;
+    };
+    if (own.owner.type === 'vm' && own.entries.length >= MAX_SERIES_OF_VM && isFull(own.entries, MAX_SERIES_OF_VM))
+      return false;
+    if (book.size < MAX_SERIES) return true;
+    // Counting all of them is done once for a moment.
+    if (
+      fullAt !== moment &&
+      isFull(
+        [...book.owners()].flatMap(({ entries }) => entries),
+        MAX_SERIES,
+      )
+    )
+      fullAt = moment;
+    return fullAt !== moment;
+  };
+
+  const begin = (own: OwnerBook, kind: EntityKind, sub: string, metric: MetricName): Entry | null => {
+    checkKind(own.owner, kind, metric);
+    if (sub.length <= MAX_SUB_LENGTH && hasRoom(own)) return book.add(own, kind, sub, metric);
+    counts.dropped += 1;
+    const who = own.owner.type === 'vm' ? `VM ${own.owner.id}` : 'the host';
+    if (!toldOf.has(who)) {
+      toldOf.add(who);
+      log.warn(
+        { metric, kind, series: own.entries.length },
+        `${who} has more figures than are kept (${MAX_SERIES_OF_VM} of a VM, ${MAX_SERIES} in all); further ones are dropped`,
+      );
+    }
+    return null;
+  };
+
+  const find = (owner: Owner, kind: EntityKind, sub: string, metric: MetricName): Entry | null => {
+    // Collectors put the figures of one entity one after the other.
+    if (used.metrics === null || used.owner?.id !== owner.id || used.kind !== kind || used.sub !== sub) {
+      if (used.book === null || used.owner?.id !== owner.id) used.book = book.owner(owner);
+      used.owner = owner;
+      used.kind = kind;
+      used.sub = sub;
+      used.metrics = used.book.entities.get(kind)?.get(sub) ?? null;
+    }
+    const known = used.metrics?.get(metric);
+    if (known !== undefined) return known;
+    const begun = used.book === null ? null : begin(used.book, kind, sub, metric);
+    used.metrics = used.book?.entities.get(kind)?.get(sub) ?? null;
+    return begun;
+  };
+
+  return {
+    counts,
+    open() {
+      const entries: Entry[] = [];
+      const scaledValues: number[] = [];
+      let isOpen = true;
+      moment += 1;
+      const now = moment;
+      // What is remembered of the moment before may have left the book.
+      used.owner = null;
+      used.book = null;
+      used.metrics = null;
+      return {
+        sink: {
+          put(owner, kind, sub, metric, value) {
+            if (!isOpen || value === null || !Number.isFinite(value)) return;
+            const entry = find(owner, kind, sub, metric);
+            if (entry === null || putAt[entry.id] === now) return;
+            // Adding zero turns the negative zero into the usual one.
+            const scaled = Math.round(value * entry.factor) + 0;
+            if (!isPossible(metric, scaled)) {
+              counts.rejected += 1;
+              return;
+            }
+            putAt[entry.id] = now;
+            entries.push(entry);
+            scaledValues.push(scaled);
+          },
+        },
+        close() {
+          isOpen = false;
+          return { entries, scaled: scaledValues };
+        },
+      };
+    },
+  };
+}
+
+interface Lookup {
+  owner: Owner | null;
+  book: OwnerBook | null;
+  kind: EntityKind | null;
+  sub: string;
+  metrics: Map<MetricName, Entry> | null;
+}
+
+/** Numbers of an enum name one of its values; others are exact, and so are their means. */
+function isPossible(metric: MetricName, scaled: number): boolean {
+  const definition = definitionOf(metric);
+  if (definition.values !== undefined) return scaled >= 0 && scaled < definition.values.length;
+  return Math.abs(scaled) * 10 ** averageDigits(definition) <= Number.MAX_SAFE_INTEGER;
+}
+
+/** @throws TypeError for a figure that this entity cannot have: a mistake in a collector */
+function checkKind(owner: Owner, kind: EntityKind, metric: MetricName): void {
+  if (!definitionOf(metric).kinds.includes(kind)) throw new TypeError(`${kind} has no figure ${metric}`);
+  if (VM_KINDS.includes(kind) !== (owner.type === 'vm'))
+    throw new TypeError(`${kind} does not belong to a ${owner.type}`);
+}
