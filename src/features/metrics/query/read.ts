@@ -40,6 +40,7 @@ export interface ReadResult {
 }
 
 const HOUR_MS = 3_600_000;
+const HOURS_PER_DAY = 24;
 const MAX_SAMPLES = 5_000_000;
 const MAX_BUSY_MS = 2_000;
 const STEP_MS = 15;
@@ -84,7 +85,7 @@ export function createReader(history: History): (request: ReadRequest) => Promis
     const tiers: (Tier | null)[] = [null, ...TIERS];
     const stepOf = (tier: Tier | null) => (tier === null ? TICK_MS : tier.seconds * 1000);
     const oldestOf = (tier: Tier | null) =>
-      (tier === null ? history.oldestRawHour() : history.rollups().oldestHour(tier)) ?? Number.POSITIVE_INFINITY;
+      (tier === null ? history.rawHours()?.first : history.rollups().oldestHour(tier)) ?? Number.POSITIVE_INFINITY;
     let at = Math.max(
       0,
       tiers.findLastIndex((tier) => stepOf(tier) <= wantedMs),
@@ -92,7 +93,8 @@ export function createReader(history: History): (request: ReadRequest) => Promis
     const fromHour = Math.floor(fromMs / HOUR_MS);
     while (at < tiers.length - 1 && oldestOf(tiers[at] ?? null) > fromHour) {
       const [here, next] = [oldestOf(tiers[at] ?? null), oldestOf(tiers[at + 1] ?? null)];
-      if (next >= here) break;
+      // Rows of a whole day begin at midnight, whenever its first sample was.
+      if (next > here - HOURS_PER_DAY) break;
       at += 1;
     }
     return tiers[at] ?? null;
@@ -115,11 +117,14 @@ export function createReader(history: History): (request: ReadRequest) => Promis
     budget: Budget,
     take: (entry: Entry, atMs: number, value: number) => void,
   ): Promise<void> => {
-    const firstHour = Math.max(Math.floor(request.fromMs / HOUR_MS), history.oldestRawHour() ?? 0);
+    const known = history.rawHours();
+    if (known === null) return;
+    const firstHour = Math.max(Math.floor(request.fromMs / HOUR_MS), known.first);
+    const lastHour = Math.min(Math.floor(request.toMs / HOUR_MS), known.last);
     for (const [owner, entries] of entriesOf(request)) {
       const byId = new Map(entries.map((entry) => [entry.id, entry]));
       const wanted = new Set(byId.keys());
-      for (let hour = firstHour; hour * HOUR_MS <= request.toMs; hour += 1) {
+      for (let hour = firstHour; hour <= lastHour; hour += 1) {
         for (const { series, offsets, values } of history.columns(owner, hour, wanted)) {
           const entry = byId.get(series);
           budget.spend(values.length);

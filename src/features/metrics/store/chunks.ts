@@ -12,8 +12,8 @@ export interface Chunks {
   read(owner: number, hour: number, wanted: ReadonlySet<number> | null): readonly Column[];
   /** Adds to what is there; what is there wins. Answers the columns as they are now. */
   merge(owner: number, hour: number, columns: readonly Column[]): readonly Column[];
-  /** The oldest and newest hour that has chunks; null when there are none. */
-  oldestHour(): number | null;
+  /** The first and the last hour that has chunks; null when there are none. */
+  hours(): { readonly first: number; readonly last: number } | null;
   /** Chunks that could not be read since the start. */
   readonly damaged: number;
 }
@@ -23,7 +23,10 @@ export function createChunks({ sqlite }: MetricsFile, log: Logger): Chunks {
   const upsert = sqlite.prepare(
     'INSERT INTO chunk(hour, owner, bytes) VALUES(?, ?, ?) ON CONFLICT(hour, owner) DO UPDATE SET bytes = excluded.bytes',
   );
-  const oldest = sqlite.prepare('SELECT min(hour) AS hour FROM chunk');
+  // Two questions: SQLite looks one of them up in the index, and walks through it for both together.
+  const extremes = sqlite.prepare(
+    'SELECT (SELECT min(hour) FROM chunk) AS first, (SELECT max(hour) FROM chunk) AS last',
+  );
   const toldOf = new Set<string>();
 
   const read: Chunks['read'] = (owner, hour, wanted) => {
@@ -50,9 +53,9 @@ export function createChunks({ sqlite }: MetricsFile, log: Logger): Chunks {
       upsert.run(hour, owner, encodeChunk(merged));
       return merged;
     },
-    oldestHour() {
-      const hour = oldest.get()?.['hour'];
-      return typeof hour === 'number' ? hour : null;
+    hours() {
+      const row = extremes.get();
+      return typeof row?.['first'] === 'number' ? { first: row['first'], last: Number(row['last']) } : null;
     },
     get damaged() {
       return toldOf.size;

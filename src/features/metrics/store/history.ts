@@ -48,7 +48,8 @@ export interface History {
   columns(owner: OwnerBook, hour: number, wanted: ReadonlySet<number> | null): readonly Column[];
   /** Hours of which memory knows more than the disk, oldest first. */
   unwrittenHours(): readonly number[];
-  oldestRawHour(): number | null;
+  /** The first and the last hour of which there are samples; null when there are none. */
+  rawHours(): { readonly first: number; readonly last: number } | null;
   /** Of a tick of the head. */
   monotonicMsOf(tick: number): number;
   /** The newest tick, and its time by the wall clock as it is now. */
@@ -170,6 +171,8 @@ export function createHistory(options: HistoryOptions): History {
     isLogBehind = false;
   };
 
+  const headRuns = () => [...runs.finished, ...(runs.current === null ? [] : [runs.current])];
+  const unwrittenHours = () => [...new Set(headRuns().map(({ hour }) => hour))].sort((a, b) => a - b);
   const damagedBlocks = () => opened.chunks.damaged + opened.rollups.damaged;
 
   return {
@@ -230,19 +233,18 @@ export function createHistory(options: HistoryOptions): History {
     },
     columns(owner, hour, wanted) {
       const entries = wanted === null ? owner.entries : owner.entries.filter(({ id }) => wanted.has(id));
-      const inHead = [...runs.finished, ...(runs.current === null ? [] : [runs.current])].filter(
-        (run) => run.hour === hour,
-      );
+      const inHead = headRuns().filter((run) => run.hour === hour);
       return inHead.reduce<readonly Column[]>(
         (columns, run) => mergeColumns(columns, columnsOfRun(head, entries, run)),
         opened.chunks.read(owner.number, hour, wanted),
       );
     },
-    unwrittenHours: () =>
-      [
-        ...new Set([...runs.finished.map(({ hour }) => hour), ...(runs.current === null ? [] : [runs.current.hour])]),
-      ].sort((a, b) => a - b),
-    oldestRawHour: () => opened.chunks.oldestHour() ?? runs.finished[0]?.hour ?? runs.current?.hour ?? null,
+    unwrittenHours,
+    rawHours() {
+      const onDisk = opened.chunks.hours();
+      const hours = [...unwrittenHours(), ...(onDisk === null ? [] : [onDisk.first, onDisk.last])];
+      return hours.length === 0 ? null : { first: Math.min(...hours), last: Math.max(...hours) };
+    },
     monotonicMsOf: (tick) => newest.monotonicMs - (newest.tick - tick) * TICK_MS,
     get now() {
       return { tick: newest.tick, wallMs: newest.wallTick * TICK_MS };

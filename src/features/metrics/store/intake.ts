@@ -38,13 +38,15 @@ export function createIntake({ book, log, isActive }: IntakeOptions): Intake {
   let fullAt = -1;
   /** The moment at which a series was last put, by its id. */
   const putAt: number[] = [];
+  /** The moment at which a series began: it has no sample yet, and counts all the same. */
+  const begunAt: number[] = [];
   const toldOf = new Set<string>();
   const used: Lookup = { owner: null, book: null, kind: null, sub: '', metrics: null };
 
   const hasRoom = (own: OwnerBook): boolean => {
     const isFull = (entries: Iterable<Entry>, most: number) => {
       let active = 0;
-      for (const entry of entries) if (isActive(entry)) active += 1;
+      for (const entry of entries) if (isActive(entry) || begunAt[entry.id] === moment) active += 1;
       return active >= most;
     };
     if (own.owner.type === 'vm' && own.entries.length >= MAX_SERIES_OF_VM && isFull(own.entries, MAX_SERIES_OF_VM))
@@ -64,7 +66,11 @@ export function createIntake({ book, log, isActive }: IntakeOptions): Intake {
 
   const begin = (own: OwnerBook, kind: EntityKind, sub: string, metric: MetricName): Entry | null => {
     checkKind(own.owner, kind, metric);
-    if (sub.length <= MAX_SUB_LENGTH && hasRoom(own)) return book.add(own, kind, sub, metric);
+    if (sub.length <= MAX_SUB_LENGTH && hasRoom(own)) {
+      const entry = book.add(own, kind, sub, metric);
+      begunAt[entry.id] = moment;
+      return entry;
+    }
     counts.dropped += 1;
     const who = own.owner.type === 'vm' ? `VM ${own.owner.id}` : 'the host';
     if (!toldOf.has(who)) {

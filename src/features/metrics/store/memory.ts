@@ -45,18 +45,18 @@ export function createMemory(history: History, clock: Clock): Memory {
       if (ticks > inHead) {
         const owner = book.owner(entry.owner);
         const [fromMs, toMs] = [wallMs - ticks * TICK_MS, wallMs - inHead * TICK_MS];
-        for (let hour = Math.floor(fromMs / HOUR_MS); hour * HOUR_MS < toMs; hour += 1) {
+        for (let hour = Math.floor(fromMs / HOUR_MS); hour * HOUR_MS <= toMs; hour += 1) {
           for (const { offsets, values: scaled } of history.columns(owner, hour, new Set([seriesId]))) {
             for (const [n, offset] of offsets.entries()) {
               const at = hour * HOUR_MS + offset * TICK_MS;
-              if (at <= fromMs || at > toMs - TICK_MS) continue;
+              if (at <= fromMs || at > toMs) continue;
               atMs.push(at);
               values.push((scaled[n] ?? 0) / entry.factor);
             }
           }
         }
       }
-      head.read(seriesId, last - inHead, last, (tick, scaled) => {
+      head.read(seriesId, last - inHead + 1, last, (tick, scaled) => {
         atMs.push(wallMsOf(tick));
         values.push(scaled / entry.factor);
       });
