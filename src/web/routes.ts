@@ -95,6 +95,20 @@ export const routes: readonly Page[] = [
     load: async () => (await import('./pages/operations/operation-page.tsx')).OperationPage,
   },
   {
+    path: '/metrics',
+    title: pages.metrics,
+    icon: 'metrics',
+    letter: 'm',
+    permission: 'metrics.read',
+    load: async () => (await import('./pages/metrics/metrics-page.tsx')).MetricsPage,
+  },
+  {
+    path: '/metrics/:tab',
+    title: pages.metrics,
+    permission: 'metrics.read',
+    load: async () => (await import('./pages/metrics/metrics-page.tsx')).MetricsPage,
+  },
+  {
     path: '/networks',
     title: pages.networks,
     icon: 'network',

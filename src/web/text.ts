@@ -2,6 +2,7 @@
  *  A table; its length has no meaning. */
 
 import { accessText, projectsText } from './text-access.ts';
+import { metricTitles } from './text-metrics.ts';
 
 const plural = (count: number, one: string, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
 
@@ -29,6 +30,109 @@ export function filesystemName(purpose: string): string {
 
 export const text = {
   product: 'Hyper-NixOS',
+
+  metrics: {
+    tabs: 'Kinds of figures',
+    tabNames: { host: 'Host', vms: 'VMs', capacity: 'Capacity' },
+    figure: 'Figure',
+    names: metricTitles,
+    searchVms: 'Search VMs',
+    now: 'Now',
+    average: 'Average',
+    most: 'Most',
+    course: 'Course',
+    courseOf: (name: string) => `Course of ${name}`,
+    onlyMost: (shown: number, all: number) => `Lines for the ${shown} highest of ${all}; search to see others.`,
+    noneFits: 'No VM fits.',
+    nothing: 'Nothing was measured in this time',
+    nothingNote: 'Figures are measured while VMs run; the first ones come ten seconds after the start.',
+    capacity: {
+      none: 'No pools or file systems were measured yet',
+      noneNote: 'The first figures come a minute after the daemon starts.',
+      kinds: { pool: 'Storage pool', fs: 'File system of the host', guestfs: 'File system in a guest' } as Readonly<
+        Record<string, string>
+      >,
+      of: 'of',
+      used: (name: string) => `Used space of ${name}`,
+      usedOf: (used: string, size: string) => `${used} of ${size}`,
+      tooLittle: 'too early to say',
+      tooLittleNote: (days: number, needed: number) =>
+        `A forecast needs ${needed} days of history; there ${days === 1 ? 'is' : 'are'} ${plural(days, 'day')} so far.`,
+      noTrend: 'no trend',
+      noTrendNote: (days: number) => `It went up and down over the last ${plural(days, 'day')}, without a direction.`,
+      shrinking: 'shrinking',
+      fullIn: (soonest: string, latest: string | null) =>
+        latest === null
+          ? `full in ${soonest} or later`
+          : soonest === latest
+            ? `full in about ${soonest}`
+            : `full in ${soonest} to ${latest}`,
+      grows: (amount: string, days: number) =>
+        `Grows by about ${amount} a day, as the last ${plural(days, 'day')} show.`,
+      shrinks: (amount: string, days: number) =>
+        `Shrinks by about ${amount} a day, as the last ${plural(days, 'day')} show.`,
+      hours: (count: number) => plural(count, 'hour'),
+      days: (count: number) => plural(count, 'day'),
+      weeks: (count: number) => plural(count, 'week'),
+      months: (count: number) => plural(count, 'month'),
+      years: (count: number) => plural(count, 'year'),
+    },
+  },
+
+  graphs: {
+    range: 'How much of time',
+    ranges: { '1h': '1 h', '6h': '6 h', '24h': '24 h', '7d': '7 d', '30d': '30 d', '1y': '1 y', '2y': '2 y' },
+    zoomHint: 'Drag over a graph to zoom in; a double click goes back.',
+    zoomOut: 'Back',
+    menuOf: (title: string) => `More for the graph ${title}`,
+    asTable: 'Show as table',
+    asGraph: 'Show as graph',
+    saveCsv: 'Save as CSV',
+    savePng: 'Save as picture',
+    nothing: 'Nothing was measured in this time.',
+    time: 'Time',
+    tiers: {
+      raw: 'Each sample',
+      '5m': 'Average, least and most of 5 minutes',
+      '1h': 'Average, least and most of an hour',
+    },
+    yes: 'yes',
+    no: 'no',
+    titles: {
+      processors: 'Processors',
+      memoryTitle: 'Memory',
+      cpu: 'processor',
+      memory: 'memory',
+      io: 'disk',
+      inUse: 'in use',
+      steal: 'waiting for the host',
+      iowait: 'waiting for disks',
+      load: 'Load by processor, 15 minutes',
+      usedByGuest: 'used in the guest',
+      given: 'given to it',
+      ofHost: 'of the host',
+      used: 'used',
+      available: 'available',
+      swap: 'Swap',
+      pressure: 'Time spent waiting',
+      diskTraffic: 'Disk traffic',
+      diskRequests: 'Disk requests',
+      diskLatency: 'Time of a disk request',
+      read: 'read',
+      write: 'written',
+      netTraffic: 'Network traffic',
+      netLost: 'Lost packets',
+      received: 'received',
+      sent: 'sent',
+      errors: 'errors',
+      drops: 'dropped',
+      guestSpace: 'File systems in the guest',
+      fileSystems: 'File systems',
+      pools: 'Storage pools',
+      temperature: 'Temperature',
+    },
+  },
+
   unknownValue: '–',
 
   pages: {
@@ -41,6 +145,7 @@ export const text = {
     networks: 'Networks',
     storage: 'Storage',
     trash: 'Trash',
+    metrics: 'Metrics',
     operations: 'Operations',
     operation: 'Operation',
     hosts: 'Hosts',
@@ -408,6 +513,7 @@ export const text = {
     tabNames: {
       overview: 'Overview',
       console: 'Console',
+      graphs: 'Graphs',
       disks: 'Disks',
       networks: 'Networks',
       activity: 'Activity',

@@ -29,6 +29,7 @@ import { ConsoleTab } from './console-tab.tsx';
 import { DefinitionTab } from './definition-tab.tsx';
 import { DisksTab } from './disks-tab.tsx';
 import { BootOrderDialog, DescribeDialog, HardwareDialog, RenameDialog } from './edit-dialogs.tsx';
+import { GraphsTab } from './graphs-tab.tsx';
 import { NetworksTab } from './networks-tab.tsx';
 import { OverviewTab } from './overview-tab.tsx';
 import { closeVmDialog, vmDialog } from './vm-dialog.ts';
@@ -36,7 +37,7 @@ import './vm.css';
 
 const words = text.vm;
 
-const TABS = ['overview', 'console', 'disks', 'networks', 'activity', 'definition'] as const;
+const TABS = ['overview', 'console', 'graphs', 'disks', 'networks', 'activity', 'definition'] as const;
 type Tab = (typeof TABS)[number];
 
 export function VmPage({ params }: { readonly params: Readonly<Record<string, string>> }) {
@@ -81,7 +82,9 @@ function Found({ vm, tab }: { readonly vm: Vm; readonly tab: Tab }) {
       <Tabs
         label={words.tabs}
         current={tab}
-        tabs={TABS.filter((id) => id !== 'console' || can('vm.screen')).map((id) => ({
+        tabs={TABS.filter(
+          (id) => (id !== 'console' || can('vm.screen')) && (id !== 'graphs' || can('metrics.read')),
+        ).map((id) => ({
           id,
           label: words.tabNames[id],
           href: id === 'overview' ? base : `${base}/${id}`,
@@ -89,6 +92,7 @@ function Found({ vm, tab }: { readonly vm: Vm; readonly tab: Tab }) {
       />
       {tab === 'overview' && <OverviewTab vm={vm} />}
       {tab === 'console' && <ConsoleTab vm={vm} />}
+      {tab === 'graphs' && <GraphsTab vm={vm} />}
       {tab === 'disks' && <DisksTab vm={vm} />}
       {tab === 'networks' && <NetworksTab vm={vm} />}
       {tab === 'activity' && <ActivityTab vm={vm} />}

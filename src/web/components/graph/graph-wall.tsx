@@ -1,0 +1,65 @@
+/** All graphs of a VM or of the host, over one span of time and with one crosshair. */
+
+import { useMemo } from 'preact/hooks';
+import { isMetric } from '#contract/metric-catalogue.ts';
+import { alignSeries, useFigures } from '../../state/metrics.ts';
+import { text } from '../../text.ts';
+import { Skeleton } from '../page.tsx';
+import { ProblemBox } from '../problem-box.tsx';
+import type { GraphMark } from './graph-data.ts';
+import { type GraphSet, graphOf, type Measured } from './graph-sets.ts';
+import { zoomOut, zoomTo } from './range.ts';
+import { RangeBar } from './range-bar.tsx';
+import { TimeGraph } from './time-graph.tsx';
+
+const words = text.graphs;
+
+export function GraphWall({
+  entity,
+  sets,
+  marks,
+}: {
+  /** `host` or `vm:ID`. */
+  readonly entity: string;
+  readonly sets: readonly GraphSet[];
+  readonly marks: readonly GraphMark[];
+}) {
+  const metrics = useMemo(
+    () => [...new Set(sets.flatMap(({ lines }) => lines.map(({ metric }) => metric)))].sort(),
+    [sets],
+  );
+  const { answer, problem, retry } = useFigures(entity, metrics);
+  const found = answer.value;
+  const graphs = useMemo(() => {
+    if (found === null) return [];
+    const { times, series } = alignSeries(found.answer);
+    const measured = series.flatMap((one): Measured[] =>
+      isMetric(one.metric) ? [{ ...one, metric: one.metric, name: one.sub }] : [],
+    );
+    const isMerged = found.answer.tier !== 'raw' || found.answer.stepMs > 10_000;
+    return sets.flatMap((set) => {
+      const data = graphOf(set, times, measured, isMerged);
+      return data === null ? [] : [{ id: set.id, data }];
+    });
+  }, [found, sets]);
+  return (
+    <div class="stack">
+      <div class="graph-wall-head">
+        <RangeBar />
+        {found && <span class="muted small">{words.tiers[found.answer.tier]}</span>}
+      </div>
+      {problem.value && <ProblemBox problem={problem.value} onRetry={retry} />}
+      {found ? (
+        <div class="graphs">
+          {graphs.map(({ id, data }) => (
+            <section key={id} class="card">
+              <TimeGraph data={data} marks={marks} range={found.range} onZoom={zoomTo} onZoomOut={zoomOut} />
+            </section>
+          ))}
+        </div>
+      ) : (
+        !problem.value && <Skeleton lines={8} />
+      )}
+    </div>
+  );
+}

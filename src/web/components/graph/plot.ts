@@ -1,0 +1,230 @@
+/** Draws one graph with uPlot: scales, axes, bands, marks, and the crosshair that all graphs of a page share. */
+
+import uPlot from 'uplot';
+import type { GraphData, GraphMark, TimeRange } from './graph-data.ts';
+import { axisSteps, valueText } from './values.ts';
+
+/** Graphs with one key move their crosshairs together. */
+const SYNC_KEY = 'graphs';
+const MARK_BAND_PX = 14;
+const AXIS_WIDTH_PX = 68;
+const AXIS_HEIGHT_PX = 34;
+
+export interface PlotOptions {
+  readonly width: number;
+  readonly height: number;
+  readonly data: GraphData;
+  readonly marks: readonly GraphMark[];
+  readonly range: TimeRange;
+  readonly isDark: boolean;
+  /** Told the place in `times` under the crosshair, or null when it is nowhere. */
+  onCursor(index: number | null): void;
+  onZoom(range: TimeRange): void;
+  onZoomOut(): void;
+}
+
+/** @param target empty element that the plot is put into */
+export function createPlot(target: HTMLElement, options: PlotOptions): uPlot {
+  const { data, marks, range } = options;
+  const colours = coloursOf(target, options.isDark);
+  const { series, bands } = seriesOf(data, colours);
+  return new uPlot(
+    {
+      width: options.width,
+      height: options.height,
+      // Milliseconds, as everywhere else.
+      ms: 1,
+      padding: [8, 20, 0, 0],
+      legend: { show: false },
+      cursor: {
+        sync: { key: SYNC_KEY, setSeries: false },
+        drag: { x: true, y: false, setScale: false, dist: 8 },
+        points: { size: 6 },
+        bind: {
+          // A second click zooms out, and what uPlot does by itself would undo only its own zoom.
+          dblclick: () => () => {
+            options.onZoomOut();
+            return null;
+          },
+        },
+      },
+      scales: {
+        x: { time: true, range: () => [range.fromMs, range.toMs] },
+        y: { range: (_, least, most) => scaleOf(least, most, data.scaleMax) },
+      },
+      axes: [
+        {
+          stroke: colours.muted,
+          font: colours.font,
+          grid: { stroke: colours.line, width: 1 },
+          size: AXIS_HEIGHT_PX,
+          gap: 2,
+          ticks: { stroke: colours.line, width: 1, size: MARK_BAND_PX },
+          values: timeLabels,
+        },
+        {
+          stroke: colours.muted,
+          font: colours.font,
+          size: AXIS_WIDTH_PX,
+          incrs: axisSteps(data.dimension),
+          grid: { stroke: colours.line, width: 1 },
+          ticks: { show: false },
+          values: (_, splits) => splits.map((value) => valueText(value, data.dimension)),
+        },
+      ],
+      series,
+      bands,
+      hooks: {
+        setCursor: [(plot) => options.onCursor(plot.cursor.idx ?? null)],
+        setSelect: [
+          (plot) => {
+            const { left, width } = plot.select;
+            if (width < 8) return;
+            const fromMs = plot.posToVal(left, 'x');
+            const toMs = plot.posToVal(left + width, 'x');
+            plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+            options.onZoom({ fromMs: Math.round(fromMs), toMs: Math.round(toMs) });
+          },
+        ],
+        draw: [(plot) => drawMarks(plot, marks, colours)],
+      },
+    },
+    alignedData(data),
+    target,
+  );
+}
+
+/** uPlot's columns: times, then for each line its values and, where it has a band, most and least. */
+function alignedData(data: GraphData): uPlot.AlignedData {
+  return [
+    [...data.times],
+    ...data.lines.flatMap((line) => [[...line.values], ...(line.band ? [[...line.band.max], [...line.band.min]] : [])]),
+  ];
+}
+
+interface Colours {
+  readonly series: readonly string[];
+  readonly line: string;
+  readonly muted: string;
+  readonly bad: string;
+  readonly accent: string;
+  readonly font: string;
+}
+
+/** Read once for each theme: to ask for styles between drawing two graphs makes the browser lay out the page each time. */
+const knownColours = new Map<boolean, Colours>();
+
+function coloursOf(element: HTMLElement, isDark: boolean): Colours {
+  const known = knownColours.get(isDark) ?? readColours(element);
+  knownColours.set(isDark, known);
+  return known;
+}
+
+/** The canvas knows no style sheets. */
+function readColours(element: HTMLElement): Colours {
+  const style = getComputedStyle(element);
+  const probe = document.createElement('span');
+  element.append(probe);
+  const colourOf = (name: string) => {
+    // `light-dark()` is resolved only where it is used as a colour.
+    probe.style.color = `var(${name})`;
+    return getComputedStyle(probe).color;
+  };
+  const colours = {
+    series: Array.from({ length: 8 }, (_, index) => colourOf(`--series-${index + 1}`)),
+    line: colourOf('--line'),
+    muted: colourOf('--muted'),
+    bad: colourOf('--bad'),
+    accent: colourOf('--accent'),
+    font: `11px ${style.fontFamily}`,
+  };
+  probe.remove();
+  return colours;
+}
+
+function seriesOf(data: GraphData, colours: Colours): { series: uPlot.Series[]; bands: uPlot.Band[] } {
+  const series: uPlot.Series[] = [{}];
+  const bands: uPlot.Band[] = [];
+  for (const line of data.lines) {
+    const stroke = colours.series[line.colour - 1] ?? colours.muted;
+    series.push({
+      stroke,
+      width: 1.5,
+      spanGaps: false,
+      points: { show: true, size: 4, filter: lonelySamples },
+      ...(line.isDashed ? { dash: [5, 3] } : {}),
+      ...(data.hasArea ? { fill: withAlpha(stroke, 0.16) } : {}),
+    });
+    if (!line.band) continue;
+    const edge = { stroke: 'transparent', width: 0, points: { show: false } } as const;
+    series.push(edge, edge);
+    bands.push({ series: [series.length - 2, series.length - 1], fill: withAlpha(stroke, 0.18) });
+  }
+  return { series, bands };
+}
+
+/** Places of samples between two gaps: they make no line, so a dot shows them. */
+function lonelySamples(plot: uPlot, seriesIndex: number): number[] {
+  const values = plot.data[seriesIndex] ?? [];
+  const found: number[] = [];
+  for (let at = 0; at < values.length; at += 1) {
+    if (values[at] != null && values[at - 1] == null && values[at + 1] == null) found.push(at);
+  }
+  return found;
+}
+
+function withAlpha(colour: string, alpha: number): string {
+  const match = /^rgba?\((\d+)[, ]+(\d+)[, ]+(\d+)/.exec(colour);
+  return match ? `rgba(${match[1]}, ${match[2]}, ${match[3]}, ${alpha})` : colour;
+}
+
+/** From 0, unless nothing is near it. */
+function scaleOf(least: number | null, most: number | null, scaleMax: number | undefined): [number, number] {
+  if (least === null || most === null) return [0, scaleMax ?? 1];
+  const top = scaleMax === undefined ? most * 1.08 : Math.max(scaleMax, most * 1.02);
+  const isFarFromZero = least > 0 && scaleMax === undefined && (most - least) / most < 0.05;
+  return [isFarFromZero ? least - (most - least) * 0.5 - most * 0.005 : Math.min(0, least), top > 0 ? top : 1];
+}
+
+const monthFormat = new Intl.DateTimeFormat('en', { month: 'short' });
+const pad = (value: number) => String(value).padStart(2, '0');
+const DAY_MS = 86_400_000;
+
+/** Hours inside a day, dates over days; the date stands at the first label and where the day changes. */
+function timeLabels(_: uPlot, splits: readonly number[], _axis: number, _space: number, stepMs: number): string[] {
+  let before = '';
+  return splits.map((at) => {
+    const date = new Date(at);
+    const day = `${date.getDate()} ${monthFormat.format(date)}`;
+    if (stepMs >= 300 * DAY_MS) return String(date.getFullYear());
+    if (stepMs >= DAY_MS) return day;
+    const time =
+      stepMs < 60_000
+        ? `${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}`
+        : `${pad(date.getHours())}:${pad(date.getMinutes())}`;
+    const isNewDay = day !== before;
+    const isFirst = before === '';
+    before = day;
+    return isNewDay && !isFirst ? `${time}\n${day}` : time;
+  });
+}
+
+/** Small triangles below the axis. */
+function drawMarks(plot: uPlot, marks: readonly GraphMark[], colours: Colours): void {
+  const { ctx, bbox } = plot;
+  const ratio = uPlot.pxRatio;
+  ctx.save();
+  for (const mark of marks) {
+    const x = plot.valToPos(mark.atMs, 'x', true);
+    if (x < bbox.left || x > bbox.left + bbox.width) continue;
+    const y = bbox.top + bbox.height + 2 * ratio;
+    ctx.fillStyle = mark.kind === 'alert' ? colours.bad : mark.kind === 'operation' ? colours.accent : colours.muted;
+    ctx.beginPath();
+    ctx.moveTo(x, y);
+    ctx.lineTo(x - 4 * ratio, y + 7 * ratio);
+    ctx.lineTo(x + 4 * ratio, y + 7 * ratio);
+    ctx.closePath();
+    ctx.fill();
+  }
+  ctx.restore();
+}

@@ -1,0 +1,30 @@
+/** The figures of a VM over time, with what was done to it marked below. */
+
+import { useEffect, useMemo } from 'preact/hooks';
+import type { Vm } from '#contract/vms.ts';
+import type { GraphMark } from '../../components/graph/graph-data.ts';
+import { VM_GRAPHS } from '../../components/graph/graph-sets.ts';
+import { GraphWall } from '../../components/graph/graph-wall.tsx';
+import { api } from '../../state/api.ts';
+import { createResource } from '../../state/collection.ts';
+import { operations } from '../../state/operations.ts';
+
+export function GraphsTab({ vm }: { readonly vm: Vm }) {
+  const past = useMemo(
+    () => createResource(async () => (await api('GET /operations', { query: { objectId: vm.id, limit: 200 } })).items),
+    [vm.id],
+  );
+  useEffect(() => past.ensure(), [past]);
+  const found = past.data.value;
+  const fresh = operations.data.value;
+  const marks = useMemo((): readonly GraphMark[] => {
+    const mine = [...(fresh?.values() ?? [])].filter((operation) => operation.objectId === vm.id);
+    const all = new Map([...(found ?? []), ...mine].map((operation) => [operation.id, operation]));
+    return [...all.values()].map((operation) => ({
+      atMs: Date.parse(operation.createdAt),
+      kind: 'operation',
+      label: `${operation.title} (${operation.actor})`,
+    }));
+  }, [found, fresh, vm.id]);
+  return <GraphWall entity={`vm:${vm.id}`} sets={VM_GRAPHS} marks={marks} />;
+}

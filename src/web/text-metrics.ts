@@ -1,0 +1,37 @@
+/** What figures are called, by their name in alert rules. */
+
+import type { MetricName } from '#contract/metric-catalogue.ts';
+
+export const metricTitles: Readonly<Partial<Record<MetricName, string>>> = {
+  cpu_usage: 'Processors in use',
+  cpu_steal: 'Waiting for a processor of the host',
+  cpu_psi_some: 'Time waiting for processors',
+  mem_psi_some: 'Time waiting for memory',
+  mem_psi_full: 'Time when all waited for memory',
+  io_psi_some: 'Time waiting for disks',
+  io_psi_full: 'Time when all waited for disks',
+  mem_usage: 'Memory in use',
+  mem_available: 'Memory available',
+  mem_used: 'Memory used',
+  mem_balloon: 'Memory given',
+  mem_rss: 'Memory of the host',
+  swap_out: 'Written to swap',
+  dirty_rate: 'Memory changed',
+  disk_read: 'Read from disks',
+  disk_write: 'Written to disks',
+  disk_read_ops: 'Reads of disks',
+  disk_write_ops: 'Writes to disks',
+  disk_latency: 'Time of a disk request',
+  disk_allocated: 'Space that disks take',
+  disk_capacity: 'Size of disks',
+  net_rx: 'Received',
+  net_tx: 'Sent',
+  net_rx_packets: 'Packets received',
+  net_tx_packets: 'Packets sent',
+  net_errors: 'Packets lost to errors',
+  net_drops: 'Packets dropped',
+  vm_monitor_stuck: 'QEMU not answering',
+  snapshot_chain: 'Files in a chain of snapshots',
+  snapshot_age: 'Age of the oldest snapshot',
+  backup_verify_level: 'Level of the last proof',
+};
