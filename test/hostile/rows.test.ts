@@ -94,7 +94,6 @@ const NOT_YET = {
 const WITHOUT: Readonly<Record<string, string>> = {
   C5: NOT_YET.alerts,
   C7: NOT_YET.alerts,
-  C10: NOT_YET.alerts,
   G7: NOT_YET.backups,
   G8: NOT_YET.plugins,
   G9: NOT_YET.plugins,

@@ -1,0 +1,116 @@
+/** Rules at one moment: compiled once into closures, then judged for every entity that they are about. */
+
+import type { CheckedRule, Test } from '#contract/rules/checked.ts';
+import { nearestKind, type SubjectKind } from '#contract/rules/entities.ts';
+import { compileAbsent } from './compile-absent.ts';
+import { compileCompare } from './compile-compare.ts';
+import { TRUE, UNCOVERED, UNKNOWN, type Verdict, verdictAnd, verdictNot, verdictOr, verdictUnless } from './logic.ts';
+import type { Judgement, TestPart } from './parts.ts';
+import { type Subject, TickIndex } from './tick-index.ts';
+import type { Outcome, SampleView, Truth } from './view.ts';
+
+export interface CompiledRule extends CheckedRule {
+  judge(index: TickIndex): readonly Outcome[];
+}
+
+export function compileRule(rule: CheckedRule): CompiledRule {
+  const parts = rule.kinds.map((kind) => compileTest(rule.test, kind, kind));
+  const hasClear = clears(rule.test);
+  return { ...rule, judge: (index) => parts.flatMap((part) => judgeAll(part, hasClear, index)) };
+}
+
+/** Outcomes of the entities that the rule is about; of those that it does not cover there is none. */
+export function evaluateRule(rule: CompiledRule, view: SampleView): readonly Outcome[] {
+  return rule.judge(new TickIndex(view));
+}
+
+/** The same for many rules, which share what they read of the moment. */
+export function evaluateRules(rules: readonly CompiledRule[], view: SampleView): readonly (readonly Outcome[])[] {
+  const index = new TickIndex(view);
+  return rules.map((rule) => rule.judge(index));
+}
+
+function judgeAll(part: TestPart, hasClear: boolean, index: TickIndex): Outcome[] {
+  const subjects = new Map<string, Subject>();
+  part.collect(index, subjects);
+  const outcomes: Outcome[] = [];
+  const judgement: Judgement = { index, isFiring: false, value: Number.NaN };
+  for (const subject of subjects.values()) {
+    judgement.isFiring = false;
+    judgement.value = Number.NaN;
+    const verdict = part.judge(subject, judgement);
+    if (verdict === UNCOVERED) continue;
+    const { value } = judgement;
+    // What triggers does not clear: clear thresholds are never harder to reach than triggers.
+    judgement.isFiring = true;
+    const stillFires = verdict === TRUE || !hasClear ? verdict : part.judge(subject, judgement);
+    outcomes.push({
+      entity: subject.entity,
+      labels: subject.labels,
+      truth: truthOf(verdict),
+      isClear: truthOf(verdictNot(stillFires)),
+      value: Number.isFinite(value) ? value : null,
+    });
+  }
+  return outcomes;
+}
+
+function truthOf(verdict: Verdict): Truth {
+  if (verdict === UNKNOWN || verdict === UNCOVERED) return null;
+  return verdict === TRUE;
+}
+
+function clears(test: Test): boolean {
+  if (test.type === 'compare') return test.hasClear;
+  if (test.type === 'absent') return false;
+  return test.type === 'not' ? clears(test.inner) : clears(test.left) || clears(test.right);
+}
+
+/** @param around the kind that the part around this one is about
+ *  @param kind of the subjects; a part that is about what contains them reads the figures of that */
+function compileTest(test: Test, around: SubjectKind, kind: SubjectKind): TestPart {
+  const at = nearestKind(around, test.kinds) ?? around;
+  switch (test.type) {
+    case 'compare':
+      return compileCompare(test, at, kind);
+    case 'absent':
+      return compileAbsent(test.selector, at, kind);
+    case 'not': {
+      const { judge, collect } = compileTest(test.inner, at, kind);
+      return { judge: (subject, judgement) => verdictNot(judge(subject, judgement)), collect };
+    }
+    default:
+      return compilePair(test, at, kind);
+  }
+}
+
+const COMBINE = { and: verdictAnd, or: verdictOr, unless: verdictUnless } as const;
+
+function compilePair(test: Test & { type: 'and' | 'or' | 'unless' }, at: SubjectKind, kind: SubjectKind): TestPart {
+  const left = compileTest(test.left, at, kind);
+  const right = compileTest(test.right, at, kind);
+  const combine = COMBINE[test.type];
+  // What `unless` takes away from is what it is about, unless only the other side is of this kind.
+  const isLeftOnly = test.type === 'unless' && nearestKind(at, test.left.kinds) === kind;
+  return {
+    judge(subject, judgement) {
+      const first = left.judge(subject, judgement);
+      const { value } = judgement;
+      judgement.value = Number.NaN;
+      const second = right.judge(subject, judgement);
+      if (showsFirst(test.type, first, second, value)) judgement.value = value;
+      return combine(first, second);
+    },
+    collect(index, into) {
+      left.collect(index, into);
+      if (!isLeftOnly) right.collect(index, into);
+    },
+  };
+}
+
+/** Whether the figure of the first side is the one to show. */
+function showsFirst(type: 'and' | 'or' | 'unless', first: Verdict, second: Verdict, value: number): boolean {
+  if (type === 'unless') return true;
+  if (type === 'or' && first !== TRUE && second === TRUE) return false;
+  return !Number.isNaN(value);
+}
