@@ -2,14 +2,15 @@
 
 import { constantOf } from '#contract/rules/check-compare.ts';
 import type { Comparison, Value } from '#contract/rules/checked.ts';
+import { usualClear } from '#contract/rules/clear.ts';
 import type { SubjectKind } from '#contract/rules/entities.ts';
 import type { Relation } from '#contract/rules/language.ts';
 import { type Count, compileCount } from './compile-count.ts';
 import { compileValue } from './compile-value.ts';
 import { FALSE, TRUE, UNCOVERED, UNKNOWN, type Verdict } from './logic.ts';
 import type { TestPart, ValuePart } from './parts.ts';
+import { holds } from './relations.ts';
 import { DESIRED_RUNNING } from './states.ts';
-import { holds, usualClear } from './thresholds.ts';
 import type { Subject, TickIndex } from './tick-index.ts';
 
 export function compileCompare(comparison: Comparison, at: SubjectKind, kind: SubjectKind): TestPart {

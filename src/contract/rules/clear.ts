@@ -1,24 +1,7 @@
-/** Comparing, and how far a figure must come back before its alert ends. */
+/** How far a figure must come back before its alert ends. */
 
-import type { Dimension } from '#contract/metric-catalogue.ts';
-import type { Relation } from '#contract/rules/language.ts';
-
-export function holds(relation: Relation, left: number, right: number): boolean {
-  switch (relation) {
-    case '>':
-      return left > right;
-    case '>=':
-      return left >= right;
-    case '<':
-      return left < right;
-    case '<=':
-      return left <= right;
-    case '==':
-      return left === right;
-    case '!=':
-      return left !== right;
-  }
-}
+import type { Dimension } from '../metric-catalogue.ts';
+import type { Relation } from './language.ts';
 
 const RATIO_POINTS = 0.05;
 const SHARE = 0.05;
