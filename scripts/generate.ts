@@ -8,6 +8,7 @@ import { openApiDocument } from '#daemon/http/openapi.ts';
 import { generatedDenyRules, generatedRules } from '#features/fence/index.ts';
 import { configJsonSchema, configReference } from './generate/config.ts';
 import { errorReference } from './generate/errors.ts';
+import { metricReference } from './generate/metrics.ts';
 import { permissionReference } from './generate/permissions.ts';
 import { preflightReference } from './generate/preflight.ts';
 
@@ -17,6 +18,7 @@ const files: Readonly<Record<string, () => string>> = {
   'docs/reference/openapi.json': () => `${JSON.stringify(openApiDocument(VERSION_IN_DOCUMENTS), null, 1)}\n`,
   'docs/reference/errors.md': errorReference,
   'docs/reference/config.md': configReference,
+  'docs/reference/metrics.md': metricReference,
   'docs/reference/config.schema.json': configJsonSchema,
   'docs/reference/cli.md': cliReference,
   'docs/reference/permissions.md': permissionReference,
