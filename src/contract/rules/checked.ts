@@ -79,6 +79,8 @@ export interface CheckedRule {
   readonly test: Test;
   /** How long the condition must hold, milliseconds; 0 = at once. */
   readonly forMs: number;
+  /** How far back it looks, milliseconds: the longest time of its functions. What `predict` reads is not counted. */
+  readonly windowMs: number;
   /** What its alerts are about. */
   readonly kinds: readonly SubjectKind[];
   /** Metrics that it reads. */

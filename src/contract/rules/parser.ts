@@ -15,14 +15,25 @@ export interface Parsed {
 
 export function parse(tokens: readonly Token[]): Parsed {
   const parser = new Parser(tokens);
-  let rule: RawRule | null = null;
+  const rule = orProblem(parser, () => parser.rule());
+  return { rule, problems: parser.problems, steps: parser.steps };
+}
+
+/** The text of a clear threshold that stands apart from its rule. */
+export function parseThreshold(tokens: readonly Token[]): Omit<Parsed, 'rule'> & { readonly value: RawValue | null } {
+  const parser = new Parser(tokens);
+  const value = orProblem(parser, () => parser.threshold());
+  return { value, problems: parser.problems, steps: parser.steps };
+}
+
+function orProblem<Made>(parser: Parser, make: () => Made): Made | null {
   try {
-    rule = parser.rule();
+    return make();
   } catch (error) {
     if (!(error instanceof SyntaxProblem)) throw error;
     parser.problems.push(error.problem);
+    return null;
   }
-  return { rule, problems: parser.problems, steps: parser.steps };
 }
 
 const isTest = (node: RawTest | RawValue): node is RawTest =>
@@ -56,6 +67,13 @@ class Parser {
     const rest = this.#next();
     if (rest.type !== 'end') this.#fail(`${shown(rest)} is too much here${afterRule(rest, isLimited)}`);
     return { test, for: time };
+  }
+
+  threshold(): RawValue {
+    const value = this.#value(this.#sum());
+    const rest = this.#next();
+    if (rest.type !== 'end') this.#fail(`${shown(rest)} is too much here: a threshold is one value, as 80%`);
+    return value;
   }
 
   #or(): RawTest | RawValue {

@@ -246,6 +246,32 @@ test('a rule names the metrics that it reads', () => {
   assert.deepEqual(all.rule?.requires, ['vm_state']);
 });
 
+test('a rule says how far back it looks', () => {
+  const windowOf = (text: string) => checkRule(text).rule?.windowMs;
+  assert.equal(windowOf('cpu_usage > 90%'), 0);
+  assert.equal(windowOf('avg(cpu_usage, 5m) > 90% and count(max(mem_usage, 1h) > 90%) > 3'), 3_600_000);
+  assert.equal(windowOf('predict(disk_usage, 7d) > 90%'), 0);
+});
+
+test('a clear threshold may stand apart, with mistakes told in its own columns', () => {
+  const { rule, clearErrors } = checkRule('cpu_usage > 90% for 5m', { clear: '70%' });
+  assert.deepEqual(clearErrors, []);
+  assert.ok(rule?.test.type === 'compare' && rule.test.clear?.type === 'constant' && rule.test.clear.value === 0.7);
+  const wrong = (text: string, clear: string) => {
+    const found = checkRule(text, { clear });
+    assert.equal(found.rule, null);
+    return found.clearErrors.map(({ column, code }) => [column, code]);
+  };
+  assert.deepEqual(wrong('cpu_usage > 90%', '95%'), [[1, 'clear_wrong_side']]);
+  assert.deepEqual(wrong('cpu_usage > 90%', ' 5 GiB'), [[2, 'dimension']]);
+  assert.deepEqual(wrong('cpu_usage > 90%', '80% for'), [[5, 'syntax']]);
+  assert.deepEqual(wrong('cpu_usage > 90%', '80 GiBs'), [[4, 'unit']]);
+  assert.deepEqual(wrong('cpu_usage > 90%', ''), [[1, 'syntax']]);
+  assert.deepEqual(wrong('vm_state != running', '80%'), [[1, 'clear_misplaced']]);
+  assert.deepEqual(wrong('cpu_usage > 90% or mem_usage > 90%', '80%'), [[1, 'clear_misplaced']]);
+  assert.deepEqual(wrong('cpu_usage > 90%', '('.repeat(600)), [[513, 'too_long']]);
+});
+
 const word = fc.constantFrom(
   ...METRIC_NAMES,
   ...Object.keys(FUNCTIONS),

@@ -1,38 +1,39 @@
 /** A rule's text looked at as a whole: what it means, or everything that is wrong with it. Pure, and bounded in its work for any text;
  *  used by the daemon, the command line and the editor in the browser. */
 
-import { definitionOf, type MetricName } from '../metric-catalogue.ts';
 import { checkCompare } from './check-compare.ts';
 import { checkSelector, type Findings, findingsInto } from './check-selector.ts';
 import { timeText } from './check-value.ts';
-import type { CheckedRule, Comparison, Selector, Test, Value } from './checked.ts';
+import type { CheckedRule, Test } from './checked.ts';
 import { joinByContainment, joinEqual } from './entities.ts';
 import { LIMITS, LONGEST_FOR_MS } from './language.ts';
 import { tokenize } from './lexer.ts';
-import { parse } from './parser.ts';
+import { parse, parseThreshold } from './parser.ts';
 import { problemAt, type RuleProblem, type Span } from './problem.ts';
+import { callsOf, metricsOf } from './reads.ts';
 import type { RawRule, RawTest } from './syntax.ts';
 
 export interface RuleOptions {
   /** false = comparisons of vm_state cover VMs that their owners stopped, too. */
   readonly desiredOnly?: boolean;
+  /** The clear threshold of the rule's only comparison, where it stands apart from the condition. */
+  readonly clear?: string | null;
 }
 
 export interface RuleCheck {
   /** Null when there are errors. */
   readonly rule: CheckedRule | null;
   readonly errors: readonly RuleProblem[];
+  /** Those of the clear threshold that stands apart, with columns in its text. */
+  readonly clearErrors: readonly RuleProblem[];
   /** What is allowed and perhaps not meant. */
   readonly notes: readonly RuleProblem[];
   /** Work done: characters and tokens taken. At most a small multiple of the length. */
   readonly steps: number;
 }
 
-export function checkRule(text: string, { desiredOnly = true }: RuleOptions = {}): RuleCheck {
-  if (text.length > LIMITS.chars) {
-    const at = { column: LIMITS.chars + 1, length: text.length - LIMITS.chars };
-    return refused([problemAt(at, 'too_long', `a rule has at most ${LIMITS.chars} characters`)], 0);
-  }
+export function checkRule(text: string, { desiredOnly = true, clear = null }: RuleOptions = {}): RuleCheck {
+  if (text.length > LIMITS.chars) return refused([tooLong(text)], 0);
   const { tokens, problems, steps } = tokenize(text);
   const parsed = parse(tokens);
   const total = steps + parsed.steps;
@@ -41,22 +42,48 @@ export function checkRule(text: string, { desiredOnly = true }: RuleOptions = {}
   const errors: RuleProblem[] = [...problems, ...parsed.problems];
   const notes: RuleProblem[] = [];
   const findings = findingsInto(errors, notes);
-  const test = checkTest(parsed.rule.test, { isDesiredOnly: desiredOnly, canClear: true }, findings);
+  const around = { isDesiredOnly: desiredOnly, canClear: true };
+  const test = checkTest(parsed.rule.test, around, findings);
   checkFor(parsed.rule, findings);
   if (test === null || errors.length > 0) return { ...refused(errors, total), notes };
-  const rule = {
-    text,
-    test,
-    forMs: parsed.rule.for?.ms ?? 0,
-    kinds: test.kinds,
-    requires: [...new Set(metricsOf(test))],
-  };
-  return { rule, errors: [], notes, steps: total };
+  const forMs = parsed.rule.for?.ms ?? 0;
+  if (clear === null) return { rule: ruleOf(text, test, forMs), errors: [], clearErrors: [], notes, steps: total };
+  const cleared = checkApart(clear, parsed.rule.test, around);
+  const rule = cleared.test && ruleOf(text, cleared.test, forMs);
+  return { rule, errors: [], clearErrors: cleared.errors, notes, steps: total + cleared.steps };
+}
+
+/** The condition is sound by now, so whatever is wrong with both together is wrong with the threshold. */
+function checkApart(clear: string, test: RawTest, around: Surroundings) {
+  if (clear.length > LIMITS.chars) return { test: null, errors: [tooLong(clear)], steps: 0 };
+  const { tokens, problems, steps } = tokenize(clear);
+  const parsed = parseThreshold(tokens);
+  const errors: RuleProblem[] = problems.length > 0 ? [...problems] : [...parsed.problems];
+  const total = steps + parsed.steps;
+  if (parsed.value === null || errors.length > 0) return { test: null, errors, steps: total };
+  if (test.type !== 'compare' || test.clear !== null) {
+    const message =
+      'a threshold apart belongs to a rule of one comparison: write clear behind the comparison it is for';
+    errors.push(problemAt({ column: 1, length: clear.length }, 'clear_misplaced', message));
+    return { test: null, errors, steps: total };
+  }
+  const checked = checkTest({ ...test, clear: parsed.value }, around, findingsInto(errors, []));
+  return { test: errors.length > 0 ? null : checked, errors, steps: total };
+}
+
+function ruleOf(text: string, test: Test, forMs: number): CheckedRule {
+  const windowMs = Math.max(0, ...callsOf(test).map(({ name, timeMs }) => (name === 'predict' ? 0 : timeMs)));
+  return { text, test, forMs, windowMs, kinds: test.kinds, requires: [...new Set(metricsOf(test))] };
+}
+
+function tooLong(text: string): RuleProblem {
+  const at = { column: LIMITS.chars + 1, length: text.length - LIMITS.chars };
+  return problemAt(at, 'too_long', `a rule has at most ${LIMITS.chars} characters`);
 }
 
 function refused(errors: readonly RuleProblem[], steps: number): RuleCheck {
   const sorted = withoutEchoes(errors).sort((a, b) => a.column - b.column);
-  return { rule: null, errors: sorted.slice(0, LIMITS.problems), notes: [], steps };
+  return { rule: null, errors: sorted.slice(0, LIMITS.problems), clearErrors: [], notes: [], steps };
 }
 
 /** One problem a place; what could not be read is not told again for having no meaning, or for what it runs into. */
@@ -123,61 +150,4 @@ function checkFor({ for: time }: RawRule, findings: Findings): void {
   if (time === null || time.ms <= LONGEST_FOR_MS) return;
   const most = timeText(LONGEST_FOR_MS);
   findings.error(time, 'for_range', `for is at most ${most}`, most);
-}
-
-/** Metrics that a test reads, in the order of the text; some more than once. */
-function metricsOf(test: Test): readonly MetricName[] {
-  switch (test.type) {
-    case 'compare':
-      return metricsOfComparison(test);
-    case 'absent':
-      return metricsOfAbsent(test.selector);
-    case 'not':
-      return metricsOf(test.inner);
-    default:
-      return [...metricsOf(test.left), ...metricsOf(test.right)];
-  }
-}
-
-function metricsOfComparison(comparison: Comparison): readonly MetricName[] {
-  const desired: readonly MetricName[] = comparison.isDesiredOnly ? ['vm_state_desired'] : [];
-  return [...metricsOfValue(comparison.left), ...metricsOfValue(comparison.right), ...desired];
-}
-
-/** Whether a VM should have a sample depends on its state. */
-function metricsOfAbsent({ metric, kinds }: Selector): readonly MetricName[] {
-  return needsRunning(metric) &&
-    kinds.some((kind) => kind === 'vm' || kind === 'vdisk' || kind === 'vnic' || kind === 'guestfs')
-    ? [metric, 'vm_state']
-    : [metric];
-}
-
-/** Figures of VMs that are there whether the VM runs or not. */
-const ALWAYS: readonly MetricName[] = [
-  'vm_state',
-  'vm_state_desired',
-  'vm_job',
-  'vm_pause_reason',
-  'snapshot_chain',
-  'snapshot_age',
-  'disk_allocated',
-  'disk_capacity',
-];
-
-/** Whether a VM that does not run has no samples of it. Event metrics hold until they change, so their absence is judged by the VM's age. */
-export function needsRunning(metric: MetricName): boolean {
-  return !ALWAYS.includes(metric) && definitionOf(metric).periodSeconds > 0;
-}
-
-function metricsOfValue(value: Value): readonly MetricName[] {
-  switch (value.type) {
-    case 'constant':
-      return [];
-    case 'arithmetic':
-      return [...metricsOfValue(value.left), ...metricsOfValue(value.right)];
-    case 'count':
-      return 'metric' in value.of ? [value.of.metric] : metricsOfComparison(value.of);
-    default:
-      return [value.selector.metric];
-  }
 }

@@ -3,7 +3,7 @@
 import { definitionOf, type EntityKind, SUB_LABELS, VM_KINDS } from '#contract/metric-catalogue.ts';
 import type { Selector } from '#contract/rules/checked.ts';
 import { nearestKind, type SubjectKind } from '#contract/rules/entities.ts';
-import { needsRunning } from '#contract/rules/rule.ts';
+import { needsRunning } from '#contract/rules/reads.ts';
 import { FALSE, TRUE, UNCOVERED, UNKNOWN } from './logic.ts';
 import type { TestPart } from './parts.ts';
 import { coversOf } from './selection.ts';
