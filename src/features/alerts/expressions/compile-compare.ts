@@ -22,6 +22,7 @@ export function compileCompare(comparison: Comparison, at: SubjectKind, kind: Su
     left.collect(index, into);
     right.collect(index, into);
   };
+  const figure = { dimension: leftValue.dimension, values: leftValue.values };
   const threshold = thresholdOf(comparison, right);
   const translated = translate(comparison.translation, right);
   return {
@@ -34,6 +35,7 @@ export function compileCompare(comparison: Comparison, at: SubjectKind, kind: Su
       const value = left.read(subject, index);
       const limit = judgement.isFiring && comparison.hasClear ? threshold(subject, index) : translated(subject, index);
       judgement.value = value;
+      judgement.figure = figure;
       if (Number.isNaN(value) || Number.isNaN(limit)) return UNKNOWN;
       return holds(relation, value, limit) ? TRUE : FALSE;
     },
@@ -64,6 +66,8 @@ function translate(translation: readonly number[] | null, { read }: ValuePart): 
   };
 }
 
+const COUNT = { dimension: 'count', values: null } as const;
+
 function compileCounted(comparison: Comparison, value: Value & { type: 'count' }, kind: SubjectKind): TestPart {
   const { relation } = comparison;
   const count = compileCount(value, kind, compileCompare);
@@ -74,6 +78,7 @@ function compileCounted(comparison: Comparison, value: Value & { type: 'count' }
     judge(subject, judgement) {
       const counted = count.read(subject, judgement.index);
       judgement.value = counted.yes;
+      judgement.figure = COUNT;
       return compareCount(relation, counted, judgement.isFiring ? clear : trigger);
     },
   };

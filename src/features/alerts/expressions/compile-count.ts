@@ -67,7 +67,7 @@ function compileFresh(selector: Selector, kind: SubjectKind): TestPart {
 function countGroups(members: readonly TestPart[], by: 'host' | 'vm' | 'project', index: TickIndex): Groups {
   const counts = new Map<string, Count>();
   const subjects = new Map<string, Subject>();
-  const judgement: Judgement = { index, isFiring: false, value: Number.NaN };
+  const judgement: Judgement = { index, isFiring: false, value: Number.NaN, figure: null };
   for (const member of members) {
     const found = new Map<string, Subject>();
     member.collect(index, found);

@@ -251,6 +251,10 @@ test('the figure that decided is shown', () => {
   const view = house().put('cpu_usage', 'host', 'h1', 0.5).put('mem_usage', 'host', 'h1', 0.97);
   assert.equal(outcomes('cpu_usage > 90% or mem_usage > 90%', view)[0]?.value, 0.97);
   assert.equal(outcomes('cpu_usage > 90% and mem_usage > 90%', view)[0]?.value, 0.5);
+  view.put('mem_used', 'host', 'h1', 2 ** 30).put('libvirt_up', 'host', 'h1', 0);
+  const shown = outcomes('cpu_usage > 90% or mem_used > 1 MiB', view)[0];
+  assert.deepEqual([shown?.value, shown?.figure?.dimension], [2 ** 30, 'bytes']);
+  assert.equal(outcomes('count(libvirt_up == 0) > 3', view)[0]?.figure?.dimension, 'count');
   view.put('vm_job', 'vm', 'web', job('backup')).put('cpu_usage', 'vm', 'web', 0.93);
   assert.deepEqual(
     outcomes('cpu_usage > 90% unless vm_job == backup', view).map(({ value, truth }) => [value, truth]),

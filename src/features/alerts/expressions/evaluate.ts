@@ -34,13 +34,15 @@ function judgeAll(part: TestPart, hasClear: boolean, index: TickIndex): Outcome[
   const subjects = new Map<string, Subject>();
   part.collect(index, subjects);
   const outcomes: Outcome[] = [];
-  const judgement: Judgement = { index, isFiring: false, value: Number.NaN };
+  const judgement: Judgement = { index, isFiring: false, value: Number.NaN, figure: null };
   for (const subject of subjects.values()) {
     judgement.isFiring = false;
     judgement.value = Number.NaN;
+    judgement.figure = null;
     const verdict = part.judge(subject, judgement);
     if (verdict === UNCOVERED) continue;
-    const { value } = judgement;
+    const { value, figure } = judgement;
+    const isKnown = Number.isFinite(value);
     // What triggers does not clear: clear thresholds are never harder to reach than triggers.
     judgement.isFiring = true;
     const stillFires = verdict === TRUE || !hasClear ? verdict : part.judge(subject, judgement);
@@ -49,7 +51,8 @@ function judgeAll(part: TestPart, hasClear: boolean, index: TickIndex): Outcome[
       labels: subject.labels,
       truth: truthOf(verdict),
       isClear: truthOf(verdictNot(stillFires)),
-      value: Number.isFinite(value) ? value : null,
+      value: isKnown ? value : null,
+      figure: isKnown ? figure : null,
     });
   }
   return outcomes;
@@ -95,10 +98,13 @@ function compilePair(test: Test & { type: 'and' | 'or' | 'unless' }, at: Subject
   return {
     judge(subject, judgement) {
       const first = left.judge(subject, judgement);
-      const { value } = judgement;
+      const { value, figure } = judgement;
       judgement.value = Number.NaN;
       const second = right.judge(subject, judgement);
-      if (showsFirst(test.type, first, second, value)) judgement.value = value;
+      if (showsFirst(test.type, first, second, value)) {
+        judgement.value = value;
+        judgement.figure = figure;
+      }
       return combine(first, second);
     },
     collect(index, into) {

@@ -3,6 +3,7 @@
 import type { SubjectKind } from '#contract/rules/entities.ts';
 import type { Verdict } from './logic.ts';
 import type { Subject, TickIndex } from './tick-index.ts';
+import type { Figure } from './view.ts';
 
 /** One judgement of one subject; used again for the next, since thousands are made each tick. */
 export interface Judgement {
@@ -11,6 +12,8 @@ export interface Judgement {
   isFiring: boolean;
   /** The figure that decided; NaN when there is none. */
   value: number;
+  /** What the value is. */
+  figure: Figure | null;
 }
 
 /** Puts the subjects that a part is about into `into`, by key. */

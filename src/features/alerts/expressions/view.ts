@@ -1,6 +1,6 @@
 /** What the evaluation of rules reads, and what comes out. The live tick and the replay over history give it the same way. */
 
-import type { EntityKind, MetricName } from '#contract/metric-catalogue.ts';
+import type { Dimension, EntityKind, MetricName } from '#contract/metric-catalogue.ts';
 
 /** null = unknown: there is no fresh sample. */
 export type Truth = true | false | null;
@@ -52,4 +52,12 @@ export interface Outcome {
   readonly isClear: Truth;
   /** The figure that is compared, in the unit of the catalogue; of an enum the number of the name. */
   readonly value: number | null;
+  /** What the value is, so that it can be written as people read it; null when there is no value. */
+  readonly figure: Figure | null;
+}
+
+/** Names belong to an enum. */
+export interface Figure {
+  readonly dimension: Dimension;
+  readonly values: readonly string[] | null;
 }
