@@ -52,6 +52,7 @@ export async function measureVerifyMemory(short: LongChain, long: LongChain): Pr
     export: ({ exported }: LongChain) => ['--file', exported],
     database: ({ database }: LongChain) => ['--file', database],
     'export beside a mirror': ({ exported }: LongChain) => ['--file', exported, '--mirror', exported],
+    'database beside a mirror': ({ database, exported }: LongChain) => ['--file', database, '--mirror', exported],
   };
   const rows: Measurement[] = [];
   for (const [name, optionsOf] of Object.entries(ways)) {
