@@ -8,6 +8,7 @@ import { fenceRoutes } from './fence.ts';
 import { imageRoutes } from './images.ts';
 import { metricRoutes } from './metrics.ts';
 import { networkRoutes, poolRoutes } from './networks.ts';
+import { notificationRoutes } from './notifications.ts';
 import { oidcRoutes } from './oidc.ts';
 import { operationRoutes } from './operations.ts';
 import { passkeyRoutes } from './passkeys.ts';
@@ -34,6 +35,7 @@ export const api = {
   ...networkRoutes,
   ...poolRoutes,
   ...metricRoutes,
+  ...notificationRoutes,
 };
 
 export type Api = typeof api;

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { GIB, MIB } from '#kernel/units.ts';
+import { alertsConfigSchema, notificationsConfigSchema, secretsConfigSchema } from './alerts-config.ts';
 
 const addressAndPort = () => z.string().regex(/^(\[[0-9a-f:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, 'use ADDRESS:PORT');
 const filePath = () => z.string().max(4096).regex(/^\//, 'use an absolute path');
@@ -139,6 +140,9 @@ export const configSchema = z.strictObject({
         .describe('largest history on disk, at most 5 % of its file system; the oldest goes first'),
     })
     .prefault({}),
+  alerts: alertsConfigSchema,
+  notifications: notificationsConfigSchema,
+  secrets: secretsConfigSchema,
   audit: z
     .strictObject({
       retentionDays: z.int().min(30).max(3650).default(400).describe('records older than this are removed'),

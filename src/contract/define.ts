@@ -26,6 +26,8 @@ export const OBJECT_TYPES = [
   'group',
   'role',
   'grant',
+  'channel',
+  'silence',
 ] as const;
 export type ObjectType = (typeof OBJECT_TYPES)[number];
 

@@ -27,6 +27,10 @@ export interface ApiEvents {
   'access.changed': { version: number };
   'project.changed': { id: string };
   'project.removed': { id: string };
+  'channel.changed': { id: string; project: string | null };
+  'silence.changed': { id: string; project: string | null };
+  /** Messages were sent, given up or kept back. */
+  'notice.changed': { id: string; project: string | null };
 }
 
 export type ApiEventName = keyof ApiEvents;

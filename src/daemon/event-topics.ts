@@ -38,6 +38,9 @@ export function eventTopics(
     'access.changed': () => ['access.read', SYSTEM],
     'project.changed': ({ id }) => ['project.read', { type: 'project', id, project: id }],
     'project.removed': ({ id }) => ['project.read', { type: 'project', id, project: id }],
+    'channel.changed': ({ id, project }) => ['alert.read', { type: 'channel', id, project }],
+    'silence.changed': ({ id, project }) => ['alert.read', { type: 'silence', id, project }],
+    'notice.changed': ({ id, project }) => ['alert.read', { type: 'channel', id, project }],
   };
   // The event's name picks the line that was checked against its payload above.
   return (name, payload) => (topics[name] as (payload: ApiEvents[typeof name]) => Topic)(payload);

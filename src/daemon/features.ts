@@ -11,6 +11,7 @@ import { images } from '#features/images/index.ts';
 import { inventory } from '#features/inventory/index.ts';
 import { metrics } from '#features/metrics/index.ts';
 import { networks } from '#features/networks/index.ts';
+import { notifications } from '#features/notifications/index.ts';
 import { operations } from '#features/operations/index.ts';
 import { projects } from '#features/projects/index.ts';
 import { quotas } from '#features/quotas/index.ts';
@@ -35,6 +36,7 @@ export const features: readonly Feature[] = [
   images,
   vms,
   accounting,
+  notifications,
   consoles,
   system,
 ];

@@ -47,7 +47,10 @@ export function newId(
     | 'key'
     | 'prj'
     | 'psk'
-    | 'oid',
+    | 'oid'
+    | 'chn'
+    | 'sil'
+    | 'ntc',
   now: number = Date.now(),
 ): string {
   return `${kind}-${timeSorted(now)}`;

@@ -199,6 +199,19 @@ export async function startEverybody(): Promise<Everybody> {
     const powerOnly = await customRole('power-only', ['vm.power']);
     await customRole('read-vms', ['vm.read']);
 
+    const channels = await inEach(async (project, prefix) => {
+      const place = prefix === 'plain' ? {} : { project };
+      const secrets = { url: `https://${prefix}.example/hook` };
+      return (await admin('POST /channels', { body: { name: `${prefix}-hook`, kind: 'webhook', ...place, secrets } }))
+        .id;
+    });
+    const silences = await inEach(async (project, prefix) => {
+      const place = prefix === 'plain' ? {} : { project };
+      const body = { ...place, match: { rule: `${prefix}-*` } };
+      const to = new Date(Date.now() + 86_400_000).toISOString();
+      return (await admin('POST /silences', { body: { ...body, to, reason: `work on ${prefix}` } })).id;
+    });
+
     const userIds = new Map<string, string>();
     const newUser = async (name: string) => {
       const { id } = await admin('POST /users', { body: { name, title: `the user ${name}` } });
@@ -371,6 +384,8 @@ export async function startEverybody(): Promise<Everybody> {
         (whose) => (whose === 'system' ? { project: null } : owned(whose)),
         newId('grant'),
       ),
+      channel: of(channels, (whose) => (whose === 'system' ? { project: null } : owned(whose)), newId('chn')),
+      silence: of(silences, (whose) => (whose === 'system' ? { project: null } : owned(whose)), newId('sil')),
       session: of(
         {
           alpha: must(visitors.get('vm-operator-of-alpha')).sessionId,

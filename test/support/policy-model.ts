@@ -22,6 +22,8 @@ const READ: Readonly<Record<ObjectType, Permission>> = {
   group: 'access.read',
   role: 'access.read',
   grant: 'access.read',
+  channel: 'alert.read',
+  silence: 'alert.read',
   session: 'access.read',
   token: 'access.read',
   key: 'access.read',

@@ -47,6 +47,7 @@ export const PLAIN_PARAMS: Readonly<Record<string, string>> = {
   'POST /auth/oidc/{id}/start': 'none',
   'DELETE /auth/oidc/identities/{id}': 'none',
   'POST /images/catalogue/{id}/download': 'debian-13',
+  'POST /notices/{id}/retry': 'none',
 };
 
 export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
@@ -208,6 +209,21 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'GET /networks/{id}': asks('network.read at network'),
   'GET /pools': asks('storage.read at anywhere'),
   'GET /pools/{id}': asks('storage.read at pool'),
+
+  'GET /channel-kinds': asks('alert.read at anywhere'),
+  'GET /channels': asks('alert.read at anywhere'),
+  'POST /channels': asks('alert.configure at anywhere', { name: 'new-channel', kind: 'webhook' }),
+  'GET /channels/{id}': asks('alert.read at channel'),
+  'PATCH /channels/{id}': asks('alert.configure at channel', { isEnabled: false }),
+  'DELETE /channels/{id}': asks('alert.configure at channel'),
+  'POST /channels/{id}/test': asks('alert.configure at channel'),
+  'GET /notification-routing': asks('alert.configure at system'),
+  'PUT /notification-routing': asks('alert.configure at system', {}),
+  'GET /silences': asks('alert.read at anywhere'),
+  'POST /silences': asks('alert.ack at anywhere', { match: { rule: '*' }, to: '2099-01-01T00:00:00Z', reason: 'work' }),
+  'DELETE /silences/{id}': asks('alert.ack at silence'),
+  'GET /notices': asks('alert.read at anywhere'),
+  'POST /notices/{id}/retry': asks('alert.configure at anywhere'),
 };
 
 /** The declaration of a route in the words of the table. */

@@ -46,6 +46,8 @@ const SEEN_BY: Readonly<Record<ObjectType | 'system', Permission | null>> = {
   group: 'access.read',
   role: 'access.read',
   grant: 'access.read',
+  channel: 'alert.read',
+  silence: 'alert.read',
   session: 'access.read',
   key: 'access.read',
   token: 'access.read',

@@ -2,10 +2,9 @@
  *  secrets that cannot be guessed back. Made at first use; neither ever reaches the database. */
 
 import { createHmac, createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
-import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { chainId, type Signed } from '#contract/audit-chain.ts';
-import { hasErrno } from '#kernel/errors.ts';
+import { keptSecret } from '#platform/kept-secret.ts';
 
 export interface AuditKeys {
   readonly publicKey: string;
@@ -19,11 +18,10 @@ export interface AuditKeys {
 /** @param dir made when it is not there
  *  @throws Error when a key file is there and cannot be read: a new key would end the old chain unseen */
 export function openAuditKeys(dir: string): AuditKeys {
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const pem = keep(join(dir, 'signing.key'), () =>
+  const pem = keptSecret(join(dir, 'signing.key'), () =>
     generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
   );
-  const secret = keep(join(dir, 'digest.key'), () => randomBytes(32).toString('base64url'));
+  const secret = keptSecret(join(dir, 'digest.key'), () => randomBytes(32).toString('base64url'));
   const privateKey = createPrivateKey(pem);
   const publicKey = createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }).toString();
   return {
@@ -32,29 +30,4 @@ export function openAuditKeys(dir: string): AuditKeys {
     sign: (body) => ({ body, signature: sign(null, Buffer.from(body), privateKey).toString('base64') }),
     digest: (value) => `hmac:${createHmac('sha256', secret).update(value).digest('hex').slice(0, 32)}`,
   };
-}
-
-/** The file's text; makes it when there is none. Another process that was first wins. */
-function keep(path: string, make: () => string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    if (!hasErrno(error, 'ENOENT')) throw error;
-  }
-  const half = `${path}.${process.pid}`;
-  const file = openSync(half, 'wx', 0o600);
-  try {
-    writeSync(file, make());
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  try {
-    linkSync(half, path);
-  } catch (error) {
-    if (!hasErrno(error, 'EEXIST')) throw error;
-  } finally {
-    rmSync(half, { force: true });
-  }
-  return readFileSync(path, 'utf8');
 }

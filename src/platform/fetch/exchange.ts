@@ -13,6 +13,7 @@ export interface ExchangeOptions {
   readonly sent?: string;
   readonly allowPrivateHosts: readonly string[];
   readonly resolve: Resolve;
+  readonly allowKey: string;
   readonly ca?: string;
   /** Lookup, connection, TLS and response headers of one hop must be done in this time. */
   readonly headersMs: number;
@@ -98,6 +99,7 @@ export async function hop(url: URL, options: ExchangeOptions): Promise<Exchange>
         url,
         allowPrivateHosts: options.allowPrivateHosts,
         resolve: options.resolve,
+        allowKey: options.allowKey,
         signal,
         ...(options.ca === undefined ? {} : { ca: options.ca }),
       }).then(

@@ -19,6 +19,8 @@ export interface GuardedConnectOptions {
   readonly url: URL;
   readonly allowPrivateHosts: readonly string[];
   readonly resolve: Resolve;
+  /** Key of the configuration that `allowPrivateHosts` comes from, for the hint. */
+  readonly allowKey: string;
   /** Further certificate authorities (PEM) beside those of Node. */
   readonly ca?: string;
   readonly signal: AbortSignal;
@@ -31,11 +33,14 @@ function bareHost(url: URL): string {
   return url.hostname.replace(/^\[|\]$/g, '');
 }
 
-async function permittedAddresses({
+/** The addresses of the URL's host that may be reached, in the order in which to try them.
+ *  @throws AppError `address_refused` */
+export async function permittedAddresses({
   url,
   allowPrivateHosts,
   resolve,
-}: GuardedConnectOptions): Promise<readonly string[]> {
+  allowKey,
+}: Pick<GuardedConnectOptions, 'url' | 'allowPrivateHosts' | 'resolve' | 'allowKey'>): Promise<readonly string[]> {
   const host = bareHost(url);
   const addresses = isIP(host) === 0 ? await resolve(host) : [host];
   const problems = addresses.map((address) => addressProblem(url, address, allowPrivateHosts));
@@ -47,7 +52,7 @@ async function permittedAddresses({
       addresses.length === 0
         ? `${host} has no address.`
         : `${host} leads to ${problems.find((problem) => problem !== null)}.`,
-    hint: `If that machine is meant, an administrator adds "${entry}" to \`images.allowPrivateHosts\` in the configuration.`,
+    hint: `If that machine is meant, an administrator adds "${entry}" to \`${allowKey}\` in the configuration.`,
     params: { host },
   });
 }

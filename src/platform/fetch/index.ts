@@ -9,7 +9,7 @@ import { type Exchange, hop, openExchange } from './exchange.ts';
 import { type Resolve, systemResolve } from './guarded-connect.ts';
 
 export { parseFetchUrl } from './address-policy.ts';
-export type { Resolve } from './guarded-connect.ts';
+export { permittedAddresses, type Resolve, systemResolve } from './guarded-connect.ts';
 
 export interface FetchLimits {
   /** Lookup, connection, TLS and response headers of one hop. Default 30 s. */
@@ -36,6 +36,8 @@ export interface FetcherOptions {
    *  A name allows private, loopback and ULA answers; link-local needs the literal address. */
   readonly allowPrivateHosts: readonly string[];
   readonly resolve?: Resolve;
+  /** Key of the configuration that `allowPrivateHosts` comes from, for the hint; `images.allowPrivateHosts` unless said. */
+  readonly allowKey?: string;
   /** Certificate authorities (PEM) to trust instead of Node's own list. */
   readonly ca?: string;
   readonly limits?: Partial<FetchLimits>;
@@ -164,10 +166,17 @@ function statusError(exchange: Exchange): AppError {
 
 export function createFetcher(options: FetcherOptions): Fetcher {
   const { allowPrivateHosts, resolve = systemResolve, ca, clock = systemClock } = options;
+  const { allowKey = 'images.allowPrivateHosts' } = options;
   const limits: FetchLimits = { ...DEFAULT_LIMITS, ...options.limits };
   const bodyLimits = (maxBytes: number) => ({ ...limits, maxBytes });
 
-  const common = { allowPrivateHosts, resolve, headersMs: limits.headersMs, ...(ca === undefined ? {} : { ca }) };
+  const common = {
+    allowPrivateHosts,
+    resolve,
+    allowKey,
+    headersMs: limits.headersMs,
+    ...(ca === undefined ? {} : { ca }),
+  };
 
   const open = (url: string, method: 'GET' | 'HEAD', headers: Readonly<Record<string, string>>, signal: AbortSignal) =>
     openExchange({ ...common, url, method, headers, signal });

@@ -1,0 +1,77 @@
+/** Keeps Alertmanagers told of what fires: the whole state, each minute, while it lasts and five minutes after. */
+
+import { messageOf as textOfError } from '#kernel/errors.ts';
+import type { Logger } from '#kernel/logger.ts';
+import type { Database } from '#platform/db/database.ts';
+import { ALERTMANAGER_RESOLVED_MS } from '../channels/alertmanager.ts';
+import type { Outside } from '../channels/channel.ts';
+import { digestOf } from '../channels/channel.ts';
+import type { ChannelEntry, Channels } from '../channels.ts';
+import { type Message, type ToldAlert, worstOf } from '../message.ts';
+import { causeOf } from '../routing/inhibition.ts';
+import { channelsFor } from '../routing/routes.ts';
+import { redact } from '../text.ts';
+import type { RoundFacts } from './round.ts';
+import { endedSince, firingAlerts } from './told-alerts.ts';
+
+export interface AlertmanagerLoopDependencies {
+  readonly db: Database;
+  readonly log: Logger;
+  readonly channels: Channels;
+  readonly facts: RoundFacts;
+  readonly outside: (signal: AbortSignal) => Outside;
+}
+
+const ATTEMPT_MS = 10_000;
+
+export function createAlertmanagerLoop({ db, log, channels, facts, outside }: AlertmanagerLoopDependencies) {
+  const stateFor = async (): Promise<readonly ToldAlert[]> => {
+    const firing = (await firingAlerts(db)).map(({ notice }) => notice);
+    const told = firing.filter(
+      (notice) => facts.silences.covering(notice) === null && causeOf(notice, firing) === null,
+    );
+    const ended = (await endedSince(db, facts.nowMs() - ALERTMANAGER_RESOLVED_MS)).map(({ notice }) => notice);
+    return [
+      ...told.map((notice): ToldAlert => ({ kind: 'firing', notice })),
+      ...ended.map((notice): ToldAlert => ({ kind: 'resolved', notice })),
+    ];
+  };
+
+  const push = async (channel: ChannelEntry, state: readonly ToldAlert[], lifetime: AbortSignal) => {
+    const view = facts.view();
+    const alerts = state.filter(({ notice }) => channelsFor(notice, view).some(({ id }) => id === channel.id));
+    if (alerts.length === 0) return;
+    const message: Message = {
+      key: digestOf(`${channel.id}|state|${facts.nowMs()}`),
+      thread: `state:${channel.id}`,
+      kind: 'alert',
+      severity: worstOf(alerts.map(({ notice }) => notice.severity)),
+      title: 'state',
+      text: '',
+      alerts,
+      atMs: facts.wallMs(),
+      host: facts.host,
+      origin: facts.origin(),
+    };
+    let error: string | null = null;
+    const { channel: opened, secrets } = channels.open(channel);
+    try {
+      await opened.send(message, outside(AbortSignal.any([lifetime, AbortSignal.timeout(ATTEMPT_MS)])));
+    } catch (failure) {
+      if (lifetime.aborted) return;
+      error = redact(textOfError(failure), Object.values(secrets)).slice(0, 500);
+      log.warn({ channel: channel.id }, `the state of alerts was not taken: ${error}`);
+    }
+    await db.transaction((tx) => channels.recordResult(tx, channel.id, error));
+  };
+
+  return {
+    async run(lifetime: AbortSignal): Promise<void> {
+      const targets = channels.all().filter(({ isLoop, isEnabled }) => isLoop && isEnabled);
+      if (targets.length === 0) return;
+      const state = await stateFor();
+      if (state.length === 0) return;
+      for (const channel of targets) await push(channel, state, lifetime);
+    },
+  };
+}

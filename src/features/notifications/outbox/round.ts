@@ -1,0 +1,186 @@
+/** One round of telling: what is to be said about some alerts is routed, held back where a silence or a cause says so, gathered into one
+ *  message per channel, and written to the outbox, all in one transaction. */
+
+import { newId } from '#kernel/ids.ts';
+import type { Transaction } from '#platform/db/database.ts';
+import { digestOf } from '../channels/channel.ts';
+import type { ChannelEntry } from '../channels.ts';
+import {
+  type AlertNotice,
+  isOver,
+  isWorse,
+  type Message,
+  type TellingKind,
+  type ToldAlert,
+  titleOf,
+  worstOf,
+} from '../message.ts';
+import { causeOf } from '../routing/inhibition.ts';
+import type { RoutingView } from '../routing/routes.ts';
+import { channelsFor } from '../routing/routes.ts';
+import type { Silences } from '../routing/silences.ts';
+import { findDelivery, insertDelivery, keptBack, takeOut } from './deliveries.ts';
+import { firingAlerts, saveRecord, type ToldAlertRecord } from './told-alerts.ts';
+
+/** What all rounds need of the world. */
+export interface RoundFacts {
+  readonly silences: Pick<Silences, 'covering' | 'countHit'>;
+  readonly host: string;
+  nowMs(): number;
+  wallMs(): number;
+  origin(): string;
+  view(): RoutingView<ChannelEntry>;
+  /** Whether a delivery is being sent at this moment: it may have arrived already. */
+  isInFlight(deliveryId: string): boolean;
+}
+
+interface Batch {
+  readonly id: string;
+  readonly channel: ChannelEntry;
+  readonly alerts: ToldAlert[];
+  readonly keys: string[];
+}
+
+export interface Round {
+  /** Tells of an alert that fires, unless somebody planned quiet or its cause was told.
+   *  @returns false when it was held back, or nobody takes it */
+  fires(record: ToldAlertRecord, kind: TellingKind, notice: AlertNotice): Promise<boolean>;
+  /** Tells those who heard that it fires that it is over. */
+  ends(record: ToldAlertRecord, notice: AlertNotice): Promise<void>;
+  /** To these channels, whatever routing and silences say. */
+  tellThese(
+    record: ToldAlertRecord,
+    kind: TellingKind,
+    notice: AlertNotice,
+    channels: readonly ChannelEntry[],
+  ): Promise<void>;
+  /** A row for people: it went to nobody. */
+  keepBack(
+    notice: AlertNotice,
+    state: 'silenced' | 'inhibited' | 'unrouted' | 'not_sent',
+    remark: string,
+  ): Promise<void>;
+  /** Why it is to be held back now: the value of `hold`, and a sentence; null when it is not. */
+  holdOf(notice: AlertNotice): { readonly hold: string; readonly remark: string } | null;
+  /** Writes the messages. @returns how many there are */
+  finish(text?: string): Promise<number>;
+}
+
+/** @param grp the group that the messages belong to */
+export async function beginRound(tx: Transaction, grp: string, facts: RoundFacts): Promise<Round> {
+  const firing = (await firingAlerts(tx)).map(({ notice }) => notice);
+  const batches = new Map<string, Batch>();
+  const view = facts.view();
+  const nowMs = facts.nowMs();
+  let kept = 0;
+
+  const batchOf = (channel: ChannelEntry): Batch => {
+    const known = batches.get(channel.id);
+    if (known) return known;
+    const made = { id: newId('ntc', facts.wallMs()), channel, alerts: [], keys: [] };
+    batches.set(channel.id, made);
+    return made;
+  };
+  const tell = (record: ToldAlertRecord, kind: TellingKind, notice: AlertNotice, channel: ChannelEntry) => {
+    const batch = batchOf(channel);
+    batch.alerts.push({ kind, notice });
+    batch.keys.push(`${notice.fingerprint}:${notice.episode}:${kind}:${record.tellings}`);
+    if (!isOver(kind)) record.told[channel.id] = batch.id;
+  };
+  const keepBack: Round['keepBack'] = async (notice, state, remark) => {
+    kept += 1;
+    const key = digestOf(`${grp}|${notice.fingerprint}|${notice.episode}|${notice.kind}|${state}|${nowMs}|${kept}`);
+    const message = keptBack(notice, key, { host: facts.host, origin: facts.origin(), atMs: facts.wallMs() });
+    const id = newId('ntc', facts.wallMs());
+    await insertDelivery(tx, { id, channelId: null, grp, project: notice.project, message, state, dueMs: 0, remark });
+  };
+  const holdOf: Round['holdOf'] = (notice) => {
+    const silence = facts.silences.covering(notice);
+    if (silence) return { hold: `silence:${silence.id}`, remark: `silenced: ${silence.reason}` };
+    const cause = causeOf(notice, firing);
+    return cause ? { hold: 'inhibited', remark: `${cause.rule.name} on ${cause.host} explains it` } : null;
+  };
+  const tellThese: Round['tellThese'] = async (record, kind, notice, channels) => {
+    // A state that is sent again and again says it without a message.
+    for (const channel of channels.filter(({ isLoop }) => !isLoop)) tell(record, kind, notice, channel);
+    record.tellings += 1;
+    record.toldMs = nowMs;
+    if (!isOver(kind)) {
+      record.firstToldMs ??= nowMs;
+      record.toldSeverity =
+        record.toldSeverity !== null && isWorse(record.toldSeverity, notice.severity)
+          ? record.toldSeverity
+          : notice.severity;
+      record.hold = null;
+    }
+    await saveRecord(tx, record);
+  };
+
+  return {
+    keepBack,
+    holdOf,
+    tellThese,
+    async fires(record, kind, notice) {
+      const held = holdOf(notice);
+      if (held) {
+        const isFirst = record.hold !== held.hold || kind !== 'repeat';
+        if (!isOver(kind)) record.hold = held.hold;
+        await saveRecord(tx, record);
+        if (!isFirst) return false;
+        if (held.hold.startsWith('silence:')) await facts.silences.countHit(tx, held.hold.slice('silence:'.length));
+        await keepBack(notice, held.hold === 'inhibited' ? 'inhibited' : 'silenced', held.remark);
+        return false;
+      }
+      const channels = channelsFor(notice, view);
+      if (channels.length === 0) {
+        record.hold = null;
+        await saveRecord(tx, record);
+        await keepBack(notice, 'unrouted', 'no channel takes it: see `hv channel list` and the routing');
+        return false;
+      }
+      await tellThese(record, kind, notice, channels);
+      return true;
+    },
+    async ends(record, notice) {
+      for (const [channelId, deliveryId] of Object.entries(record.told)) {
+        const channel = view.channels.find(({ id }) => id === channelId);
+        if (!channel?.isEnabled) continue;
+        const row = await findDelivery(tx, deliveryId);
+        if (row?.state === 'dead' || row?.state === 'not_sent') continue;
+        const isUnsent = row?.state === 'waiting' && !facts.isInFlight(row.id);
+        if (row && isUnsent) await takeOut(tx, row, notice.fingerprint, channel.title);
+        tell(record, isUnsent ? 'was_firing' : 'resolved', notice, channel);
+      }
+      record.tellings += 1;
+      record.told = {};
+      record.firstToldMs = null;
+      record.toldSeverity = null;
+      record.hold = null;
+      record.escalated = 0;
+      await saveRecord(tx, record);
+    },
+    async finish(text = '') {
+      for (const { id, channel, alerts, keys } of batches.values()) {
+        const message: Message = {
+          key: digestOf(`${channel.id}|${keys.sort().join('|')}`),
+          thread: grp,
+          kind: 'alert',
+          severity: worstOf(alerts.map(({ notice }) => notice.severity)),
+          title: titleOf(channel.title, alerts),
+          text,
+          alerts,
+          atMs: facts.wallMs(),
+          host: facts.host,
+          origin: facts.origin(),
+        };
+        const [first] = alerts;
+        const project =
+          first !== undefined && alerts.every(({ notice }) => notice.project === first.notice.project)
+            ? first.notice.project
+            : null;
+        await insertDelivery(tx, { id, channelId: channel.id, grp, project, message, state: 'waiting', dueMs: nowMs });
+      }
+      return batches.size;
+    },
+  };
+}

@@ -1,0 +1,129 @@
+/** What is known of each alert that was ever announced: whether it fires, who was told, and why not. */
+
+import type { Severity } from '#contract/alerts-config.ts';
+import type { Database, Transaction } from '#platform/db/database.ts';
+import type { AlertNotice } from '../message.ts';
+import type { NotificationTables, ToldAlertRow } from '../migrations.ts';
+
+export interface ToldAlertRecord {
+  readonly fingerprint: string;
+  notice: AlertNotice;
+  isFiring: boolean;
+  readonly changedMs: number;
+  toldMs: number | null;
+  firstToldMs: number | null;
+  /** Channel → delivery by which it heard that this fires. */
+  told: Record<string, string>;
+  toldSeverity: Severity | null;
+  /** `silence:<id>` or `inhibited`. */
+  hold: string | null;
+  isAcked: boolean;
+  escalated: number;
+  tellings: number;
+}
+
+const tables = (source: Database | Transaction) => source.tables<NotificationTables>();
+
+const recordOf = (row: ToldAlertRow): ToldAlertRecord => ({
+  fingerprint: row.fp,
+  notice: JSON.parse(row.notice),
+  isFiring: row.is_firing === 1,
+  changedMs: row.changed_ms,
+  toldMs: row.told_ms,
+  firstToldMs: row.first_told_ms,
+  told: JSON.parse(row.told),
+  toldSeverity: row.told_severity,
+  hold: row.hold,
+  isAcked: row.is_acked === 1,
+  escalated: row.escalated,
+  tellings: row.tellings,
+});
+
+/** Takes down what was announced, in the transaction in which it happened. */
+export async function noteAnnounced(tx: Transaction, notice: AlertNotice, nowMs: number): Promise<void> {
+  const values = {
+    is_firing: notice.kind === 'resolved' ? 0 : 1,
+    notice: JSON.stringify(notice),
+    changed_ms: nowMs,
+    // What got worse is news again for whoever acknowledged it.
+    ...(notice.kind === 'firing' || notice.kind === 'severity_raised' ? { is_acked: 0 } : {}),
+  };
+  await tables(tx)
+    .insertInto('told_alert')
+    .values({ fp: notice.fingerprint, ...values })
+    .onConflict((conflict) => conflict.column('fp').doUpdateSet(values))
+    .execute();
+}
+
+export async function acknowledge(tx: Transaction, fingerprint: string): Promise<void> {
+  await tables(tx).updateTable('told_alert').set({ is_acked: 1 }).where('fp', '=', fingerprint).execute();
+}
+
+export async function firingAlerts(source: Database | Transaction): Promise<ToldAlertRecord[]> {
+  return (await tables(source).selectFrom('told_alert').selectAll().where('is_firing', '=', 1).execute()).map(recordOf);
+}
+
+/** Those that ended since. */
+export async function endedSince(source: Database | Transaction, sinceMs: number): Promise<ToldAlertRecord[]> {
+  const rows = await tables(source)
+    .selectFrom('told_alert')
+    .selectAll()
+    .where('is_firing', '=', 0)
+    .where('changed_ms', '>=', sinceMs)
+    .execute();
+  return rows.map(recordOf);
+}
+
+export async function findRecord(tx: Transaction, fingerprint: string): Promise<ToldAlertRecord | null> {
+  const row = await tables(tx).selectFrom('told_alert').selectAll().where('fp', '=', fingerprint).executeTakeFirst();
+  return row === undefined ? null : recordOf(row);
+}
+
+export async function saveRecord(tx: Transaction, record: ToldAlertRecord): Promise<void> {
+  await tables(tx)
+    .updateTable('told_alert')
+    .set({
+      told_ms: record.toldMs,
+      first_told_ms: record.firstToldMs,
+      told: JSON.stringify(record.told),
+      told_severity: record.toldSeverity,
+      hold: record.hold,
+      escalated: record.escalated,
+      tellings: record.tellings,
+    })
+    .where('fp', '=', record.fingerprint)
+    .execute();
+}
+
+/** No pause between two attempts is longer. */
+const LONGEST_PAUSE_MS = 3_600_000;
+
+/** After a start the clock may be behind what it was: nothing that was kept lies ahead of it, and what is long over is forgotten. */
+export async function settleTimes(db: Database, nowMs: number, forgetBeforeMs: number | null): Promise<void> {
+  await db.transaction(async (tx) => {
+    await tables(tx).updateTable('told_alert').set({ told_ms: nowMs }).where('told_ms', '>', nowMs).execute();
+    await tables(tx)
+      .updateTable('told_alert')
+      .set({ first_told_ms: nowMs })
+      .where('first_told_ms', '>', nowMs)
+      .execute();
+    await tables(tx).updateTable('told_alert').set({ changed_ms: nowMs }).where('changed_ms', '>', nowMs).execute();
+    await tables(tx).updateTable('notice_group').set({ told_ms: nowMs }).where('told_ms', '>', nowMs).execute();
+    await tables(tx).updateTable('announced').set({ at_ms: nowMs }).where('at_ms', '>', nowMs).execute();
+    await tables(tx).updateTable('delivery').set({ sent_ms: nowMs }).where('sent_ms', '>', nowMs).execute();
+    await tables(tx)
+      .updateTable('delivery')
+      .set({ next_ms: nowMs })
+      .where('state', '=', 'waiting')
+      .where('next_ms', '>', nowMs + LONGEST_PAUSE_MS)
+      .execute();
+    await tables(tx).updateTable('channel_state').set({ tested_ms: nowMs }).where('tested_ms', '>', nowMs).execute();
+    if (forgetBeforeMs === null) return;
+    await tables(tx)
+      .deleteFrom('told_alert')
+      .where('is_firing', '=', 0)
+      .where('changed_ms', '<', forgetBeforeMs)
+      .execute();
+    await tables(tx).deleteFrom('notice_group').where('told_ms', '<', forgetBeforeMs).execute();
+  });
+}

@@ -1,0 +1,158 @@
+/** Silences: kept in the database and in memory. Times are those of the wall: people plan by it. */
+
+import { type CronSchedule, parseCron } from '#contract/cron.ts';
+import type { Silence } from '#contract/notifications.ts';
+import type { Clock } from '#kernel/clock.ts';
+import { newId } from '#kernel/ids.ts';
+import type { Database, Transaction } from '#platform/db/database.ts';
+import type { FoundObject } from '#platform/feature.ts';
+import type { AlertNotice } from '../message.ts';
+import type { NotificationTables } from '../migrations.ts';
+import { globFits, labelsFit } from './match.ts';
+
+export type StoredSilence = Omit<Silence, 'isActive' | 'isOver'> & {
+  /** Whoever made it may also silence what concerns security. */
+  readonly mayHideSecurity: boolean;
+};
+
+export interface Silences {
+  all(): readonly Silence[];
+  get(id: string): Silence | null;
+  /** The silence that covers the notice now, or null. */
+  covering(notice: AlertNotice): StoredSilence | null;
+  /** What an ended silence was for. */
+  reasonOf(id: string): string | null;
+  add(silence: Omit<StoredSilence, 'id' | 'createdAt' | 'hits'>): Promise<Silence>;
+  remove(id: string): Promise<void>;
+  countHit(tx: Transaction, id: string): Promise<void>;
+  load(): Promise<void>;
+}
+
+export const silenceObject = ({ id, reason, project }: Pick<Silence, 'id' | 'reason' | 'project'>): FoundObject => ({
+  type: 'silence',
+  id,
+  name: reason.slice(0, 60),
+  project,
+});
+
+const MINUTE_MS = 60_000;
+
+/** Whether it is quiet at this time: within from and to, and where there is a plan within a window that began at most its length ago. */
+export function isQuiet(
+  silence: Pick<StoredSilence, 'from' | 'to' | 'durationMinutes'>,
+  schedule: CronSchedule | null,
+  now: Date,
+): boolean {
+  const ms = now.getTime();
+  if (ms < Date.parse(silence.from) || ms >= Date.parse(silence.to)) return false;
+  if (schedule === null) return true;
+  const minute = Math.floor(ms / MINUTE_MS);
+  for (let ago = 0; ago < (silence.durationMinutes ?? 0); ago += 1)
+    if (schedule.matches(new Date((minute - ago) * MINUTE_MS))) return true;
+  return false;
+}
+
+/** Alerts about who tries to get in: only those who configure alerts may keep them from being told. */
+const isCriticalSecurity = ({ severity, labels, rule }: AlertNotice): boolean =>
+  severity === 'critical' && (labels['category'] === 'security' || /\bauth_failures_total\b/.test(rule.condition));
+
+export function covers({ match, project, mayHideSecurity }: StoredSilence, notice: AlertNotice): boolean {
+  if (project !== null && project !== notice.project) return false;
+  if (isCriticalSecurity(notice) && !mayHideSecurity) return false;
+  return (
+    (match.rule === undefined || globFits(match.rule, notice.rule.name)) &&
+    (match.severities === undefined || match.severities.includes(notice.severity)) &&
+    labelsFit(match.labels ?? [], notice)
+  );
+}
+
+export function createSilences(db: Database, clock: Clock): Silences {
+  const known = new Map<string, { readonly silence: StoredSilence; readonly schedule: CronSchedule | null }>();
+  const tables = (source: Database | Transaction = db) => source.tables<NotificationTables>();
+  const keep = (silence: StoredSilence) =>
+    known.set(silence.id, { silence, schedule: silence.cron === null ? null : parseCron(silence.cron) });
+  const view = (id: string): Silence | null => {
+    const found = known.get(id);
+    if (!found) return null;
+    const { mayHideSecurity: _mayHideSecurity, ...silence } = found.silence;
+    const now = clock.now();
+    return {
+      ...silence,
+      isActive: isQuiet(silence, found.schedule, now),
+      isOver: now.getTime() >= Date.parse(silence.to),
+    };
+  };
+
+  return {
+    all: () => [...known.keys()].flatMap((id) => view(id) ?? []),
+    get: view,
+    covering(notice) {
+      const now = clock.now();
+      for (const { silence, schedule } of known.values())
+        if (covers(silence, notice) && isQuiet(silence, schedule, now)) return silence;
+      return null;
+    },
+    reasonOf: (id) => known.get(id)?.silence.reason ?? null,
+    async add(given) {
+      const now = clock.now();
+      const silence: StoredSilence = {
+        ...given,
+        id: newId('sil', now.getTime()),
+        createdAt: now.toISOString(),
+        hits: 0,
+      };
+      await tables()
+        .insertInto('silence')
+        .values({
+          id: silence.id,
+          project: silence.project,
+          matcher: JSON.stringify(silence.match),
+          from_at: silence.from,
+          to_at: silence.to,
+          cron: silence.cron,
+          duration_minutes: silence.durationMinutes,
+          reason: silence.reason,
+          created_by: silence.createdBy,
+          created_at: silence.createdAt,
+          hits: 0,
+          may_hide_security: silence.mayHideSecurity ? 1 : 0,
+        })
+        .execute();
+      keep(silence);
+      return { ...given, ...silence, isActive: view(silence.id)?.isActive ?? false, isOver: false };
+    },
+    async remove(id) {
+      await tables().deleteFrom('silence').where('id', '=', id).execute();
+      known.delete(id);
+    },
+    async countHit(tx, id) {
+      await tables(tx)
+        .updateTable('silence')
+        .set((row) => ({ hits: row('hits', '+', 1) }))
+        .where('id', '=', id)
+        .execute();
+      tx.afterCommit(() => {
+        const found = known.get(id);
+        if (found) known.set(id, { ...found, silence: { ...found.silence, hits: found.silence.hits + 1 } });
+      });
+    },
+    async load() {
+      known.clear();
+      for (const row of await tables().selectFrom('silence').selectAll().orderBy('created_at').execute())
+        keep({
+          id: row.id,
+          project: row.project,
+          match: JSON.parse(row.matcher),
+          from: row.from_at,
+          to: row.to_at,
+          cron: row.cron,
+          durationMinutes: row.duration_minutes,
+          reason: row.reason,
+          createdBy: row.created_by,
+          createdAt: row.created_at,
+          hits: row.hits,
+          mayHideSecurity: row.may_hide_security === 1,
+        });
+    },
+  };
+}

@@ -1,0 +1,82 @@
+/** Test messages go the way of all others: into the outbox, and out of it. */
+
+import type { Clock } from '#kernel/clock.ts';
+import { newId } from '#kernel/ids.ts';
+import type { Database } from '#platform/db/database.ts';
+import { digestOf } from './channels/channel.ts';
+import type { ChannelEntry, Channels } from './channels.ts';
+import type { DeliveryRow } from './migrations.ts';
+import { findDelivery, insertDelivery } from './outbox/deliveries.ts';
+
+export interface TestMessageDependencies {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly channels: Channels;
+  readonly host: string;
+  nowMs(): number;
+  origin(): string;
+  /** Messages were written. */
+  onWritten(): void;
+}
+
+const WEEK_MS = 7 * 86_400_000;
+/** A test that nobody took by then has no answer: it waits behind others. */
+const ANSWER_MS = 30_000;
+const LOOK_MS = 100;
+
+export function createTestMessages({ db, clock, channels, host, nowMs, origin, onWritten }: TestMessageDependencies) {
+  const write = async (channel: ChannelEntry, text: string): Promise<string> => {
+    const id = newId('ntc', clock.now().getTime());
+    await db.transaction(async (tx) => {
+      await insertDelivery(tx, {
+        id,
+        channelId: channel.id,
+        grp: `test:${channel.id}`,
+        project: channel.project,
+        message: {
+          key: digestOf(id),
+          thread: `test:${channel.id}`,
+          kind: 'test',
+          severity: 'info',
+          title: `Test message of ${host}`,
+          text,
+          alerts: [],
+          atMs: clock.now().getTime(),
+          host,
+          origin: origin(),
+        },
+        state: 'waiting',
+        dueMs: nowMs(),
+      });
+      await channels.recordTest(tx, channel.id, nowMs());
+    });
+    onWritten();
+    return id;
+  };
+  return {
+    /** Sends one and waits for its end; null = it still waits. */
+    async run(
+      channel: ChannelEntry,
+      by: string,
+      signal: AbortSignal,
+    ): Promise<{ id: string; row: DeliveryRow | null }> {
+      const id = await write(channel, `${by} asked for this test. The channel ${channel.name} works.`);
+      const deadline = clock.monotonicMs() + ANSWER_MS;
+      while (clock.monotonicMs() < deadline && !signal.aborted) {
+        const row = await findDelivery(db, id);
+        if (row !== undefined && row.state !== 'waiting') return { id, row };
+        await clock.sleep(LOOK_MS, signal).catch(() => undefined);
+      }
+      return { id, row: null };
+    },
+    /** Once a week for each channel. */
+    async weekly(): Promise<void> {
+      const states = await channels.states();
+      for (const channel of channels.all()) {
+        const testedMs = states.get(channel.id)?.tested_ms ?? null;
+        if (!channel.isEnabled || (testedMs !== null && nowMs() - testedMs < WEEK_MS)) continue;
+        await write(channel, `The weekly test. The channel ${channel.name} works.`);
+      }
+    },
+  };
+}
