@@ -20,6 +20,8 @@ export type Completion =
   | 'role'
   | 'grant'
   | 'token'
+  | 'channel'
+  | 'silence'
   | 'file'
   | null;
 

@@ -22,6 +22,9 @@ export const NOUNS: readonly Noun[] = [
   { name: 'quota', summary: 'limits of projects, and what is used of them', load: () => import('./quota.ts') },
   { name: 'trash', summary: 'deleted VMs that can be restored', load: () => import('./trash.ts') },
   { name: 'op', summary: 'operations: long work and its progress', load: () => import('./op.ts') },
+  { name: 'channel', summary: 'where messages about alerts go', load: () => import('./channel.ts') },
+  { name: 'silence', summary: 'planned quiet', load: () => import('./silence.ts') },
+  { name: 'notice', summary: 'messages: sent, waiting, given up', load: () => import('./notice.ts') },
   { name: 'audit', summary: 'who did what', load: () => import('./audit.ts') },
   {
     name: 'preflight',

@@ -44,6 +44,8 @@ const LABELS: Readonly<Record<Kind, { readonly one: string; readonly list: strin
   role: { one: 'role', list: 'hv role list' },
   grant: { one: 'grant', list: 'hv grant list' },
   token: { one: 'token', list: 'hv token list' },
+  channel: { one: 'channel', list: 'hv channel list' },
+  silence: { one: 'silence', list: 'hv silence list' },
 };
 
 /** Names by which an object of a kind can be called. */
@@ -79,6 +81,10 @@ export async function namesOf({ api }: CommandContext, kind: Kind): Promise<stri
       return (await collect((query) => api('GET /grants', { query }))).map(({ id }) => id);
     case 'token':
       return (await collect((query) => api('GET /tokens', { query }))).map(({ name }) => name);
+    case 'channel':
+      return (await collect((query) => api('GET /channels', { query }))).map(({ name }) => name);
+    case 'silence':
+      return (await collect((query) => api('GET /silences', { query }))).map(({ id }) => id);
   }
 }
 

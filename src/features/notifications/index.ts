@@ -128,7 +128,7 @@ export const notifications = defineFeature<NotificationsApi>({
         routes: routing.current().routes,
         channels: channels.all(),
         projectName: (id) => registry.get(id)?.name ?? null,
-        now: clock.now,
+        now: () => clock.now(),
       }),
     };
     const onWritten = () => sending.wake();

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { hostAndPortSchema, isLoopbackHost, mailAddressSchema } from '#contract/alerts-config.ts';
-import { messageOf } from '#kernel/errors.ts';
+import { AppError, messageOf } from '#kernel/errors.ts';
 import { type Mail, MailError } from '#platform/smtp.ts';
 import { factsOf, linesOf, type Message } from '../message.ts';
 import { cleanLine, escapeHtml } from '../text.ts';
@@ -99,7 +99,10 @@ export const email: ChannelType = {
           return refused.length === 0 ? null : `not taken for ${refused.join(', ')}`;
         } catch (error) {
           if (error instanceof MailError) throw new SendError(error.message, { isPermanent: error.isPermanent });
-          throw new SendError(messageOf(error), { isPermanent: true });
+          const isRefused = error instanceof AppError;
+          throw new SendError(isRefused ? `${error.message} ${error.hint}` : messageOf(error), {
+            isPermanent: isRefused,
+          });
         }
       },
     };

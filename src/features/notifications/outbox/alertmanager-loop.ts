@@ -8,7 +8,7 @@ import type { Outside } from '../channels/channel.ts';
 import { digestOf } from '../channels/channel.ts';
 import type { ChannelEntry, Channels } from '../channels.ts';
 import { type Message, type ToldAlert, worstOf } from '../message.ts';
-import { causeOf } from '../routing/inhibition.ts';
+import { createCauses } from '../routing/inhibition.ts';
 import { channelsFor } from '../routing/routes.ts';
 import { redact } from '../text.ts';
 import type { RoundFacts } from './round.ts';
@@ -27,9 +27,8 @@ const ATTEMPT_MS = 10_000;
 export function createAlertmanagerLoop({ db, log, channels, facts, outside }: AlertmanagerLoopDependencies) {
   const stateFor = async (): Promise<readonly ToldAlert[]> => {
     const firing = (await firingAlerts(db)).map(({ notice }) => notice);
-    const told = firing.filter(
-      (notice) => facts.silences.covering(notice) === null && causeOf(notice, firing) === null,
-    );
+    const causes = createCauses(firing);
+    const told = firing.filter((notice) => facts.silences.covering(notice) === null && causes.of(notice) === null);
     const ended = (await endedSince(db, facts.nowMs() - ALERTMANAGER_RESOLVED_MS)).map(({ notice }) => notice);
     return [
       ...told.map((notice): ToldAlert => ({ kind: 'firing', notice })),

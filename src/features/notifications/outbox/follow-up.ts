@@ -3,9 +3,10 @@
 import { durationMs } from '#contract/alerts-config.ts';
 import type { Routing } from '#contract/notifications.ts';
 import type { Database } from '#platform/db/database.ts';
+import { type Causes, createCauses } from '../routing/inhibition.ts';
 import { escalationFor } from '../routing/routes.ts';
 import { groupOf } from './announcements.ts';
-import { beginRound, type RoundFacts } from './round.ts';
+import { beginRound, holdNow, type RoundFacts } from './round.ts';
 import { findRecord, firingAlerts, saveRecord, type ToldAlertRecord } from './told-alerts.ts';
 
 /** What a cause took along gets this long to recover after it, before it is told by itself. */
@@ -36,7 +37,12 @@ export function createFollowUp({ db, facts, routing, reasonOf, onWritten }: Foll
   };
 
   /** What a record asks for now, and the group in which that is told. */
-  const wanted = (record: ToldAlertRecord): { readonly grp: string; readonly text: string } | null => {
+  const wanted = (record: ToldAlertRecord, causes: Causes): { readonly grp: string; readonly text: string } | null => {
+    // Most that is held stays so: that is seen without a transaction.
+    if (record.hold !== null && holdNow(record.notice, facts.silences, causes)?.hold === record.hold) {
+      releasedMs.delete(record.fingerprint);
+      return null;
+    }
     if (record.hold?.startsWith('silence:')) {
       const id = record.hold.slice('silence:'.length);
       const reason = reasonOf(id);
@@ -86,8 +92,10 @@ export function createFollowUp({ db, facts, routing, reasonOf, onWritten }: Foll
   return {
     async run(): Promise<void> {
       const groups = new Map<string, { readonly text: string; readonly fingerprints: string[] }>();
-      for (const record of await firingAlerts(db)) {
-        const due = wanted(record);
+      const firing = await firingAlerts(db);
+      const causes = createCauses(firing.map(({ notice }) => notice));
+      for (const record of firing) {
+        const due = wanted(record, causes);
         if (due === null) continue;
         const group = groups.get(due.grp) ?? { text: due.text, fingerprints: [] };
         group.fingerprints.push(record.fingerprint);

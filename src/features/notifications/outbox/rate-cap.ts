@@ -1,4 +1,4 @@
-/** What a channel takes in an hour: 30 messages, and 10 critical ones of their own when the 30 are used up. What is more goes into one
+/** What a channel takes in an hour: 30 messages, and 10 critical ones beside them. What is more goes into one
  *  digest every 15 minutes. */
 
 import type { Severity } from '#contract/alerts-config.ts';
@@ -16,8 +16,8 @@ export interface Sent {
 }
 
 export function isWithinCap(severity: Severity, { critical, other }: Sent): boolean {
-  if (severity !== 'critical') return critical + other < IN_AN_HOUR;
-  return critical + other < IN_AN_HOUR || critical < CRITICAL_IN_AN_HOUR;
+  if (severity === 'critical' && critical < CRITICAL_IN_AN_HOUR) return true;
+  return other + Math.max(0, critical - CRITICAL_IN_AN_HOUR) < IN_AN_HOUR;
 }
 
 export const isDigestDue = ({ newestDigestMs }: Sent, nowMs: number): boolean =>

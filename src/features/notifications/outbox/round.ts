@@ -15,7 +15,7 @@ import {
   titleOf,
   worstOf,
 } from '../message.ts';
-import { causeOf } from '../routing/inhibition.ts';
+import { type Causes, createCauses } from '../routing/inhibition.ts';
 import type { RoutingView } from '../routing/routes.ts';
 import { channelsFor } from '../routing/routes.ts';
 import type { Silences } from '../routing/silences.ts';
@@ -32,6 +32,19 @@ export interface RoundFacts {
   view(): RoutingView<ChannelEntry>;
   /** Whether a delivery is being sent at this moment: it may have arrived already. */
   isInFlight(deliveryId: string): boolean;
+}
+
+/** Why an alert is held back: the value of `hold`, and a sentence. */
+interface Hold {
+  readonly hold: string;
+  readonly remark: string;
+}
+
+export function holdNow(notice: AlertNotice, silences: Pick<Silences, 'covering'>, causes: Causes): Hold | null {
+  const silence = silences.covering(notice);
+  if (silence) return { hold: `silence:${silence.id}`, remark: `silenced: ${silence.reason}` };
+  const cause = causes.of(notice);
+  return cause ? { hold: 'inhibited', remark: `${cause.rule.name} on ${cause.host} explains it` } : null;
 }
 
 interface Batch {
@@ -60,15 +73,15 @@ export interface Round {
     state: 'silenced' | 'inhibited' | 'unrouted' | 'not_sent',
     remark: string,
   ): Promise<void>;
-  /** Why it is to be held back now: the value of `hold`, and a sentence; null when it is not. */
-  holdOf(notice: AlertNotice): { readonly hold: string; readonly remark: string } | null;
+  /** Null when it is not to be held back now. */
+  holdOf(notice: AlertNotice): Hold | null;
   /** Writes the messages. @returns how many there are */
   finish(text?: string): Promise<number>;
 }
 
 /** @param grp the group that the messages belong to */
 export async function beginRound(tx: Transaction, grp: string, facts: RoundFacts): Promise<Round> {
-  const firing = (await firingAlerts(tx)).map(({ notice }) => notice);
+  const causes = createCauses((await firingAlerts(tx)).map(({ notice }) => notice));
   const batches = new Map<string, Batch>();
   const view = facts.view();
   const nowMs = facts.nowMs();
@@ -94,12 +107,6 @@ export async function beginRound(tx: Transaction, grp: string, facts: RoundFacts
     const id = newId('ntc', facts.wallMs());
     await insertDelivery(tx, { id, channelId: null, grp, project: notice.project, message, state, dueMs: 0, remark });
   };
-  const holdOf: Round['holdOf'] = (notice) => {
-    const silence = facts.silences.covering(notice);
-    if (silence) return { hold: `silence:${silence.id}`, remark: `silenced: ${silence.reason}` };
-    const cause = causeOf(notice, firing);
-    return cause ? { hold: 'inhibited', remark: `${cause.rule.name} on ${cause.host} explains it` } : null;
-  };
   const tellThese: Round['tellThese'] = async (record, kind, notice, channels) => {
     // A state that is sent again and again says it without a message.
     for (const channel of channels.filter(({ isLoop }) => !isLoop)) tell(record, kind, notice, channel);
@@ -118,10 +125,10 @@ export async function beginRound(tx: Transaction, grp: string, facts: RoundFacts
 
   return {
     keepBack,
-    holdOf,
+    holdOf: (notice) => holdNow(notice, facts.silences, causes),
     tellThese,
     async fires(record, kind, notice) {
-      const held = holdOf(notice);
+      const held = holdNow(notice, facts.silences, causes);
       if (held) {
         const isFirst = record.hold !== held.hold || kind !== 'repeat';
         if (!isOver(kind)) record.hold = held.hold;
