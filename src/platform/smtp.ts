@@ -159,9 +159,9 @@ function toMailError(error: unknown, { host, tls }: MailServer): MailError {
   const text = messageOf(error).replace(/\s+/g, ' ').slice(0, 300);
   if (hasErrno(error, ...CERTIFICATE_ERRORS) || /certificate/i.test(text))
     return new MailError(`the certificate of ${host} is not one that is trusted: ${text}`, false);
-  // An answer to our own sign-in may be mended on either side; 5xx otherwise is the server's last word.
-  if (code !== null && code >= 500) return new MailError(`${host} refused it: ${text}`, true);
-  if (hasErrno(error, 'ETLS') && tls === 'starttls')
+  if (tls === 'starttls' && (hasErrno(error, 'ETLS') || /STARTTLS/.test(text)))
     return new MailError(`${host} offers no TLS (STARTTLS), so nothing was sent: ${text}`, false);
+  // 5xx is the server's last word about this mail.
+  if (code !== null && code >= 500) return new MailError(`${host} refused it: ${text}`, true);
   return new MailError(`${host} did not take it: ${text}`, false);
 }

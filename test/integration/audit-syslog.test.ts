@@ -5,13 +5,13 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeCertificates, type TestCertificates } from '#test/support/certificates.ts';
 import { startDaemon, type TestDaemon } from '#test/support/daemon.ts';
+import { freePort } from '#test/support/free-port.ts';
 import { hvOffline, hvOn } from '#test/support/hv.ts';
 
 const skip =
@@ -29,14 +29,6 @@ before(async () => {
   port = await freePort();
 });
 after(() => rm(folder, { recursive: true, force: true }));
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
 
 /** A receiver of its own, which writes each message as it came. */
 async function startReceiver(): Promise<{ readonly child: ChildProcess; stop(): Promise<void> }> {

@@ -77,8 +77,12 @@ export const resolved = (notice: AlertNotice): AlertNotice => ({
   endedAtMs: notice.startedAtMs + 7 * 60_000,
 });
 
-/** @param answer of the receivers to each request */
-export async function startOutbox(answer: (call: SentCall) => Answer | Promise<Answer> = () => ({ status: 200 })) {
+/** @param answer of the receivers to each request
+ *  @param real what to send through instead */
+export async function startOutbox(
+  answer: (call: SentCall) => Answer | Promise<Answer> = () => ({ status: 200 }),
+  real: Outside | null = null,
+) {
   const folder = mkdtempSync(join(tmpdir(), 'hv-outbox-'));
   const db: Database = openDatabase(join(folder, 'state.db'));
   db.migrate('notifications', notificationMigrations);
@@ -98,7 +102,7 @@ export async function startOutbox(answer: (call: SentCall) => Answer | Promise<A
     const { status, headers: answered = {}, body = '{"ok":true}' } = await answer(sent);
     return { status, header: (name) => answered[name] ?? null, body: Buffer.from(body) };
   };
-  const outside = (signal: AbortSignal): Outside => ({
+  const fake = (signal: AbortSignal): Outside => ({
     fetcher: () => ({ call }),
     mail: async (_server, mail) => {
       mails.push(mail);
@@ -107,6 +111,7 @@ export async function startOutbox(answer: (call: SentCall) => Answer | Promise<A
     nowMs: () => clock.now().getTime(),
     signal,
   });
+  const outside = (signal: AbortSignal): Outside => real ?? fake(signal);
   const sender = createSender({
     db,
     clock,
