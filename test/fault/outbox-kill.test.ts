@@ -73,7 +73,10 @@ test('kills lose nothing, invent nothing, and repeat only under the same key', a
     assert.equal(await begin().exited, 0, 'the last one sends what is left');
 
     const db = new DatabaseSync(join(folder, 'state.db'));
-    const announced = db.prepare('SELECT what FROM was_announced').all().map((row) => String(row['what']));
+    const announced = db
+      .prepare('SELECT what FROM was_announced')
+      .all()
+      .map((row) => String(row['what']));
     const left = db.prepare("SELECT count(*) AS count FROM delivery WHERE state IN ('waiting', 'dead')").get();
     const integrity = db.prepare('PRAGMA integrity_check').get();
     db.close();
@@ -84,7 +87,8 @@ test('kills lose nothing, invent nothing, and repeat only under the same key', a
     for (const what of announced) {
       const [fingerprint = '', state = ''] = what.split(' ');
       // What was over before it was delivered is told as one: "was firing".
-      const isTold = told.includes(`${fingerprint} ${state} ${state}`) || told.includes(`${fingerprint} resolved was_firing`);
+      const isTold =
+        told.includes(`${fingerprint} ${state} ${state}`) || told.includes(`${fingerprint} resolved was_firing`);
       assert.ok(isTold, `lost: ${what}`);
     }
     for (const [what, keys] of taken) {

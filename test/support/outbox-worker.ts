@@ -24,9 +24,7 @@ registerErrors(notificationErrors);
 const [folder = '', origin = '', channelCount = '1', count = '0'] = process.argv.slice(2);
 const db = openDatabase(join(folder, 'state.db'));
 db.migrate('notifications', notificationMigrations);
-db.migrate('test', [
-  { id: '001', statements: ['CREATE TABLE was_announced(what TEXT PRIMARY KEY) STRICT'] },
-]);
+db.migrate('test', [{ id: '001', statements: ['CREATE TABLE was_announced(what TEXT PRIMARY KEY) STRICT'] }]);
 const channels = createChannels({ db, clock, seal: createSecretSeal(join(folder, 'secrets.key')) });
 await channels.load([]);
 for (let n = 0; n < Number(channelCount); n += 1)
@@ -103,7 +101,12 @@ const announcing = (async () => {
   isAnnouncing = false;
 })();
 const waiting = async () => {
-  const { length } = (await db.tables<{ delivery: { id: string; state: string } }>().selectFrom('delivery').select('id').where('state', '=', 'waiting').execute());
+  const { length } = await db
+    .tables<{ delivery: { id: string; state: string } }>()
+    .selectFrom('delivery')
+    .select('id')
+    .where('state', '=', 'waiting')
+    .execute();
   const announced = await db.tables<{ announced: { id: number } }>().selectFrom('announced').select('id').execute();
   return length + announced.length;
 };

@@ -277,3 +277,13 @@ test('what needs a proof asks a browser for it, bound to this very request, and 
   assert.equal(await purge?.run(request(token, { params: { id: 'web1' } })).then(() => 'done', codeOf), 'token_cannot');
   assert.equal(called.length, 2);
 });
+
+test('a change that an alert caused is taken once a minute, so that a webhook that calls us does not go round', async () => {
+  const called: string[] = [];
+  const route = routesOf(allHandlers(called), fakeAudit([])).get('POST /preflight');
+  const marked = request(admin, { headers: { 'x-hyper-loop': '1' } });
+  await route?.run(marked);
+  await assert.rejects(async () => route?.run(marked), { code: 'too_many_requests' });
+  await route?.run(request(admin));
+  assert.deepEqual(called, ['POST /preflight', 'POST /preflight']);
+});

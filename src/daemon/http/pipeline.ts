@@ -73,6 +73,9 @@ const STRANGER: Identity = {
 const SIGN_INS = 30;
 /** Other public requests that are no GET, as asking for a challenge or whether a code was confirmed. */
 const QUESTIONS = 300;
+/** Requests that say an alert of ours caused them: or a webhook that calls us would go round for ever. */
+const CAUSED_BY_ALERTS = 1;
+const LOOP_HEADER = 'x-hyper-loop';
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,128}$/;
 
 function parse(schema: z.ZodType | undefined, where: 'body' | 'query' | 'params', value: unknown): unknown {
@@ -125,6 +128,7 @@ export function createRoutes(
 ): Route[] {
   const signIns = createAllowance(clock, SIGN_INS, 60_000);
   const questions = createAllowance(clock, QUESTIONS, 60_000);
+  const causedByAlerts = createAllowance(clock, CAUSED_BY_ALERTS, 60_000);
   const repeated = createRepeatedAnswers(clock);
   const known = new Set(allRoutes().map(([key]) => String(key)));
   for (const key of Object.keys(handlers))
@@ -238,6 +242,8 @@ export function createRoutes(
       };
 
       try {
+        if (isChange && request.headers[LOOP_HEADER] !== undefined && !causedByAlerts.take(identity.userId))
+          throw new AppError('too_many_requests');
         const params = parse(definition.params, 'params', request.params);
         if (definition.object && isRecord(params)) {
           const { type, param } = definition.object;

@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { parseCron } from '#contract/cron.ts';
+import { type Route, routeSchema } from '#contract/notifications.ts';
+import { noticeOf } from '../fake-outside.ts';
+import { createCauses } from './inhibition.ts';
+import { globFits, routeFits } from './match.ts';
+import { channelsFor, escalationFor } from './routes.ts';
+import { covers, isQuiet, type StoredSilence } from './silences.ts';
+
+const channels = ['a', 'b', 'c'].map((name) => ({ id: `id-${name}`, name, project: null, isEnabled: true }));
+const route = (value: unknown): Route => routeSchema.parse(value);
+const noon = new Date('2026-11-26T12:00:00');
+const namesFor = (routes: readonly Route[], notice = noticeOf(), at = noon) =>
+  channelsFor(notice, { routes: [...routes], channels, projectName: (id) => `name-of-${id}`, now: () => at }).map(
+    ({ name }) => name,
+  );
+
+test('the first route that fits decides; one that goes on lets the following add theirs', () => {
+  const critical = route({ name: 'critical', match: { severities: ['critical'] }, channels: ['a'] });
+  const vms = route({ name: 'vms', match: { rule: 'vm_*' }, channels: ['b'] });
+  const rest = route({ name: 'rest', channels: ['id-c'] });
+  assert.deepEqual(namesFor([critical, vms, rest]), ['b']);
+  assert.deepEqual(namesFor([critical, vms, rest], noticeOf({ severity: 'critical' })), ['a']);
+  assert.deepEqual(namesFor([{ ...critical, goesOn: true }, vms], noticeOf({ severity: 'critical' })), ['a', 'b']);
+  assert.deepEqual(namesFor([critical, rest], noticeOf({ rule: { name: 'other' } })), ['c']);
+  assert.deepEqual(namesFor([critical]), ['a', 'b', 'c'], 'without a fitting route all get warnings');
+  assert.deepEqual(namesFor([], noticeOf({ severity: 'info' })), []);
+});
+
+test('routes match any or all, inverted, by label, project name and times over midnight', () => {
+  const fits = (value: object, notice = noticeOf(), at = noon) =>
+    routeFits(route({ name: 'x', channels: [], ...value }), notice, 'shop', at);
+  const label = (value: string, isNot = false) => ({ labels: [{ label: 'vm', value, isNot }] });
+  assert.equal(fits({ match: label('web*') }), true);
+  assert.equal(fits({ match: label('web*', true) }), false);
+  assert.equal(fits({ match: { ...label('db*'), severities: ['warning'] } }), false);
+  assert.equal(fits({ match: { ...label('db*'), severities: ['warning'] }, mode: 'any' }), true);
+  assert.equal(fits({ match: label('db*'), isInverted: true }), true);
+  assert.equal(fits({ match: { project: 'shop' } }, noticeOf({ project: 'prj-1' })), true);
+  const night = { match: { times: { from: '22:00', to: '06:00', days: [4] } } };
+  assert.equal(fits(night, noticeOf(), new Date('2026-11-26T23:00:00')), true, 'Thursday night');
+  assert.equal(fits(night, noticeOf(), new Date('2026-11-27T05:00:00')), true, 'which lasts into Friday');
+  assert.equal(fits(night, noticeOf(), new Date('2026-11-26T05:00:00')), false, 'Wednesday’s night');
+  assert.equal(fits(night), false);
+});
+
+test('escalation lists its steps by time, and only channels that may hear of it', () => {
+  const steps = escalationFor(noticeOf({ project: 'p' }), {
+    routes: [
+      route({
+        name: 'x',
+        channels: ['a'],
+        escalation: [
+          { afterMinutes: 30, channels: ['c'] },
+          { afterMinutes: 15, channels: ['b', 'd'] },
+        ],
+      }),
+    ],
+    channels: [...channels, { id: 'id-d', name: 'd', project: 'other', isEnabled: true }],
+    projectName: () => null,
+    now: () => noon,
+  });
+  assert.deepEqual(
+    steps.map((step) => [step.afterMs / 60_000, step.channels.map(({ name }) => name)]),
+    [
+      [15, ['b']],
+      [30, ['c']],
+    ],
+  );
+});
+
+test('globs are linear and agree with the regular expression they mean', () => {
+  const began = performance.now();
+  assert.equal(globFits('*a*a*a*a*a*a*b', 'a'.repeat(20_000)), false);
+  assert.ok(performance.now() - began < 500);
+  const letters = fc.array(fc.constantFrom('a', 'b', '*', '?'), { maxLength: 8 }).map((all) => all.join(''));
+  const texts = fc.array(fc.constantFrom('a', 'b'), { maxLength: 10 }).map((all) => all.join(''));
+  fc.assert(
+    fc.property(letters, texts, (glob, text) => {
+      const pattern = new RegExp(`^${glob.replaceAll('*', '.*').replaceAll('?', '.')}$`);
+      assert.equal(globFits(glob, text), pattern.test(text));
+    }),
+  );
+});
+
+const silence = (change: Partial<StoredSilence> = {}): StoredSilence => ({
+  id: 'sil-1',
+  project: null,
+  match: { rule: '*' },
+  from: '2026-11-01T00:00:00Z',
+  to: '2026-12-01T00:00:00Z',
+  cron: null,
+  durationMinutes: null,
+  reason: 'work',
+  createdBy: 'alice',
+  createdAt: '2026-11-01T00:00:00Z',
+  hits: 0,
+  mayHideSecurity: false,
+  ...change,
+});
+
+test('a silence covers what all its matchers fit, and in its project only', () => {
+  assert.equal(covers(silence(), noticeOf()), true);
+  assert.equal(covers(silence({ match: { rule: 'disk*' } }), noticeOf()), false);
+  assert.equal(covers(silence({ project: 'p' }), noticeOf()), false);
+  assert.equal(covers(silence({ project: 'p' }), noticeOf({ project: 'p' })), true);
+});
+
+test('critical security alerts are silenced only by those who may configure alerts', () => {
+  const attack = noticeOf({ severity: 'critical', labels: { category: 'security' } });
+  const failed = noticeOf({ severity: 'critical', rule: { condition: 'rate(auth_failures_total, 5m) > 1 /s' } });
+  for (const notice of [attack, failed]) {
+    assert.equal(covers(silence(), notice), false);
+    assert.equal(covers(silence({ mayHideSecurity: true }), notice), true);
+  }
+  assert.equal(covers(silence(), { ...attack, severity: 'warning' }), true);
+});
+
+test('a maintenance window is quiet for its length after each begin, within its plan', () => {
+  const window = silence({ durationMinutes: 60, from: '2026-11-01T00:00:00Z', to: '2026-12-01T00:00:00Z' });
+  const schedule = parseCron('0 3 * * *');
+  const at = (time: string) => isQuiet(window, schedule, new Date(time));
+  assert.equal(at('2026-11-10T02:59:00'), false);
+  assert.equal(at('2026-11-10T03:00:00'), true);
+  assert.equal(at('2026-11-10T03:59:59'), true);
+  assert.equal(at('2026-11-10T04:00:00'), false);
+  assert.equal(at('2027-11-10T03:00:00'), false);
+});
+
+test('a cause explains what follows from it on its host, and nothing else', () => {
+  const host = noticeOf({
+    fingerprint: 'h',
+    rule: { id: 'host_unreachable', name: 'host_unreachable' },
+    entity: { kind: 'host', name: 'node1' },
+    labels: {},
+  });
+  const libvirt = { ...host, fingerprint: 'l', rule: { ...host.rule, id: 'libvirt_down', name: 'libvirt_down' } };
+  const pool = noticeOf({
+    fingerprint: 'p',
+    rule: { condition: 'disk_usage{kind=pool} > 95%', name: 'pool' },
+    entity: { kind: 'pool', name: 'fast' },
+    labels: { pool: 'fast' },
+  });
+  const disk = noticeOf({
+    fingerprint: 'd',
+    entity: { kind: 'disk', name: 'sda' },
+    labels: {},
+    rule: { name: 'smart' },
+  });
+  const enospc = noticeOf({
+    fingerprint: 'e',
+    rule: { name: 'paused', condition: 'vm_pause_reason == enospc' },
+    labels: { vm: 'web1', pool: 'fast' },
+  });
+  const causeOf = (notice: typeof host, ...firing: (typeof host)[]) =>
+    createCauses([...firing, notice]).of(notice)?.fingerprint;
+  assert.equal(causeOf(noticeOf(), host), 'h');
+  assert.equal(causeOf({ ...noticeOf(), host: 'node2' }, host), undefined);
+  assert.equal(causeOf(disk, host), 'h');
+  assert.equal(causeOf(disk, libvirt), undefined);
+  assert.equal(causeOf(noticeOf(), libvirt), 'l');
+  assert.equal(causeOf(enospc, pool), 'p');
+  assert.equal(causeOf({ ...enospc, labels: { pool: 'slow' } }, pool), undefined);
+  assert.equal(causeOf(noticeOf(), { ...noticeOf(), fingerprint: 'worse', severity: 'critical' }), 'worse');
+  assert.equal(causeOf(host, libvirt), undefined);
+});

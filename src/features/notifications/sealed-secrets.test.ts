@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { createSecretSeal } from './sealed-secrets.ts';
+import { redact } from './text.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'hv-seal-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+test('secrets come back under their key and channel only, unchanged', () => {
+  const path = join(folder, 'own', 'secrets.key');
+  const sealed = createSecretSeal(path).seal('chn-1', { url: 'https://example.org/secret' });
+  assert.doesNotMatch(Buffer.from(sealed.split('.').at(-1) ?? '', 'base64url').toString('latin1'), /secret/);
+  assert.deepEqual(createSecretSeal(path).open('chn-1', sealed), { url: 'https://example.org/secret' });
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  assert.throws(() => createSecretSeal(path).open('chn-2', sealed));
+  assert.throws(() => createSecretSeal(join(folder, 'other.key')).open('chn-1', sealed));
+  const parts = sealed.split('.');
+  const changed = [...parts.slice(0, 3), `A${parts[3]?.slice(1) === undefined ? '' : parts[3].slice(1)}`].join('.');
+  if (changed !== sealed) assert.throws(() => createSecretSeal(path).open('chn-1', changed));
+  assert.notEqual(createSecretSeal(path).seal('chn-1', {}), createSecretSeal(path).seal('chn-1', {}));
+});
+
+test('errors for people hold no secret, however it stands in them', () => {
+  const secrets = ['123456:telegram-token', 'https://hooks.example/services/T0/B0/longpart?sig=abc%2Fdefghi'];
+  for (const text of [
+    'POST https://api.telegram.org/bot123456:telegram-token/sendMessage failed',
+    'bot123456%3Atelegram-token',
+    'hooks.example did not deliver https://hooks.example/services/T0/B0/longpart?…',
+    'sig abc/defghi',
+  ])
+    assert.doesNotMatch(redact(text, secrets), /telegram-token|longpart|defghi/, text);
+});
