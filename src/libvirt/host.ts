@@ -23,6 +23,7 @@ import { type CallOptions, Connection } from './connection.ts';
 import { LibvirtError } from './errors.ts';
 import { createGate } from './gate.ts';
 import { type LibvirtIdentity, setIdentity } from './identity.ts';
+import { createLane } from './lane.ts';
 import { createProjectConnections, type FindAccount, type SecondFence } from './project-connections.ts';
 import type { Procedure } from './table.ts';
 import { connectTransport, type TransportOptions } from './transport/connect.ts';
@@ -50,11 +51,15 @@ export interface LibvirtHostState {
 
 const MAX_CONNECTIONS = 64;
 const MAX_ABANDONED_CALLS = 3;
-const MAX_ABANDONED_STATS = 2;
+// Connections that may wait for overdue answers: one stuck QEMU holds one call, several stuck at different times hold one each.
+const MAX_LOST_MONITOR = 3;
+const MAX_LOST_PLAIN = 2;
+const MAX_LOST_GUESTS = 2;
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_LAST_MS = 30_000;
 const OPEN_DEADLINE_MS = 10_000;
 const STATS_DEADLINE_MS = 5_000;
+const AGENT_DEADLINE_MS = 7_000;
 
 export type LibvirtHost = ReturnType<typeof createLibvirtHost>;
 
@@ -76,9 +81,6 @@ export function createLibvirtHost(options: LibvirtHostOptions) {
   const gate = createGate({ running: 4, priorityExtra: 1, waiting: 50 });
   let control: Connection | null = null;
   let controlLost: ((error: LibvirtError) => void) | null = null;
-  let stats: Connection | null = null;
-  let statsOpening: Promise<Connection> | null = null;
-  let abandonedStats = 0;
   let run: { readonly stop: AbortController; readonly done: Promise<void> } | null = null;
 
   function setState(status: LibvirtHostState['status'], error: LibvirtError | null): void {
@@ -155,9 +157,8 @@ export function createLibvirtHost(options: LibvirtHostOptions) {
       const last = control;
       control = null;
       controlLost = null;
-      await Promise.all([opened.events.close(), opened.control.close(), last?.close(), stats?.close()]);
-      stats = null;
-      abandonedStats = 0;
+      const lanes = [monitorLane, plainLane, guestLane].map((lane) => lane.close());
+      await Promise.all([opened.events.close(), opened.control.close(), last?.close(), ...lanes]);
     }
   }
 
@@ -243,46 +244,27 @@ export function createLibvirtHost(options: LibvirtHostOptions) {
     });
   }
 
-  async function statsConnection(): Promise<Connection> {
-    controlConnection('CONNECT_GET_ALL_DOMAIN_STATS');
-    if (stats && !stats.lostBecause) return stats;
-    statsOpening ??= connect().finally(() => {
-      statsOpening = null;
+  const lane = (maxLost: number, deadlineMs: number, busyDetail: string) =>
+    createLane({
+      maxLost,
+      deadlineMs,
+      busyDetail,
+      connect(procedure) {
+        controlConnection(procedure);
+        return connect();
+      },
     });
-    stats = await statsOpening;
-    return stats;
-  }
-
-  async function callOnStats<Args, Result>(
-    procedure: Procedure<Args, Result>,
-    args: Args,
-    call: CallOptions = {},
-  ): Promise<Result> {
-    if (abandonedStats >= MAX_ABANDONED_STATS) {
-      throw new LibvirtError('busy', {
-        procedure: procedure.name,
-        detail: 'The monitor of a VM hangs; statistics wait until libvirt answers again.',
-      });
-    }
-    const connection = await statsConnection();
-    const before = connection.abandonedCalls;
-    try {
-      return await connection.call(procedure, args, { deadlineMs: STATS_DEADLINE_MS, ...call });
-    } finally {
-      if (connection.abandonedCalls > before && stats === connection) {
-        // It stays open until its answer comes, then it is closed; the next call gets another.
-        stats = null;
-        abandonedStats += 1;
-        void retire(connection);
-      }
-    }
-  }
-
-  async function retire(connection: Connection): Promise<void> {
-    await connection.caughtUp();
-    abandonedStats = Math.max(0, abandonedStats - 1);
-    await connection.close();
-  }
+  const monitorLane = lane(
+    MAX_LOST_MONITOR,
+    STATS_DEADLINE_MS,
+    'The monitor of a VM hangs; its statistics wait until libvirt answers again.',
+  );
+  const plainLane = lane(MAX_LOST_PLAIN, STATS_DEADLINE_MS, 'libvirt does not answer; statistics wait until it does.');
+  const guestLane = lane(
+    MAX_LOST_GUESTS,
+    AGENT_DEADLINE_MS,
+    'Guest agents hang; they are asked again when libvirt answers.',
+  );
 
   async function onOwnConnection<Result>(
     signal: AbortSignal | undefined,
@@ -299,7 +281,9 @@ export function createLibvirtHost(options: LibvirtHostOptions) {
 
   const caller: Caller = {
     call: callOnControl,
-    callForStats: callOnStats,
+    callForStats: plainLane.call,
+    callForMonitorStats: monitorLane.call,
+    callForGuests: guestLane.call,
     callLong: (procedure, args, call) =>
       onOwnConnection(call.signal, (connection) => connection.call(procedure, args, call)),
     async openStream(procedure, args, call = {}) {
@@ -378,6 +362,8 @@ export function createLibvirtHost(options: LibvirtHostOptions) {
         const only: Caller = {
           call: (procedure, args, call) => connection.call(procedure, args, call),
           callForStats: (procedure, args, call) => connection.call(procedure, args, call),
+          callForMonitorStats: (procedure, args, call) => connection.call(procedure, args, call),
+          callForGuests: (procedure, args, call) => connection.call(procedure, args, call),
           callLong: (procedure, args, call) => connection.call(procedure, args, call),
           openStream: (procedure, args, call) => connection.openStream(procedure, args, call),
         };

@@ -29,7 +29,7 @@ const AGENT_TIMEOUT_S = 5;
 const AGENT_DEADLINE_MS = (AGENT_TIMEOUT_S + 2) * 1000;
 const FREEZE_DEADLINE_MS = 120_000;
 
-export function createAgentApi({ call }: Caller) {
+export function createAgentApi({ call, callForGuests }: Caller) {
   return {
     /** Sends one command of the agent's protocol, returns its `return` message as JSON text.
      *  @param options.timeoutSeconds how long libvirt waits for the guest, default 5 */
@@ -45,14 +45,14 @@ export function createAgentApi({ call }: Caller) {
     async setResponseTimeout(uuid: string, seconds: number, options?: CallOptions): Promise<void> {
       await call(P.domainAgentSetResponseTimeout, { dom: domainOf(uuid), timeout: seconds, flags: 0 }, options);
     },
-    /** By libvirt's names, as `os.pretty-name`, `user.0.name`. */
+    /** By libvirt's names, as `os.pretty-name`, `user.0.name`. The guest wrote them, up to what one message of libvirt holds. */
     async guestInfo(
       uuid: string,
       types: readonly (keyof typeof INFO_TYPES)[],
       options?: CallOptions,
     ): Promise<StatValues> {
       const mask = flagsOf(...types.map((type) => INFO_TYPES[type]));
-      const { params } = await call(
+      const { params } = await callForGuests(
         P.domainGetGuestInfo,
         { dom: domainOf(uuid), types: mask, flags: 0 },
         { deadlineMs: AGENT_DEADLINE_MS, ...options },

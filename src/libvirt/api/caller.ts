@@ -7,8 +7,16 @@ import type { Procedure } from '../table.ts';
 export interface Caller {
   /** A short call, on the control connection. */
   call<Args, Result>(procedure: Procedure<Args, Result>, args: Args, options?: CallOptions): Promise<Result>;
-  /** Statistics can hang on one stuck VM, so they have a connection of their own. */
+  /** Statistics that libvirt knows by itself, on a connection of their own: they go on while QEMUs hang. */
   callForStats<Args, Result>(procedure: Procedure<Args, Result>, args: Args, options?: CallOptions): Promise<Result>;
+  /** Statistics for which libvirt asks each QEMU: one that is stuck can hold the call, so it shares a connection with nothing else. */
+  callForMonitorStats<Args, Result>(
+    procedure: Procedure<Args, Result>,
+    args: Args,
+    options?: CallOptions,
+  ): Promise<Result>;
+  /** Questions to guest agents, which answer when they like. */
+  callForGuests<Args, Result>(procedure: Procedure<Args, Result>, args: Args, options?: CallOptions): Promise<Result>;
   /** A call that blocks until a job ends, on its own connection. */
   callLong<Args, Result>(
     procedure: Procedure<Args, Result>,

@@ -34,6 +34,8 @@ export function createProjectApi(project: number, connections: ProjectConnection
   const caller: Caller = {
     call,
     callForStats: call,
+    callForMonitorStats: call,
+    callForGuests: call,
     callLong: call,
     async openStream(procedure, args, options = {}) {
       const connection = await connections.open(project, options.signal);
