@@ -15,7 +15,6 @@ const POOLS_EVERY_ROUNDS = 5;
 
 const FAST_EVERY_MS = 5_000;
 const UNWATCHED_EVERY_MS = 60_000;
-const STATS_BATCH = 64;
 
 const ADDRESS_EVERY_MS = 30_000;
 const UNWATCHED_ADDRESS_EVERY_MS = 60_000;
@@ -46,7 +45,6 @@ export function createBackground({ inventory, source, clock, log }: Dependencies
   const { api } = inventory;
   const quietUntil = new Map<string, number>();
   let wakeSync: () => void = () => undefined;
-  let wakeStats: () => void = () => undefined;
   let isResyncWanted = true;
   let tellFirst: () => void = () => undefined;
   const first = new Promise<void>((resolve) => {
@@ -95,24 +93,26 @@ export function createBackground({ inventory, source, clock, log }: Dependencies
     }
   };
 
+  /** Sweeps that others ask for count too: the history does every ten seconds. */
   const statsLoop = async (signal: AbortSignal) => {
-    for (let round = 0; !signal.aborted; round += 1) {
-      const isWatched = inventory.watcherCount() > 0;
-      await nap(isWatched ? FAST_EVERY_MS : UNWATCHED_EVERY_MS, signal, (wake) => {
-        wakeStats = wake;
-      });
-      if (signal.aborted) return;
-      if (!source.isConnected) continue;
-      await guarded('measuring', async () => {
-        const running = api
-          .vms()
-          .filter((vm) => isOnState(vm.state))
-          .map((vm) => vm.id);
-        const groups = isWatched && round % 2 === 1 ? 'fast' : 'all';
-        for (let at = 0; at < running.length && !signal.aborted; at += STATS_BATCH) {
-          inventory.takeCounters(await source.counters(running.slice(at, at + STATS_BATCH), groups));
-        }
-      });
+    const startedMs = clock.monotonicMs();
+    let hasNewWatcher = false;
+    let wakeStats: () => void = () => undefined;
+    inventory.onWatcher(() => {
+      hasNewWatcher = true;
+      wakeStats();
+    });
+    while (!signal.aborted) {
+      const everyMs = inventory.watcherCount() > 0 ? FAST_EVERY_MS : UNWATCHED_EVERY_MS;
+      const dueInMs = Math.max(startedMs, api.counters.lastMs ?? 0) + everyMs - clock.monotonicMs();
+      if ((dueInMs > 0 && !hasNewWatcher) || !source.isConnected) {
+        await nap(dueInMs > 0 ? dueInMs : FAST_EVERY_MS, signal, (wake) => {
+          wakeStats = wake;
+        });
+      } else {
+        hasNewWatcher = false;
+        await api.counters.sweep();
+      }
     }
   };
 
@@ -184,8 +184,6 @@ export function createBackground({ inventory, source, clock, log }: Dependencies
       await nap(FRESH_EVERY_MS, signal, () => undefined);
     }
   };
-
-  inventory.onWatcher(() => wakeStats());
 
   return {
     async run(signal) {

@@ -10,6 +10,7 @@ import { createInventory, type InventoryApi } from './inventory.ts';
 import { createLibvirtSource } from './libvirt-source.ts';
 import { createVmRows, inventoryMigrations } from './rows.ts';
 
+export type { CounterBatch, CounterSweeps } from './counter-sweeps.ts';
 export { factsOf } from './domain-facts.ts';
 export type { DomainFacts } from './facts.ts';
 export { hashText } from './hash-text.ts';

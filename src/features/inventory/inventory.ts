@@ -10,6 +10,7 @@ import { isUuid } from '#kernel/ids.ts';
 import type { Logger } from '#kernel/logger.ts';
 import { createChangeQueue } from './change-queue.ts';
 import { coalesced } from './coalesce.ts';
+import { type CounterSweeps, createCounterSweeps } from './counter-sweeps.ts';
 import type { DomainFacts } from './facts.ts';
 import { type FileUsers, fileUsersOf } from './file-users.ts';
 import { hashText } from './hash-text.ts';
@@ -78,6 +79,8 @@ export interface InventoryApi {
   watchers(change: 1 | -1): void;
   /** Whether somebody looks at a dashboard now. */
   readonly isWatched: boolean;
+  /** What libvirt counts of running VMs, asked for once for all who need it. */
+  readonly counters: CounterSweeps;
   /** Adds a source of names for files; the first that knows a file names it. */
   describeFilesBy(describer: FileDescriber): void;
   /** What the file is called; its path when nobody knows it. */
@@ -104,7 +107,6 @@ export interface Inventory {
   resync(): Promise<void>;
   /** Compares the list and one part of the definitions with what is known. */
   reconcile(part: number, parts: number): Promise<void>;
-  takeCounters(counters: ReadonlyMap<string, Counters>): void;
   takeAddresses(uuid: string, from: 'lease' | 'agent', addresses: Addresses): void;
   onHostEvent(event: HostEvent): void;
   connectionChanged(): void;
@@ -341,6 +343,23 @@ export function createInventory({ ofDomain, source, rows, events, clock, log, on
     for (const entry of entries.values()) redraw(entry);
   };
 
+  const counters = createCounterSweeps({
+    source,
+    clock,
+    log,
+    running: () => [...entries.values()].filter(({ record }) => isOnState(record.state)).map(({ record }) => record.id),
+  });
+  counters.onBatch((batch) => {
+    const now = clock.now();
+    for (const [uuid, { values }] of batch.counters) {
+      const entry = entries.get(uuid);
+      if (!entry || !isOnState(entry.record.state)) continue;
+      entry.meter.add(values, batch.atMs, now);
+      entry.volumes = diskSizes(values) ?? entry.volumes;
+      redraw(entry);
+    }
+  });
+
   const idOf = (idOrName: string): string | undefined =>
     isUuid(idOrName) && entries.has(idOrName) ? idOrName : idsByName.get(idOrName);
 
@@ -396,6 +415,7 @@ export function createInventory({ ofDomain, source, rows, events, clock, log, on
     get isWatched() {
       return watching > 0;
     },
+    counters,
     describeFilesBy: (describer) => void describers.push(describer),
     describeFile,
     get isConnected() {
@@ -421,17 +441,6 @@ export function createInventory({ ofDomain, source, rows, events, clock, log, on
         return !known || isOnState(known.record.state) !== isOn || n % parts === part;
       });
       await refreshNetworks();
-    },
-    takeCounters(all) {
-      const atMs = clock.monotonicMs();
-      const now = clock.now();
-      for (const [uuid, counters] of all) {
-        const entry = entries.get(uuid);
-        if (!entry || !isOnState(entry.record.state)) continue;
-        entry.meter.add(counters, atMs, now);
-        entry.volumes = diskSizes(counters) ?? entry.volumes;
-        redraw(entry);
-      }
     },
     takeAddresses(uuid, from, addresses) {
       const entry = entries.get(uuid);

@@ -15,6 +15,7 @@ import { isOnState } from './view.ts';
 /** Reads of one host side by side, beside those of operations. */
 const PARALLEL_READS = 2;
 const STATFS_MS = 2_000;
+const PROBE_MS = 5_000;
 /** Keys of deleted volumes are forgotten at this many. */
 const MAX_KNOWN_VOLUMES = 20_000;
 
@@ -176,13 +177,18 @@ export function createLibvirtSource(libvirt: LibvirtHost): InventorySource {
         return null;
       }
     },
-    async counters(uuids, groups) {
+    async counters(uuids, part) {
+      // An empty list would mean all domains to libvirt.
+      if (uuids.length === 0) {
+        await libvirt.node.libVersion({ deadlineMs: PROBE_MS });
+        return new Map();
+      }
       const all = await libvirt.domains.stats(
         uuids,
-        groups === 'fast' ? ['state', 'interface'] : ['state', 'cpu', 'balloon', 'vcpu', 'interface', 'block'],
+        part === 'plain' ? ['state', 'interface'] : ['cpu', 'balloon', 'vcpu', 'block'],
         { batchSize: uuids.length },
       );
-      return new Map(all.map(({ domain, values }) => [domain.uuid, values]));
+      return new Map(all.map(({ domain, values }) => [domain.uuid, { runId: domain.id, values }]));
     },
     async readNetworks() {
       const [all, active, autostart] = await Promise.all([

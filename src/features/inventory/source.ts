@@ -5,6 +5,13 @@ import type { Vm } from '#contract/vms.ts';
 import type { DomainFacts } from './facts.ts';
 import type { Counters } from './usage.ts';
 
+/** Figures of one running domain. */
+export interface DomainCounters {
+  /** Another number at each start of the domain; null when it does not run. */
+  readonly runId: number | null;
+  readonly values: Counters;
+}
+
 export interface SeenDomain {
   readonly uuid: string;
   readonly isOn: boolean;
@@ -56,8 +63,8 @@ export interface InventorySource {
   listDomains(): Promise<readonly SeenDomain[]>;
   /** null when it is gone. */
   readDomain(uuid: string): Promise<DomainReading | null>;
-  /** @param groups `fast` = state and interfaces only */
-  counters(uuids: readonly string[], groups: 'all' | 'fast'): Promise<ReadonlyMap<string, Counters>>;
+  /** @param part `plain` = state and interfaces, which no stuck QEMU holds up; `monitor` = processors, memory and disks */
+  counters(uuids: readonly string[], part: 'plain' | 'monitor'): Promise<ReadonlyMap<string, DomainCounters>>;
   readNetworks(): Promise<readonly NetworkReading[]>;
   readPools(): Promise<readonly PoolReading[]>;
   /** Leases of the named networks' DHCP servers. */
