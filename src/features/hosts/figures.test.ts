@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { cpuRatio, cpuTicks, load1, memoryFigures, mountOf, processors, uptimeSeconds } from './figures.ts';
+import { cpuRatio, cpuTicks, loadAverages, memoryFigures, mountOf, processors, uptimeSeconds } from './figures.ts';
 import { createHistory, KEPT_STEPS } from './history.ts';
 
 test('the share of the processors in use follows from two readings', () => {
@@ -12,8 +12,8 @@ test('the share of the processors in use follows from two readings', () => {
 });
 
 test('a counter that went back, or no time between, is not measured', () => {
-  assert.equal(cpuRatio({ busy: 10, total: 100 }, { busy: 10, total: 100 }), null);
-  assert.equal(cpuRatio({ busy: 10, total: 100 }, { busy: 5, total: 200 }), null);
+  assert.equal(cpuRatio({ busy: 10, iowait: 0, total: 100 }, { busy: 10, iowait: 0, total: 100 }), null);
+  assert.equal(cpuRatio({ busy: 10, iowait: 0, total: 100 }, { busy: 5, iowait: 0, total: 200 }), null);
   assert.equal(cpuTicks('nothing here'), null);
 });
 
@@ -21,6 +21,9 @@ test('memory in use is what the kernel could not give back', () => {
   assert.deepEqual(memoryFigures('MemTotal:  1000 kB\nMemFree: 100 kB\nMemAvailable:  400 kB\n'), {
     totalBytes: 1_024_000,
     usedBytes: 614_400,
+    availableBytes: 409_600,
+    swapTotalBytes: 0,
+    swapUsedBytes: 0,
   });
   assert.equal(memoryFigures('MemTotal: 1000 kB\n'), null);
 });
@@ -29,7 +32,8 @@ test('the figures of this machine can be read', () => {
   const proc = (name: string) => readFileSync(`/proc/${name}`, 'utf8');
   assert.ok((cpuTicks(proc('stat'))?.total ?? 0) > 0);
   assert.ok((memoryFigures(proc('meminfo'))?.usedBytes ?? 0) > 0);
-  assert.ok((load1(proc('loadavg')) ?? -1) >= 0);
+  assert.ok((loadAverages(proc('loadavg'))?.load15 ?? -1) >= 0);
+  assert.equal(loadAverages('broken'), null);
   assert.ok((uptimeSeconds(proc('uptime')) ?? 0) > 0);
   assert.ok(processors(proc('cpuinfo')).count > 0);
   assert.match(mountOf(proc('self/mountinfo'), '/proc/self'), /^\/proc$/);

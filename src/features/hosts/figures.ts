@@ -5,6 +5,8 @@ import { KIB } from '#kernel/units.ts';
 /** Ticks since boot, all processors together. */
 export interface CpuTicks {
   readonly busy: number;
+  /** Idle while something waited for a disk. */
+  readonly iowait: number;
   readonly total: number;
 }
 
@@ -14,7 +16,7 @@ export function cpuTicks(stat: string): CpuTicks | null {
   if (fields === undefined || fields.length < 5 || fields.some(Number.isNaN)) return null;
   const [user = 0, nice = 0, system = 0, idle = 0, iowait = 0, irq = 0, softirq = 0, steal = 0] = fields;
   const busy = user + nice + system + irq + softirq + steal;
-  return { busy, total: busy + idle + iowait };
+  return { busy, iowait, total: busy + idle + iowait };
 }
 
 /** Share of the processors in use between two readings, 0 to 1; null when nothing passed or a counter went back. */
@@ -29,12 +31,20 @@ export interface MemoryFigures {
   readonly totalBytes: number;
   /** What programs and guests hold and the kernel could not give back. */
   readonly usedBytes: number;
+  /** What programs can still get without swapping. */
+  readonly availableBytes: number;
+  /** 0 on a machine without swap. */
+  readonly swapTotalBytes: number;
+  readonly swapUsedBytes: number;
 }
 
 export function memoryFigures(meminfo: string): MemoryFigures | null {
   const totalBytes = bytesOf(meminfo, 'MemTotal');
   const availableBytes = bytesOf(meminfo, 'MemAvailable');
-  return totalBytes === null || availableBytes === null ? null : { totalBytes, usedBytes: totalBytes - availableBytes };
+  if (totalBytes === null || availableBytes === null) return null;
+  const swapTotalBytes = bytesOf(meminfo, 'SwapTotal') ?? 0;
+  const swapUsedBytes = swapTotalBytes - (bytesOf(meminfo, 'SwapFree') ?? swapTotalBytes);
+  return { totalBytes, usedBytes: totalBytes - availableBytes, availableBytes, swapTotalBytes, swapUsedBytes };
 }
 
 function bytesOf(meminfo: string, key: string): number | null {
@@ -42,9 +52,14 @@ function bytesOf(meminfo: string, key: string): number | null {
   return kib === undefined ? null : Number(kib) * KIB;
 }
 
-export function load1(loadavg: string): number | null {
-  const value = Number.parseFloat(loadavg);
-  return Number.isNaN(value) ? null : value;
+export interface LoadAverages {
+  readonly load1: number;
+  readonly load15: number;
+}
+
+export function loadAverages(loadavg: string): LoadAverages | null {
+  const [load1 = Number.NaN, , load15 = Number.NaN] = loadavg.trim().split(/\s+/).map(Number.parseFloat);
+  return Number.isNaN(load1) || Number.isNaN(load15) ? null : { load1, load15 };
 }
 
 export function uptimeSeconds(uptime: string): number | null {

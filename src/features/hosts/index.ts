@@ -11,6 +11,8 @@ import { run } from '#platform/process.ts';
 import { createSampler, type WatchedFolder } from './sampler.ts';
 import { createHostService, type HostsApi, LOCAL_HOST_ID } from './service.ts';
 
+export { cpuRatio } from './figures.ts';
+export type { KernelReading } from './sampler.ts';
 export type { HostsApi } from './service.ts';
 
 export const hosts = defineFeature<HostsApi>({
@@ -38,7 +40,7 @@ export const hosts = defineFeature<HostsApi>({
     const isLocal = (id: string) => id === LOCAL_HOST_ID || id === service.local().name;
 
     return {
-      api: { local: service.local },
+      api: { local: service.local, kernelReading: service.kernelReading },
       handlers: {
         'GET /hosts': () => ({ items: [service.local()], next: null, total: 1 }),
         'GET /hosts/{id}': ({ params }) => {

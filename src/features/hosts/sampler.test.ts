@@ -32,6 +32,26 @@ test('nothing is told before the first measurement, and the first has no share o
   assert.equal(sampler.usage()?.load1, 0.5);
 });
 
+test('what was read within a second is read once for all who ask', async () => {
+  const clock = new TestClock();
+  let reads = 0;
+  const sampler = createSampler({
+    clock,
+    log: silentLogger,
+    folders: () => [],
+    readProc: async (name) => {
+      if (name === 'stat') reads += 1;
+      return proc[name] ?? '';
+    },
+  });
+  await sampler.measure();
+  assert.deepEqual((await sampler.reading()).cpu, { busy: 200, iowait: 0, total: 1_000 });
+  assert.equal(reads, 1);
+  await clock.advance(1_000);
+  await sampler.reading();
+  assert.equal(reads, 2);
+});
+
 test('folders on one file system make one line, a folder that is gone makes none', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'hyper-sampler-'));
   try {

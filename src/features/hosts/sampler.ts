@@ -7,7 +7,16 @@ import { withDeadline } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { hasErrno } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
-import { type CpuTicks, cpuRatio, cpuTicks, load1, memoryFigures, mountOf } from './figures.ts';
+import {
+  type CpuTicks,
+  cpuRatio,
+  cpuTicks,
+  type LoadAverages,
+  loadAverages,
+  type MemoryFigures,
+  memoryFigures,
+  mountOf,
+} from './figures.ts';
 import { createHistory, STEP_SECONDS } from './history.ts';
 
 type Usage = NonNullable<Host['usage']>;
@@ -18,7 +27,18 @@ export interface WatchedFolder {
   readonly purpose: string;
 }
 
+/** The kernel's figures at one moment. */
+export interface KernelReading {
+  /** Monotonic. */
+  readonly atMs: number;
+  readonly cpu: CpuTicks | null;
+  readonly memory: MemoryFigures | null;
+  readonly load: LoadAverages | null;
+}
+
 export interface Sampler {
+  /** What was read within the last second, or read now: one reader for all who need it. */
+  reading(): Promise<KernelReading>;
   /** Null before the first measurement. */
   usage(): Usage | null;
   /** Measures once. */
@@ -37,12 +57,14 @@ export interface SamplerOptions {
 /** A file system is looked at each sixth step: it changes slowly, and a network one may hang. */
 const STEPS_PER_FILESYSTEM_LOOK = 6;
 const FILESYSTEM_DEADLINE_MS = 2_000;
+const YOUNG_MS = 1_000;
 
 const fromProc = (name: string) => readFile(`/proc/${name}`, 'utf8');
 
 export function createSampler({ clock, log, folders, readProc = fromProc }: SamplerOptions): Sampler {
   const history = createHistory();
   let before: CpuTicks | null = null;
+  let newest: KernelReading | null = null;
   let latest: Omit<Usage, 'history' | 'filesystems'> | null = null;
   let filesystems: Usage['filesystems'] = [];
   let stepsUntilLook = 0;
@@ -67,7 +89,21 @@ export function createSampler({ clock, log, folders, readProc = fromProc }: Samp
     }
   };
 
+  const read = async (): Promise<KernelReading> => {
+    const [stat, meminfo, loadavg] = await Promise.all([readProc('stat'), readProc('meminfo'), readProc('loadavg')]);
+    newest = {
+      atMs: clock.monotonicMs(),
+      cpu: cpuTicks(stat),
+      memory: memoryFigures(meminfo),
+      load: loadAverages(loadavg),
+    };
+    return newest;
+  };
+
   return {
+    async reading() {
+      return newest !== null && clock.monotonicMs() - newest.atMs < YOUNG_MS ? newest : await read();
+    },
     usage() {
       if (latest === null) return null;
       return {
@@ -77,12 +113,10 @@ export function createSampler({ clock, log, folders, readProc = fromProc }: Samp
       };
     },
     async measure() {
-      const [stat, meminfo, loadavg] = await Promise.all([readProc('stat'), readProc('meminfo'), readProc('loadavg')]);
-      const ticks = cpuTicks(stat);
-      const memory = memoryFigures(meminfo);
-      const ratio = before === null || ticks === null ? null : cpuRatio(before, ticks);
-      before = ticks;
-      latest = { cpuRatio: ratio, memoryUsedBytes: memory?.usedBytes ?? null, load1: load1(loadavg) };
+      const { cpu, memory, load } = await read();
+      const ratio = before === null || cpu === null ? null : cpuRatio(before, cpu);
+      before = cpu;
+      latest = { cpuRatio: ratio, memoryUsedBytes: memory?.usedBytes ?? null, load1: load?.load1 ?? null };
       history.add(clock.monotonicMs(), {
         cpuRatio: ratio,
         memoryRatio: memory === null ? null : memory.usedBytes / memory.totalBytes,

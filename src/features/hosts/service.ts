@@ -9,7 +9,7 @@ import type { EventBus } from '#kernel/event-bus.ts';
 import type { Logger } from '#kernel/logger.ts';
 import { memoryFigures, processors, uptimeSeconds } from './figures.ts';
 import { STEP_SECONDS } from './history.ts';
-import type { Sampler } from './sampler.ts';
+import type { KernelReading, Sampler } from './sampler.ts';
 
 /** The id of the machine that hyperd itself runs on. */
 export const LOCAL_HOST_ID = 'local';
@@ -31,6 +31,8 @@ export interface HostParts {
 export interface HostsApi {
   /** The host that hyperd runs on. Never waits. */
   local(): Host;
+  /** The kernel's figures of this moment, read once for all who ask within a second. */
+  kernelReading(): Promise<KernelReading>;
 }
 
 export interface HostService extends HostsApi {
@@ -113,6 +115,7 @@ export function createHostService({ parts, sampler, clock, events, log }: HostSe
 
   return {
     local,
+    kernelReading: sampler.reading,
     async start(signal) {
       await readFacts();
       stopListening = parts.onConnectionChange(() => {
