@@ -16,7 +16,8 @@ export type { DomainFacts } from './facts.ts';
 export { hashText } from './hash-text.ts';
 export type { InventoryApi, VmUser } from './inventory.ts';
 export { filterUse, isWeaker, NIC_FILTERS } from './nic-filters.ts';
-export { qemuRuns } from './start-times.ts';
+export type { DomainCounters } from './source.ts';
+export { qemuProcesses, qemuRuns } from './start-times.ts';
 export { isOnState } from './view.ts';
 
 /** How long start-up waits for a slow host before it goes on without a picture. */

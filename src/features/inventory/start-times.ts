@@ -16,7 +16,19 @@ export async function qemuStartTimes(proc = '/proc'): Promise<Map<string, Date>>
 
 /** The same in milliseconds since the host booted, which no step of the clock changes: tells one run of a guest from the next. */
 export async function qemuRuns(proc = '/proc'): Promise<Map<string, number>> {
-  const times = new Map<string, number>();
+  return new Map([...(await qemuProcesses(proc))].map(([uuid, { startedMs }]) => [uuid, startedMs]));
+}
+
+/** A QEMU process of this machine. */
+export interface QemuProcess {
+  readonly pid: number;
+  /** Since the host booted. */
+  readonly startedMs: number;
+}
+
+/** By the UUID of its guest. */
+export async function qemuProcesses(proc = '/proc'): Promise<Map<string, QemuProcess>> {
+  const found = new Map<string, QemuProcess>();
   for (const pid of await readdir(proc)) {
     if (!/^\d+$/.test(pid)) continue;
     try {
@@ -27,11 +39,12 @@ export async function qemuRuns(proc = '/proc'): Promise<Map<string, number>> {
       const stat = await readFile(`${proc}/${pid}/stat`, 'utf8');
       // The second field is the name in parentheses and may hold spaces; counted from its end, the 20th is the start time.
       const ticks = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
-      if (argv.includes('-uuid') && uuid && Number.isFinite(ticks)) times.set(uuid, (ticks / TICKS_PER_SECOND) * 1000);
+      if (argv.includes('-uuid') && uuid && Number.isFinite(ticks))
+        found.set(uuid, { pid: Number(pid), startedMs: (ticks / TICKS_PER_SECOND) * 1000 });
     } catch (error) {
       // The process ended while we looked.
       if (!hasErrno(error, 'ENOENT', 'ESRCH')) throw error;
     }
   }
-  return times;
+  return found;
 }

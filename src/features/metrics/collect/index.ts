@@ -1,0 +1,230 @@
+/** All that is measured: the collectors, and the raw counters that they last read. Setting up does nothing observable; `start` reads the
+ *  table `metric_count` and listens to events, `stop` ends both. */
+
+import { hostname } from 'node:os';
+import type { ApiEvents } from '#contract/events.ts';
+import type { HostsApi } from '#features/hosts/index.ts';
+import { type InventoryApi, isOnState, qemuProcesses } from '#features/inventory/index.ts';
+import type { Clock } from '#kernel/clock.ts';
+import type { EventBus } from '#kernel/event-bus.ts';
+import type { Logger } from '#kernel/logger.ts';
+import type { LibvirtHost } from '#libvirt/index.ts';
+import type { Database } from '#platform/db/database.ts';
+import type { Collector, Owner } from '../sample.ts';
+import { createCounterMemory } from './counter-memory.ts';
+import { createEventCounts } from './event-counts.ts';
+import { createFileSystemSpace } from './file-system-space.ts';
+import { createKernelFiles, type KernelFiles } from './kernel-files.ts';
+import { createPrograms, type Programs } from './programs.ts';
+import { type RawFamily, type RawSource, readFamilies } from './raw-families.ts';
+import { cephReader } from './readers/ceph.ts';
+import { fileSystemsReader } from './readers/file-systems.ts';
+import { createHostDisks } from './readers/host-disks.ts';
+import { createHostKernel } from './readers/host-kernel.ts';
+import { createHostNics } from './readers/host-nics.ts';
+import { lvmThinReader } from './readers/lvm-thin.ts';
+import { memoryErrorsReader } from './readers/memory-errors.ts';
+import { sensorsReader } from './readers/sensors.ts';
+import { servicesReader } from './readers/services.ts';
+import { isRefusedSignIn } from './readers/sign-ins.ts';
+import { smartReader } from './readers/smart.ts';
+import { softwareRaidReader } from './readers/software-raid.ts';
+import { storagePoolsReader } from './readers/storage-pools.ts';
+import { upsReader } from './readers/ups.ts';
+import { zfsReader } from './readers/zfs.ts';
+import { createTickSink } from './sinks.ts';
+import { createSlowCollector, type SlowReader } from './slow-reader.ts';
+import { guestAgentsReader } from './vms/guest-agents.ts';
+import { createMonitorWatch } from './vms/monitor-watch.ts';
+import { createQemuProcesses } from './vms/qemu-processes.ts';
+import { rawVms } from './vms/raw-vms.ts';
+import { createVmFigures } from './vms/vm-figures.ts';
+
+export { eventCountMigrations } from './event-counts.ts';
+export type { RawFamily, RawSample } from './raw-families.ts';
+
+export interface CollectionOptions {
+  readonly host: Owner;
+  readonly inventory: InventoryApi;
+  readonly hosts: HostsApi;
+  readonly libvirt: LibvirtHost;
+  readonly db: Database;
+  readonly events: EventBus<ApiEvents>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Kind of the open operation that works on a VM, as `vm.start`; null = none does. */
+  jobKindOf(uuid: string): string | null;
+  /** When the certificate of the dashboard ends; null = not known. */
+  certificateEndsAt(): Date | null;
+  /** Ports for tests. */
+  readonly files?: KernelFiles;
+  readonly programs?: Programs;
+}
+
+export interface Collection {
+  /** For `MetricsApi.addCollector`, in no particular order. */
+  readonly collectors: readonly Collector[];
+  /** Raw counters as last read. Never waits. */
+  families(): readonly RawFamily[];
+  /** Readings that were left out since the start, because the one before was still under way. */
+  readonly missed: number;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const CONTROL_MS = 1_000;
+const CERTIFICATE_EVERY_MS = 3_600_000;
+
+export function createCollection(options: CollectionOptions): Collection {
+  const { host, inventory, hosts, libvirt, db, events, clock, log, jobKindOf } = options;
+  const files = options.files ?? createKernelFiles();
+  const programs = options.programs ?? createPrograms(clock);
+  const memory = createCounterMemory();
+  const counts = createEventCounts({ db, clock, log });
+  const space = createFileSystemSpace({ programs });
+  let missed = 0;
+  let rejected = 0;
+
+  const hostKernel = createHostKernel({
+    host,
+    files,
+    clock,
+    memory,
+    reading: hosts.kernelReading,
+    processors: () => hosts.local().cpus,
+    committedBytes: () => (inventory.staleSince === null ? committedBytes(inventory) : null),
+  });
+  const hostDisks = createHostDisks({ host, files, clock, memory });
+  const hostNics = createHostNics({ host, files, clock, memory });
+  const processes = createQemuProcesses({
+    files,
+    clock,
+    memory,
+    processes: async () => new Map([...(await qemuProcesses())].map(([uuid, { pid }]) => [uuid, pid])),
+  });
+  const vmFigures = createVmFigures({
+    host,
+    inventory,
+    processes,
+    monitors: createMonitorWatch({
+      clock,
+      log,
+      control: (uuid) => libvirt.domains.controlInfo(uuid, { deadlineMs: CONTROL_MS }),
+    }),
+    counts,
+    memory,
+    clock,
+    jobKindOf,
+  });
+  const agents = guestAgentsReader({
+    log,
+    vms: () => inventory.vms().filter(({ state }) => isOnState(state)),
+    setResponseTimeout: (uuid, seconds) => libvirt.agent.setResponseTimeout(uuid, seconds),
+    guestInfo: (uuid) => libvirt.agent.guestInfo(uuid, ['filesystems', 'os']),
+  });
+  const pools = storagePoolsReader(host, {
+    space,
+    pools: () => (inventory.staleSince === null ? inventory.pools() : null),
+  });
+
+  const slow = <Reading>(reader: SlowReader<Reading>) =>
+    createSlowCollector(reader, {
+      clock,
+      log,
+      onMissed: () => {
+        missed += 1;
+      },
+    });
+  const slowCollectors = [
+    slow(agents),
+    slow(pools),
+    slow(fileSystemsReader(host, files, space)),
+    slow(sensorsReader(host, files)),
+    slow(memoryErrorsReader(host, files)),
+    slow(softwareRaidReader(host, files)),
+    slow(smartReader(host, files, programs)),
+    slow(zfsReader(host, programs)),
+    slow(lvmThinReader(host, programs)),
+    slow(cephReader(host, programs)),
+    slow(upsReader(host, programs)),
+    slow(servicesReader(host, files, programs)),
+    slow({
+      name: 'certificate',
+      periodMs: CERTIFICATE_EVERY_MS,
+      read: async () => options.certificateEndsAt(),
+      put: (sink, endsAt) => sink.put(host, 'host', '', 'cert_expiry', Math.floor(endsAt.getTime() / 1000)),
+    }),
+  ];
+  const eventCounts: Collector = {
+    name: 'event-counts',
+    async collect(sink) {
+      sink.put(host, 'host', '', 'auth_failures_total', counts.count('host', 'auth_failures_total'));
+      await counts.save();
+    },
+  };
+  const own: RawSource = (sink) => {
+    sink.add('hyper_collector_period_seconds', {}, inventory.counters.monitorPeriodMs / 1000);
+    sink.add('hyper_collector_lost_calls_total', {}, inventory.counters.lostCalls);
+    sink.add('hyper_collector_rejected_total', {}, rejected);
+  };
+  const sources: readonly RawSource[] = [
+    rawVms({
+      vms: inventory.vms,
+      readings: vmFigures.readings,
+      qemus: processes.latest,
+      counts,
+      systemOf: agents.systemOf,
+      hostName: hostname,
+    }),
+    hostKernel.raw,
+    hostDisks.raw,
+    hostNics.raw,
+    pools.raw,
+    own,
+  ];
+  const limited = (collector: Collector): Collector => ({
+    name: collector.name,
+    collect: (sink, signal) =>
+      collector.collect(
+        createTickSink(sink, () => {
+          rejected += 1;
+        }),
+        signal,
+      ),
+  });
+  const subscriptions: (() => void)[] = [];
+
+  return {
+    collectors: [hostKernel, hostDisks, hostNics, vmFigures, eventCounts, ...slowCollectors].map(limited),
+    families: () => readFamilies(sources),
+    get missed() {
+      return missed;
+    },
+    async start() {
+      subscriptions.push(
+        vmFigures.listen(),
+        libvirt.onEvent(counts.onLibvirtEvent),
+        events.on('vm.removed', ({ id }) => {
+          // A VM that moves to another project is taken from those of the first.
+          if (inventory.vm(id) === null) counts.forget(id);
+        }),
+        events.on('audit.recorded', (record) => {
+          if (isRefusedSignIn(record)) counts.add('host', 'auth_failures_total');
+        }),
+      );
+      await counts.load();
+    },
+    async stop() {
+      for (const end of subscriptions.splice(0)) end();
+      await Promise.all(slowCollectors.map((collector) => collector.stop()));
+      await counts.save();
+    },
+  };
+}
+
+function committedBytes(inventory: InventoryApi): number {
+  return inventory
+    .vms()
+    .filter(({ state }) => isOnState(state))
+    .reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
+}

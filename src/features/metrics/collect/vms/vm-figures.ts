@@ -1,0 +1,137 @@
+/** The figures of VMs at each tick: what libvirt counts, what the kernel knows of their processes, how they stand. When libvirt does not
+ *  answer, what comes from it is left out and the rest goes on. */
+
+import type { Vm } from '#contract/vms.ts';
+import { type CounterBatch, type DomainCounters, type InventoryApi, isOnState } from '#features/inventory/index.ts';
+import type { Clock } from '#kernel/clock.ts';
+import type { CounterMemory } from '../counter-memory.ts';
+import type { EventCounts } from '../event-counts.ts';
+import { type Collector, type Owner, type SampleSink, TICK_MS } from '../measuring.ts';
+import { enumNumber } from '../sinks.ts';
+import { putDisks, putMemory, putNetwork, putProcessors } from './figures.ts';
+import type { MonitorWatch } from './monitor-watch.ts';
+import type { QemuFigures, QemuProcesses } from './qemu-processes.ts';
+import { putStates } from './states.ts';
+
+const SIZES_EVERY_MS = 60_000;
+const SLACK_MS = 1_000;
+
+/** What libvirt last counted of a VM. */
+export interface VmReading extends DomainCounters {
+  /** Monotonic. */
+  readonly atMs: number;
+  readonly atWallMs: number;
+}
+
+export interface VmReadings {
+  readonly plain: ReadonlyMap<string, VmReading>;
+  readonly monitor: ReadonlyMap<string, VmReading>;
+}
+
+export interface VmFiguresOptions {
+  readonly host: Owner;
+  readonly inventory: Pick<InventoryApi, 'vms' | 'vm' | 'counters' | 'isConnected'>;
+  readonly processes: QemuProcesses;
+  readonly monitors: MonitorWatch;
+  readonly counts: EventCounts;
+  readonly memory: CounterMemory;
+  readonly clock: Clock;
+  /** Kind of the open operation that works on a VM. */
+  jobKindOf(uuid: string): string | null;
+}
+
+export interface VmFigures extends Collector {
+  /** Begins to listen. @returns the function that ends it */
+  listen(): () => void;
+  readonly readings: VmReadings;
+}
+
+export function createVmFigures(options: VmFiguresOptions): VmFigures {
+  const { host, inventory, processes, monitors, counts, memory, clock } = options;
+  const latest = { plain: new Map<string, VmReading>(), monitor: new Map<string, VmReading>() };
+  /** Read since the last tick. */
+  const fresh = { plain: new Map<string, VmReading>(), monitor: new Map<string, VmReading>() };
+  const sizesAtMs = new Map<string, number>();
+  let watching: Promise<void> = Promise.resolve();
+
+  const take = ({ part, atMs, counters }: CounterBatch) => {
+    const atWallMs = clock.now().getTime();
+    for (const [uuid, { runId, values }] of counters) {
+      const reading = { runId, values, atMs, atWallMs };
+      latest[part].set(uuid, reading);
+      fresh[part].set(uuid, reading);
+    }
+    if (part !== 'monitor') return;
+    const records = new Map([...counters].map(([uuid, { values }]) => [uuid, values]));
+    watching = watching.then(() => monitors.look(records));
+  };
+
+  const forgetOthers = (vms: readonly Vm[]) => {
+    const on = new Set(vms.filter(({ state }) => isOnState(state)).map(({ id }) => id));
+    for (const known of [latest.plain, latest.monitor, fresh.plain, fresh.monitor, sizesAtMs])
+      for (const uuid of known.keys()) if (!on.has(uuid)) known.delete(uuid);
+    monitors.keep(on);
+    memory.keep(new Set(['host', ...[...on].flatMap((uuid) => [`vm/${uuid}`, `qemu/${uuid}`])]));
+  };
+
+  const putPlain = (sink: SampleSink, uuid: string, { runId, values, atMs }: VmReading) => {
+    const look = { uuid, values, atMs, periodMs: TICK_MS, counters: memory.of(`vm/${uuid}`, runId) };
+    putNetwork(
+      sink,
+      look,
+      (inventory.vm(uuid)?.nics ?? []).map(({ mac }) => mac),
+    );
+  };
+
+  const putMonitor = (sink: SampleSink, uuid: string, reading: VmReading, local: QemuFigures | undefined) => {
+    const { runId, values, atMs, atWallMs } = reading;
+    const periodMs = Math.max(TICK_MS, inventory.counters.monitorPeriodMs);
+    const look = { uuid, values, atMs, periodMs, counters: memory.of(`vm/${uuid}`, runId) };
+    const sizedMs = sizesAtMs.get(uuid);
+    const isSizeDue = sizedMs === undefined || atMs - sizedMs >= SIZES_EVERY_MS - SLACK_MS;
+    if (isSizeDue) sizesAtMs.set(uuid, atMs);
+    putProcessors(sink, look, local?.group?.cpuMicros != null);
+    putMemory(sink, look, atWallMs, local?.rssBytes != null);
+    putDisks(sink, look, isSizeDue);
+  };
+
+  /** Puts what was read since the last tick; what comes later goes into the next one. */
+  const putFresh = (sink: SampleSink, local: ReadonlyMap<string, QemuFigures>) => {
+    for (const [uuid, reading] of fresh.plain) putPlain(sink, uuid, reading);
+    for (const [uuid, reading] of fresh.monitor) putMonitor(sink, uuid, reading, local.get(uuid));
+    fresh.plain.clear();
+    fresh.monitor.clear();
+  };
+
+  return {
+    name: 'vms',
+    readings: latest,
+    listen: () => inventory.counters.onBatch(take),
+    async collect(sink, signal) {
+      const aborted = new Promise<null>((resolve) => {
+        signal.addEventListener('abort', () => resolve(null), { once: true });
+        if (signal.aborted) resolve(null);
+      });
+      const vms = inventory.vms();
+      forgetOthers(vms);
+      const on = vms.filter(({ state }) => isOnState(state));
+      const local = await processes.collect(sink, on);
+      const outcome = inventory.isConnected ? await Promise.race([inventory.counters.sweep(), aborted]) : null;
+      const latencyMs = outcome?.latencyMs ?? null;
+      const isUp = latencyMs !== null;
+      sink.put(host, 'host', '', 'libvirt_up', Number(isUp));
+      sink.put(host, 'host', '', 'libvirt_latency', latencyMs === null ? null : latencyMs / 1000);
+      sink.put(host, 'host', '', 'host_state', enumNumber('host_state', isUp ? 'online' : 'degraded'));
+      if (isUp) {
+        await Promise.race([inventory.counters.monitorPart(), aborted]);
+        await Promise.race([watching, aborted]);
+        for (const vm of vms) {
+          putStates(sink, vm, { jobKind: options.jobKindOf(vm.id), isOutOfSpace: counts.isOutOfSpace(vm.id) });
+          counts.put(sink, vm.id);
+        }
+        for (const { id } of on) sink.put({ type: 'vm', id }, 'vm', '', 'vm_monitor_stuck', monitors.stuckSeconds(id));
+      }
+      putFresh(sink, local);
+    },
+  };
+}
