@@ -40,7 +40,7 @@ export const hosts = defineFeature<HostsApi>({
     const isLocal = (id: string) => id === LOCAL_HOST_ID || id === service.local().name;
 
     return {
-      api: { local: service.local, kernelReading: service.kernelReading },
+      api: { local: service.local, processors: service.processors, kernelReading: service.kernelReading },
       handlers: {
         'GET /hosts': () => ({ items: [service.local()], next: null, total: 1 }),
         'GET /hosts/{id}': ({ params }) => {

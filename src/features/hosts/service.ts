@@ -31,6 +31,8 @@ export interface HostParts {
 export interface HostsApi {
   /** The host that hyperd runs on. Never waits. */
   local(): Host;
+  /** How many it has; 0 before the start. */
+  processors(): number;
   /** The kernel's figures of this moment, read once for all who ask within a second. */
   kernelReading(): Promise<KernelReading>;
 }
@@ -115,6 +117,7 @@ export function createHostService({ parts, sampler, clock, events, log }: HostSe
 
   return {
     local,
+    processors: () => machine.count,
     kernelReading: sampler.reading,
     async start(signal) {
       await readFacts();

@@ -46,7 +46,7 @@ export type { RawFamily, RawSample } from './raw-families.ts';
 export interface CollectionOptions {
   readonly host: Owner;
   readonly inventory: InventoryApi;
-  readonly hosts: HostsApi;
+  readonly hosts: Pick<HostsApi, 'kernelReading' | 'processors'>;
   readonly libvirt: LibvirtHost;
   readonly db: Database;
   readonly events: EventBus<ApiEvents>;
@@ -91,7 +91,7 @@ export function createCollection(options: CollectionOptions): Collection {
     clock,
     memory,
     reading: hosts.kernelReading,
-    processors: () => hosts.local().cpus,
+    processors: hosts.processors,
     committedBytes: () => (inventory.staleSince === null ? committedBytes(inventory) : null),
   });
   const hostDisks = createHostDisks({ host, files, clock, memory });

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as files from './machine.test-data.ts';
+import { recordedFiles } from './machine.test-data.ts';
+import { readMemoryErrors } from './memory-errors.ts';
+import * as answers from './programs.test-data.ts';
+import { readTemperatures } from './sensors.ts';
+import { failedUnits, timeOffset } from './services.ts';
+import { diskHealth } from './smart.ts';
+import { raidStates } from './software-raid.ts';
+import { upsOf, worstOf } from './ups.ts';
+
+test('temperatures carry the names of their chips; those in disks belong to the disk', async () => {
+  assert.deepEqual(await readTemperatures(recordedFiles(files.SENSORS)), [
+    { kind: 'sensor', name: 'coretemp Package id 0', celsius: 54 },
+    { kind: 'sensor', name: 'coretemp Core 0', celsius: 51.5 },
+    { kind: 'disk', name: 'nvme0n1', celsius: 38.85 },
+    { kind: 'sensor', name: 'nvme Sensor 1', celsius: 44.85 },
+    { kind: 'disk', name: 'sda', celsius: 31 },
+    { kind: 'sensor', name: 'coretemp Package id 0 2', celsius: 49 },
+  ]);
+});
+
+test('sensors that are not connected, faulty or silent tell nothing', async () => {
+  assert.deepEqual(await readTemperatures(recordedFiles(files.BROKEN_SENSORS)), []);
+  assert.deepEqual(await readTemperatures(recordedFiles({})), []);
+});
+
+test('memory errors of all controllers are added up; a machine without them tells nothing', async () => {
+  assert.deepEqual(await readMemoryErrors(recordedFiles(files.MEMORY_CONTROLLERS)), { corrected: 3, uncorrected: 1 });
+  assert.equal(await readMemoryErrors(recordedFiles({})), null);
+  assert.equal(await readMemoryErrors(recordedFiles({ '/sys/devices/system/edac/mc/mc0/ce_count': 'broken' })), null);
+});
+
+test('software RAID: a scrub leaves an array clean, a missing member degrades it', () => {
+  assert.deepEqual(Object.fromEntries(raidStates(files.MDSTAT_GOOD)), { md0: 'clean', md1: 'clean', md9: 'clean' });
+  assert.deepEqual(Object.fromEntries(raidStates(files.MDSTAT_BROKEN)), {
+    md0: 'degraded',
+    md1: 'rebuilding',
+    md2: 'failed',
+    md3: 'rebuilding',
+  });
+  assert.equal(raidStates('Personalities : \nunused devices: <none>\n').size, 0);
+});
+
+const SMART_CASES: readonly (readonly [string, string, number, ReturnType<typeof diskHealth>])[] = [
+  ['a good hard disk', answers.SMART_HARD_DISK, 0, { state: 'passed', celsius: 34, wearRatio: null }],
+  ['sectors that cannot be read', answers.SMART_PENDING, 0, { state: 'warning', celsius: 34, wearRatio: null }],
+  ['a disk that gives itself up', answers.SMART_FAILED, 8, { state: 'failed', celsius: 34, wearRatio: null }],
+  ['a good SSD', answers.SMART_SSD, 0, { state: 'passed', celsius: 34, wearRatio: 0.07 }],
+  ['a worn SSD', answers.SMART_SSD_WORN, 0, { state: 'warning', celsius: 34, wearRatio: 0.94 }],
+  ['a good NVMe', answers.SMART_NVME, 0, { state: 'passed', celsius: 39, wearRatio: 0.03 }],
+  ['an NVMe without spare', answers.SMART_NVME_SPARE_GONE, 0, { state: 'failed', celsius: 39, wearRatio: 0.03 }],
+  ['an NVMe with errors', answers.SMART_NVME_MEDIA_ERRORS, 0, { state: 'warning', celsius: 39, wearRatio: 0.03 }],
+  ['an NVMe at its end', answers.SMART_NVME_WORN_OUT, 0, { state: 'failed', celsius: 39, wearRatio: 1.04 }],
+  ['a device of no known kind', answers.SMART_UNSUPPORTED, 1, { state: 'unknown', celsius: null, wearRatio: null }],
+  ['a disk that says nothing', answers.SMART_SILENT, 4, { state: 'unknown', celsius: null, wearRatio: null }],
+  ['a disk that sleeps', answers.SMART_STANDBY, 2, null],
+];
+for (const [what, output, status, expected] of SMART_CASES)
+  test(`SMART: ${what}`, () => {
+    const health = diskHealth(output, status);
+    assert.deepEqual(
+      health && { ...health, wearRatio: health.wearRatio === null ? null : Math.round(health.wearRatio * 100) / 100 },
+      expected,
+    );
+  });
+
+test('SMART: what is no report is an error, not a healthy disk', () => {
+  assert.throws(() => diskHealth('Segmentation fault', 0));
+  assert.throws(() => diskHealth('{"smart_status": {"passed": "yes"}}', 0));
+});
+
+test('UPS: on line, on battery, battery low, and silent', () => {
+  assert.deepEqual(upsOf(answers.UPS_ON_LINE), { state: 'online', chargeRatio: 1 });
+  assert.deepEqual(upsOf(answers.UPS_ON_BATTERY), { state: 'on_battery', chargeRatio: 0.63 });
+  assert.deepEqual(upsOf(answers.UPS_LOW), { state: 'low_battery', chargeRatio: 0.09 });
+  assert.deepEqual(upsOf(answers.UPS_SILENT), { state: 'unknown', chargeRatio: null });
+});
+
+test('UPS: of several the worst counts', () => {
+  const all = [upsOf(answers.UPS_ON_LINE), upsOf(answers.UPS_ON_BATTERY)];
+  assert.deepEqual(worstOf(all), { state: 'on_battery', chargeRatio: 0.63 });
+  assert.equal(worstOf([]), null);
+});
+
+test('units of systemd and the clock', () => {
+  assert.equal(failedUnits(''), 0);
+  assert.equal(failedUnits('backup.service loaded failed failed Nightly\nx.mount loaded failed failed X\n'), 2);
+  assert.equal(timeOffset(answers.CHRONY_TRACKING), -0.000021445);
+  assert.equal(timeOffset(answers.CHRONY_NO_SOURCE), null);
+  assert.equal(timeOffset('506 Cannot talk to daemon\n'), null);
+});
