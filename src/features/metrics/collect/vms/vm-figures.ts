@@ -2,7 +2,13 @@
  *  answer, what comes from it is left out and the rest goes on. */
 
 import type { Vm } from '#contract/vms.ts';
-import { type CounterBatch, type DomainCounters, type InventoryApi, isOnState } from '#features/inventory/index.ts';
+import {
+  type CounterBatch,
+  type CounterSweeps,
+  type DomainCounters,
+  type InventoryApi,
+  isOnState,
+} from '#features/inventory/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { CounterMemory } from '../counter-memory.ts';
 import type { EventCounts } from '../event-counts.ts';
@@ -28,12 +34,21 @@ export interface VmReadings {
   readonly monitor: ReadonlyMap<string, VmReading>;
 }
 
+/** What figures need to know of a VM. */
+export type MeasuredVm = Pick<Vm, 'id' | 'state' | 'stateReason' | 'desired' | 'vcpus'> & {
+  readonly nics: readonly Pick<Vm['nics'][number], 'mac'>[];
+};
+
 export interface VmFiguresOptions {
   readonly host: Owner;
-  readonly inventory: Pick<InventoryApi, 'vms' | 'vm' | 'counters' | 'isConnected'>;
+  readonly inventory: Pick<InventoryApi, 'isConnected' | 'staleSince'> & {
+    vms(): readonly MeasuredVm[];
+    vm(id: string): MeasuredVm | null;
+    readonly counters: Pick<CounterSweeps, 'sweep' | 'monitorPart' | 'onBatch' | 'monitorPeriodMs'>;
+  };
   readonly processes: QemuProcesses;
   readonly monitors: MonitorWatch;
-  readonly counts: EventCounts;
+  readonly counts: Pick<EventCounts, 'isOutOfSpace' | 'put'>;
   readonly memory: CounterMemory;
   readonly clock: Clock;
   /** Kind of the open operation that works on a VM. */
@@ -52,6 +67,8 @@ export function createVmFigures(options: VmFiguresOptions): VmFigures {
   /** Read since the last tick. */
   const fresh = { plain: new Map<string, VmReading>(), monitor: new Map<string, VmReading>() };
   const sizesAtMs = new Map<string, number>();
+  /** VMs that have a QEMU; while libvirt is away, those that had one last. */
+  let on: readonly MeasuredVm[] = [];
   let watching: Promise<void> = Promise.resolve();
 
   const take = ({ part, atMs, counters }: CounterBatch) => {
@@ -66,12 +83,12 @@ export function createVmFigures(options: VmFiguresOptions): VmFigures {
     watching = watching.then(() => monitors.look(records));
   };
 
-  const forgetOthers = (vms: readonly Vm[]) => {
-    const on = new Set(vms.filter(({ state }) => isOnState(state)).map(({ id }) => id));
+  const forgetOthers = () => {
+    const ids = new Set(on.map(({ id }) => id));
     for (const known of [latest.plain, latest.monitor, fresh.plain, fresh.monitor, sizesAtMs])
-      for (const uuid of known.keys()) if (!on.has(uuid)) known.delete(uuid);
-    monitors.keep(on);
-    memory.keep(new Set(['host', ...[...on].flatMap((uuid) => [`vm/${uuid}`, `qemu/${uuid}`])]));
+      for (const uuid of known.keys()) if (!ids.has(uuid)) known.delete(uuid);
+    monitors.keep(ids);
+    memory.keep(new Set(['host', ...[...ids].flatMap((uuid) => [`vm/${uuid}`, `qemu/${uuid}`])]));
   };
 
   const putPlain = (sink: SampleSink, uuid: string, { runId, values, atMs }: VmReading) => {
@@ -113,8 +130,10 @@ export function createVmFigures(options: VmFiguresOptions): VmFigures {
         if (signal.aborted) resolve(null);
       });
       const vms = inventory.vms();
-      forgetOthers(vms);
-      const on = vms.filter(({ state }) => isOnState(state));
+      if (inventory.staleSince === null) {
+        on = vms.filter(({ state }) => isOnState(state));
+        forgetOthers();
+      }
       const local = await processes.collect(sink, on);
       const outcome = inventory.isConnected ? await Promise.race([inventory.counters.sweep(), aborted]) : null;
       const latencyMs = outcome?.latencyMs ?? null;
