@@ -1,6 +1,6 @@
 /** The composition root: opens the state, wires libvirt, features and the three doors, and takes them down again. */
 
-import { randomBytes } from 'node:crypto';
+import { randomBytes, X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, chown, mkdir, rm, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
@@ -135,7 +135,13 @@ export async function startDaemon({
     log: log.child({ part: 'libvirt' }),
   });
   let port = listen.port;
-  const address = () => ({ origin: publicOrigin(listen, port, config.publicNames), fingerprint: tls.fingerprint });
+  const address = () => ({
+    origin: publicOrigin(listen, port, config.publicNames),
+    fingerprint: tls.fingerprint,
+    get certificateEndsAt() {
+      return new Date(new X509Certificate(tls.certificate).validTo);
+    },
+  });
 
   db.migrate('calendar', calendarMigrations);
   const calendar = createCalendar({ db, clock: systemClock, log: log.child({ part: 'calendar' }) });

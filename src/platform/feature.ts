@@ -173,8 +173,12 @@ export interface MetricFamily {
   readonly samples: readonly { readonly labels?: Readonly<Record<string, string>>; readonly value: number }[];
 }
 
-/** Where browsers reach this machine, and the SHA-256 fingerprint of the certificate they see there. */
-export type PublicAddress = () => { readonly origin: string; readonly fingerprint: string };
+/** Where browsers reach this machine, the SHA-256 fingerprint of the certificate they see there, and when it ends. */
+export type PublicAddress = () => {
+  readonly origin: string;
+  readonly fingerprint: string;
+  readonly certificateEndsAt: Date;
+};
 
 /** What every feature gets. */
 export interface FeatureContext {

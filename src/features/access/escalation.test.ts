@@ -73,7 +73,7 @@ async function withRoutes(work: (call: Call, boss: Identity) => Promise<void>): 
       sessions,
       directory,
       ownRights,
-      address: () => ({ origin: 'https://host', fingerprint: '' }),
+      address: () => ({ origin: 'https://host', fingerprint: '', certificateEndsAt: new Date(0) }),
       describe: () => {
         throw new Error('nobody signs in here');
       },

@@ -38,10 +38,11 @@ import { guestAgentsReader } from './vms/guest-agents.ts';
 import { createMonitorWatch } from './vms/monitor-watch.ts';
 import { createQemuProcesses } from './vms/qemu-processes.ts';
 import { rawVms } from './vms/raw-vms.ts';
+import { snapshotChainsReader } from './vms/snapshot-chains.ts';
 import { createVmFigures } from './vms/vm-figures.ts';
 
 export { eventCountMigrations } from './event-counts.ts';
-export type { RawFamily, RawSample } from './raw-families.ts';
+export type { RawFamily } from './raw-families.ts';
 
 export interface CollectionOptions {
   readonly host: Owner;
@@ -102,15 +103,16 @@ export function createCollection(options: CollectionOptions): Collection {
     memory,
     processes: async () => new Map([...(await qemuProcesses())].map(([uuid, { pid }]) => [uuid, pid])),
   });
+  const monitors = createMonitorWatch({
+    clock,
+    log,
+    control: (uuid) => libvirt.domains.controlInfo(uuid, { deadlineMs: CONTROL_MS }),
+  });
   const vmFigures = createVmFigures({
     host,
     inventory,
     processes,
-    monitors: createMonitorWatch({
-      clock,
-      log,
-      control: (uuid) => libvirt.domains.controlInfo(uuid, { deadlineMs: CONTROL_MS }),
-    }),
+    monitors,
     counts,
     memory,
     clock,
@@ -121,6 +123,20 @@ export function createCollection(options: CollectionOptions): Collection {
     vms: () => inventory.vms().filter(({ state }) => isOnState(state)),
     setResponseTimeout: (uuid, seconds) => libvirt.agent.setResponseTimeout(uuid, seconds),
     guestInfo: (uuid) => libvirt.agent.guestInfo(uuid, ['filesystems', 'os']),
+  });
+  const chains = snapshotChainsReader({
+    // Of a QEMU that is not known to answer nothing is asked: it would hold the question of the others.
+    vms: () =>
+      inventory.isConnected
+        ? inventory.vms().map(({ id, state }) => ({ id, isAsked: isOnState(state) && monitors.stuckSeconds(id) === 0 }))
+        : [],
+    async blockStats(uuids) {
+      const all = await libvirt.domains.stats(uuids, ['block'], { backingChain: true, batchSize: uuids.length });
+      return new Map(all.map(({ domain, values }) => [domain.uuid, values]));
+    },
+    snapshots: (uuid) => libvirt.snapshots.list(uuid),
+    snapshotXml: (uuid, name) => libvirt.snapshots.xml(uuid, name),
+    nowSeconds: () => Math.floor(clock.now().getTime() / 1000),
   });
   const pools = storagePoolsReader(host, {
     space,
@@ -137,6 +153,7 @@ export function createCollection(options: CollectionOptions): Collection {
     });
   const slowCollectors = [
     slow(agents),
+    slow(chains),
     slow(pools),
     slow(fileSystemsReader(host, files, space)),
     slow(sensorsReader(host, files)),
