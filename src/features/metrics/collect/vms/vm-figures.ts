@@ -21,6 +21,8 @@ import { putStates } from './states.ts';
 
 const SIZES_EVERY_MS = 60_000;
 const SLACK_MS = 1_000;
+/** VMs that are put at a time. */
+const SLICE = 50;
 
 /** What libvirt last counted of a VM. */
 export interface VmReading extends DomainCounters {
@@ -113,11 +115,13 @@ export function createVmFigures(options: VmFiguresOptions): VmFigures {
   };
 
   /** Puts what was read since the last tick; what comes later goes into the next one. */
-  const putFresh = (sink: SampleSink, local: ReadonlyMap<string, QemuFigures>) => {
-    for (const [uuid, reading] of fresh.plain) putPlain(sink, uuid, reading);
-    for (const [uuid, reading] of fresh.monitor) putMonitor(sink, uuid, reading, local.get(uuid));
+  const putFresh = async (sink: SampleSink, local: ReadonlyMap<string, QemuFigures>): Promise<void> => {
+    const plain = [...fresh.plain];
+    const monitor = [...fresh.monitor];
     fresh.plain.clear();
     fresh.monitor.clear();
+    await inSlices(plain, ([uuid, reading]) => putPlain(sink, uuid, reading));
+    await inSlices(monitor, ([uuid, reading]) => putMonitor(sink, uuid, reading, local.get(uuid)));
   };
 
   return {
@@ -144,13 +148,21 @@ export function createVmFigures(options: VmFiguresOptions): VmFigures {
       if (isUp) {
         await Promise.race([inventory.counters.monitorPart(), aborted]);
         await Promise.race([watching, aborted]);
-        for (const vm of vms) {
+        await inSlices(vms, (vm) => {
           putStates(sink, vm, { jobKind: options.jobKindOf(vm.id), isOutOfSpace: counts.isOutOfSpace(vm.id) });
           counts.put(sink, vm.id);
-        }
+        });
         for (const { id } of on) sink.put({ type: 'vm', id }, 'vm', '', 'vm_monitor_stuck', monitors.stuckSeconds(id));
       }
-      putFresh(sink, local);
+      await putFresh(sink, local);
     },
   };
+}
+
+/** Lets others have the event loop after each part. */
+async function inSlices<Item>(items: readonly Item[], work: (item: Item) => void): Promise<void> {
+  for (const [n, item] of items.entries()) {
+    if (n % SLICE === SLICE - 1) await new Promise((resolve) => setImmediate(resolve));
+    work(item);
+  }
 }
