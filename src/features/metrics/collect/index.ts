@@ -39,6 +39,7 @@ import { createMonitorWatch } from './vms/monitor-watch.ts';
 import { createQemuProcesses } from './vms/qemu-processes.ts';
 import { rawVms } from './vms/raw-vms.ts';
 import { snapshotChainsReader } from './vms/snapshot-chains.ts';
+import { isRestart } from './vms/states.ts';
 import { createVmFigures } from './vms/vm-figures.ts';
 
 export { eventCountMigrations } from './event-counts.ts';
@@ -138,6 +139,7 @@ export function createCollection(options: CollectionOptions): Collection {
     snapshotXml: (uuid, name) => libvirt.snapshots.xml(uuid, name),
     nowSeconds: () => Math.floor(clock.now().getTime() / 1000),
   });
+  const sensors = sensorsReader(host, files);
   const pools = storagePoolsReader(host, {
     space,
     pools: () => (inventory.staleSince === null ? inventory.pools() : null),
@@ -156,10 +158,10 @@ export function createCollection(options: CollectionOptions): Collection {
     slow(chains),
     slow(pools),
     slow(fileSystemsReader(host, files, space)),
-    slow(sensorsReader(host, files)),
+    slow(sensors),
     slow(memoryErrorsReader(host, files)),
     slow(softwareRaidReader(host, files)),
-    slow(smartReader(host, files, programs)),
+    slow(smartReader(host, { files, programs, isTemperatureKnown: sensors.hasDisk })),
     slow(zfsReader(host, programs)),
     slow(lvmThinReader(host, programs)),
     slow(cephReader(host, programs)),
@@ -220,7 +222,11 @@ export function createCollection(options: CollectionOptions): Collection {
     async start() {
       subscriptions.push(
         vmFigures.listen(),
-        libvirt.onEvent(counts.onLibvirtEvent),
+        libvirt.onEvent((event) => {
+          // A restart that an operation asked for is none of the guest's own.
+          const isAsked = event.type === 'domain-rebooted' && isRestart(jobKindOf(event.domain.uuid));
+          if (!isAsked) counts.onLibvirtEvent(event);
+        }),
         events.on('vm.removed', ({ id }) => {
           // A VM that moves to another project is taken from those of the first.
           if (inventory.vm(id) === null) counts.forget(id);

@@ -38,6 +38,17 @@ test('numbers that are not exact are refused, and a VM has two hundred series at
   assert.equal(rejected, 101);
 });
 
+test('of two entities whose names were cut to the same one the first is kept', () => {
+  const recorded = createRecordingSink();
+  let rejected = 0;
+  const sink = createTickSink(recorded, () => {
+    rejected += 1;
+  });
+  for (const value of [1, 2]) sink.put(HOST, 'fs', labelOf(`/${'x'.repeat(80)}${value}`), 'disk_used', value);
+  assert.deepEqual([...recorded.values.values()], [1]);
+  assert.equal(rejected, 1);
+});
+
 test('enums are numbers by their place', () => {
   assert.equal(enumNumber('pool_state', 'faulted'), 3);
   assert.equal(enumNumber('vm_state', 'running'), 0);

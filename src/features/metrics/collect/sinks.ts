@@ -6,9 +6,10 @@ import type { SampleSink } from '../sample.ts';
 /** Guests choose how many file systems and network cards they have. */
 const MAX_SERIES_PER_VM = 200;
 
-/** A sink for one tick. @param onRejected a sample that was left out: not exact, or one too many of its VM */
+/** A sink for one tick. @param onRejected a sample that was left out: not exact, of a name that is there already, or one too many of its VM */
 export function createTickSink(sink: SampleSink, onRejected: () => void): SampleSink {
   const seriesOfVm = new Map<string, number>();
+  const named = new Set<string>();
   return {
     put(owner, kind, sub, metric, value) {
       if (value === null || !Number.isFinite(value)) return;
@@ -16,6 +17,15 @@ export function createTickSink(sink: SampleSink, onRejected: () => void): Sample
       if (Math.abs(rounded) > Number.MAX_SAFE_INTEGER) {
         onRejected();
         return;
+      }
+      if (sub !== '') {
+        // Names that were cut may have become the same.
+        const key = `${owner.id} ${kind} ${metric} ${sub}`;
+        if (named.has(key)) {
+          onRejected();
+          return;
+        }
+        named.add(key);
       }
       if (owner.type === 'vm') {
         const count = (seriesOfVm.get(owner.id) ?? 0) + 1;

@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createRecordingSink } from '../recording-sink.test-data.ts';
 import * as files from './machine.test-data.ts';
 import { recordedFiles } from './machine.test-data.ts';
 import { readMemoryErrors } from './memory-errors.ts';
 import * as answers from './programs.test-data.ts';
-import { readTemperatures } from './sensors.ts';
+import { readTemperatures, sensorsReader } from './sensors.ts';
 import { failedUnits, timeOffset } from './services.ts';
-import { diskHealth } from './smart.ts';
+import { diskHealth, smartReader } from './smart.ts';
 import { raidStates } from './software-raid.ts';
 import { upsOf, worstOf } from './ups.ts';
+
+const HOST = { type: 'host', id: 'local' } as const;
 
 test('temperatures carry the names of their chips; those in disks belong to the disk', async () => {
   assert.deepEqual(await readTemperatures(recordedFiles(files.SENSORS)), [
@@ -90,4 +93,22 @@ test('units of systemd and the clock', () => {
   assert.equal(timeOffset(answers.CHRONY_TRACKING), -0.000021445);
   assert.equal(timeOffset(answers.CHRONY_NO_SOURCE), null);
   assert.equal(timeOffset('506 Cannot talk to daemon\n'), null);
+});
+
+test('the temperature of a disk is told once: by the kernel where it can, else by SMART', async () => {
+  const { signal } = new AbortController();
+  const tree = { ...files.SENSORS, '/sys/block/nvme0n1/size': '1\n', '/sys/block/sdb/size': '1\n' };
+  const kernelFiles = recordedFiles(tree);
+  const sensors = sensorsReader(HOST, kernelFiles);
+  const smart = smartReader(HOST, {
+    files: kernelFiles,
+    programs: { ask: async () => ({ code: 0, stdout: answers.SMART_NVME, stderr: '' }) },
+    isTemperatureKnown: sensors.hasDisk,
+  });
+  const sink = createRecordingSink();
+  sensors.put(sink, (await sensors.read(signal)) ?? []);
+  smart.put(sink, (await smart.read(signal)) ?? new Map());
+  assert.equal(sink.values.get('temperature/nvme0n1'), 38.85);
+  assert.equal(sink.values.get('temperature/sdb'), 39);
+  assert.equal(sink.values.get('smart_state/nvme0n1'), 0);
 });

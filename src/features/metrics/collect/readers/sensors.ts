@@ -54,13 +54,25 @@ async function diskOf(files: KernelFiles, folder: string): Promise<string | null
   return (await files.list(`${folder}/device`)).find((name) => /^nvme\d+n\d+$/.test(name)) ?? null;
 }
 
-export function sensorsReader(host: Owner, files: KernelFiles): SlowReader<readonly Temperature[]> {
+export function sensorsReader(
+  host: Owner,
+  files: KernelFiles,
+): SlowReader<readonly Temperature[]> & {
+  /** Whether the kernel itself tells the temperature of a disk. */
+  hasDisk(name: string): boolean;
+} {
+  let disks: ReadonlySet<string> = new Set();
   return {
     name: 'sensors',
     periodMs: 30_000,
-    read: () => readTemperatures(files),
+    async read() {
+      const temperatures = await readTemperatures(files);
+      disks = new Set(temperatures.filter(({ kind }) => kind === 'disk').map(({ name }) => name));
+      return temperatures;
+    },
     put(sink, temperatures) {
       for (const { kind, name, celsius } of temperatures) sink.put(host, kind, name, 'temperature', celsius);
     },
+    hasDisk: (name) => disks.has(name),
   };
 }

@@ -84,10 +84,16 @@ function stateOf(report: Report, wearRatio: number | null): SmartState {
   return 'passed';
 }
 
+export interface SmartPorts {
+  readonly files: KernelFiles;
+  readonly programs: Programs;
+  /** Whether somebody else tells the temperature of a disk, and more often. */
+  isTemperatureKnown(disk: string): boolean;
+}
+
 export function smartReader(
   host: Owner,
-  files: KernelFiles,
-  programs: Programs,
+  { files, programs, isTemperatureKnown }: SmartPorts,
 ): SlowReader<ReadonlyMap<string, DiskHealth>> {
   return {
     name: 'SMART',
@@ -109,7 +115,7 @@ export function smartReader(
         const sub = labelOf(disk);
         sink.put(host, 'disk', sub, 'smart_state', enumNumber('smart_state', state));
         sink.put(host, 'disk', sub, 'wear', wearRatio);
-        sink.put(host, 'disk', sub, 'temperature', celsius);
+        if (!isTemperatureKnown(disk)) sink.put(host, 'disk', sub, 'temperature', celsius);
       }
     },
   };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { METRICS } from '#contract/metric-catalogue.ts';
 import { vmStateSchema } from '#contract/vms.ts';
-import { jobOf, pauseReasonOf } from './states.ts';
+import { isRestart, jobOf, pauseReasonOf } from './states.ts';
 
 test('every state of a VM has its number', () => {
   assert.deepEqual([...METRICS.vm_state.values], vmStateSchema.options);
@@ -28,4 +28,8 @@ test('what an operation does with a VM', () => {
   assert.equal(jobOf('snapshot.create'), 'snapshot');
   assert.equal(jobOf('vm.edit'), 'edit');
   assert.equal(jobOf('something.new'), 'edit');
+});
+
+test('a restart that was asked for is told from one of the guest', () => {
+  assert.deepEqual(['vm.reboot', 'vm.reset', 'vm.edit', null].map(isRestart), [true, true, false, false]);
 });

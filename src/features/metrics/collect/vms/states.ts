@@ -51,6 +51,11 @@ export function jobOf(kind: string | null): VmJob {
   return JOBS[kind] ?? JOBS[kind.split('.')[0] ?? ''] ?? 'edit';
 }
 
+/** Whether an operation restarts the guest: that it boots anew is then nothing of its own. */
+export function isRestart(kind: string | null): boolean {
+  return kind === 'vm.reboot' || kind === 'vm.reset';
+}
+
 export function putStates(
   sink: SampleSink,
   vm: Pick<Vm, 'id' | 'state' | 'stateReason' | 'desired'>,
