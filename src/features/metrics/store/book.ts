@@ -3,6 +3,7 @@
 
 import { definitionOf, type EntityKind, isMetric, type MetricName } from '#contract/metric-catalogue.ts';
 import type { Owner, Series } from '../sample.ts';
+import { averageDigits } from './rollup.ts';
 import type { SeriesRow, SeriesRows } from './series-rows.ts';
 
 export interface Entry extends Series {
@@ -12,6 +13,11 @@ export interface Entry extends Series {
   readonly decimals: number;
   /** Ten to the power of the decimals. */
   readonly factor: number;
+  /** Told when it changes, and holds until then. */
+  readonly isHeld: boolean;
+  /** What whole numbers it may have. */
+  readonly lowest: number;
+  readonly highest: number;
 }
 
 export interface OwnerBook {
@@ -125,9 +131,8 @@ export function createBook(first: SeriesRows): Book {
       last.series += 1;
       const { decimals } = definitionOf(metric);
       const { owner, number: ownerNumber } = book;
-      const [id, factor] = [last.series, 10 ** decimals];
-      const numbers = { id, ownerNumber, metricNumber: numberOf(metric), decimals, factor };
-      const entry: Entry = { ...numbers, owner, kind, sub, metric };
+      const numbers = { id: last.series, ownerNumber, metricNumber: numberOf(metric), decimals };
+      const entry: Entry = { ...numbers, owner, kind, sub, metric, ...limitsOf(metric, decimals) };
       enter(book, entry);
       publish(entry);
       freshEntries.push(entry);
@@ -178,16 +183,19 @@ function entryOf(row: SeriesRow, { number, owner }: OwnerBook, metric: string): 
   const kind = definitionOf(metric).kinds.find((each) => each === row.kind);
   if (kind === undefined) return null;
   const { id, sub, decimals } = row;
+  const numbers = { id, ownerNumber: number, metricNumber: row.metric, decimals };
+  return { ...numbers, owner, kind, sub, metric, ...limitsOf(metric, decimals) };
+}
+
+/** Numbers of an enum name one of its values; others are exact, and so are their means. */
+function limitsOf(metric: MetricName, decimals: number): Pick<Entry, 'factor' | 'isHeld' | 'lowest' | 'highest'> {
+  const definition = definitionOf(metric);
+  const exact = Math.floor(Number.MAX_SAFE_INTEGER / 10 ** averageDigits(definition));
   return {
-    id,
-    owner,
-    kind,
-    sub,
-    metric,
-    ownerNumber: number,
-    metricNumber: row.metric,
-    decimals,
     factor: 10 ** decimals,
+    isHeld: definition.periodSeconds === 0,
+    lowest: definition.values === undefined ? -exact : 0,
+    highest: definition.values === undefined ? exact : definition.values.length - 1,
   };
 }
 

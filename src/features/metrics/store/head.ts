@@ -1,24 +1,38 @@
-/** The last hour and a little more, in memory: a ring of slots for each series, one slot for each tick. Ticks are counted by the
- *  monotonic clock, so a step of the wall clock moves nothing here. Four bytes a slot while the numbers fit. */
+/** The last hour and a little more, in memory. Ticks are counted by the monotonic clock, so a step of the wall clock moves nothing here.
+ *  Slots lie in pages, tick after tick, so that the thousands of values of one tick are written beside each other; four bytes for
+ *  each while the numbers of a series fit, then eight. */
 
 /** An hour, and ten minutes in which the hour before can still be written to the disk. */
 export const HEAD_TICKS = 420;
 
+/** Series of a page. */
+const PAGE_SERIES = 128;
+/** Stands for no value in pages of four bytes; in the others it is NaN. */
 const MISSING = -(2 ** 31);
 const LARGEST = 2 ** 31 - 1;
+const NEVER = -1;
 
-interface Ring {
-  slots: Int32Array | Float64Array;
-  /** The newest tick that has a value. */
+interface Page {
+  readonly slots: Int32Array | Float64Array;
+  readonly missing: number;
+  /** The newest tick of each series. */
+  readonly lastTicks: Float64Array;
+  /** The newest tick of all; slots up to it are clean. */
   last: number;
 }
 
+interface Place {
+  readonly page: Page;
+  /** Of the series inside a tick's row. */
+  readonly at: number;
+}
+
 export interface Head {
-  /** Puts a scaled value. Ticks of one series grow. */
+  /** Puts a scaled value. */
   put(series: number, tick: number, scaled: number): void;
   /** Null when the series has no value in the ring. */
   latest(series: number): { readonly tick: number; readonly scaled: number } | null;
-  /** The newest tick with a value; null when it has left the ring. Cheap. */
+  /** The newest tick with a value; null when there is none. Cheap. */
   lastTick(series: number): number | null;
   /** Calls back for each value from `from` to `to`, both included, oldest first. */
   read(series: number, from: number, to: number, take: (tick: number, scaled: number) => void): void;
@@ -27,41 +41,92 @@ export interface Head {
 }
 
 export function createHead(): Head {
-  const rings: (Ring | undefined)[] = [];
+  const places: (Place | undefined)[] = [];
+  const free: { narrow: Place[]; wide: Place[] } = { narrow: [], wide: [] };
+
+  const placeOf = (kind: 'narrow' | 'wide', tick: number): Place => {
+    if (free[kind].length === 0) {
+      const page = newPage(kind, tick);
+      // The first is given first, so that series that began together lie together.
+      for (let at = PAGE_SERIES - 1; at >= 0; at -= 1) free[kind].push({ page, at });
+    }
+    const place = free[kind].pop();
+    if (place === undefined) throw new RangeError('a new page has no room');
+    return place;
+  };
+  const giveBack = ({ page, at }: Place): void => {
+    for (let row = 0; row < HEAD_TICKS; row += 1) page.slots[row * PAGE_SERIES + at] = page.missing;
+    page.lastTicks[at] = NEVER;
+    free[page.missing === MISSING ? 'narrow' : 'wide'].push({ page, at });
+  };
+  const eachOf = ({ page, at }: Place, from: number, to: number, take: (tick: number, scaled: number) => void) => {
+    const end = Math.min(to, page.lastTicks[at] ?? NEVER);
+    for (let tick = Math.max(from, page.last - HEAD_TICKS + 1, 0); tick <= end; tick += 1) {
+      const scaled = page.slots[(tick % HEAD_TICKS) * PAGE_SERIES + at] ?? Number.NaN;
+      if (scaled !== page.missing && !Number.isNaN(scaled)) take(tick, scaled);
+    }
+  };
+  const widened = (place: Place, tick: number): Place => {
+    const wide = placeOf('wide', tick);
+    eachOf(place, 0, Number.MAX_SAFE_INTEGER, (each, scaled) => write(wide, each, scaled));
+    giveBack(place);
+    return wide;
+  };
 
   return {
     put(series, tick, scaled) {
-      let ring = rings[series];
-      if (ring === undefined || tick - ring.last >= HEAD_TICKS) {
-        ring = { slots: new Int32Array(HEAD_TICKS).fill(MISSING), last: tick };
-        rings[series] = ring;
+      let place = places[series];
+      if (place === undefined) {
+        place = placeOf('narrow', tick);
+        places[series] = place;
       }
-      for (let skipped = ring.last + 1; skipped < tick; skipped += 1)
-        ring.slots[skipped % HEAD_TICKS] = ring.slots instanceof Int32Array ? MISSING : Number.NaN;
-      if (ring.slots instanceof Int32Array && (scaled > LARGEST || scaled <= MISSING)) ring.slots = widened(ring.slots);
-      ring.slots[tick % HEAD_TICKS] = scaled;
-      ring.last = tick;
+      if (place.page.missing === MISSING && (scaled > LARGEST || scaled <= MISSING)) {
+        place = widened(place, tick);
+        places[series] = place;
+      }
+      write(place, tick, scaled);
     },
     latest(series) {
-      const ring = rings[series];
-      return ring === undefined ? null : { tick: ring.last, scaled: ring.slots[ring.last % HEAD_TICKS] ?? 0 };
+      const place = places[series];
+      if (place === undefined) return null;
+      const tick = place.page.lastTicks[place.at] ?? NEVER;
+      if (tick <= place.page.last - HEAD_TICKS) return null;
+      return { tick, scaled: place.page.slots[(tick % HEAD_TICKS) * PAGE_SERIES + place.at] ?? 0 };
     },
-    lastTick: (series) => rings[series]?.last ?? null,
+    lastTick(series) {
+      const place = places[series];
+      return place === undefined ? null : (place.page.lastTicks[place.at] ?? null);
+    },
     read(series, from, to, take) {
-      const ring = rings[series];
-      if (ring === undefined) return;
-      const end = Math.min(to, ring.last);
-      for (let tick = Math.max(from, ring.last - HEAD_TICKS + 1); tick <= end; tick += 1) {
-        const scaled = ring.slots[tick % HEAD_TICKS];
-        if (scaled !== undefined && scaled !== MISSING && !Number.isNaN(scaled)) take(tick, scaled);
-      }
+      const place = places[series];
+      if (place !== undefined) eachOf(place, from, to, take);
     },
     forgetBefore(tick) {
-      for (const [series, ring] of rings.entries()) if (ring !== undefined && ring.last < tick) delete rings[series];
+      for (const [series, place] of places.entries()) {
+        if (place === undefined || (place.page.lastTicks[place.at] ?? NEVER) >= tick) continue;
+        giveBack(place);
+        delete places[series];
+      }
     },
   };
 }
 
-function widened(slots: Int32Array): Float64Array {
-  return Float64Array.from(slots, (value) => (value === MISSING ? Number.NaN : value));
+function newPage(kind: 'narrow' | 'wide', tick: number): Page {
+  const length = HEAD_TICKS * PAGE_SERIES;
+  const lastTicks = new Float64Array(PAGE_SERIES).fill(NEVER);
+  return kind === 'narrow'
+    ? { slots: new Int32Array(length).fill(MISSING), missing: MISSING, lastTicks, last: tick }
+    : { slots: new Float64Array(length).fill(Number.NaN), missing: Number.NaN, lastTicks, last: tick };
+}
+
+/** What is older than the ring is left out. */
+function write({ page, at }: Place, tick: number, scaled: number): void {
+  for (let next = Math.max(page.last + 1, tick - HEAD_TICKS + 1); next <= tick; next += 1) {
+    const row = (next % HEAD_TICKS) * PAGE_SERIES;
+    page.slots.fill(page.missing, row, row + PAGE_SERIES);
+  }
+  if (tick > page.last) page.last = tick;
+  if (tick <= page.last - HEAD_TICKS) return;
+  page.slots[(tick % HEAD_TICKS) * PAGE_SERIES + at] = scaled;
+  if (tick > (page.lastTicks[at] ?? NEVER)) page.lastTicks[at] = tick;
 }

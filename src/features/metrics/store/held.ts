@@ -1,7 +1,6 @@
 /** Figures that are told when they change and hold until then. They are repeated each minute, so that everybody who reads finds them as
  *  he finds the others; the last of each is in the file, so that a restart does not forget it. */
 
-import { definitionOf } from '#contract/metric-catalogue.ts';
 import type { Owner } from '../sample.ts';
 import type { Book, Entry } from './book.ts';
 import type { MetricsFile } from './file.ts';
@@ -28,10 +27,11 @@ export function createHeld(first: MetricsFile, book: Book): Held {
   const changed = new Set<Entry>();
   return {
     note(entries, scaled) {
-      for (const [n, entry] of entries.entries()) {
-        const value = scaled[n];
-        if (definitionOf(entry.metric).periodSeconds > 0 || value === undefined || values.get(entry) === value)
-          continue;
+      for (let n = 0; n < entries.length; n += 1) {
+        const entry = entries[n];
+        if (entry === undefined || !entry.isHeld) continue;
+        const value = scaled[n] ?? 0;
+        if (values.get(entry) === value) continue;
         values.set(entry, value);
         changed.add(entry);
       }

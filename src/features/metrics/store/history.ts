@@ -107,6 +107,10 @@ export function createHistory(options: HistoryOptions): History {
     readonly scaled: readonly number[];
   } | null = null;
   let isLogBehind = true;
+  /** There is more to forget. */
+  let isUntidy = true;
+  let tidiedHour = 0;
+  let wasBelieved = false;
   let failing: { readonly why: string; readonly sinceMs: number; untilMs: number } | null = null;
   const nowMs = () => clock.now().getTime();
   const wallTickNow = Math.floor(nowMs() / TICK_MS);
@@ -182,21 +186,23 @@ export function createHistory(options: HistoryOptions): History {
     take(entries, scaled, wallTick, monotonicMs) {
       const tick = newest.tick + Math.max(1, Math.round((monotonicMs - newest.monotonicMs) / TICK_MS));
       held.note(entries, scaled);
-      const put = new Set(entries);
-      const again = held.due(tick).filter(({ entry }) => !put.has(entry));
-      const all = again.length === 0 ? entries : [...entries, ...again.map(({ entry }) => entry)];
-      const numbers = again.length === 0 ? scaled : [...scaled, ...again.map((each) => each.scaled)];
-      const ids = all.map(({ id }) => id);
-      for (const [n, id] of ids.entries()) head.put(id, tick, numbers[n] ?? 0);
+      const [ids, numbers, values]: [number[], number[], number[]] = [[], [], []];
+      const add = (entry: Entry, number: number) => {
+        ids.push(entry.id);
+        numbers.push(number);
+        values.push(number / entry.factor);
+        head.put(entry.id, tick, number);
+      };
+      // Thousands of them: a loop without an iterator takes half the time.
+      for (let n = 0; n < entries.length; n += 1) {
+        const entry = entries[n];
+        if (entry !== undefined) add(entry, scaled[n] ?? 0);
+      }
+      for (const { entry, scaled: number } of held.due(tick)) if (head.lastTick(entry.id) !== tick) add(entry, number);
       runs.add(tick, wallTick);
       Object.assign(newest, { tick, wallTick, monotonicMs });
       unwritten = { wallTick, ids, scaled: numbers };
-      return {
-        atMs: wallTick * TICK_MS,
-        monotonicMs,
-        ids,
-        values: all.map(({ factor }, n) => (numbers[n] ?? 0) / factor),
-      };
+      return { atMs: wallTick * TICK_MS, monotonicMs, ids, values };
     },
     persist: () =>
       onFile('writing a tick of the history', async () => {
@@ -213,15 +219,27 @@ export function createHistory(options: HistoryOptions): History {
       }),
     async maintain(isDateBelieved) {
       if (failing !== null && clock.monotonicMs() < failing.untilMs) return;
+      const hour = Math.floor(newest.wallTick / TICKS_PER_HOUR);
+      if (
+        runs.finished.length === 0 &&
+        !isLogBehind &&
+        !isUntidy &&
+        hour === tidiedHour &&
+        isDateBelieved === wasBelieved
+      )
+        return;
       const hadFinished = runs.finished.length > 0;
       await onFile('writing an hour of the history', async () => {
         await flushAll();
-        const hour = Math.floor(newest.wallTick / TICKS_PER_HOUR);
         const today = hour - (hour % 24);
-        const nameOf = (number: number) => book.metricName(number);
-        while (opened.rollups.packDay(today, nameOf)) await breathe();
-        for (let left = RETENTION_STEPS; left > 0 && opened.retention.step(hour, isDateBelieved); left -= 1)
+        while (opened.rollups.packDay(today, book.metricName)) await breathe();
+        isUntidy = true;
+        for (let left = RETENTION_STEPS; left > 0 && isUntidy; left -= 1) {
+          isUntidy = opened.retention.step(hour, isDateBelieved);
           await breathe();
+        }
+        tidiedHour = hour;
+        wasBelieved = isDateBelieved;
       });
       if (!hadFinished) return;
       held.forget(isGone);

@@ -5,7 +5,6 @@ import { definitionOf, type EntityKind, type MetricName, VM_KINDS } from '#contr
 import type { Logger } from '#kernel/logger.ts';
 import type { Owner, SampleSink } from '../sample.ts';
 import type { Book, Entry, OwnerBook } from './book.ts';
-import { averageDigits } from './rollup.ts';
 
 export const MAX_SERIES = 20_000;
 export const MAX_SERIES_OF_VM = 200;
@@ -83,8 +82,7 @@ export function createIntake({ book, log, isActive }: IntakeOptions): Intake {
     return null;
   };
 
-  const find = (owner: Owner, kind: EntityKind, sub: string, metric: MetricName): Entry | null => {
-    // Collectors put the figures of one entity one after the other.
+  const search = (owner: Owner, kind: EntityKind, sub: string, metric: MetricName): Entry | null => {
     if (used.metrics === null || used.owner?.id !== owner.id || used.kind !== kind || used.sub !== sub) {
       if (used.book === null || used.owner?.id !== owner.id) used.book = book.owner(owner);
       used.owner = owner;
@@ -99,9 +97,13 @@ export function createIntake({ book, log, isActive }: IntakeOptions): Intake {
     return begun;
   };
 
+  /** Collectors put the same figures in the same order each time, so what came after a figure the last time is likely to come now. */
+  let expected: (Entry | null)[] = [];
+
   return {
     counts,
     open() {
+      const order: (Entry | null)[] = [];
       const entries: Entry[] = [];
       const scaledValues: number[] = [];
       let isOpen = true;
@@ -114,12 +116,26 @@ export function createIntake({ book, log, isActive }: IntakeOptions): Intake {
       return {
         sink: {
           put(owner, kind, sub, metric, value) {
-            if (!isOpen || value === null || !Number.isFinite(value)) return;
-            const entry = find(owner, kind, sub, metric);
+            if (!isOpen) return;
+            if (value === null || !Number.isFinite(value)) {
+              // Keeps the places of those that follow.
+              order.push(expected[order.length] ?? null);
+              return;
+            }
+            const likely = expected[order.length];
+            const entry =
+              likely?.metric === metric &&
+              book.entry(likely.id) === likely &&
+              likely.sub === sub &&
+              likely.kind === kind &&
+              likely.owner.id === owner.id
+                ? likely
+                : search(owner, kind, sub, metric);
+            order.push(entry);
             if (entry === null || putAt[entry.id] === now) return;
             // Adding zero turns the negative zero into the usual one.
             const scaled = Math.round(value * entry.factor) + 0;
-            if (!isPossible(metric, scaled)) {
+            if (scaled < entry.lowest || scaled > entry.highest) {
               counts.rejected += 1;
               return;
             }
@@ -130,6 +146,7 @@ export function createIntake({ book, log, isActive }: IntakeOptions): Intake {
         },
         close() {
           isOpen = false;
+          expected = order;
           return { entries, scaled: scaledValues };
         },
       };
@@ -143,13 +160,6 @@ interface Lookup {
   kind: EntityKind | null;
   sub: string;
   metrics: Map<MetricName, Entry> | null;
-}
-
-/** Numbers of an enum name one of its values; others are exact, and so are their means. */
-function isPossible(metric: MetricName, scaled: number): boolean {
-  const definition = definitionOf(metric);
-  if (definition.values !== undefined) return scaled >= 0 && scaled < definition.values.length;
-  return Math.abs(scaled) * 10 ** averageDigits(definition) <= Number.MAX_SAFE_INTEGER;
 }
 
 /** @throws TypeError for a figure that this entity cannot have: a mistake in a collector */

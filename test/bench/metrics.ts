@@ -1,0 +1,115 @@
+/** The figures of the history beside Debian's Prometheus: bytes and processor time of the same samples, and how long questions take. */
+
+import { createReader } from '#features/metrics/query/read.ts';
+import type { Measurement } from '../../scripts/test/bench.ts';
+import { type LoadSeries, loadOf } from './metrics/load.ts';
+import { runOurs, START } from './metrics/ours.ts';
+import { blocksOf, scrapeCostMs } from './metrics/rival.ts';
+
+const HOUR_MS = 3_600_000;
+const TICKS_PER_HOUR = 360;
+const SEED = 1;
+
+/** Takes about five minutes and 500 MB below the system's temporary folder. Needs the package `prometheus`. */
+export async function run(): Promise<Measurement[]> {
+  return [...(await measureBytes()), ...(await measureCost()), ...(await measureQuestions())];
+}
+
+const valuesOf = (series: readonly LoadSeries[]) => series.map((each) => each.next());
+
+/** The same six hours of thirty VMs into both. */
+async function measureBytes(): Promise<Measurement[]> {
+  const series = loadOf(30, SEED);
+  const columns: (number | null)[][] = series.map(() => []);
+  const draw = () => {
+    const values = valuesOf(series);
+    for (const [n, value] of values.entries()) columns[n]?.push(value);
+    return values;
+  };
+  await using ours = await runOurs(series, 6 * TICKS_PER_HOUR + 1, draw);
+  const { rawTier, wholeFile } = await ours.bytes();
+  const samples = ours.samples;
+  const rival = (await blocksOf(series, columns, START.getTime())) / samples;
+  const perSample = (name: string, bytes: number, bar: string, isCompared: boolean): Measurement => ({
+    name,
+    ours: bytes / samples,
+    rival: isCompared ? rival : null,
+    ratio: isCompared ? bytes / samples / rival : null,
+    bar,
+    unit: 'B/sample',
+  });
+  return [
+    perSample('history: samples on disk | Prometheus blocks', rawTier, '≤ 0.65×, ≤ 1.3', true),
+    perSample('history: the whole file with coarser tiers', wholeFile, '≤ 1.45', false),
+  ];
+}
+
+/** Eight thousand samples a tick. */
+async function measureCost(): Promise<Measurement[]> {
+  const series = loadOf(200, SEED);
+  const rival = await scrapeCostMs(series, () => valuesOf(series), 60);
+  await using ours = await runOurs(series, 2 * TICKS_PER_HOUR + 30, () => valuesOf(series));
+  return [
+    {
+      name: `history: a tick of ${series.length} samples, all that follows included | a scrape of Prometheus`,
+      ours: ours.cpuMsPerTick,
+      rival,
+      ratio: ours.cpuMsPerTick / rival,
+      bar: '≤ 0.15×, ≤ 2 ms',
+      unit: 'ms CPU',
+    },
+    {
+      name: 'history: longest time without a pause',
+      ours: ours.longestStepMs,
+      rival: null,
+      ratio: null,
+      bar: '≤ 50',
+      unit: 'ms',
+    },
+  ];
+}
+
+async function measureQuestions(): Promise<Measurement[]> {
+  const series = loadOf(1, SEED);
+  await using one = await runOurs(series, 24 * TICKS_PER_HOUR + 1, () => valuesOf(series));
+  const toMs = one.clock.now().getTime();
+  const read = createReader(one.history);
+  const owners = [...one.history.book.owners()];
+  const metrics = [...new Set(owners.flatMap(({ entries }) => entries.map(({ metric }) => metric)))];
+  const coldMs = await msOf(async () => {
+    for (const metric of metrics) await read({ metric, owners, fromMs: toMs - 24 * HOUR_MS, toMs, points: 1500 });
+  });
+
+  // Thirty days with a tick every five minutes have the same buckets of an hour as those with thirty.
+  const many = loadOf(200, SEED).filter(({ metric }) => metric === 'cpu_usage' || metric === 'mem_used');
+  await using all = await runOurs(many, 30 * 24 * 12, () => valuesOf(many), 300_000);
+  const endMs = all.clock.now().getTime();
+  const readAll = createReader(all.history);
+  const overviewMs = await msOf(async () => {
+    await readAll({
+      metric: 'cpu_usage',
+      owners: [...all.history.book.owners()],
+      fromMs: endMs - 30 * 24 * HOUR_MS,
+      toMs: endMs,
+      points: 700,
+    });
+  });
+  const figure = (name: string, ours: number, bar: string): Measurement => ({
+    name,
+    ours,
+    rival: null,
+    ratio: null,
+    bar,
+    unit: 'ms',
+  });
+  return [
+    figure(`history: a day of one VM, ${metrics.length} figures, 1,500 points, first time`, coldMs, '≤ 100'),
+    figure('history: thirty days of 200 VMs', overviewMs, '≤ 300'),
+  ];
+}
+
+async function msOf(work: () => Promise<void>): Promise<number> {
+  const begin = performance.now();
+  await work();
+  return performance.now() - begin;
+}

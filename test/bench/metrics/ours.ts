@@ -1,0 +1,110 @@
+/** Our history under a load, in this process and on a clock of its own. */
+
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { createHistory, type History, TICK_MS } from '#features/metrics/store/history.ts';
+import { createIntake } from '#features/metrics/store/intake.ts';
+import { TestClock } from '#kernel/clock.ts';
+import { silentLogger } from '#kernel/logger.ts';
+import type { LoadSeries } from './load.ts';
+
+export interface OurRun extends AsyncDisposable {
+  readonly history: History;
+  readonly clock: TestClock;
+  readonly path: string;
+  /** Processor time of taking, logging, flushing and forgetting, by tick. */
+  readonly cpuMsPerTick: number;
+  /** The longest time without a pause, of taking and of maintaining. */
+  readonly longestStepMs: number;
+  readonly samples: number;
+  /** Bytes of blocks of the raw tier, and of the whole file. */
+  bytes(): Promise<{ readonly rawTier: number; readonly wholeFile: number }>;
+}
+
+export const START = new Date('2026-03-01T00:00:00Z');
+
+const cpuMs = () => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+};
+
+/** @param draw values of one tick, made before it is measured
+ *  @param everyMs from one tick to the next */
+export async function runOurs(
+  series: readonly LoadSeries[],
+  ticks: number,
+  draw: () => readonly (number | null)[],
+  everyMs = TICK_MS,
+): Promise<OurRun> {
+  const dir = await mkdtemp(join(tmpdir(), 'hv-bench-metrics-'));
+  const path = join(dir, 'metrics.db');
+  const clock = new TestClock(START);
+  const history = createHistory({
+    path,
+    clock,
+    log: silentLogger,
+    limits: () => ({ rawDays: 7, fiveMinuteDays: 60, hourDays: 730, maxBytes: 2 ** 40 }),
+    isGone: () => false,
+    diskAnswers: async () => undefined,
+  });
+  await history.start();
+  const intake = createIntake({ book: history.book, log: silentLogger, isActive: () => true });
+  let samples = 0;
+  let busyMs = 0;
+  let longestStepMs = 0;
+  const stretch = (work: () => void) => {
+    const begin = performance.now();
+    work();
+    longestStepMs = Math.max(longestStepMs, performance.now() - begin);
+  };
+  for (let tick = 0; tick < ticks; tick += 1) {
+    const values = draw();
+    await clock.advance(everyMs);
+    const before = cpuMs();
+    stretch(() => {
+      const { sink, close } = intake.open();
+      for (let n = 0; n < series.length; n += 1) {
+        const each = series[n];
+        if (each !== undefined) sink.put(each.owner, each.kind, each.sub, each.metric, values[n] ?? null);
+      }
+      const { entries, scaled } = close();
+      samples += entries.length;
+      history.take(entries, scaled, Math.round(clock.now().getTime() / TICK_MS), clock.monotonicMs());
+    });
+    await history.persist();
+    // Each pause of the maintenance lets this loop look at the clock.
+    const done = { isDone: false };
+    const maintaining = history.maintain(true).finally(() => {
+      done.isDone = true;
+    });
+    for (let last = performance.now(); !done.isDone; last = performance.now()) {
+      await new Promise((resolve) => setImmediate(resolve));
+      longestStepMs = Math.max(longestStepMs, performance.now() - last);
+    }
+    await maintaining;
+    busyMs += cpuMs() - before;
+  }
+  return {
+    history,
+    clock,
+    path,
+    cpuMsPerTick: busyMs / ticks,
+    longestStepMs,
+    samples,
+    async bytes() {
+      const file = new DatabaseSync(path);
+      file.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+      const rawTier = Number(file.prepare('SELECT sum(length(bytes)) AS n FROM chunk').get()?.['n']);
+      const free = Number(file.prepare('PRAGMA freelist_count').get()?.['freelist_count']);
+      const page = Number(file.prepare('PRAGMA page_size').get()?.['page_size']);
+      file.close();
+      return { rawTier, wholeFile: (await stat(path)).size - free * page };
+    },
+    async [Symbol.asyncDispose]() {
+      history.close();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
