@@ -1,5 +1,5 @@
 /** Metrics: measures every ten seconds, keeps what was measured, answers what it was.
- *  Tables: none in the state database; a file of its own, `metrics.db`. Permissions: metrics.read, with vm.read or host.read of what it is about.
+ *  Tables: metric_count; the history is a file of its own, `metrics.db`. Permissions: metrics.read, with vm.read or host.read of what it is about.
  *  Guide: docs/guides/metrics.md */
 
 import { statfsSync } from 'node:fs';
@@ -10,11 +10,12 @@ import { metricsErrors } from '#contract/metrics.ts';
 import type { Overview } from '#contract/system.ts';
 import { hosts } from '#features/hosts/index.ts';
 import { inventory } from '#features/inventory/index.ts';
+import { operations } from '#features/operations/index.ts';
 import { projects } from '#features/projects/index.ts';
 import { messageOf } from '#kernel/errors.ts';
 import { createPulse } from '#platform/db/pulse.ts';
 import { defineFeature } from '#platform/feature.ts';
-import { hostFigures } from './host-figures.ts';
+import { createCollection, eventCountMigrations } from './collect/index.ts';
 import { historyProblems } from './problems.ts';
 import { createReader } from './query/read.ts';
 import { createMetricRoutes } from './query/routes.ts';
@@ -76,11 +77,13 @@ const STOP_MS = 3_000;
 
 export const metrics = defineFeature<MetricsApi>({
   name: 'metrics',
-  needs: ['inventory', 'hosts', 'projects'],
+  needs: ['inventory', 'hosts', 'projects', 'operations'],
+  migrations: eventCountMigrations,
   errors: metricsErrors,
-  setup({ config, clock, calendar, log, use }) {
+  setup({ address, config, db, libvirt, clock, calendar, events, log, use }) {
     const known = use(inventory);
     const registry = use(projects);
+    const journal = use(operations);
     const host = use(hosts).local;
     const hostId = host().id;
     const hostOwner: Owner = { type: 'host', id: hostId };
@@ -107,11 +110,23 @@ export const metrics = defineFeature<MetricsApi>({
     let running: Promise<void> = Promise.resolve();
     let maintaining: Promise<void> | null = null;
 
-    loop.add(hostFigures(hostOwner, host));
+    const collection = createCollection({
+      host: hostOwner,
+      inventory: known,
+      hosts: use(hosts),
+      libvirt,
+      db,
+      events,
+      clock,
+      log,
+      jobKindOf: (uuid) => journal.openFor(uuid)?.kind ?? null,
+      certificateEndsAt: () => address().certificateEndsAt,
+    });
+    for (const collector of collection.collectors) loop.add(collector);
     loop.add({
       name: 'self',
       collect(sink) {
-        sink.put(hostOwner, 'host', '', 'collector_missed_total', loop.missed);
+        sink.put(hostOwner, 'host', '', 'collector_missed_total', loop.missed + collection.missed);
         if (history.now.tick % 6 === 0) sink.put(hostOwner, 'host', '', 'metrics_db_size', history.sizeBytes);
       },
     });
@@ -191,12 +206,14 @@ export const metrics = defineFeature<MetricsApi>({
       }),
       async start(signal) {
         await history.start();
+        await collection.start();
         const end = AbortSignal.any([signal, stopping.signal]);
         running = loop.run(end, (wallTick) => tick(wallTick, end));
       },
       async stop() {
         stopping.abort(new Error('the daemon stops'));
         await running;
+        await collection.stop();
         // An hour that is half written is in the log as a whole.
         await Promise.race([maintaining ?? Promise.resolve(), clock.sleep(STOP_MS)]);
         history.close();
