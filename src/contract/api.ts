@@ -2,6 +2,7 @@
 
 import type { z } from 'zod';
 import { accessRoutes, authRoutes } from './access.ts';
+import { alertRoutes } from './alerts.ts';
 import { auditRoutes } from './audit.ts';
 import type { RouteDefinition } from './define.ts';
 import { fenceRoutes } from './fence.ts';
@@ -36,6 +37,7 @@ export const api = {
   ...poolRoutes,
   ...metricRoutes,
   ...notificationRoutes,
+  ...alertRoutes,
 };
 
 export type Api = typeof api;

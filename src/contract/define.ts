@@ -28,6 +28,8 @@ export const OBJECT_TYPES = [
   'grant',
   'channel',
   'silence',
+  'alert',
+  'rule',
 ] as const;
 export type ObjectType = (typeof OBJECT_TYPES)[number];
 

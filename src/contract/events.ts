@@ -1,5 +1,6 @@
 /** What `/api/v1/events` sends. Each SSE message has `event` = the name, `id` = a growing number, `data` = the payload as JSON. */
 
+import type { Alert } from './alerts.ts';
 import type { AuditRecord } from './audit.ts';
 import type { Image, Upload } from './images.ts';
 import type { Operation } from './operations.ts';
@@ -31,6 +32,9 @@ export interface ApiEvents {
   'silence.changed': { id: string; project: string | null };
   /** Messages were sent, given up or kept back. */
   'notice.changed': { id: string; project: string | null };
+  'alert.changed': Alert;
+  /** Rules are others than before. */
+  'rule.changed': { id: string; project: string | null };
 }
 
 export type ApiEventName = keyof ApiEvents;

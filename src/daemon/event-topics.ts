@@ -1,6 +1,7 @@
 /** Who may hear of which event: the same permission on the same object as reading it would need. */
 
 import type { ApiEventName, ApiEvents } from '#contract/events.ts';
+import { alertAsSeen, alertObject } from '#features/alerts/index.ts';
 import { imageAsSeen } from '#features/images/index.ts';
 import { operationObject } from '#features/operations/index.ts';
 import { type ObjectRef, SYSTEM } from '#platform/feature.ts';
@@ -41,6 +42,8 @@ export function eventTopics(
     'channel.changed': ({ id, project }) => ['alert.read', { type: 'channel', id, project }],
     'silence.changed': ({ id, project }) => ['alert.read', { type: 'silence', id, project }],
     'notice.changed': ({ id, project }) => ['alert.read', { type: 'channel', id, project }],
+    'alert.changed': (alert) => ['alert.read', alertObject(alert), (may) => alertAsSeen(alert, may)],
+    'rule.changed': ({ id, project }) => ['alert.read', { type: 'rule', id, project }],
   };
   // The event's name picks the line that was checked against its payload above.
   return (name, payload) => (topics[name] as (payload: ApiEvents[typeof name]) => Topic)(payload);

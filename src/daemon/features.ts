@@ -2,6 +2,7 @@
 
 import { access } from '#features/access/index.ts';
 import { accounting } from '#features/accounting/index.ts';
+import { alerts } from '#features/alerts/index.ts';
 import { audit } from '#features/audit/index.ts';
 import { consoles } from '#features/consoles/index.ts';
 import { fence } from '#features/fence/index.ts';
@@ -38,5 +39,6 @@ export const features: readonly Feature[] = [
   accounting,
   notifications,
   consoles,
+  alerts,
   system,
 ];

@@ -50,7 +50,8 @@ export function newId(
     | 'oid'
     | 'chn'
     | 'sil'
-    | 'ntc',
+    | 'ntc'
+    | 'rule',
   now: number = Date.now(),
 ): string {
   return `${kind}-${timeSorted(now)}`;

@@ -267,6 +267,12 @@ export async function startEverybody(): Promise<Everybody> {
       (await admin('POST /users/{id}/keys', { params: { id: user }, body: { key: ed25519Key().line } })).id;
     const keys = { alpha: await keyOf('vm-operator-of-alpha'), zebra: await keyOf(`${ZEBRA}-keeper`) };
 
+    const rules = await inEach(async (project, prefix) => {
+      const owner = prefix === 'plain' ? null : project;
+      const rule = { name: `${prefix}-rule`, condition: 'vm_state == crashed', project: owner };
+      return (await admin('POST /alerts/rules', { body: rule })).id;
+    });
+
     // Making a token needs a fresh proof in a browser. What is wanted here is a token, not the way to one.
     await daemon.stop();
     const narrowed = {
@@ -288,6 +294,11 @@ export async function startEverybody(): Promise<Everybody> {
         }),
       ]),
     );
+    const alerts = writeAlerts(join(stateDir, 'state.db'), [
+      { name: 'alpha', ruleId: rules.alpha, project: alpha, vmId: vms.alpha },
+      { name: ZEBRA, ruleId: rules.zebra, project: zebra, vmId: vms.zebra },
+      { name: 'plain', ruleId: rules.system, project: null, vmId: null },
+    ]);
     daemon = await startDaemon({ stateDir, env });
 
     const visitors = new Map<string, { asker: Asker; sessionId: string }>();
@@ -375,6 +386,19 @@ export async function startEverybody(): Promise<Everybody> {
         { whose: 'system', id: 'admin', place: { project: null, sharedWith: [alpha, zebra] } },
         { whose: 'unknown', id: newId('role'), place: null },
       ],
+      alert: of(
+        { alpha: must(alerts[0]), zebra: must(alerts[1]), system: must(alerts[2]) },
+        (whose) =>
+          whose === 'system'
+            ? { project: null }
+            : { project: projectOf[whose], vmId: whose === 'zebra' ? vms.zebra : vms.alpha },
+        'no-such-alert',
+      ),
+      rule: [
+        ...of(rules, (whose) => (whose === 'system' ? { project: null } : owned(whose)), newId('rule')),
+        // What comes with the program is no secret.
+        { whose: 'system', id: 'default:vm_down', place: { project: null, sharedWith: [alpha, zebra] } },
+      ],
       grant: of(
         {
           alpha: must(grantIds.get('vm-operator-of-alpha')),
@@ -443,6 +467,48 @@ export async function until(what: string, isTrue: () => Promise<boolean> | boole
 function must<Value>(value: Value | undefined | null): Value {
   if (value === undefined || value === null) throw new Error('the two projects are not as they should be');
   return value;
+}
+
+/** Writes firing alerts into the database of a stopped daemon, without figures that would make one. @returns their ids */
+function writeAlerts(
+  databaseFile: string,
+  wanted: readonly {
+    readonly name: string;
+    readonly ruleId: string;
+    readonly project: string | null;
+    readonly vmId: string | null;
+  }[],
+): string[] {
+  const db = new DatabaseSync(databaseFile);
+  const insert = db.prepare(
+    `INSERT INTO alert(id, rule_id, rule_name, owner_type, owner_id, kind, sub, labels, project, phase, episode, since_ms, started_ms,
+       severity, value, is_no_data, told_episode, timers)
+     VALUES(?, ?, ?, ?, ?, ?, '', ?, ?, 'firing', 1, ?, ?, 'warning', 5, 0, 1, ?)`,
+  );
+  const timers = { heldMs: 0, agreed: 2, isRunning: false, savedBootMs: null, quietUntilBootMs: null };
+  const ids = wanted.map(({ name, ruleId, project, vmId }) => {
+    const id = `alert-${createHash('sha256').update(name).digest('hex').slice(0, 18)}`;
+    const kind = vmId === null ? 'host' : 'vm';
+    const labels = vmId === null ? { host: 'plain-host' } : { host: 'plain-host', vm: `${name}-web` };
+    const owner = vmId ?? 'plain-host';
+    const now = Date.now();
+    insert.run(
+      id,
+      ruleId,
+      `${name}-rule`,
+      kind,
+      owner,
+      kind,
+      JSON.stringify(labels),
+      project,
+      now,
+      now,
+      JSON.stringify(timers),
+    );
+    return id;
+  });
+  db.close();
+  return ids;
 }
 
 /** Writes an API token into the database of a stopped daemon. */

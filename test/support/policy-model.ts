@@ -24,6 +24,8 @@ const READ: Readonly<Record<ObjectType, Permission>> = {
   grant: 'access.read',
   channel: 'alert.read',
   silence: 'alert.read',
+  alert: 'alert.read',
+  rule: 'alert.read',
   session: 'access.read',
   token: 'access.read',
   key: 'access.read',

@@ -48,6 +48,8 @@ const SEEN_BY: Readonly<Record<ObjectType | 'system', Permission | null>> = {
   grant: 'access.read',
   channel: 'alert.read',
   silence: 'alert.read',
+  alert: 'alert.read',
+  rule: 'alert.read',
   session: 'access.read',
   key: 'access.read',
   token: 'access.read',

@@ -1,25 +1,9 @@
 /** The time of accounting: how long is told by clocks that never step, which month it is by the wall clock while it is believed. */
 
-import { readFile } from 'node:fs/promises';
 import type { Clock } from '#kernel/clock.ts';
-import { hasErrno } from '#kernel/errors.ts';
+import type { BootClock } from '#platform/boot-clock.ts';
 import type { Calendar } from '#platform/calendar.ts';
 import type { Mark } from './store.ts';
-
-/** The clock that counts since the host booted; null where the host does not tell. */
-export type BootClock = () => Promise<{ readonly id: string; readonly ms: number } | null>;
-
-export const systemBootClock: BootClock = async () => {
-  try {
-    const id = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
-    const seconds = Number((await readFile('/proc/uptime', 'utf8')).split(' ')[0]);
-    return Number.isFinite(seconds) ? { id, ms: seconds * 1000 } : null;
-  } catch (error) {
-    // A container may hide them; then time without the daemon is told by the wall clock.
-    if (hasErrno(error, 'ENOENT', 'EACCES')) return null;
-    throw error;
-  }
-};
 
 export interface AccountingClock {
   nowMs(): number;

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import {
+  createFakeMachine,
+  type FakeDaemonOptions,
+  hostSample,
+  startFakeDaemon,
+  stateSample,
+  vmOperation,
+  vmSample,
+} from '../fake-host.ts';
+import { countMessages } from './count-messages.ts';
+
+const seed = Number(process.env['HV_TEST_SEED'] ?? 1);
+const hours = process.env['HV_TEST_FULL'] === '1' ? 24 : 4;
+const TICKS_PER_HOUR = 360;
+
+function randomOf(start: number): () => number {
+  let state = start >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const RULES: FakeDaemonOptions['rules'] = [
+  { name: 'vm_down', condition: 'vm_state != running', severity: 'critical' },
+  { name: 'cpu_high', condition: 'cpu_usage > 90% for 5m' },
+  { name: 'memory_low', condition: 'mem_usage > 92% for 1m', keepFiring: '3m', noData: 'ok' },
+];
+
+test(`a backtest over the figures of ${hours} hours finds the very episodes that fired live`, async () => {
+  const next = randomOf(seed);
+  const folder = await mkdtemp(join(tmpdir(), 'hv-backtest-'));
+  const machine = createFakeMachine(['web1', 'web2', 'web3']);
+  const daemon = await startFakeDaemon({ machine, databaseFile: join(folder, 'state.db'), rules: RULES });
+  const fromMs = machine.clock.now().getTime();
+  const vms = [...machine.vms.keys()].map((id) => ({
+    id,
+    cpu: 0.5,
+    memory: 0.8,
+    downFor: 0,
+    silentFor: 0,
+    busyFor: 0,
+  }));
+  let operations = 0;
+  let libvirtDownFor = 0;
+  for (let n = 0; n < hours * TICKS_PER_HOUR; n += 1) {
+    if (next() < 0.001) libvirtDownFor = 1 + Math.floor(next() * 20);
+    libvirtDownFor -= 1;
+    const isUp = libvirtDownFor <= 0;
+    const samples = [hostSample('libvirt_up', isUp ? 1 : 0)];
+    for (const vm of vms) {
+      if (next() < 0.01) vm.busyFor = Math.floor(next() * 90);
+      if (next() < 0.005) vm.silentFor = Math.floor(next() * 20);
+      if (next() < 0.003) {
+        vm.downFor = Math.floor(next() * 30);
+        if (next() < 0.5) {
+          operations += 1;
+          const operation = { kind: 'vm.reboot', title: `Restart ${operations}` };
+          daemon.masks.operationChanged(vmOperation(`op-${operations}`, vm.id, operation));
+          daemon.masks.operationChanged(vmOperation(`op-${operations}`, vm.id, { ...operation, state: 'done' }));
+        }
+      }
+      vm.cpu = Math.min(1, Math.max(0, (vm.busyFor > 0 ? 0.95 : 0.4) + (next() - 0.5) * 0.08));
+      vm.memory = Math.min(1, Math.max(0.5, vm.memory + (next() - 0.5) * 0.03));
+      [vm.busyFor, vm.silentFor, vm.downFor] = [vm.busyFor - 1, vm.silentFor - 1, vm.downFor - 1];
+      if (!isUp || vm.silentFor > 0) continue;
+      samples.push(
+        stateSample(vm.id, vm.downFor > 0 ? 'crashed' : 'running'),
+        vmSample(vm.id, 'vm_state_desired', 0),
+        vmSample(vm.id, 'cpu_usage', vm.cpu),
+        vmSample(vm.id, 'mem_usage', vm.memory),
+      );
+    }
+    await daemon.tick(samples);
+  }
+  const toMs = machine.clock.now().getTime();
+  const { items } = await daemon.store.events({ limit: 100_000, of: null });
+  const events = items.toReversed();
+  let compared = 0;
+  let masked = 0;
+  for (const rule of RULES) {
+    const live = events
+      .filter(({ rule_name, kind }) => rule_name === rule.name && (kind === 'firing' || kind === 'resolved'))
+      .map(({ at_ms, kind, entity_name }) => `${new Date(at_ms).toISOString()} ${kind} ${entity_name}`)
+      .sort();
+    const past = await daemon.backtest(rule, { fromMs, toMs });
+    const found = past.episodes
+      .flatMap(({ firedAt, endedAt, entity }) => [
+        `${firedAt} firing ${entity.name}`,
+        ...(endedAt === null ? [] : [`${endedAt} resolved ${entity.name}`]),
+      ])
+      .sort();
+    assert.deepEqual(found, live, rule.name);
+    assert.ok(found.length > 2, `${rule.name} fired`);
+    assert.ok(past.unknownRatio > 0 && past.unknownRatio < 0.5);
+    compared += past.episodeCount;
+    masked += past.maskedMinutes;
+  }
+  assert.ok(masked > 0);
+  console.log(`# count: seed ${seed}: ${compared} episodes in ${hours} hours, live and in the backtest the same`);
+  await daemon.close();
+  await rm(folder, { recursive: true });
+});
+
+test('messages are counted with cooldown, grouping and repeats', () => {
+  const minute = 60_000;
+  const firing = (atMs: number, id: string) => ({ atMs, id, group: 'host1', kind: 'firing' as const });
+  const resolved = (atMs: number, id: string) => ({ atMs, id, group: 'host1', kind: 'resolved' as const });
+  const together = Array.from({ length: 50 }, (_, n) => firing(n * 100, `vm${n}`));
+  assert.equal(countMessages(together, 0, minute), 1, 'fifty at once are one message');
+  const both = [firing(0, 'a'), resolved(20 * minute, 'a'), firing(25 * minute, 'a'), resolved(40 * minute, 'a')];
+  assert.equal(countMessages(both, 30 * minute, 60 * minute), 2, 'what comes back within the cooldown is not told');
+  assert.equal(countMessages(both, minute, 60 * minute), 4);
+  assert.equal(countMessages([firing(0, 'a')], 0, 13 * 60 * minute), 4, 'it repeats every four hours');
+});

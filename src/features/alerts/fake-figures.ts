@@ -1,0 +1,86 @@
+/** A history of figures in memory, for tests: samples are put at ticks, live readers see them up to the newest tick. */
+
+import { definitionOf } from '#contract/metric-catalogue.ts';
+import type { Figures, Series, SeriesKey, Tick } from './figures.ts';
+import { TICK_MS } from './machine/machine.ts';
+
+export interface Sample {
+  readonly key: SeriesKey;
+  readonly value: number;
+}
+
+export interface FakeFigures extends Figures {
+  /** Puts the samples of one moment and tells the listeners. */
+  tick(tick: Tick, samples: readonly Sample[]): void;
+}
+
+interface Kept extends Series {
+  readonly atMs: number[];
+  readonly monotonicMs: number[];
+  readonly values: number[];
+}
+
+const SEEN_FOR_MS = 3_600_000;
+
+/** @param names what VMs are called, by id */
+export function createFakeFigures(names: ReadonlyMap<string, string>): FakeFigures {
+  const kept: Kept[] = [];
+  const listeners = new Set<(tick: Tick) => void>();
+  let now: Tick = { atMs: 0, monotonicMs: 0 };
+  const nameOf = ({ owner, kind, sub, metric }: SeriesKey) => `${owner.type} ${owner.id} ${kind} ${sub} ${metric}`;
+  const find = (key: SeriesKey) => kept.find((series) => nameOf(series) === nameOf(key));
+  const ageOf = (series: Kept) => now.monotonicMs - (series.monotonicMs.at(-1) ?? Number.NEGATIVE_INFINITY);
+
+  return {
+    tick(tick, samples) {
+      now = tick;
+      for (const { key, value } of samples) {
+        let series = find(key);
+        if (series === undefined) {
+          series = { ...key, id: kept.length, atMs: [], monotonicMs: [], values: [] };
+          kept.push(series);
+        }
+        series.atMs.push(tick.atMs);
+        series.monotonicMs.push(tick.monotonicMs);
+        series.values.push(value);
+      }
+      for (const listener of listeners) listener(tick);
+    },
+    onTick(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    seriesOf: (metric) =>
+      kept.filter(
+        (series) =>
+          series.metric === metric && (definitionOf(metric).periodSeconds === 0 || ageOf(series) <= SEEN_FOR_MS),
+      ),
+    latest(id) {
+      const series = kept[id];
+      const value = series?.values.at(-1);
+      return series === undefined || value === undefined ? null : { value, ageMs: ageOf(series) };
+    },
+    window(id, durationMs) {
+      const series = kept[id];
+      if (series === undefined) return { atMs: [], values: [] };
+      const from = series.monotonicMs.findIndex((ms) => now.monotonicMs - ms <= durationMs);
+      return from < 0 ? { atMs: [], values: [] } : { atMs: series.atMs.slice(from), values: series.values.slice(from) };
+    },
+    async read({ metric, fromMs, toMs }) {
+      const series = kept
+        .filter((one) => one.metric === metric)
+        .map(({ owner, kind, sub, atMs, values }) => {
+          const picked = atMs.flatMap((at, n) => (at >= fromMs && at <= toMs ? [n] : []));
+          const of = picked.map((n) => values[n] ?? null);
+          return { key: { owner, kind, sub, metric }, atMs: picked.map((n) => atMs[n] ?? 0), min: of, max: of };
+        });
+      return { stepMs: TICK_MS, tier: 'raw', series };
+    },
+    labelsOf({ owner, kind, sub }) {
+      const labels: Record<string, string> = { host: 'host1', kind };
+      if (owner.type === 'vm') labels['vm'] = names.get(owner.id) ?? owner.id;
+      if (sub !== '') labels['part'] = sub;
+      return labels;
+    },
+  };
+}

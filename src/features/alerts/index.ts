@@ -1,0 +1,156 @@
+/** Alerts: rules over figures, judged at each tick, with a state machine for each thing that a rule is about.
+ *  Tables: alert_rule, alert, alert_event, alert_mark, alert_mask. Events in: operation.changed. Events out: alert.changed, rule.changed.
+ *  Permissions: alert.read, alert.ack, alert.configure. Guide: docs/guides/alerts.md */
+
+import type { Alert } from '#contract/alerts.ts';
+import { alertErrors } from '#contract/alerts.ts';
+import { inventory, isOnState } from '#features/inventory/index.ts';
+import { operations } from '#features/operations/index.ts';
+import { projects } from '#features/projects/index.ts';
+import { systemBootClock } from '#platform/boot-clock.ts';
+import { defineFeature } from '#platform/feature.ts';
+import { countAlerts, createAlertRoutes } from './alert-routes.ts';
+import { createEngine } from './live/engine.ts';
+import { createLiveView } from './live/live-view.ts';
+import { createMaskBook } from './live/mask-book.ts';
+import { watchTicks } from './live/tick-watch.ts';
+import { createWorld } from './live/world.ts';
+import { alertObject, ruleObject } from './objects.ts';
+import { createRuleRoutes, factsOfRule } from './rule-routes.ts';
+import { tellOfBadRules } from './rules/bad-rules.ts';
+import { createRuleRegistry } from './rules/registry.ts';
+import { alertMigrations, createAlertStore } from './store.ts';
+import { NO_FIGURES, NOBODY_TOLD } from './unconnected.ts';
+
+export { alertAsSeen, alertObject } from './objects.ts';
+
+export interface AlertsApi {
+  /** All alerts that are not over, and those that were. */
+  all(): readonly Alert[];
+}
+
+const PRUNE_EVERY_MS = 86_400_000;
+
+export const alerts = defineFeature<AlertsApi>({
+  name: 'alerts',
+  needs: ['projects', 'operations', 'inventory'],
+  migrations: alertMigrations,
+  errors: alertErrors,
+  setup({ config, db, clock, calendar, events, log, use }) {
+    const [figures, announcer] = [NO_FIGURES, NOBODY_TOLD];
+    const [known, registry, journal] = [use(inventory), use(projects), use(operations)];
+    const store = createAlertStore(db);
+    const rules = createRuleRegistry({ db, store, configured: config.alerts.rules });
+    const masks = createMaskBook(clock);
+    const world = createWorld({
+      figures,
+      vm: (id) => known.vm(id),
+      isConnected: () => known.isConnected,
+      isOn: isOnState,
+    });
+    const projectOf = (vmId: string) => known.vm(vmId)?.project;
+    const engine = createEngine({
+      db,
+      store,
+      rules: () => rules.all().flatMap(({ running }) => running ?? []),
+      factsOf(id) {
+        const entry = rules.get(id);
+        return entry === null ? null : factsOfRule(entry);
+      },
+      view: createLiveView({ figures, vms: () => known.vms(), forecast: () => null }),
+      masks,
+      surroundings: () => world.surroundings,
+      announcer,
+      async clocks() {
+        const boot = await systemBootClock();
+        return { monotonicMs: clock.monotonicMs(), wallMs: clock.now().getTime(), boot };
+      },
+      onChange: (alert) => events.emit('alert.changed', alert),
+      log,
+    });
+    const subscriptions: (() => void)[] = [];
+    let background: Promise<unknown> = Promise.resolve();
+
+    const prune = async (signal: AbortSignal) => {
+      while (!signal.aborted) {
+        if (calendar.leap() === null) engine.forget(await store.prune(clock.now().getTime()));
+        // The abort ends the sleep; that is the expected way out.
+        await clock.sleep(PRUNE_EVERY_MS, signal).catch(() => undefined);
+      }
+    };
+
+    return {
+      api: { all: engine.all },
+      handlers: {
+        ...createAlertRoutes({ engine, store, projects: registry, inventory: known }),
+        ...createRuleRoutes({
+          registry: rules,
+          engine,
+          past: { figures, masksWithin: store.masksWithin, projectOf },
+          projects: registry,
+          clock,
+          events,
+        }),
+      },
+      resolvers: {
+        alert(id) {
+          const alert = engine.get(id);
+          return alert === null ? null : alertObject(alert);
+        },
+        rule(idOrName) {
+          const entry = rules.get(idOrName);
+          return entry === null
+            ? null
+            : ruleObject({ id: entry.id, name: entry.spec.name, project: entry.spec.project, origin: entry.origin });
+        },
+      },
+      metrics: () => [
+        {
+          name: 'hyper_alerts',
+          type: 'gauge',
+          help: 'Alerts by severity and state.',
+          samples: countAlerts(engine.all()),
+        },
+        {
+          name: 'hyper_alert_evaluation_seconds',
+          type: 'gauge',
+          help: 'Time that the last evaluation of all rules took.',
+          samples: [{ value: engine.figures.lastMs / 1000 }],
+        },
+        {
+          name: 'hyper_alert_evaluations_missed_total',
+          type: 'counter',
+          help: 'Evaluations that were left out because the one before still ran.',
+          samples: [{ value: engine.figures.missed }],
+        },
+      ],
+      async start() {
+        await rules.load();
+        await engine.load();
+      },
+      async resume(signal) {
+        const open = await store.openMasks();
+        masks.load(open, ({ operation_id, vm_id }) => journal.openFor(vm_id)?.id === operation_id);
+        await tellOfBadRules({ db, rules: rules.all(), announcer, log });
+        const watch = watchTicks({ db, clock, announcer, log });
+        subscriptions.push(
+          events.on('operation.changed', masks.operationChanged),
+          figures.onTick((tick) => {
+            watch.ticked();
+            world.look();
+            engine.tick(tick).catch((error: unknown) => log.error({ err: error }, 'alerts could not be evaluated'));
+          }),
+        );
+        background = Promise.all([
+          watch.run(signal),
+          prune(signal).catch((error: unknown) => log.error({ err: error }, 'old alerts could not be forgotten')),
+        ]);
+      },
+      async stop() {
+        for (const end of subscriptions.splice(0)) end();
+        await engine.drain();
+        await background;
+      },
+    };
+  },
+});

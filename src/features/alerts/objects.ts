@@ -1,0 +1,38 @@
+/** Alerts and rules as objects of policy. */
+
+import type { Alert, AlertRule } from '#contract/alerts.ts';
+import type { May } from '#features/projects/index.ts';
+import type { FoundObject } from '#platform/feature.ts';
+
+export const alertObject = ({
+  id,
+  project,
+  vmId,
+  rule,
+}: Pick<Alert, 'id' | 'project' | 'vmId' | 'rule'>): FoundObject => ({
+  type: 'alert',
+  id,
+  name: rule.name,
+  project,
+  vmId: vmId ?? undefined,
+});
+
+/** What comes with the program is no secret; what somebody wrote may name what belongs to others. */
+export const ruleObject = ({
+  id,
+  name,
+  project,
+  origin,
+}: Pick<AlertRule, 'id' | 'name' | 'project' | 'origin'>): FoundObject => ({
+  type: 'rule',
+  id,
+  name,
+  project,
+  ...(origin === 'default' ? { sharedWith: 'all' as const } : {}),
+});
+
+/** The alert as those see it of whom `may` tells: the condition only where they see the rule. */
+export function alertAsSeen(alert: Alert, mayReadRules: May): Alert {
+  const rule = { type: 'rule' as const, id: alert.rule.id, project: null };
+  return mayReadRules('alert.read', rule) ? alert : { ...alert, rule: { ...alert.rule, condition: null } };
+}

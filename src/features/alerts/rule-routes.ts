@@ -1,0 +1,142 @@
+/** The routes of rules: change them, check their text, try them on the past. */
+
+import type { AlertRuleSpec } from '#contract/alert-rule-spec.ts';
+import { ACTIVE_STATES, type AlertRule } from '#contract/alerts.ts';
+import type { ApiEvents } from '#contract/events.ts';
+import type { ProjectsApi } from '#features/projects/index.ts';
+import type { Clock } from '#kernel/clock.ts';
+import { AppError } from '#kernel/errors.ts';
+import type { EventBus } from '#kernel/event-bus.ts';
+import { page } from '#kernel/page.ts';
+import type { Handlers, ObjectRef } from '#platform/feature.ts';
+import { type BacktestDependencies, backtest } from './backtest/backtest.ts';
+import type { Engine } from './live/engine.ts';
+import type { Closing } from './machine/machine.ts';
+import { alertObject, ruleObject } from './objects.ts';
+import { checkRule, type RuleEntry, type RuleRegistry } from './rules/registry.ts';
+import type { RuleFacts } from './view.ts';
+
+export interface RuleRouteDependencies {
+  readonly registry: RuleRegistry;
+  readonly engine: Pick<Engine, 'all' | 'retire'>;
+  readonly past: BacktestDependencies;
+  readonly projects: Pick<ProjectsApi, 'get'>;
+  readonly clock: Clock;
+  readonly events: EventBus<ApiEvents>;
+}
+
+type Sees = (permission: 'alert.read', object: ObjectRef) => boolean;
+
+const DAY_MS = 86_400_000;
+const DEFAULT_RANGE_MS = 7 * DAY_MS;
+const MAX_RANGE_MS = 30 * DAY_MS;
+
+export const factsOfRule = ({ id, spec, running }: RuleEntry): RuleFacts => ({
+  id,
+  name: spec.name,
+  spec,
+  compiled: running?.compiled ?? null,
+});
+
+const objectOf = ({ id, spec, origin }: RuleEntry) =>
+  ruleObject({ id, name: spec.name, project: spec.project, origin });
+
+export function createRuleRoutes({ registry, engine, past, projects, clock, events }: RuleRouteDependencies): Handlers {
+  const view = (entry: RuleEntry, may: Sees): AlertRule => ({
+    ...entry.spec,
+    id: entry.id,
+    origin: entry.origin,
+    explanation: entry.explanation,
+    problems: [...entry.problems],
+    firing: engine
+      .all()
+      .filter(({ rule, state }) => rule.id === entry.id && ACTIVE_STATES.includes(state))
+      .filter((alert) => may('alert.read', alertObject(alert))).length,
+  });
+  const found = (idOrName: string): RuleEntry => {
+    const entry = registry.get(idOrName);
+    if (entry === null) throw new AppError('not_found', { detail: `There is no rule "${idOrName.slice(0, 80)}".` });
+    return entry;
+  };
+  /** Projects are kept by their id. @throws not_found */
+  const withProjectId = <Spec extends { readonly project?: AlertRuleSpec['project'] | undefined }>(
+    spec: Spec,
+  ): Spec => {
+    if (spec.project === undefined || spec.project === null) return spec;
+    const project = projects.get(spec.project);
+    if (!project) throw new AppError('not_found', { detail: `There is no project "${spec.project}".` });
+    return { ...spec, project: project.id };
+  };
+  const changed = ({ id, spec }: RuleEntry) => events.emit('rule.changed', { id, project: spec.project });
+
+  return {
+    'GET /alerts/rules': ({ query, may }) => {
+      const text = query.q?.toLowerCase() ?? '';
+      const seen = registry
+        .all()
+        .filter((entry) => may('alert.read', objectOf(entry)))
+        .filter(({ spec }) => `${spec.name} ${spec.condition}`.toLowerCase().includes(text));
+      return page(seen, query, (entry) => view(entry, may));
+    },
+    'GET /alerts/rules/{id}': ({ params, may }) => view(found(params.id), may),
+
+    'POST /alerts/rules': async ({ body, identity, may }) => {
+      const entry = await registry.create(withProjectId(body), identity.user, clock.now());
+      changed(entry);
+      return view(entry, may);
+    },
+
+    'PATCH /alerts/rules/{id}': async ({ params, body, identity, may }) => {
+      const before = found(params.id);
+      const entry = await registry.change(before.id, withProjectId(body), identity.user, clock.now());
+      const closing = closingOf(before, entry);
+      if (closing !== null) await engine.retire(factsOfRule(before), closing);
+      changed(entry);
+      return view(entry, may);
+    },
+
+    'DELETE /alerts/rules/{id}': async ({ params }) => {
+      const before = found(params.id);
+      const restored = await registry.remove(before.id);
+      const closing = restored === null ? 'rule_removed' : closingOf(before, restored);
+      if (closing !== null) await engine.retire(factsOfRule(before), closing);
+      changed(before);
+      return undefined;
+    },
+
+    'POST /alerts/rules/check': ({ body }) => {
+      const { problems, explanation, metrics } = checkRule(body);
+      return { isValid: problems.length === 0, problems: [...problems], explanation, metrics: [...metrics] };
+    },
+
+    'POST /alerts/rules/backtest': async ({ body, signal }) => {
+      const spec = withProjectId(body.rule);
+      const { compiled, problems } = checkRule(spec);
+      if (compiled === null)
+        throw new AppError('rule_invalid', {
+          detail: problems[0]?.message ?? 'It cannot be read.',
+          params: { problems },
+        });
+      const toMs = body.to === undefined ? clock.now().getTime() : Date.parse(body.to);
+      const fromMs = body.from === undefined ? toMs - DEFAULT_RANGE_MS : Date.parse(body.from);
+      if (fromMs >= toMs || toMs - fromMs > MAX_RANGE_MS)
+        throw new AppError('invalid_input', {
+          fields: [
+            {
+              path: 'body.from',
+              problem: 'does not fit `to`',
+              mend: 'Choose at most 30 days, the beginning before the end.',
+            },
+          ],
+        });
+      return backtest({ spec, compiled, fromMs, toMs, signal }, past);
+    },
+  };
+}
+
+/** Why alerts of a changed rule end: what they fired for is not asked any more. */
+function closingOf(before: RuleEntry, after: RuleEntry): Closing | null {
+  if (after.running === null) return 'rule_disabled';
+  const asks = ({ spec }: RuleEntry) => JSON.stringify([spec.condition, spec.clear, spec.desiredOnly, spec.project]);
+  return asks(before) === asks(after) ? null : 'rule_changed';
+}
