@@ -22,6 +22,8 @@ export type Completion =
   | 'token'
   | 'channel'
   | 'silence'
+  | 'alert'
+  | 'rule'
   | 'file'
   | null;
 

@@ -24,6 +24,8 @@ const KINDS = [
   'role',
   'grant',
   'token',
+  'alert',
+  'rule',
 ] as const;
 
 const BASH = `# bash completion for hv. Load it with: source <(hv completion bash)

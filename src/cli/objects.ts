@@ -46,6 +46,8 @@ const LABELS: Readonly<Record<Kind, { readonly one: string; readonly list: strin
   token: { one: 'token', list: 'hv token list' },
   channel: { one: 'channel', list: 'hv channel list' },
   silence: { one: 'silence', list: 'hv silence list' },
+  alert: { one: 'alert', list: 'hv alert list' },
+  rule: { one: 'alert rule', list: 'hv alert rule list' },
 };
 
 /** Names by which an object of a kind can be called. */
@@ -85,6 +87,10 @@ export async function namesOf({ api }: CommandContext, kind: Kind): Promise<stri
       return (await collect((query) => api('GET /channels', { query }))).map(({ name }) => name);
     case 'silence':
       return (await collect((query) => api('GET /silences', { query }))).map(({ id }) => id);
+    case 'alert':
+      return (await collect((query) => api('GET /alerts', { query }))).map(({ id }) => id);
+    case 'rule':
+      return (await collect((query) => api('GET /alerts/rules', { query }))).map(({ name }) => name);
   }
 }
 

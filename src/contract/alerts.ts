@@ -212,7 +212,7 @@ export const alertRoutes = defineRoutes({
   },
   'POST /alerts/rules/check': {
     summary: 'Check a condition; all its problems at once, with their places',
-    permission: 'alert.read',
+    permission: 'alert.configure',
     list: true,
     changesNothing: true,
     body: alertRuleSpecSchema.pick({ condition: true, clear: true, desiredOnly: true }),

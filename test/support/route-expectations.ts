@@ -230,7 +230,7 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'POST /alerts/{id}/acknowledge': asks('alert.ack at alert'),
   'GET /alerts/rules': asks('alert.read at anywhere'),
   'POST /alerts/rules': asks('alert.configure at system', { name: 'new-rule', condition: 'vm_state == crashed' }),
-  'POST /alerts/rules/check': asks('alert.read at anywhere', { condition: 'vm_state == crashed' }),
+  'POST /alerts/rules/check': asks('alert.configure at anywhere', { condition: 'vm_state == crashed' }),
   'POST /alerts/rules/backtest': asks('alert.configure at system', {
     rule: { name: 'new-rule', condition: 'vm_state == crashed' },
   }),

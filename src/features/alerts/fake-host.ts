@@ -95,7 +95,7 @@ export async function startFakeDaemon({
   const keeping: Announcer = {
     announce: async (tx, notice) => tx.afterCommit(() => notices.push(notice)),
     announceEvent: async () => undefined,
-    acknowledged: async () => undefined,
+    acknowledge: async () => undefined,
   };
   const engine = createEngine({
     db,

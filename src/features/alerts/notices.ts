@@ -42,5 +42,5 @@ export interface Announcer {
   announce(tx: Transaction, notice: AlertNotice): Promise<void>;
   announceEvent(tx: Transaction, event: EventNotice): Promise<void>;
   /** Somebody looks after it: no more repeats until it ends or gets worse. */
-  acknowledged(tx: Transaction, fingerprint: string): Promise<void>;
+  acknowledge(tx: Transaction, fingerprint: string): Promise<void>;
 }

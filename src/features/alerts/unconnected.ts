@@ -15,5 +15,5 @@ export const NO_FIGURES: Figures = {
 export const NOBODY_TOLD: Announcer = {
   announce: async () => undefined,
   announceEvent: async () => undefined,
-  acknowledged: async () => undefined,
+  acknowledge: async () => undefined,
 };

@@ -250,7 +250,7 @@ test('a transition that cannot be written is neither told nor forgotten: the nex
           tx.afterCommit(() => told.push(kind));
         },
         announceEvent: async () => undefined,
-        acknowledged: async () => undefined,
+        acknowledge: async () => undefined,
       },
     });
     const crashed = [LIBVIRT_UP, stateSample(web1, 'crashed')];

@@ -246,7 +246,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
         await db.transaction(async (tx) => {
           await store.putAlert(tx, rowOf(after, facts.name, now));
           await store.addEvent(tx, eventOf(facts, after, 'acknowledged', by, now.wallMs));
-          await announcer.acknowledged(tx, id);
+          await announcer.acknowledge(tx, id);
         });
         publish([{ ruleId, facts, change: { key, before: track, after, effects: [] } }]);
         return alertView(facts, after);
