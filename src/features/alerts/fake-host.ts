@@ -90,6 +90,13 @@ export async function startFakeDaemon({
     isConnected: () => true,
     isOn: (state) => state !== 'off' && state !== 'crashed',
   });
+  /** What owners want of the VMs whose state is told. */
+  const desiredOf = (samples: readonly Sample[]): Sample[] =>
+    samples.flatMap(({ key: { metric, owner } }) => {
+      const desired = vms.get(owner.id)?.desired;
+      if (metric !== 'vm_state' || desired === undefined) return [];
+      return [vmSample(owner.id, 'vm_state_desired', METRICS.vm_state_desired.values.indexOf(desired))];
+    });
   const notices: AlertNotice[] = [];
   const changes: Alert[] = [];
   const keeping: Announcer = {
@@ -132,7 +139,7 @@ export async function startFakeDaemon({
     async tick(samples, byMs = TICK_MS) {
       await clock.advance(byMs);
       const tick = { atMs: clock.now().getTime(), monotonicMs: clock.monotonicMs() };
-      figures.tick(tick, samples);
+      figures.tick(tick, [...samples, ...desiredOf(samples)]);
       world.look();
       await engine.tick(tick);
     },

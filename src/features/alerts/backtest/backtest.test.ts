@@ -73,7 +73,6 @@ test(`a backtest over the figures of ${hours} hours finds the very episodes that
       if (!isUp || vm.silentFor > 0) continue;
       samples.push(
         stateSample(vm.id, vm.downFor > 0 ? 'crashed' : 'running'),
-        vmSample(vm.id, 'vm_state_desired', 0),
         vmSample(vm.id, 'cpu_usage', vm.cpu),
         vmSample(vm.id, 'mem_usage', vm.memory),
       );

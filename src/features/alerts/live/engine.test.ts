@@ -226,7 +226,7 @@ test('figures that nothing may hide are not hidden', () =>
   withFolder(async (databaseFile) => {
     const machine = createFakeMachine(['web1']);
     const [web1 = ''] = idsOf(machine);
-    const rules = [{ name: 'stuck', condition: 'vm_monitor_stuck > 30' }];
+    const rules = [{ name: 'stuck', condition: 'vm_monitor_stuck > 30s' }];
     const daemon = await startFakeDaemon({ machine, databaseFile, rules });
     daemon.masks.operationChanged(vmOperation('op-1', web1));
     for (let n = 0; n < 4; n += 1) await daemon.tick([LIBVIRT_UP, vmSample(web1, 'vm_monitor_stuck', 60)]);
