@@ -307,7 +307,7 @@ test('a rule whose condition is wrong is off and says why; the others are evalua
     const rules = [{ name: 'bad', condition: 'vm_state ~~ x' }, ...THREE];
     const daemon = await startFakeDaemon({ machine, databaseFile, rules });
     const bad = daemon.rules.get('bad');
-    assert.ok(bad?.running === null && bad.problems.length === 1);
+    assert.ok(bad?.running === null && bad.problems.length > 0);
     for (let n = 0; n < 2; n += 1) await daemon.tick([LIBVIRT_UP, stateSample(web1, 'crashed')]);
     assert.deepEqual(kindsOf(daemon.notices), ['firing web1']);
     await daemon.close();
