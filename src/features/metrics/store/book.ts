@@ -43,10 +43,12 @@ export interface Book {
   add(book: OwnerBook, kind: EntityKind, sub: string, metric: MetricName): Entry;
   /** Series in memory. */
   readonly size: number;
-  /** Writes what is new; inside a transaction of the caller, who says afterwards that it is on disk.
+  /** Writes a part of what is new; inside a transaction of the caller, who says afterwards that it is on disk.
    *  @param hour that the new owners are seen in, hours since 1970 */
   write(hour: number): void;
   written(): void;
+  /** Whether something is not written yet. */
+  readonly hasNews: boolean;
   /** Reads the owners that had samples since this hour. */
   load(sinceHour: number): void;
   /** Takes owners out of memory that are gone. */
@@ -54,6 +56,9 @@ export interface Book {
   /** Goes on with another, empty file: all that is in memory counts as new. */
   moveTo(rows: SeriesRows): void;
 }
+
+/** A first tick of many VMs begins thousands of series. */
+const WRITTEN_AT_ONCE = 1000;
 
 const keyOf = (owner: Owner) => (owner.type === 'vm' ? owner.id : `host ${owner.id}`);
 
@@ -144,12 +149,16 @@ export function createBook(first: SeriesRows): Book {
     write(hour) {
       for (const { number, owner } of freshOwners) rows.insertOwner(number, owner, hour);
       for (const name of freshMetrics) rows.insertMetric(numberOf(name), name);
-      for (const entry of freshEntries) rows.insertSeries(entry.ownerNumber, { ...entry, metric: entry.metricNumber });
+      for (const entry of freshEntries.slice(0, WRITTEN_AT_ONCE))
+        rows.insertSeries(entry.ownerNumber, { ...entry, metric: entry.metricNumber });
     },
     written() {
       freshOwners = [];
       freshMetrics = [];
-      freshEntries = [];
+      freshEntries = freshEntries.slice(WRITTEN_AT_ONCE);
+    },
+    get hasNews() {
+      return freshOwners.length + freshMetrics.length + freshEntries.length > 0;
     },
     load(sinceHour) {
       for (const { number, owner } of rows.ownersSince(sinceHour))

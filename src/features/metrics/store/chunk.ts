@@ -41,10 +41,16 @@ export function encodeChunk(columns: readonly Column[]): Uint8Array {
   return pack(out.take(), 3);
 }
 
-/** @param wanted only these series; null = all
- *  @throws DamagedBytes */
+/** @throws DamagedBytes */
 export function decodeChunk(bytes: Uint8Array, wanted: ReadonlySet<number> | null = null): Column[] {
-  const input = new ByteReader(unpack(bytes));
+  return readColumns(unpack(bytes), wanted);
+}
+
+/** @param unpacked a chunk without its hull
+ *  @param wanted only these series; null = all
+ *  @throws DamagedBytes */
+export function readColumns(unpacked: Uint8Array, wanted: ReadonlySet<number> | null): Column[] {
+  const input = new ByteReader(unpacked);
   if (input.byte() !== VERSION) throw new DamagedBytes('the block is of another version');
   const columns: Column[] = [];
   let series = 0;

@@ -2,7 +2,8 @@
 
 import { messageOf } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
-import { type Column, decodeChunk, encodeChunk } from './chunk.ts';
+import { unpack } from './block.ts';
+import { type Column, encodeChunk, readColumns } from './chunk.ts';
 import type { MetricsFile } from './file.ts';
 import { DamagedBytes } from './varints.ts';
 
@@ -18,6 +19,9 @@ export interface Chunks {
   readonly damaged: number;
 }
 
+/** About a megabyte: a day of one VM, and more. */
+const KEPT_CHUNKS = 40;
+
 export function createChunks({ sqlite }: MetricsFile, log: Logger): Chunks {
   const select = sqlite.prepare('SELECT bytes FROM chunk WHERE owner = ? AND hour = ?');
   const upsert = sqlite.prepare(
@@ -28,15 +32,22 @@ export function createChunks({ sqlite }: MetricsFile, log: Logger): Chunks {
     'SELECT (SELECT min(hour) FROM chunk) AS first, (SELECT max(hour) FROM chunk) AS last',
   );
   const toldOf = new Set<string>();
+  /** Those read last, without their hull: a page asks for one figure after the other of the same hours. */
+  const unpacked = new Map<string, Uint8Array>();
 
   const read: Chunks['read'] = (owner, hour, wanted) => {
-    const bytes = select.get(owner, hour)?.['bytes'];
-    if (!(bytes instanceof Uint8Array)) return [];
+    const name = `${owner} ${hour}`;
     try {
-      return decodeChunk(bytes, wanted);
+      const known = unpacked.get(name);
+      if (known !== undefined) return readColumns(known, wanted);
+      const bytes = select.get(owner, hour)?.['bytes'];
+      if (!(bytes instanceof Uint8Array)) return [];
+      const plain = unpack(bytes);
+      if (unpacked.size >= KEPT_CHUNKS) for (const oldest of [...unpacked.keys()].slice(0, 1)) unpacked.delete(oldest);
+      unpacked.set(name, plain);
+      return readColumns(plain, wanted);
     } catch (error) {
       if (!(error instanceof DamagedBytes)) throw error;
-      const name = `${owner} ${hour}`;
       if (!toldOf.has(name)) {
         toldOf.add(name);
         const at = new Date(hour * 3_600_000).toISOString();
@@ -51,6 +62,7 @@ export function createChunks({ sqlite }: MetricsFile, log: Logger): Chunks {
     merge(owner, hour, columns) {
       const merged = mergeColumns(read(owner, hour, null), columns);
       upsert.run(hour, owner, encodeChunk(merged));
+      unpacked.delete(`${owner} ${hour}`);
       return merged;
     },
     hours() {

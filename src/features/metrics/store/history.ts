@@ -208,12 +208,16 @@ export function createHistory(options: HistoryOptions): History {
       onFile('writing a tick of the history', async () => {
         const tick = unwritten;
         if (tick === null) return;
+        // Series first: a row of the log without them could not be read.
+        while (book.hasNews) {
+          opened.file.transaction(() => book.write(Math.floor(tick.wallTick / TICKS_PER_HOUR)));
+          book.written();
+          await breathe();
+        }
         opened.file.transaction(() => {
-          book.write(Math.floor(tick.wallTick / TICKS_PER_HOUR));
           held.write();
           opened.ticks.insert(tick.wallTick, tick);
         });
-        book.written();
         held.written();
         unwritten = null;
       }),
