@@ -204,6 +204,26 @@ export const metrics = defineFeature<MetricsApi>({
         read,
         ...memory,
       }),
+      metrics: () => [
+        {
+          name: 'hyper_history_series',
+          type: 'gauge',
+          help: 'Series of the history in memory.',
+          samples: [{ value: history.book.size }],
+        },
+        {
+          name: 'hyper_collector_rejected_total',
+          type: 'counter',
+          help: 'Samples that no figure can be.',
+          samples: [{ value: intake.counts.rejected }],
+        },
+        {
+          name: 'hyper_collector_dropped_total',
+          type: 'counter',
+          help: 'Samples of series beyond the caps.',
+          samples: [{ value: intake.counts.dropped }],
+        },
+      ],
       async start(signal) {
         await history.start();
         await collection.start();

@@ -19,8 +19,6 @@ export interface HeadRuns {
   /** Runs that are over, oldest first. */
   readonly finished: Run[];
   readonly current: Run | null;
-  /** Ends the current run, as for a stop. */
-  end(): void;
 }
 
 export function createHeadRuns(): HeadRuns {
@@ -40,10 +38,6 @@ export function createHeadRuns(): HeadRuns {
       }
       if (current !== null) finished.push(current);
       current = { hour, first: tick, offset, last: tick };
-    },
-    end() {
-      if (current !== null) finished.push(current);
-      current = null;
     },
   };
 }
