@@ -1,6 +1,6 @@
 /** Notifications: what alerts and other features announce, as messages to people and services, each exactly where it belongs and not oftener.
  *  Tables: channel, channel_state, announced, notice_group, told_alert, delivery, silence, notification_routing.
- *  Events out: channel.changed, silence.changed, notice.changed. Permissions: alert.read, alert.ack, alert.configure.
+ *  Events out: channel.changed, silence.changed, notice.changed. Events in: project.removed. Permissions: alert.read, alert.ack, alert.configure.
  *  Guide: docs/guides/notifications.md */
 
 import { hostname } from 'node:os';
@@ -143,6 +143,12 @@ export const notifications = defineFeature<NotificationsApi>({
     const deadMan = createDeadMan(deadManUrl ?? null, { call: (options) => fetcherFor(null).call(options) }, log);
     let oldestWaitingMs = 0;
     let work: Promise<unknown> = Promise.resolve();
+    const subscriptions: (() => void)[] = [];
+    /** What was only about a project goes with it. */
+    const forgetProject = async (project: string) => {
+      for (const entry of channels.all()) if (entry.project === project) await channels.remove(entry);
+      for (const silence of silences.all()) if (silence.project === project) await silences.remove(silence.id);
+    };
 
     /** Runs `act` whenever it is woken, and after what it answers; what fails is tried again soon. */
     const loop = async (
@@ -218,6 +224,13 @@ export const notifications = defineFeature<NotificationsApi>({
         await routing.load();
         const isDateSure = calendar.leap() === null;
         await settleTimes(db, steady.nowMs(), isDateSure ? steady.nowMs() - FORGET_MS : null);
+        subscriptions.push(
+          events.on('project.removed', ({ id }) => {
+            forgetProject(id).catch((error: unknown) =>
+              log.warn({ err: error }, `channels of a removed project could not be removed: ${messageOf(error)}`),
+            );
+          }),
+        );
         deadMan.watch('messages', () => oldestWaitingMs < STUCK_MS);
       },
       async resume(signal) {
@@ -245,6 +258,7 @@ export const notifications = defineFeature<NotificationsApi>({
         ]);
       },
       async stop() {
+        for (const endOne of subscriptions.splice(0)) endOne();
         await work;
         await sender.settled();
       },

@@ -441,3 +441,34 @@ test('after a start with the clock set back nothing waits longer than before', (
     await outbox.pass(6 * MINUTE);
     assert.deepEqual(kindsOf(outbox), ['firing', 'resolved']);
   }));
+
+test('a message that is not taken keeps none that comes after it waiting', () =>
+  withOutbox(
+    async (outbox) => {
+      await outbox.hook('team');
+      await outbox.announce(noticeOf());
+      await outbox.pass(30 * MINUTE, 15_000);
+      assert.equal((await outbox.list())[0]?.state, 'waiting');
+      await outbox.announce(noticeOf({ fingerprint: 'fp-2', rule: { id: 'other', name: 'other' } }));
+      await outbox.pass(35_000);
+      assert.deepEqual((await outbox.list()).map(({ state }) => state).sort(), ['sent', 'waiting']);
+    },
+    ({ text }) => ({ status: text.includes('fp-2') ? 200 : 503 }),
+  ));
+
+test('a channel that is switched off or removed gets nothing any more', () =>
+  withOutbox(async (outbox) => {
+    const off = await outbox.hook('off');
+    const gone = await outbox.hook('gone');
+    await outbox.announce(noticeOf());
+    await outbox.clock.advance(31_000);
+    await outbox.dispatcher.run();
+    await outbox.channels.change(off, { isEnabled: false });
+    await outbox.channels.remove(gone);
+    await outbox.work();
+    assert.equal(outbox.calls.length, 0);
+    assert.deepEqual(
+      (await outbox.list()).map(({ state }) => state),
+      ['not_sent', 'not_sent'],
+    );
+  }));

@@ -157,13 +157,11 @@ export function createSender(dependencies: SenderDependencies): Sender {
     }
   };
 
-  /** @returns when the channel has something to do again */
   const runChannel = async (
     channelId: string | null,
     rows: readonly Waiting[],
     lifetime: AbortSignal,
-  ): Promise<number> => {
-    let nextMs = Number.POSITIVE_INFINITY;
+  ): Promise<void> => {
     const channel = channelId === null ? null : channels.get(channelId);
     if (channel === null || channel.id !== channelId || !channel.isEnabled) {
       const isOff = channel !== null && channel.id === channelId;
@@ -171,52 +169,40 @@ export function createSender(dependencies: SenderDependencies): Sender {
         const whole = await findDelivery(db, row.id);
         if (whole) await end(whole, 'not_sent', isOff ? 'the channel is switched off' : 'the channel was removed');
       }
-      return nextMs;
+      return;
     }
-    const overCap: Waiting[] = [];
+    const overCap: string[] = [];
     for (const row of rows) {
-      if (lifetime.aborted) return nextMs;
-      if (row.next_ms > nowMs()) {
-        nextMs = Math.min(nextMs, row.next_ms);
-        continue;
-      }
+      if (lifetime.aborted) return;
+      if (row.next_ms > nowMs()) continue;
       const isCounted = row.kind === 'alert' || row.kind === 'event';
-      if (isCounted && !isWithinCap(row.severity, await sentSince(db, channel.id, nowMs() - HOUR_MS))) {
-        overCap.push(row);
-        continue;
-      }
-      await attempt(row.id, channel, lifetime);
-      nextMs = nowMs();
+      if (isCounted && !isWithinCap(row.severity, await sentSince(db, channel.id, nowMs() - HOUR_MS)))
+        overCap.push(row.id);
+      else await attempt(row.id, channel, lifetime);
     }
-    if (overCap.length > 0) {
-      const sent = await sentSince(db, channel.id, nowMs() - HOUR_MS);
-      const isWaiting = rows.some(({ kind }) => kind === 'digest');
-      if (isDigestDue(sent, nowMs()) && !isWaiting) {
-        const facts = { wallMs: clock.now().getTime(), nowMs: nowMs() };
-        await mergeIntoDigest(
-          db,
-          channel.id,
-          overCap.map(({ id }) => id),
-          facts,
-        );
-        return nowMs();
-      }
-      nextMs = Math.min(nextMs, nowMs() + CAP_LOOK_MS);
-    }
-    return nextMs;
+    if (overCap.length === 0) return;
+    const isWaiting = rows.some(({ kind }) => kind === 'digest');
+    if (!isWaiting && isDigestDue(await sentSince(db, channel.id, nowMs() - HOUR_MS), nowMs()))
+      await mergeIntoDigest(db, channel.id, overCap, { wallMs: clock.now().getTime(), nowMs: nowMs() });
+    else
+      await tables()
+        .updateTable('delivery')
+        .set({ next_ms: nowMs() + CAP_LOOK_MS })
+        .where('id', 'in', overCap)
+        .where('state', '=', 'waiting')
+        .execute();
   };
 
   const active = new Map<string | null, Promise<void>>();
-  /** Until when a channel that is over its cap, or could not be worked on, is left alone. */
+  /** Until when a channel that could not be worked on is left alone. */
   const restUntilMs = new Map<string | null, number>();
   const begin = (id: string | null, rows: readonly Waiting[], lifetime: AbortSignal) => {
     const work = runChannel(id, rows, lifetime)
       .catch((error: unknown) => {
         log.error({ err: error, channel: id }, `sending through a channel failed: ${textOfError(error)}`);
-        return nowMs() + TROUBLE_MS;
+        restUntilMs.set(id, nowMs() + TROUBLE_MS);
       })
-      .then((nextMs) => {
-        restUntilMs.set(id, Number.isFinite(nextMs) ? nextMs : 0);
+      .then(() => {
         active.delete(id);
         onIdle();
       });
