@@ -34,6 +34,8 @@ test('kills lose nothing, invent nothing, and repeat only under the same key', a
   const folder = await mkdtemp(join(tmpdir(), 'hv-outbox-kill-'));
   const taken = new Map<string, Set<string>>();
   let repeats = 0;
+  /** Requests that came between a start and its kill. */
+  let interrupted = 0;
   const receiver = await startMessageReceiver((request, response) => {
     const roll = next();
     if (roll < 0.15) {
@@ -52,24 +54,28 @@ test('kills lose nothing, invent nothing, and repeat only under the same key', a
   });
   const begin = () => {
     const args = [WORKER, folder, receiver.origin, String(CHANNELS), String(ALERTS)];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const ready = new Promise<void>((resolve) => child.stdout.once('data', () => resolve()));
     const exited = new Promise<number | string>((resolve) =>
       child.on('exit', (code, signal) => resolve(signal ?? code ?? -1)),
     );
-    return { child, exited };
+    return { child, exited, ready };
   };
   let kills = 0;
   try {
     for (let n = 0; n < KILLS; n += 1) {
-      const { child, exited } = begin();
-      // Long enough to begin, at times long enough to send much.
-      const ended = await Promise.race([exited, sleep(500 + next() * 1500, 'alive')]);
+      const { child, exited, ready } = begin();
+      await Promise.race([ready, exited]);
+      // In the middle of its work, at times of much of it.
+      const ended = await Promise.race([exited, sleep(next() * 1800, 'alive')]);
       if (ended === 0) break;
       assert.equal(ended, 'alive');
       child.kill('SIGKILL');
       await exited;
       kills += 1;
+      interrupted = receiver.received.length;
     }
+    assert.ok(kills > 0 && interrupted > 0, 'kills came in the middle of sending');
     assert.equal(await begin().exited, 0, 'the last one sends what is left');
 
     const db = new DatabaseSync(join(folder, 'state.db'));
@@ -97,7 +103,7 @@ test('kills lose nothing, invent nothing, and repeat only under the same key', a
       assert.ok(announced.includes(`${fingerprint} ${state}`), `invented: ${what}`);
     }
     console.log(
-      `# count: seed ${seed}: ${kills} kills of the sender, ${announced.length} changes announced, 0 lost, 0 invented, ${repeats} came again with the same key`,
+      `# count: seed ${seed}: ${kills} kills of the sender among its first ${interrupted} of ${receiver.received.length} requests, ${announced.length} changes announced, 0 lost, 0 invented, ${repeats} came again with the same key`,
     );
   } finally {
     await receiver.close();

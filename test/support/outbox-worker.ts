@@ -1,5 +1,5 @@
 /** The sending half of hyperd as a process that can be killed: `outbox-worker.ts FOLDER ORIGIN CHANNELS COUNT`. Announces alerts
- *  that fire and resolve, each in one transaction with a line in a table of its own, which is what was really announced, and sends them. */
+ *  that fire and resolve, each in one transaction with a line in a table of its own, which is what was really announced, and sends them. Prints `ready` when it begins. */
 
 import { join } from 'node:path';
 import { notificationErrors, routingSchema } from '#contract/notifications.ts';
@@ -90,6 +90,7 @@ async function announce(n: number): Promise<void> {
   }
 }
 
+process.stdout.write('ready\n');
 const lifetime = new AbortController();
 let isAnnouncing = true;
 const announcing = (async () => {
