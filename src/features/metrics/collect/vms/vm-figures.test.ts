@@ -11,7 +11,7 @@ const HOST = { type: 'host', id: 'local' } as const;
 
 function setUp() {
   const clock = new TestClock(new Date(1_767_225_600_000));
-  const state = { isUp: true, localCpu: false };
+  const state = { isUp: true, localCpu: false, isHanging: false };
   let staleSince: string | null = null;
   let listener: (batch: CounterBatch) => void = () => undefined;
   let cpuNs = 0n;
@@ -52,7 +52,7 @@ function setUp() {
           listener(batch('monitor', stuck.has('web1') ? REDUCED : countersWith({ 'cpu.time': cpuNs })));
           return { latencyMs: 42 };
         },
-        monitorPart: async () => undefined,
+        monitorPart: () => (state.isHanging ? new Promise<void>(() => undefined) : Promise.resolve()),
       },
     },
     processes: {
@@ -79,9 +79,10 @@ function setUp() {
   const figures = createVmFigures(options);
   figures.listen();
   const sink = createRecordingSink();
+  const collect = () => Promise.resolve(figures.collect(sink, new AbortController().signal));
   const tick = async () => {
     sink.clear();
-    await figures.collect(sink, new AbortController().signal);
+    await collect();
     await clock.advance(10_000);
     cpuNs += 10_000_000_000n;
   };
@@ -89,6 +90,8 @@ function setUp() {
     state,
     stuck,
     sink,
+    clock,
+    collect,
     tick,
     setStale: (since: string | null) => {
       staleSince = since;
@@ -149,4 +152,16 @@ test('what the kernel tells of a VM’s processors is not told twice', async () 
   assert.equal(sink.values.has('web1:cpu_usage'), false);
   assert.equal(sink.values.has('web1:mem_rss'), false);
   assert.equal(sink.values.has('web1:cpu_steal'), true);
+});
+
+test('a QEMU that holds the question holds up the tick for three seconds, not longer', async () => {
+  const { state, sink, clock, collect } = setUp();
+  state.isHanging = true;
+  const collected = collect();
+  await clock.advance(2_999);
+  assert.equal(sink.values.has('web1:vm_state'), false);
+  await clock.advance(1);
+  await collected;
+  assert.equal(sink.values.get('web1:vm_state'), 0);
+  assert.equal(sink.values.get('libvirt_up'), 1);
 });

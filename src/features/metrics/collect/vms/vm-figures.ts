@@ -21,6 +21,8 @@ import { putStates } from './states.ts';
 
 const SIZES_EVERY_MS = 60_000;
 const SLACK_MS = 1_000;
+/** How long a tick waits for libvirt; answers that come later go into the next one. */
+const MAX_WAIT_MS = 3_000;
 /** VMs that are put at a time. */
 const SLICE = 50;
 
@@ -129,31 +131,34 @@ export function createVmFigures(options: VmFiguresOptions): VmFigures {
     readings: latest,
     listen: () => inventory.counters.onBatch(take),
     async collect(sink, signal) {
-      const aborted = new Promise<null>((resolve) => {
-        signal.addEventListener('abort', () => resolve(null), { once: true });
-        if (signal.aborted) resolve(null);
-      });
+      const waiting = new AbortController();
+      // A tick takes nothing any more after its own deadline, so what there is must be put before it.
+      const late = clock.sleep(MAX_WAIT_MS, AbortSignal.any([signal, waiting.signal])).then(
+        () => null,
+        () => null,
+      );
       const vms = inventory.vms();
       if (inventory.staleSince === null) {
         on = vms.filter(({ state }) => isOnState(state));
         forgetOthers();
       }
       const local = await processes.collect(sink, on);
-      const outcome = inventory.isConnected ? await Promise.race([inventory.counters.sweep(), aborted]) : null;
+      const outcome = inventory.isConnected ? await Promise.race([inventory.counters.sweep(), late]) : null;
       const latencyMs = outcome?.latencyMs ?? null;
       const isUp = latencyMs !== null;
       sink.put(host, 'host', '', 'libvirt_up', Number(isUp));
       sink.put(host, 'host', '', 'libvirt_latency', latencyMs === null ? null : latencyMs / 1000);
       sink.put(host, 'host', '', 'host_state', enumNumber('host_state', isUp ? 'online' : 'degraded'));
       if (isUp) {
-        await Promise.race([inventory.counters.monitorPart(), aborted]);
-        await Promise.race([watching, aborted]);
+        await Promise.race([inventory.counters.monitorPart(), late]);
+        await Promise.race([watching, late]);
         await inSlices(vms, (vm) => {
           putStates(sink, vm, { jobKind: options.jobKindOf(vm.id), isOutOfSpace: counts.isOutOfSpace(vm.id) });
           counts.put(sink, vm.id);
         });
         for (const { id } of on) sink.put({ type: 'vm', id }, 'vm', '', 'vm_monitor_stuck', monitors.stuckSeconds(id));
       }
+      waiting.abort();
       await putFresh(sink, local);
     },
   };
