@@ -18,7 +18,7 @@ import {
 } from './machine/machine.ts';
 import { step } from './machine/step.ts';
 import { isOverWhenStopped } from './masks.ts';
-import type { CompiledRule, Labels, Outcome, SampleView, SeriesEntity } from './rule-language.ts';
+import type { CompiledRule, JudgedMoment, Labels, Outcome, SeriesEntity } from './rule-language.ts';
 
 /** A rule that can be evaluated. */
 export interface RunningRule {
@@ -100,7 +100,7 @@ const UNSEEN = { truth: null, isClear: null, value: null } as const;
 /** What changes; tracks that stay as they are, or of which only the time goes on, are among it too. */
 export function evaluate(
   rule: RunningRule,
-  view: SampleView,
+  moment: JudgedMoment,
   tracks: Tracks,
   around: Surroundings,
   now: Moment,
@@ -108,7 +108,7 @@ export function evaluate(
   const changes: Change[] = [];
   const seen = new Set<string>();
   const { spec, policy, compiled } = rule;
-  const outcomes = around.closing === null ? compiled.evaluate(view) : [];
+  const outcomes = around.closing === null ? compiled.evaluate(moment) : [];
 
   const advance = (key: string, track: Track | null, outcome: Pick<Outcome, 'entity' | 'labels'> & Facts) => {
     const { owner } = outcome.entity;

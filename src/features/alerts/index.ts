@@ -5,6 +5,8 @@
 import type { Alert } from '#contract/alerts.ts';
 import { alertErrors } from '#contract/alerts.ts';
 import { inventory, isOnState } from '#features/inventory/index.ts';
+import { metrics } from '#features/metrics/index.ts';
+import { notifications } from '#features/notifications/index.ts';
 import { operations } from '#features/operations/index.ts';
 import { projects } from '#features/projects/index.ts';
 import { systemBootClock } from '#platform/boot-clock.ts';
@@ -20,7 +22,6 @@ import { createRuleRoutes, factsOfRule } from './rule-routes.ts';
 import { tellOfBadRules } from './rules/bad-rules.ts';
 import { createRuleRegistry } from './rules/registry.ts';
 import { alertMigrations, createAlertStore } from './store.ts';
-import { NO_FIGURES, NOBODY_TOLD } from './unconnected.ts';
 
 export { alertAsSeen, alertObject } from './objects.ts';
 
@@ -33,11 +34,12 @@ const PRUNE_EVERY_MS = 86_400_000;
 
 export const alerts = defineFeature<AlertsApi>({
   name: 'alerts',
-  needs: ['projects', 'operations', 'inventory'],
+  needs: ['projects', 'operations', 'inventory', 'metrics', 'notifications'],
   migrations: alertMigrations,
   errors: alertErrors,
   setup({ config, db, clock, calendar, events, log, use }) {
-    const [figures, announcer] = [NO_FIGURES, NOBODY_TOLD];
+    const figures = use(metrics);
+    const announcer = use(notifications);
     const [known, registry, journal] = [use(inventory), use(projects), use(operations)];
     const store = createAlertStore(db);
     const rules = createRuleRegistry({ db, store, configured: config.alerts.rules });
@@ -57,7 +59,7 @@ export const alerts = defineFeature<AlertsApi>({
         const entry = rules.get(id);
         return entry === null ? null : factsOfRule(entry);
       },
-      view: createLiveView({ figures, vms: () => known.vms(), forecast: () => null }),
+      view: createLiveView({ figures, vms: () => known.vms(), forecast: figures.forecast }),
       masks,
       surroundings: () => world.surroundings,
       announcer,

@@ -1,39 +1,8 @@
 /** Alerts in words: what a value is called and what a notice says. */
 
-import { type Dimension, definitionOf } from '#contract/metric-catalogue.ts';
-import { formatBytes, formatDuration } from '#kernel/units.ts';
 import type { Track } from './evaluation.ts';
 import type { Mask } from './machine/machine.ts';
-import type { CompiledRule, Labels, SeriesEntity } from './rule-language.ts';
-
-const number = (value: number): string => String(Math.round(value * 100) / 100);
-
-const IN_WORDS: Readonly<Record<Exclude<Dimension, 'enum'>, (value: number) => string>> = {
-  ratio: (value) => `${Math.round(value * 1000) / 10} %`,
-  bytes: formatBytes,
-  bytes_per_second: (value) => `${formatBytes(value)}/s`,
-  per_second: (value) => `${number(value)}/s`,
-  seconds: (value) => (Math.abs(value) < 10 ? `${Math.round(value * 1e6) / 1e6} s` : formatDuration(value * 1000)),
-  number,
-  count: number,
-  bool: (value) => (value === 0 ? 'no' : 'yes'),
-  timestamp: (value) => new Date(value * 1000).toISOString(),
-  celsius: (value) => `${number(value)} °C`,
-};
-
-/** The value of a rule's left side; plain where its figures do not say what it counts in. */
-export function valueText(rule: CompiledRule, condition: string, value: number | null): string {
-  if (value === null) return '';
-  const [first] = rule.requires;
-  if (first === undefined) return number(value);
-  const { dimension, values } = definitionOf(first);
-  const [, call] = /^\s*\(*\s*(\w+)\s*\(/.exec(condition) ?? [];
-  if (call === 'age') return formatDuration(Math.abs(value) * 1000);
-  if (call === 'count' || call === 'increase' || call === 'changes') return number(value);
-  if (call === 'rate') return dimension === 'bytes' ? IN_WORDS.bytes_per_second(value) : IN_WORDS.per_second(value);
-  if (rule.requires.length > 1) return number(value);
-  return dimension === 'enum' ? (values?.[value]?.replaceAll('_', ' ') ?? number(value)) : IN_WORDS[dimension](value);
-}
+import type { Labels, SeriesEntity } from './rule-language.ts';
 
 /** What people call a thing: `web1`, `web1 vda`, `/var/lib`, `host1`. */
 export function entityName({ kind, sub }: SeriesEntity, labels: Labels): string {

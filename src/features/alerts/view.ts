@@ -8,7 +8,7 @@ import type { Effect } from './machine/machine.ts';
 import type { AlertNotice } from './notices.ts';
 import type { CompiledRule } from './rule-language.ts';
 import type { EventRow } from './store.ts';
-import { entityName, labelsWith, sentenceOf, valueText } from './text.ts';
+import { entityName, labelsWith, sentenceOf } from './text.ts';
 
 /** What is known of a rule; of one that is gone only its name. */
 export interface RuleFacts {
@@ -20,8 +20,8 @@ export interface RuleFacts {
 
 const isoOf = (ms: number): string => new Date(ms).toISOString();
 
-const valueTextOf = ({ spec, compiled }: RuleFacts, value: number | null): string =>
-  spec === null || compiled === null ? '' : valueText(compiled, spec.condition, value);
+const valueTextOf = ({ compiled }: RuleFacts, value: number | null): string =>
+  compiled === null || value === null ? '' : compiled.valueText(value);
 
 const textOf = (facts: RuleFacts, track: Track, reason: string | null): string =>
   sentenceOf({

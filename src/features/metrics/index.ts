@@ -15,8 +15,9 @@ import { projects } from '#features/projects/index.ts';
 import { messageOf } from '#kernel/errors.ts';
 import { createPulse } from '#platform/db/pulse.ts';
 import { defineFeature } from '#platform/feature.ts';
-import { createCollection, eventCountMigrations } from './collect/index.ts';
+import { createCollection, eventCountMigrations, type RawFamily } from './collect/index.ts';
 import { historyProblems } from './problems.ts';
+import { createForecasts } from './query/forecasts.ts';
 import { createReader } from './query/read.ts';
 import { createMetricRoutes } from './query/routes.ts';
 import { type Collector, type Owner, type Series, type SeriesKey, TICK_SECONDS, type Tick } from './sample.ts';
@@ -61,8 +62,12 @@ export interface MetricsApi {
       readonly max: readonly (number | null)[];
     }[];
   }>;
+  /** What a figure will be, by its trend of the last thirty days; null when nobody can say. Never waits. */
+  forecast(seriesId: number, horizonMs: number): number | null;
   /** For people and selectors: host, vm (name), uuid, project, tags, kind and what the thing is called inside its owner. */
   labelsOf(key: SeriesKey): Readonly<Record<string, string>>;
+  /** Raw counters as they were last read, for exports. Never waits. */
+  rawFamilies(): readonly RawFamily[];
   /** What is wrong with the history, for the overview. */
   problems(): Overview['problems'];
 }
@@ -163,6 +168,13 @@ export const metrics = defineFeature<MetricsApi>({
       const found = history.book.recall(owner);
       return found === null ? [] : [found];
     };
+    const forecasts = createForecasts({
+      series: history.book.entry,
+      latest: memory.latest,
+      read: ({ owner, metric, kind, sub }, span) => read({ metric, kind, sub, owners: ownersOf(owner), ...span }),
+      clock,
+      log,
+    });
 
     return {
       api: {
@@ -176,6 +188,7 @@ export const metrics = defineFeature<MetricsApi>({
         latest: memory.latest,
         window: memory.window,
         read: ({ owner, ...request }) => read({ ...request, owners: ownersOf(owner) }),
+        forecast: forecasts.forecast,
         labelsOf({ owner, kind, sub }) {
           const label = kind === 'host' || kind === 'vm' ? {} : { [SUB_LABELS[kind]]: sub };
           const vm = owner.type === 'vm' ? known.vm(owner.id) : null;
@@ -193,6 +206,7 @@ export const metrics = defineFeature<MetricsApi>({
             ...label,
           };
         },
+        rawFamilies: collection.families,
         problems: () => historyProblems(history.troubles(), clock.monotonicMs()),
       },
       handlers: createMetricRoutes({
@@ -234,6 +248,7 @@ export const metrics = defineFeature<MetricsApi>({
         stopping.abort(new Error('the daemon stops'));
         await running;
         await collection.stop();
+        await Promise.race([forecasts.settled(), clock.sleep(STOP_MS)]);
         // An hour that is half written is in the log as a whole.
         await Promise.race([maintaining ?? Promise.resolve(), clock.sleep(STOP_MS)]);
         history.close();

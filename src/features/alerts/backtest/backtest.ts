@@ -10,9 +10,9 @@ import type { Figures } from '../figures.ts';
 import { isWorthKeeping } from '../live/kept.ts';
 import { TICK_MS } from '../machine/machine.ts';
 import { masks } from '../masks.ts';
-import type { CompiledRule, Outcome } from '../rule-language.ts';
+import { type CompiledRule, momentOf, type Outcome } from '../rule-language.ts';
 import type { MaskRow } from '../store.ts';
-import { entityName, valueText } from '../text.ts';
+import { entityName } from '../text.ts';
 import { countMessages, type Transition } from './count-messages.ts';
 import { createStoredView, type StoredSeries, type StoredView } from './stored-view.ts';
 
@@ -221,7 +221,7 @@ function createReplay(spec: AlertRuleSpec, compiled: CompiledRule, view: StoredV
 
   return {
     step(atMs: number, around: Surroundings) {
-      for (const change of evaluate(rule, view, tracks, around, { monotonicMs: atMs, wallMs: atMs })) {
+      for (const change of evaluate(rule, momentOf(view), tracks, around, { monotonicMs: atMs, wallMs: atMs })) {
         if (isWorthKeeping(change.after.machine)) tracks.set(change.key, change.after);
         else tracks.delete(change.key);
         if (change.after.machine.phase === 'suppressed') maskedMs += stepMs;
@@ -231,9 +231,10 @@ function createReplay(spec: AlertRuleSpec, compiled: CompiledRule, view: StoredV
     result(toMs: number) {
       const all = judged.known + judged.unknown;
       return {
-        episodes: episodes
-          .slice(0, MAX_EPISODES)
-          .map((episode) => ({ ...episode, peakText: valueText(compiled, spec.condition, episode.peak) })),
+        episodes: episodes.slice(0, MAX_EPISODES).map((episode) => ({
+          ...episode,
+          peakText: episode.peak === null ? '' : compiled.valueText(episode.peak),
+        })),
         episodeCount: episodes.length,
         notices: countMessages(transitions, durationMs(spec.cooldown), toMs),
         maskedMinutes: Math.round(maskedMs / 6000) / 10,

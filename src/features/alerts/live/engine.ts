@@ -11,7 +11,7 @@ import { type Change, evaluate, type RunningRule, type Surroundings, type Track 
 import type { Tick } from '../figures.ts';
 import type { Closing, Effect, Machine, Moment } from '../machine/machine.ts';
 import type { Announcer } from '../notices.ts';
-import type { SampleView } from '../rule-language.ts';
+import { momentOf, type SampleView } from '../rule-language.ts';
 import type { AlertStore, Mark } from '../store.ts';
 import { alertView, eventOf, noticeOf, type RuleFacts } from '../view.ts';
 import { type Clocks, isNewsForPeople, isNewsForRow, isWorthKeeping, rowOf, trackOf } from './kept.ts';
@@ -117,7 +117,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
 
   const evaluateAll = async (tick: Tick): Promise<Staged[]> => {
     const now: Moment = { monotonicMs: tick.monotonicMs, wallMs: tick.atMs };
-    const seen = view(tick);
+    const seen = momentOf(view(tick));
     const around: Surroundings = { ...surroundings(), maskOf: masks.maskOf, closing: null };
     const staged: Staged[] = [];
     let sliceMs = performance.now();
@@ -266,21 +266,21 @@ export function createEngine(dependencies: EngineDependencies): Engine {
 
 const markOf = ({ boot, wallMs }: Clocks): Mark => ({ boot, wallMs });
 
-const NOTHING_SEEN: SampleView = {
+const NOTHING_SEEN = momentOf({
   nowMs: 0,
   entities: () => [],
   latest: () => null,
   window: () => ({ atMs: [], values: [] }),
   existing: () => [],
   forecast: () => null,
-};
+});
 
 /** Stands for a rule while its alerts end; it is asked for nothing. */
 function retiredRule(ruleId: string, { spec, name }: RuleFacts): RunningRule {
   return {
     id: ruleId,
     spec: spec ?? emptySpec(name),
-    compiled: { requires: [], forMs: 0, windowMs: 0, explanation: '', evaluate: () => [] },
+    compiled: { requires: [], forMs: 0, windowMs: 0, explanation: '', evaluate: () => [], valueText: String },
     policy: {
       severity: spec?.severity ?? 'warning',
       forMs: 0,

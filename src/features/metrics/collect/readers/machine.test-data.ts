@@ -1,5 +1,5 @@
 /** Files as kernels make them below /proc and /sys, for the tests of the readers: shapes by the kernel's documentation, numbers invented
- *  but for those of proc, which come from a real Linux 6.1. */
+ *  everywhere. */
 
 import type { KernelFiles } from '../kernel-files.ts';
 
