@@ -10,7 +10,7 @@ import { compileRule as compileExpressions } from './expressions/evaluate.ts';
 import { TickIndex } from './expressions/tick-index.ts';
 import type { Outcome, SampleView } from './expressions/view.ts';
 
-export type { Labels, Outcome, SampleView, SeriesEntity, Truth } from './expressions/view.ts';
+export type { Labels, Outcome, SampleView, SeriesEntity } from './expressions/view.ts';
 
 export interface RuleText {
   readonly condition: string;
