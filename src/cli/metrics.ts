@@ -55,7 +55,8 @@ const listCommand = command({
     }
     const { items } = await api('GET /metrics/latest', { query: { entity: options.of } });
     if (output.isJson) output.json(items);
-    else printTable(output, latestColumns(catalogue), items, 'Nothing was measured in the last hour.');
+    else
+      printTable(output, latestColumns(catalogue), items.toSorted(byPlace), 'Nothing was measured in the last hour.');
     return EXIT.done;
   },
 });
@@ -71,6 +72,12 @@ const CATALOGUE_COLUMNS: readonly Column<Metric>[] = [
   },
   { title: 'MEANING', value: ({ help }) => help, flexibleTo: 20, isOptional: true },
 ];
+
+/** Thing by thing, the machine itself first. */
+const byPlace = (a: LatestFigure, b: LatestFigure): number => {
+  const placeOf = ({ name, sub, kind, metric }: LatestFigure) => `${name} ${sub === '' ? '' : kind} ${sub} ${metric}`;
+  return placeOf(a).localeCompare(placeOf(b), 'en', { numeric: true });
+};
 
 const latestColumns = (catalogue: ReadonlyMap<string, Metric>): readonly Column<LatestFigure>[] => [
   { title: 'FIGURE', value: ({ metric }) => metric, colour: (text, _row, paint) => paint('bold', text) },

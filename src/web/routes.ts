@@ -95,7 +95,7 @@ export const routes: readonly Page[] = [
     load: async () => (await import('./pages/operations/operation-page.tsx')).OperationPage,
   },
   {
-    path: '/metrics',
+    path: '/graphs',
     title: pages.metrics,
     icon: 'metrics',
     letter: 'm',
@@ -103,7 +103,7 @@ export const routes: readonly Page[] = [
     load: async () => (await import('./pages/metrics/metrics-page.tsx')).MetricsPage,
   },
   {
-    path: '/metrics/:tab',
+    path: '/graphs/:tab',
     title: pages.metrics,
     permission: 'metrics.read',
     load: async () => (await import('./pages/metrics/metrics-page.tsx')).MetricsPage,

@@ -92,7 +92,6 @@ export const text = {
     nothing: 'Nothing was measured in this time.',
     time: 'Time',
     tiers: {
-      raw: 'Each sample',
       '5m': 'Average, least and most of 5 minutes',
       '1h': 'Average, least and most of an hour',
     },

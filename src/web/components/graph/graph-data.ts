@@ -32,7 +32,7 @@ export interface GraphData {
   readonly lines: readonly GraphLine[];
   /** Top of the scale when values do not pass it, as 1 for shares. */
   readonly scaleMax?: number;
-  /** Fills below the line: for amounts, as memory. */
+  /** Fills below the first line: for amounts, as memory. */
   readonly hasArea?: boolean;
 }
 

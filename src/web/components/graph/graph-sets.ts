@@ -227,7 +227,7 @@ export function graphOf(
     dimension,
     times,
     lines,
-    ...(set.hasArea && lines.length <= 3 ? { hasArea: true } : {}),
+    ...(set.hasArea && subs.length === 1 ? { hasArea: true } : {}),
     ...(set.scaleMax === undefined ? {} : { scaleMax: set.scaleMax }),
   };
 }

@@ -14,15 +14,20 @@ import { TimeGraph } from './time-graph.tsx';
 
 const words = text.graphs;
 
+const ALL_SHOWN = () => false;
+
 export function GraphWall({
   entity,
   sets,
   marks,
+  isHidden = ALL_SHOWN,
 }: {
   /** `host` or `vm:ID`. */
   readonly entity: string;
   readonly sets: readonly GraphSet[];
   readonly marks: readonly GraphMark[];
+  /** Parts that are not shown, as drives for ISOs. */
+  readonly isHidden?: (sub: string) => boolean;
 }) {
   const metrics = useMemo(
     () => [...new Set(sets.flatMap(({ lines }) => lines.map(({ metric }) => metric)))].sort(),
@@ -34,19 +39,19 @@ export function GraphWall({
     if (found === null) return [];
     const { times, series } = alignSeries(found.answer);
     const measured = series.flatMap((one): Measured[] =>
-      isMetric(one.metric) ? [{ ...one, metric: one.metric, name: one.sub }] : [],
+      isMetric(one.metric) && !isHidden(one.sub) ? [{ ...one, metric: one.metric, name: one.sub }] : [],
     );
     const isMerged = found.answer.tier !== 'raw' || found.answer.stepMs > 10_000;
     return sets.flatMap((set) => {
       const data = graphOf(set, times, measured, isMerged);
       return data === null ? [] : [{ id: set.id, data }];
     });
-  }, [found, sets]);
+  }, [found, sets, isHidden]);
   return (
     <div class="stack">
       <div class="graph-wall-head">
         <RangeBar />
-        {found && <span class="muted small">{words.tiers[found.answer.tier]}</span>}
+        {found && found.answer.tier !== 'raw' && <span class="muted small">{words.tiers[found.answer.tier]}</span>}
       </div>
       {problem.value && <ProblemBox problem={problem.value} onRetry={retry} />}
       {found ? (

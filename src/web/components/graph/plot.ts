@@ -153,7 +153,7 @@ function seriesOf(data: GraphData, colours: Colours): { series: uPlot.Series[]; 
       spanGaps: false,
       points: { show: true, size: 4, filter: lonelySamples },
       ...(line.isDashed ? { dash: [5, 3] } : {}),
-      ...(data.hasArea ? { fill: withAlpha(stroke, 0.16) } : {}),
+      ...(data.hasArea && line === data.lines[0] ? { fill: withAlpha(stroke, 0.16) } : {}),
     });
     if (!line.band) continue;
     const edge = { stroke: 'transparent', width: 0, points: { show: false } } as const;

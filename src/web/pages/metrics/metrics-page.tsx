@@ -21,7 +21,7 @@ export function MetricsPage({ params }: { readonly params: Readonly<Record<strin
       <Tabs
         label={words.tabs}
         current={tab}
-        tabs={offered.map((id) => ({ id, label: words.tabNames[id], href: `/metrics/${id}` }))}
+        tabs={offered.map((id) => ({ id, label: words.tabNames[id], href: `/graphs/${id}` }))}
       />
       {tab === 'host' && <GraphWall entity="host" sets={HOST_GRAPHS} marks={[]} />}
       {tab === 'vms' && <CompareTab />}

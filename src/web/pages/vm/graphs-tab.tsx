@@ -1,6 +1,6 @@
 /** The figures of a VM over time, with what was done to it marked below. */
 
-import { useEffect, useMemo } from 'preact/hooks';
+import { useCallback, useEffect, useMemo } from 'preact/hooks';
 import type { Vm } from '#contract/vms.ts';
 import type { GraphMark } from '../../components/graph/graph-data.ts';
 import { VM_GRAPHS } from '../../components/graph/graph-sets.ts';
@@ -26,5 +26,10 @@ export function GraphsTab({ vm }: { readonly vm: Vm }) {
       label: `${operation.title} (${operation.actor})`,
     }));
   }, [found, fresh, vm.id]);
-  return <GraphWall entity={`vm:${vm.id}`} sets={VM_GRAPHS} marks={marks} />;
+  const drives = vm.disks
+    .filter(({ device }) => device !== 'disk')
+    .map(({ target }) => target)
+    .join();
+  const isHidden = useCallback((sub: string) => drives.split(',').includes(sub) && sub !== '', [drives]);
+  return <GraphWall entity={`vm:${vm.id}`} sets={VM_GRAPHS} marks={marks} isHidden={isHidden} />;
 }
