@@ -100,10 +100,10 @@ function printProblems(
   texts: Readonly<Record<RuleProblem['field'], string>>,
   problems: readonly RuleProblem[],
 ) {
-  for (const { field, column, length, message, suggestion } of problems) {
+  for (const { field, column, length, message } of problems) {
     output.line(`  ${safeText(texts[field])}`);
     output.line(`  ${' '.repeat(Math.max(0, column - 1))}${output.paint('red', '^'.repeat(Math.max(1, length)))}`);
-    output.line(`  ${safeText(message)}${suggestion === null ? '' : `; did you mean ${safeText(suggestion)}?`}`);
+    output.line(`  ${safeText(message)}`);
   }
 }
 
@@ -140,7 +140,10 @@ function printRule(output: Output, rule: AlertRule): void {
 function printBacktest(output: Output, found: Backtest): void {
   printFacts(output, [
     ['range', `${timeText(found.from)} – ${timeText(found.to)}`],
-    ['looked at', `${found.entities} things, every ${formatDuration(found.stepSeconds * 1000)}`],
+    [
+      'looked at',
+      `${found.entities} ${found.entities === 1 ? 'thing' : 'things'}, every ${formatDuration(found.stepSeconds * 1000)}`,
+    ],
     ['fired', `${found.episodeCount}×`],
     ['messages', `${found.notices} would have been sent`],
     ['hidden', found.maskedMinutes === 0 ? null : `${formatDuration(found.maskedMinutes * 60_000)} by operations`],

@@ -76,7 +76,7 @@ describe('hv alert', () => {
       field: 'condition' as const,
       column: 1,
       length: 8,
-      message: 'there is no figure cpu_usge',
+      message: 'there is no metric cpu_usge: did you mean cpu_usage?',
       suggestion: 'cpu_usage',
     };
     daemon.on('POST /alerts/rules/check', () => ({
@@ -87,7 +87,7 @@ describe('hv alert', () => {
     }));
     const { code, stdout } = await daemon.hv(['alert', 'rule', 'check', 'cpu_usge > 90%']);
     assert.equal(code, 2);
-    assert.equal(stdout, '  cpu_usge > 90%\n  ^^^^^^^^\n  there is no figure cpu_usge; did you mean cpu_usage?\n');
+    assert.equal(stdout, '  cpu_usge > 90%\n  ^^^^^^^^\n  there is no metric cpu_usge: did you mean cpu_usage?\n');
   });
 
   test('a rule is added with what was said of it and nothing else', async () => {

@@ -140,6 +140,7 @@ export const commands = defineCommands([
           'labels',
           safeText(
             Object.entries(alert.labels)
+              .filter(([, value]) => value !== '')
               .map(([name, value]) => `${name}=${value}`)
               .join(' '),
           ),

@@ -14,7 +14,8 @@ import { pause } from './time.ts';
 import { any, countOption, flag, one, textOption } from './values.ts';
 
 /** Points of the graph beside a figure. */
-const GRAPH_POINTS = 40;
+/** Characters of a graph; what stands beside it takes about sixty columns. */
+const graphWidth = (columns: number): number => Math.max(10, Math.min(40, columns - 60));
 const EVERY_MS = 10_000;
 
 const entityOption = () => textOption('host|vm|vm:NAME', 'whose figures; otherwise all that you may see');
@@ -119,7 +120,11 @@ const showCommand = command({
       ...(options.part === undefined ? {} : { sub: options.part }),
       ...(options.from === undefined ? {} : { from: options.from }),
       ...(options.to === undefined ? {} : { to: options.to }),
-      ...(isTable ? (options.points === undefined ? {} : { points: options.points }) : { points: GRAPH_POINTS }),
+      ...(isTable
+        ? options.points === undefined
+          ? {}
+          : { points: options.points }
+        : { points: graphWidth(output.width) }),
     };
     if (options.csv) {
       const words = Object.entries(query).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
@@ -187,7 +192,7 @@ const topCommand = command({
       else
         printTable(
           output,
-          topColumns(catalogue.get(top.metric)),
+          topColumns(catalogue.get(top.metric), output.width),
           top.items,
           'Nothing was measured in the last minutes.',
         );
@@ -222,7 +227,7 @@ async function untilInterrupted(work: (signal: AbortSignal) => Promise<never>): 
   }
 }
 
-const topColumns = (metric: Metric | undefined): readonly Column<Top['items'][number]>[] => [
+const topColumns = (metric: Metric | undefined, width: number): readonly Column<Top['items'][number]>[] => [
   ...whoseColumns<Top['items'][number]>(),
   {
     title: 'VALUE',
@@ -231,7 +236,8 @@ const topColumns = (metric: Metric | undefined): readonly Column<Top['items'][nu
   },
   {
     title: 'LAST 10 MIN',
-    value: ({ recent }) => (metric === undefined ? '' : sparkline(recent, ...rangeOf(metric, recent))),
+    value: ({ recent }) =>
+      metric === undefined ? '' : sparkline(recent.slice(-graphWidth(width)), ...rangeOf(metric, recent)),
     isOptional: true,
   },
 ];
