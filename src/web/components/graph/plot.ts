@@ -10,12 +10,18 @@ const MARK_BAND_PX = 14;
 const AXIS_WIDTH_PX = 68;
 const AXIS_HEIGHT_PX = 34;
 
-export interface PlotOptions {
-  readonly width: number;
-  readonly height: number;
+/** What changes while a plot lives. */
+export interface PlotState {
   readonly data: GraphData;
   readonly marks: readonly GraphMark[];
   readonly range: TimeRange;
+}
+
+export interface PlotOptions {
+  readonly width: number;
+  readonly height: number;
+  /** Asked at each drawing. Lines and their look must stay those of the beginning. */
+  state(): PlotState;
   readonly isDark: boolean;
   /** Told the place in `times` under the crosshair, or null when it is nowhere. */
   onCursor(index: number | null): void;
@@ -25,7 +31,7 @@ export interface PlotOptions {
 
 /** @param target empty element that the plot is put into */
 export function createPlot(target: HTMLElement, options: PlotOptions): uPlot {
-  const { data, marks, range } = options;
+  const { data } = options.state();
   const colours = coloursOf(target, options.isDark);
   const { series, bands } = seriesOf(data, colours);
   return new uPlot(
@@ -49,8 +55,8 @@ export function createPlot(target: HTMLElement, options: PlotOptions): uPlot {
         },
       },
       scales: {
-        x: { time: true, range: () => [range.fromMs, range.toMs] },
-        y: { range: (_, least, most) => scaleOf(least, most, data.scaleMax) },
+        x: { time: true, range: () => spanOf(options.state().range) },
+        y: { range: (_, least, most) => scaleOf(least, most, options.state().data.scaleMax) },
       },
       axes: [
         {
@@ -86,7 +92,7 @@ export function createPlot(target: HTMLElement, options: PlotOptions): uPlot {
             options.onZoom({ fromMs: Math.round(fromMs), toMs: Math.round(toMs) });
           },
         ],
-        draw: [(plot) => drawMarks(plot, marks, colours)],
+        draw: [(plot) => drawMarks(plot, options.state().marks, colours)],
       },
     },
     alignedData(data),
@@ -94,8 +100,16 @@ export function createPlot(target: HTMLElement, options: PlotOptions): uPlot {
   );
 }
 
+const spanOf = ({ fromMs, toMs }: TimeRange): [number, number] => [fromMs, toMs];
+
+/** Two graphs with the same key can be drawn by one plot, one after the other. */
+export function lookOf({ dimension, lines, hasArea }: GraphData): string {
+  const looks = lines.map(({ id, colour, isDashed, band }) => [id, colour, isDashed, band !== undefined]);
+  return JSON.stringify([dimension, hasArea, looks]);
+}
+
 /** uPlot's columns: times, then for each line its values and, where it has a band, most and least. */
-function alignedData(data: GraphData): uPlot.AlignedData {
+export function alignedData(data: GraphData): uPlot.AlignedData {
   return [
     [...data.times],
     ...data.lines.flatMap((line) => [[...line.values], ...(line.band ? [[...line.band.max], [...line.band.min]] : [])]),

@@ -8,7 +8,7 @@ import { isDark } from '../../state/theme.ts';
 import { text } from '../../text.ts';
 import { Menu } from '../menu.tsx';
 import type { GraphData, GraphMark, TimeRange } from './graph-data.ts';
-import { createPlot } from './plot.ts';
+import { alignedData, createPlot, lookOf } from './plot.ts';
 import { ReadOut } from './read-out.tsx';
 import { saveCsv, savePng } from './save.ts';
 import { ValueTable } from './value-table.tsx';
@@ -52,15 +52,16 @@ export function TimeGraph({
   }, [width]);
 
   const hasRoom = width.value > 40;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: callbacks and the width may change without a new plot
+  const state = useRef({ data, marks, range });
+  state.current = { data, marks, range };
+  const look = lookOf(data);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: callbacks, the width and new samples need no new plot
   useEffect(() => {
     if (!box.current || !hasRoom || isEmpty) return;
     const made = createPlot(box.current, {
       width: width.peek(),
       height,
-      data,
-      marks,
-      range,
+      state: () => state.current,
       isDark: dark,
       onCursor: (index) => {
         cursor.value = index;
@@ -73,7 +74,12 @@ export function TimeGraph({
       plot.current = null;
       made.destroy();
     };
-  }, [data, marks, range, height, dark, hasRoom, isEmpty]);
+  }, [look, height, dark, hasRoom, isEmpty]);
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: marks and the range are read from the state when it is drawn
+  useEffect(() => {
+    plot.current?.setData(alignedData(data));
+  }, [data, marks, range]);
 
   useEffect(() => {
     plot.current?.setSize({ width: width.value, height });
