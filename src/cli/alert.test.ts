@@ -53,10 +53,10 @@ describe('hv alert', () => {
   before(async () => {
     daemon = await startFakeDaemon();
     daemon.on('GET /alerts', () => pageWith([alert]));
-    daemon.on('GET /alerts/rules', () => pageWith([rule]));
-    daemon.on('GET /alerts/rules/{id}', () => rule);
-    daemon.on('POST /alerts/rules', () => rule, 201);
-    daemon.on('PATCH /alerts/rules/{id}', () => rule);
+    daemon.on('GET /rules', () => pageWith([rule]));
+    daemon.on('GET /rules/{id}', () => rule);
+    daemon.on('POST /rules', () => rule, 201);
+    daemon.on('PATCH /rules/{id}', () => rule);
   });
   after(() => daemon.close());
 
@@ -79,20 +79,19 @@ describe('hv alert', () => {
       message: 'there is no metric cpu_usge: did you mean cpu_usage?',
       suggestion: 'cpu_usage',
     };
-    daemon.on('POST /alerts/rules/check', () => ({
+    daemon.on('POST /rules/check', () => ({
       isValid: false,
       problems: [problem],
       explanation: null,
       metrics: [],
     }));
-    const { code, stdout } = await daemon.hv(['alert', 'rule', 'check', 'cpu_usge > 90%']);
+    const { code, stdout } = await daemon.hv(['rule', 'check', 'cpu_usge > 90%']);
     assert.equal(code, 2);
     assert.equal(stdout, '  cpu_usge > 90%\n  ^^^^^^^^\n  there is no metric cpu_usge: did you mean cpu_usage?\n');
   });
 
   test('a rule is added with what was said of it and nothing else', async () => {
     const args = [
-      'alert',
       'rule',
       'add',
       'cpu_high',
@@ -117,13 +116,13 @@ describe('hv alert', () => {
   });
 
   test('an edit without anything to change is refused; one that empties a field sends null', async () => {
-    assert.equal((await daemon.hv(['alert', 'rule', 'edit', 'cpu_high'])).code, 2);
-    assert.equal((await daemon.hv(['alert', 'rule', 'edit', 'cpu_high', '--clear', ''])).code, 0);
+    assert.equal((await daemon.hv(['rule', 'edit', 'cpu_high'])).code, 2);
+    assert.equal((await daemon.hv(['rule', 'edit', 'cpu_high', '--clear', ''])).code, 0);
     assert.deepEqual(JSON.parse(daemon.calls.at(-1)?.body.toString() ?? ''), { clear: null });
   });
 
   test('completion offers rules by name', async () => {
-    const { stdout } = await daemon.hv(['completion', 'words', '--', 'alert', 'rule', 'show', 'cpu']);
+    const { stdout } = await daemon.hv(['completion', 'words', '--', 'rule', 'show', 'cpu']);
     assert.equal(stdout, 'cpu_high\n');
   });
 });

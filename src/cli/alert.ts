@@ -1,8 +1,7 @@
-/** `hv alert`: what is wrong now, what was, and who looks after it. Its rules: `alert-rule.ts`. */
+/** `hv alert`: what is wrong now, what was, and who looks after it. Its rules: `rule.ts`. */
 
 import { ALERT_STATES, type Alert, type AlertEvent } from '#contract/alerts.ts';
 import { SEVERITIES, type Severity } from '#contract/alerts-config.ts';
-import { ruleCommands } from './alert-rule.ts';
 import { command, defineCommands } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { about, collect } from './objects.ts';
@@ -183,5 +182,4 @@ export const commands = defineCommands([
       return EXIT.done;
     },
   }),
-  ...ruleCommands,
 ]);

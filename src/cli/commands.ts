@@ -25,7 +25,8 @@ export const NOUNS: readonly Noun[] = [
   { name: 'channel', summary: 'where messages about alerts go', load: () => import('./channel.ts') },
   { name: 'silence', summary: 'planned quiet', load: () => import('./silence.ts') },
   { name: 'notice', summary: 'messages: sent, waiting, given up', load: () => import('./notice.ts') },
-  { name: 'alert', summary: 'what is wrong, and the rules that say so', load: () => import('./alert.ts') },
+  { name: 'alert', summary: 'what is wrong', load: () => import('./alert.ts') },
+  { name: 'rule', summary: 'what counts as wrong', load: () => import('./rule.ts') },
   { name: 'audit', summary: 'who did what', load: () => import('./audit.ts') },
   {
     name: 'preflight',

@@ -93,7 +93,7 @@ function valueText(catalogue: ReadonlyMap<string, Metric>, name: string, value: 
 }
 
 const showCommand = command({
-  path: ['metrics', 'show'],
+  path: ['metrics', 'query'],
   summary: 'Show the history of figures as small graphs',
   details: 'Times are dates as 2026-11-26T10:00:00Z, or times ago as 30min, 6h or 7d.',
   positionals: { metric: one('FIGURE', 'name of a figure, or several separated by commas') },
@@ -106,9 +106,9 @@ const showCommand = command({
     csv: flag('print a table for spreadsheets'),
   },
   examples: [
-    'metrics show cpu_usage --of host',
-    'metrics show disk_used --from 7d',
-    'metrics show cpu_usage,mem_usage --from 6h --csv',
+    'metrics query cpu_usage --of host',
+    'metrics query disk_used --from 7d',
+    'metrics query cpu_usage,mem_usage --from 6h --csv',
   ],
   run: async (context, { args, options }) => {
     const { api, output } = context;

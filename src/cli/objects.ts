@@ -47,7 +47,7 @@ const LABELS: Readonly<Record<Kind, { readonly one: string; readonly list: strin
   channel: { one: 'channel', list: 'hv channel list' },
   silence: { one: 'silence', list: 'hv silence list' },
   alert: { one: 'alert', list: 'hv alert list' },
-  rule: { one: 'alert rule', list: 'hv alert rule list' },
+  rule: { one: 'alert rule', list: 'hv rule list' },
 };
 
 /** Names by which an object of a kind can be called. */
@@ -90,7 +90,7 @@ export async function namesOf({ api }: CommandContext, kind: Kind): Promise<stri
     case 'alert':
       return (await collect((query) => api('GET /alerts', { query }))).map(({ id }) => id);
     case 'rule':
-      return (await collect((query) => api('GET /alerts/rules', { query }))).map(({ name }) => name);
+      return (await collect((query) => api('GET /rules', { query }))).map(({ name }) => name);
   }
 }
 

@@ -12,7 +12,7 @@ export const alertErrors = defineErrors({
   rule_invalid: {
     status: 422,
     title: 'The condition of the rule does not hold together',
-    hint: 'Look at `params.problems`: each names its place and often the mend; `hv alert rule check` shows them under the text.',
+    hint: 'Look at `params.problems`: each names its place and often the mend; `hv rule check` shows them under the text.',
   },
   rule_managed: {
     status: 409,
@@ -196,21 +196,21 @@ export const alertRoutes = defineRoutes({
     params: idParam('id of the alert'),
     response: alertSchema,
   },
-  'GET /alerts/rules': {
+  'GET /rules': {
     summary: 'List alert rules',
     permission: 'alert.read',
     list: true,
     query: z.object({ ...pageQuery, q: alertFilter.q }),
     response: pageOf(alertRuleSchema),
   },
-  'POST /alerts/rules': {
+  'POST /rules': {
     summary: 'Add an alert rule',
     permission: 'alert.configure',
     body: alertRuleSpecSchema,
     response: alertRuleSchema,
     status: 201,
   },
-  'POST /alerts/rules/check': {
+  'POST /rules/check': {
     summary: 'Check a condition; all its problems at once, with their places',
     permission: 'alert.configure',
     list: true,
@@ -218,7 +218,7 @@ export const alertRoutes = defineRoutes({
     body: alertRuleSpecSchema.pick({ condition: true, clear: true, desiredOnly: true }),
     response: ruleCheckSchema,
   },
-  'POST /alerts/rules/backtest': {
+  'POST /rules/backtest': {
     summary: 'What a rule would have done with the figures of the last days',
     permission: 'alert.configure',
     changesNothing: true,
@@ -229,14 +229,14 @@ export const alertRoutes = defineRoutes({
     }),
     response: backtestSchema,
   },
-  'GET /alerts/rules/{id}': {
+  'GET /rules/{id}': {
     summary: 'Show an alert rule',
     permission: 'alert.read',
     object: { type: 'rule', param: 'id' },
     params: idParam('id or name of the rule'),
     response: alertRuleSchema,
   },
-  'PATCH /alerts/rules/{id}': {
+  'PATCH /rules/{id}': {
     summary: 'Change an alert rule, or one that comes with the program',
     permission: 'alert.configure',
     object: { type: 'rule', param: 'id' },
@@ -244,7 +244,7 @@ export const alertRoutes = defineRoutes({
     body: alertRulePatchSchema,
     response: alertRuleSchema,
   },
-  'DELETE /alerts/rules/{id}': {
+  'DELETE /rules/{id}': {
     summary: 'Delete an alert rule; one that comes with the program is as it was again',
     permission: 'alert.configure',
     object: { type: 'rule', param: 'id' },

@@ -270,7 +270,7 @@ export async function startEverybody(): Promise<Everybody> {
     const rules = await inEach(async (project, prefix) => {
       const owner = prefix === 'plain' ? null : project;
       const rule = { name: `${prefix}-rule`, condition: 'vm_state == crashed', project: owner };
-      return (await admin('POST /alerts/rules', { body: rule })).id;
+      return (await admin('POST /rules', { body: rule })).id;
     });
 
     // Making a token needs a fresh proof in a browser. What is wanted here is a token, not the way to one.

@@ -228,15 +228,15 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'GET /alerts/history': asks('alert.read at anywhere'),
   'GET /alerts/{id}': asks('alert.read at alert'),
   'POST /alerts/{id}/acknowledge': asks('alert.ack at alert'),
-  'GET /alerts/rules': asks('alert.read at anywhere'),
-  'POST /alerts/rules': asks('alert.configure at system', { name: 'new-rule', condition: 'vm_state == crashed' }),
-  'POST /alerts/rules/check': asks('alert.configure at anywhere', { condition: 'vm_state == crashed' }),
-  'POST /alerts/rules/backtest': asks('alert.configure at system', {
+  'GET /rules': asks('alert.read at anywhere'),
+  'POST /rules': asks('alert.configure at system', { name: 'new-rule', condition: 'vm_state == crashed' }),
+  'POST /rules/check': asks('alert.configure at anywhere', { condition: 'vm_state == crashed' }),
+  'POST /rules/backtest': asks('alert.configure at system', {
     rule: { name: 'new-rule', condition: 'vm_state == crashed' },
   }),
-  'GET /alerts/rules/{id}': asks('alert.read at rule'),
-  'PATCH /alerts/rules/{id}': asks('alert.configure at rule', { enabled: false }),
-  'DELETE /alerts/rules/{id}': asks('alert.configure at rule'),
+  'GET /rules/{id}': asks('alert.read at rule'),
+  'PATCH /rules/{id}': asks('alert.configure at rule', { enabled: false }),
+  'DELETE /rules/{id}': asks('alert.configure at rule'),
 };
 
 /** The declaration of a route in the words of the table. */

@@ -70,7 +70,7 @@ export function createRuleRoutes({ registry, engine, past, projects, clock, even
   const changed = ({ id, spec }: RuleEntry) => events.emit('rule.changed', { id, project: spec.project });
 
   return {
-    'GET /alerts/rules': ({ query, may }) => {
+    'GET /rules': ({ query, may }) => {
       const text = query.q?.toLowerCase() ?? '';
       const seen = registry
         .all()
@@ -78,15 +78,15 @@ export function createRuleRoutes({ registry, engine, past, projects, clock, even
         .filter(({ spec }) => `${spec.name} ${spec.condition}`.toLowerCase().includes(text));
       return page(seen, query, (entry) => view(entry, may));
     },
-    'GET /alerts/rules/{id}': ({ params, may }) => view(found(params.id), may),
+    'GET /rules/{id}': ({ params, may }) => view(found(params.id), may),
 
-    'POST /alerts/rules': async ({ body, identity, may }) => {
+    'POST /rules': async ({ body, identity, may }) => {
       const entry = await registry.create(withProjectId(body), identity.user, clock.now());
       changed(entry);
       return view(entry, may);
     },
 
-    'PATCH /alerts/rules/{id}': async ({ params, body, identity, may }) => {
+    'PATCH /rules/{id}': async ({ params, body, identity, may }) => {
       const before = found(params.id);
       const entry = await registry.change(before.id, withProjectId(body), identity.user, clock.now());
       const closing = closingOf(before, entry);
@@ -95,7 +95,7 @@ export function createRuleRoutes({ registry, engine, past, projects, clock, even
       return view(entry, may);
     },
 
-    'DELETE /alerts/rules/{id}': async ({ params }) => {
+    'DELETE /rules/{id}': async ({ params }) => {
       const before = found(params.id);
       const restored = await registry.remove(before.id);
       const closing = restored === null ? 'rule_removed' : closingOf(before, restored);
@@ -104,12 +104,12 @@ export function createRuleRoutes({ registry, engine, past, projects, clock, even
       return undefined;
     },
 
-    'POST /alerts/rules/check': ({ body }) => {
+    'POST /rules/check': ({ body }) => {
       const { problems, explanation, metrics } = checkRule(body);
       return { isValid: problems.length === 0, problems: [...problems], explanation, metrics: [...metrics] };
     },
 
-    'POST /alerts/rules/backtest': async ({ body, signal }) => {
+    'POST /rules/backtest': async ({ body, signal }) => {
       const spec = withProjectId(body.rule);
       const { compiled, problems } = checkRule(spec);
       if (compiled === null)

@@ -113,7 +113,7 @@ export function createRuleRegistry({ db, store, configured }: Dependencies): Rul
     );
     throw new AppError('not_found', {
       detail: `There is no rule "${id.slice(0, 80)}"${near === null ? '' : `; did you mean "${near}"?`}.`,
-      hint: '`hv alert rule list` lists them.',
+      hint: '`hv rule list` lists them.',
     });
   };
   const requireFree = (name: string, own: string | null) => {
@@ -121,7 +121,7 @@ export function createRuleRegistry({ db, store, configured }: Dependencies): Rul
     if (other !== null && other.id !== own)
       throw new AppError('already_exists', {
         detail: `There is a rule "${name}" already.`,
-        hint: `Choose another name, or change that one: \`hv alert rule edit ${other.spec.name}\`.`,
+        hint: `Choose another name, or change that one: \`hv rule edit ${other.spec.name}\`.`,
       });
   };
   const requireValid = ({ problems, spec }: RuleEntry) => {
@@ -193,7 +193,7 @@ export function createRuleRegistry({ db, store, configured }: Dependencies): Rul
       if (before.origin === 'default')
         throw new AppError('wrong_state', {
           detail: `The rule "${before.spec.name}" comes with the program and cannot be deleted.`,
-          hint: `Switch it off: \`hv alert rule disable ${before.spec.name}\`.`,
+          hint: `Switch it off: \`hv rule disable ${before.spec.name}\`.`,
         });
       const original = DEFAULT_RULES.find(({ name }) => `${DEFAULT}${name}` === before.id);
       const restored = original === undefined ? null : entryOf(before.id, 'default', original);

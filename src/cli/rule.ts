@@ -1,4 +1,4 @@
-/** `hv alert rule`: what counts as wrong. */
+/** `hv rule`: what counts as wrong. */
 
 import type { AlertRulePatch } from '#contract/alert-rule-spec.ts';
 import type { AlertRule, Backtest, RuleProblem } from '#contract/alerts.ts';
@@ -173,7 +173,7 @@ async function changeRule(
   said: string,
 ): Promise<ExitCode> {
   const { api, output } = context;
-  const rule = await about(context, 'rule', name, (id) => api('PATCH /alerts/rules/{id}', { params: { id }, body }));
+  const rule = await about(context, 'rule', name, (id) => api('PATCH /rules/{id}', { params: { id }, body }));
   if (output.isJson) output.json(rule);
   else output.message(`${output.paintMessage('green', '●')} rule ${safeText(rule.name)} ${said}`);
   return EXIT.done;
@@ -181,41 +181,41 @@ async function changeRule(
 
 const DAY_MS = 86_400_000;
 
-export const ruleCommands = defineCommands([
+export const commands = defineCommands([
   command({
-    path: ['alert', 'rule', 'list'],
+    path: ['rule', 'list'],
     summary: 'List alert rules',
     options: { search: textOption('TEXT', 'only with this in the name or the condition') },
-    examples: ['alert rule list', 'alert rule list --search disk'],
+    examples: ['rule list', 'rule list --search disk'],
     run: async ({ api, output }, { options }) => {
       const filter = options.search === undefined ? {} : { q: options.search };
-      const rules = await collect((page) => api('GET /alerts/rules', { query: { ...page, ...filter } }));
+      const rules = await collect((page) => api('GET /rules', { query: { ...page, ...filter } }));
       if (output.isJson) output.json(rules);
       else printTable(output, COLUMNS, rules, 'No rule fits.');
       return EXIT.done;
     },
   }),
   command({
-    path: ['alert', 'rule', 'show'],
+    path: ['rule', 'show'],
     summary: 'Show an alert rule',
     positionals: { rule: ruleName },
-    examples: ['alert rule show vm_down'],
+    examples: ['rule show vm_down'],
     run: async (context, { args }) => {
       const { api, output } = context;
-      const rule = await about(context, 'rule', args.rule, (id) => api('GET /alerts/rules/{id}', { params: { id } }));
+      const rule = await about(context, 'rule', args.rule, (id) => api('GET /rules/{id}', { params: { id } }));
       if (output.isJson) output.json(rule);
       else printRule(output, rule);
       return EXIT.done;
     },
   }),
   command({
-    path: ['alert', 'rule', 'add'],
+    path: ['rule', 'add'],
     summary: 'Add an alert rule',
     positionals: { name: one('NAME', 'what it is called'), condition },
     options: FIELDS,
-    examples: ['alert rule add cpu_high "cpu_usage > 90% for 5m" --severity warning --cooldown 1h'],
+    examples: ['rule add cpu_high "cpu_usage > 90% for 5m" --severity warning --cooldown 1h'],
     run: async ({ api, output }, { args, options }) => {
-      const rule = await api('POST /alerts/rules', {
+      const rule = await api('POST /rules', {
         body: { name: args.name, condition: args.condition, ...fieldsOf(options) },
       });
       if (output.isJson) output.json(rule);
@@ -227,11 +227,11 @@ export const ruleCommands = defineCommands([
     },
   }),
   command({
-    path: ['alert', 'rule', 'edit'],
+    path: ['rule', 'edit'],
     summary: 'Change an alert rule, or one that comes with the program',
     positionals: { rule: ruleName },
     options: { ...FIELDS, rename: textOption('NAME', 'new name'), condition: textOption('CONDITION', 'when it fires') },
-    examples: ['alert rule edit cpu_high --condition "cpu_usage > 95% for 10m"'],
+    examples: ['rule edit cpu_high --condition "cpu_usage > 95% for 10m"'],
     run: async (context, { args, options }) => {
       const body = {
         ...fieldsOf(options),
@@ -244,42 +244,42 @@ export const ruleCommands = defineCommands([
     },
   }),
   command({
-    path: ['alert', 'rule', 'enable'],
+    path: ['rule', 'enable'],
     summary: 'Switch an alert rule on',
     positionals: { rule: ruleName },
-    examples: ['alert rule enable disk_will_fill'],
+    examples: ['rule enable disk_will_fill'],
     run: (context, { args }) => changeRule(context, args.rule, { enabled: true }, 'is on'),
   }),
   command({
-    path: ['alert', 'rule', 'disable'],
+    path: ['rule', 'disable'],
     summary: 'Switch an alert rule off; its alerts end',
     positionals: { rule: ruleName },
-    examples: ['alert rule disable disk_will_fill'],
+    examples: ['rule disable disk_will_fill'],
     run: (context, { args }) => changeRule(context, args.rule, { enabled: false }, 'is off'),
   }),
   command({
-    path: ['alert', 'rule', 'remove'],
+    path: ['rule', 'remove'],
     summary: 'Delete an alert rule; a changed one that comes with the program is as it was again',
     positionals: { rule: ruleName },
-    examples: ['alert rule remove cpu_high'],
+    examples: ['rule remove cpu_high'],
     run: async (context, { args }) => {
       const { api, output } = context;
-      await about(context, 'rule', args.rule, (id) => api('DELETE /alerts/rules/{id}', { params: { id } }));
+      await about(context, 'rule', args.rule, (id) => api('DELETE /rules/{id}', { params: { id } }));
       if (output.isJson) output.json({ rule: args.rule, state: 'removed' });
       else output.message(`${output.paintMessage('green', '●')} rule ${safeText(args.rule)} is removed`);
       return EXIT.done;
     },
   }),
   command({
-    path: ['alert', 'rule', 'check'],
+    path: ['rule', 'check'],
     summary: 'Check a condition and say what it means',
     details: 'Exits with 2 when it is wrong; every mistake is shown below its place.',
     positionals: { condition },
     options: { clear: FIELDS.clear },
-    examples: ['alert rule check "cpu_usage > 90% for 5m"'],
+    examples: ['rule check "cpu_usage > 90% for 5m"'],
     run: async ({ api, output }, { args, options }) => {
       const clear = options.clear || null;
-      const checked = await api('POST /alerts/rules/check', { body: { condition: args.condition, clear } });
+      const checked = await api('POST /rules/check', { body: { condition: args.condition, clear } });
       if (output.isJson) output.json(checked);
       else if (checked.isValid) output.line(safeText(checked.explanation ?? args.condition));
       else printProblems(output, { condition: args.condition, clear: clear ?? '' }, checked.problems);
@@ -287,7 +287,7 @@ export const ruleCommands = defineCommands([
     },
   }),
   command({
-    path: ['alert', 'rule', 'test'],
+    path: ['rule', 'test'],
     summary: 'Show when a rule would have fired in the last days',
     details: 'With --condition: what it would have done with another condition.',
     positionals: { rule: ruleName },
@@ -295,7 +295,7 @@ export const ruleCommands = defineCommands([
       condition: textOption('CONDITION', 'try this condition instead'),
       days: countOption('N', 'how far back, 30 at most', { defaultText: '7' }),
     },
-    examples: ['alert rule test vm_down', 'alert rule test cpu_high --condition "cpu_usage > 95% for 10m" --days 14'],
+    examples: ['rule test vm_down', 'rule test cpu_high --condition "cpu_usage > 95% for 10m" --days 14'],
     run: async (context, { args, options }) => {
       const { api, output } = context;
       const {
@@ -305,10 +305,10 @@ export const ruleCommands = defineCommands([
         problems: _problems,
         firing: _firing,
         ...spec
-      } = await about(context, 'rule', args.rule, (id) => api('GET /alerts/rules/{id}', { params: { id } }));
+      } = await about(context, 'rule', args.rule, (id) => api('GET /rules/{id}', { params: { id } }));
       const rule = options.condition === undefined ? spec : { ...spec, condition: options.condition, clear: null };
       const from = new Date(Date.now() - Math.min(30, Math.max(1, options.days ?? 7)) * DAY_MS).toISOString();
-      const found = await api('POST /alerts/rules/backtest', { body: { rule, from } });
+      const found = await api('POST /rules/backtest', { body: { rule, from } });
       if (output.isJson) output.json(found);
       else printBacktest(output, found);
       return EXIT.done;
