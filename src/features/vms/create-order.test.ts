@@ -177,3 +177,16 @@ test('the plan names every part, what it needs, and what may go wrong', async ()
     freeDiskBytes: 100 * GIB,
   });
 });
+
+test('an address set by cloud-init and a filter that takes only that of DHCP do not fit: the plan says so', async () => {
+  const warningsOf = async (filter: 'mac' | 'mac_ip') => {
+    const order = await resolve(
+      { nics: [{ filter }], cloudInit: { networkData: 'version: 2' } },
+      { filters: { ...world.filters, mayOpenNics: true } },
+    );
+    const { warnings } = createPlan({ order, steps: [], space: world.space, accel: 'kvm', nameOf: (path) => path });
+    return warnings.filter((warning) => warning.includes('mac_ip'));
+  };
+  assert.equal((await warningsOf('mac_ip')).length, 1);
+  assert.equal((await warningsOf('mac')).length, 0);
+});

@@ -39,6 +39,8 @@ export const createOrderSchema = z.object({
   kernel: z.object({ path: z.string(), initrdPath: z.string().nullable(), commandLine: z.string() }).nullable(),
   disks: z.array(diskOrderSchema),
   hasSeed: z.boolean(),
+  /** cloud-init sets the addresses, perhaps others than DHCP would give. */
+  hasNetworkData: z.boolean().default(false),
   nics: z.array(
     z.object({
       mac: z.string(),
@@ -140,6 +142,7 @@ function checkedOrder(spec: VmCreate, vmId: string, world: CreateWorld, problems
       : null,
     disks: spec.disks.map((disk, n) => diskOrder(disk, diskImages[n] ?? null, `disks.${n}`, world, problems)),
     hasSeed: spec.cloudInit !== undefined,
+    hasNetworkData: spec.cloudInit?.networkData !== undefined,
     nics: nicOrders(spec, world, problems),
     isAutostart: spec.autostart,
     isProtected: spec.isProtected,

@@ -93,6 +93,10 @@ function createWarnings(order: CreateOrder, space: HostSpace, accel: ReturnType<
   }
   if (order.nics.some(({ filter }) => filter === null))
     warnings.push('Nothing filters what its NICs send: libvirt cannot do that on this host. `hv preflight` says why.');
+  if (order.hasNetworkData && order.nics.some(({ filter }) => filter === 'mac_ip'))
+    warnings.push(
+      'The filter mac_ip lets out only the address that a NIC gets by DHCP: with an address set in the guest it stays mute. Choose the filter mac for that.',
+    );
   if (order.disks.length === 0 && order.isoPath === null && order.kernel === null)
     warnings.push('It has neither disk nor ISO: it can only boot from the network.');
   return warnings;
