@@ -55,7 +55,7 @@ const EVENT_COLUMNS: readonly Column<AlertEvent>[] = [
   { title: 'WHAT', value: ({ entity }) => safeText(entity.name), flexibleTo: 10 },
   {
     title: 'REASON',
-    value: ({ reason }) => safeText((reason ?? '').replaceAll('_', ' ')),
+    value: ({ reason, note }) => safeText([(reason ?? '').replaceAll('_', ' '), note ?? ''].filter(Boolean).join(': ')),
     flexibleTo: 8,
     isOptional: true,
   },
@@ -132,7 +132,12 @@ export const commands = defineCommands([
         ['value', alert.valueText === '' ? null : safeText(alert.valueText)],
         ['began', alert.startedAt === null ? null : timeText(alert.startedAt)],
         ['ended', alert.endedAt === null ? null : timeText(alert.endedAt)],
-        ['acknowledged', acknowledged === null ? null : `${safeText(acknowledged.by)}, ${ageText(acknowledged.at)}`],
+        [
+          'acknowledged',
+          acknowledged === null
+            ? null
+            : `${safeText(acknowledged.by)}, ${ageText(acknowledged.at)}${acknowledged.note === null ? '' : `: ${safeText(acknowledged.note)}`}`,
+        ],
         ['hidden by', maskedBy === null ? null : `${safeText(maskedBy.title)} (${maskedBy.operationId})`],
         ['runbook', alert.rule.runbook === null ? null : safeText(alert.rule.runbook)],
         [
@@ -155,11 +160,15 @@ export const commands = defineCommands([
     path: ['alert', 'ack'],
     summary: 'Say that you look after an alert: it is not repeated until it ends or gets worse',
     positionals: { id: alertId },
-    examples: ['alert ack 3f9c0a51d2…'],
-    run: async (context, { args }) => {
+    options: { note: textOption('TEXT', 'what you found or do; others see it') },
+    examples: ['alert ack 3f9c0a51d2…', 'alert ack 3f9c0a51d2… --note "disk is on its way"'],
+    run: async (context, { args, options }) => {
       const { api, output } = context;
       const alert = await about(context, 'alert', args.id, (id) =>
-        api('POST /alerts/{id}/acknowledge', { params: { id } }),
+        api('POST /alerts/{id}/acknowledge', {
+          params: { id },
+          body: options.note === undefined ? {} : { note: options.note },
+        }),
       );
       if (output.isJson) output.json(alert);
       else

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { defineErrors } from '#kernel/errors.ts';
 import { alertRulePatchSchema, alertRuleSpecSchema } from './alert-rule-spec.ts';
 import { severitySchema } from './alerts-config.ts';
-import { timeSchema } from './common.ts';
+import { textSchema, timeSchema } from './common.ts';
 import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
 import { ENTITY_KINDS } from './metric-catalogue.ts';
 
@@ -57,7 +57,7 @@ export const alertSchema = z.object({
   since: timeSchema.describe('of the state'),
   startedAt: timeSchema.nullable().describe('when the condition began to hold'),
   endedAt: timeSchema.nullable(),
-  acknowledged: z.object({ by: z.string(), at: timeSchema }).nullable(),
+  acknowledged: z.object({ by: z.string(), at: timeSchema, note: z.string().nullable() }).nullable(),
   maskedBy: z
     .object({ operationId: z.string(), title: z.string(), from: timeSchema })
     .nullable()
@@ -88,6 +88,7 @@ export const alertEventSchema = z.object({
   vmId: z.string().nullable(),
   value: z.number().nullable(),
   reason: z.string().nullable().describe('as removed, stopped, no data, or who acknowledged'),
+  note: z.string().nullable().describe('what whoever acknowledged it wrote'),
 });
 export type AlertEvent = z.infer<typeof alertEventSchema>;
 
@@ -194,6 +195,9 @@ export const alertRoutes = defineRoutes({
     permission: 'alert.ack',
     object: { type: 'alert', param: 'id' },
     params: idParam('id of the alert'),
+    body: z
+      .strictObject({ note: textSchema(500).min(1).optional().describe('what was found, or is being done') })
+      .default({}),
     response: alertSchema,
   },
   'GET /rules': {

@@ -109,6 +109,32 @@ export const routes: readonly Page[] = [
     load: async () => (await import('./pages/metrics/metrics-page.tsx')).MetricsPage,
   },
   {
+    path: '/alerts',
+    title: pages.alerts,
+    icon: 'alert',
+    letter: 'l',
+    permission: 'alert.read',
+    load: async () => (await import('./pages/alerts/alerts-page.tsx')).AlertsPage,
+  },
+  {
+    path: '/alerts/:tab',
+    title: pages.alerts,
+    permission: 'alert.read',
+    load: async () => (await import('./pages/alerts/alerts-page.tsx')).AlertsPage,
+  },
+  {
+    path: '/alerts/active/:id',
+    title: pages.alert,
+    permission: 'alert.read',
+    load: async () => (await import('./pages/alerts/alert-page.tsx')).AlertPage,
+  },
+  {
+    path: '/alerts/rules/:id',
+    title: pages.alertRule,
+    permission: 'alert.read',
+    load: async () => (await import('./pages/alerts/rule-page.tsx')).RulePage,
+  },
+  {
     path: '/networks',
     title: pages.networks,
     icon: 'network',

@@ -145,6 +145,9 @@ export const text = {
     storage: 'Storage',
     trash: 'Trash',
     metrics: 'Metrics',
+    alerts: 'Alerts',
+    alert: 'Alert',
+    alertRule: 'Alert rule',
     operations: 'Operations',
     operation: 'Operation',
     hosts: 'Hosts',
@@ -163,6 +166,8 @@ export const text = {
     more: 'More',
     shortcut: (letter: string) => `Keys: g ${letter}`,
     problems: (count: number) => `${plural(count, 'thing needs', 'things need')} attention`,
+    alerts: (firing: number, acknowledged: number) =>
+      `${plural(firing, 'alert fires', 'alerts fire')}${acknowledged > 0 ? `, ${acknowledged} acknowledged` : ''}`,
     operations: (open: number, waiting: number) =>
       `Operations: ${open === 0 ? 'none running' : `${open} running`}${waiting > 0 ? `, ${waiting} waiting for you` : ''}`,
     theme: (name: string) => `Theme: ${name}`,
@@ -172,6 +177,7 @@ export const text = {
     lost: (age: string) => `The daemon has not been heard for ${age}. What you see is that old; trying to reconnect.`,
   },
 
+  severities: { critical: 'critical', warning: 'warning', info: 'info' },
   themes: { system: 'Follow the system', dark: 'Dark', light: 'Light' },
   signInMethods: {
     socket: 'local socket',
@@ -416,6 +422,9 @@ export const text = {
     total: (count: number) => `${count} in all`,
     cpuOf: (name: string) => `CPU of ${name}`,
     lately: 'What happened lately',
+    alerts: (count: number) => plural(count, 'alert'),
+    noAlerts: 'Nothing fires.',
+    moreAlerts: (hidden: number) => `${hidden} more`,
   },
 
   vms: {
@@ -434,6 +443,8 @@ export const text = {
     states: 'States',
     only: 'Show',
     allProjects: 'All projects',
+    tags: 'Tags',
+    onlyTag: (tag: string) => `Show only VMs with the tag ${tag}`,
     onlyChoices: {
       all: 'All VMs',
       managed: 'Made here',
@@ -518,6 +529,7 @@ export const text = {
       activity: 'Activity',
       definition: 'Definition',
     },
+    alertMark: (rule: string, severity: string) => `${rule} fired (${severity})`,
     console: 'Console',
     openConsole: (name: string) => `Open the console of ${name}`,
     upFor: 'up',

@@ -35,6 +35,10 @@ const FOR_DOCS: ReadonlySet<string> = new Set([
   'access-user-light',
   'access-project-dark',
   'access-sign-in-methods-dark',
+  'alerts-active-dark',
+  'alerts-one-dark',
+  'alerts-rule-light',
+  'alerts-channels-light',
 ]);
 
 export interface Dashboard {
@@ -55,14 +59,15 @@ export interface Dashboard {
   close(): Promise<void>;
 }
 
-export async function startDashboard(): Promise<Dashboard> {
+/** @param config what the configuration file of the daemon says beside the usual */
+export async function startDashboard(config: Readonly<Record<string, unknown>> = {}): Promise<Dashboard> {
   await buildBundle();
   const disk = await helloDisk();
   const libvirtd = await startPrivateLibvirtd();
   const stack = new AsyncDisposableStack();
   stack.defer(() => libvirtd.close());
   try {
-    const daemon = await startDaemon({ libvirtd });
+    const daemon = await startDaemon({ libvirtd, config });
     stack.defer(() => daemon.close());
     await daemon.finish(await daemon.admin('POST /images/import', { body: { path: disk, name: 'hello' } }));
     const created = await daemon.finish(

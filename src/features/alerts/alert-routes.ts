@@ -89,8 +89,8 @@ export function createAlertRoutes({ engine, store, projects, inventory }: AlertR
       return { ...alertAsSeen(alert, may), events: items.map(view) };
     },
 
-    'POST /alerts/{id}/acknowledge': async ({ params, identity, may }) =>
-      alertAsSeen(await engine.acknowledge(found(params.id).id, identity.user), may),
+    'POST /alerts/{id}/acknowledge': async ({ params, body, identity, may }) =>
+      alertAsSeen(await engine.acknowledge(found(params.id).id, identity.user, body.note ?? null), may),
   };
 }
 

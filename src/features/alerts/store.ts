@@ -34,6 +34,10 @@ export const alertMigrations: readonly Migration[] = [
       'CREATE INDEX alert_mask_by_time ON alert_mask(from_ms)',
     ],
   },
+  {
+    id: '002-notes',
+    statements: ['ALTER TABLE alert ADD COLUMN acked_note TEXT', 'ALTER TABLE alert_event ADD COLUMN note TEXT'],
+  },
 ];
 
 export interface RuleRow {
@@ -67,6 +71,7 @@ export interface AlertRow {
   readonly is_no_data: number;
   readonly acked_by: string | null;
   readonly acked_ms: number | null;
+  readonly acked_note: string | null;
   readonly told_episode: number | null;
   /** `Mask` as JSON. */
   readonly mask: string | null;
@@ -89,6 +94,7 @@ export interface EventRow {
   readonly vm_id: string | null;
   readonly value: number | null;
   readonly reason: string | null;
+  readonly note: string | null;
 }
 
 /** When the last evaluation was, by the clock that counts since the host booted and by the wall. */

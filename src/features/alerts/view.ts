@@ -59,7 +59,13 @@ export function alertView(facts: RuleFacts, track: Track): Alert {
     startedAt: machine.startedAtMs === null ? null : isoOf(machine.startedAtMs),
     endedAt: machine.endedAtMs === null ? null : isoOf(machine.endedAtMs),
     acknowledged:
-      machine.acknowledged === null ? null : { by: machine.acknowledged.by, at: isoOf(machine.acknowledged.atMs) },
+      machine.acknowledged === null
+        ? null
+        : {
+            by: machine.acknowledged.by,
+            at: isoOf(machine.acknowledged.atMs),
+            note: machine.acknowledged.note,
+          },
     maskedBy:
       machine.mask === null
         ? null
@@ -92,6 +98,7 @@ export function eventOf(
     vm_id: entity.owner.type === 'vm' ? entity.owner.id : null,
     value: machine.value,
     reason,
+    note: kind === 'acknowledged' ? (machine.acknowledged?.note ?? null) : null,
   };
 }
 
@@ -137,5 +144,6 @@ export function eventView(row: EventRow, kind: AlertEvent['kind']): AlertEvent {
     vmId: row.vm_id,
     value: row.value,
     reason: row.reason,
+    note: row.note,
   };
 }

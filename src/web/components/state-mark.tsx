@@ -7,7 +7,7 @@ import type { Vm, VmState } from '#contract/vms.ts';
 import { text } from '../text.ts';
 
 export type Tone = 'good' | 'warn' | 'bad' | 'unknown' | 'accent';
-type Shape = 'dot' | 'ring' | 'half' | 'triangle' | 'square' | 'question';
+export type Shape = 'dot' | 'ring' | 'half' | 'triangle' | 'square' | 'question';
 
 /** The bare glyph. */
 export function Glyph({ tone, shape }: { readonly tone: Tone; readonly shape: Shape }) {
@@ -36,7 +36,7 @@ export function Glyph({ tone, shape }: { readonly tone: Tone; readonly shape: Sh
   );
 }
 
-function Mark({
+export function Mark({
   tone,
   shape,
   children,

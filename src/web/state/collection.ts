@@ -96,7 +96,8 @@ export function createResource<Data>(
 /** Names of events whose payload is a whole object with an id. */
 type WholeObjectEvent =
   | { [Name in ApiEventName]: ApiEvents[Name] extends { id: string; createdAt: unknown } ? Name : never }[ApiEventName]
-  | 'upload.changed';
+  | 'upload.changed'
+  | 'alert.changed';
 
 /** Longer than a frame, shorter than anybody notices. */
 const GATHER_MS = 80;

@@ -276,12 +276,13 @@ test('somebody acknowledges what fires, and nothing else; it is kept', () =>
     await daemon.tick(crashed);
     const [alert] = daemon.engine.all();
     assert.ok(alert);
-    await assert.rejects(daemon.engine.acknowledge(alert.id, 'ann'), { code: 'alert_not_active' });
+    await assert.rejects(daemon.engine.acknowledge(alert.id, 'ann', null), { code: 'alert_not_active' });
     await daemon.tick(crashed);
-    assert.equal((await daemon.engine.acknowledge(alert.id, 'ann')).acknowledged?.by, 'ann');
+    const { acknowledged } = await daemon.engine.acknowledge(alert.id, 'ann', 'a disk is on its way');
+    assert.deepEqual([acknowledged?.by, acknowledged?.note], ['ann', 'a disk is on its way']);
     await daemon.close();
     const again = await startFakeDaemon({ machine, databaseFile, rules: THREE });
-    assert.equal(again.engine.get(alert.id)?.acknowledged?.by, 'ann');
+    assert.deepEqual(again.engine.get(alert.id)?.acknowledged, acknowledged);
     await again.close();
   }));
 

@@ -41,7 +41,7 @@ export interface Engine {
   all(): readonly Alert[];
   get(id: string): Alert | null;
   /** @throws not_found, alert_not_active */
-  acknowledge(id: string, by: string): Promise<Alert>;
+  acknowledge(id: string, by: string, note: string | null): Promise<Alert>;
   forget(ids: readonly string[]): void;
   readonly figures: { readonly ticks: number; readonly missed: number; readonly lastMs: number };
   /** Waits for what runs. */
@@ -232,7 +232,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
       const found = find(id);
       return found === null ? null : alertView(factsFor(found.ruleId), found.track);
     },
-    acknowledge: (id, by) =>
+    acknowledge: (id, by, note) =>
       queue(async () => {
         const found = find(id);
         if (found === null) throw new AppError('not_found', { detail: `There is no alert "${id.slice(0, 80)}".` });
@@ -241,7 +241,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
         if (!ACTIVE_STATES.includes(track.machine.phase))
           throw new AppError('alert_not_active', { detail: `"${facts.name}" does not fire there.` });
         const now = await clocks();
-        const machine: Machine = { ...track.machine, acknowledged: { by, atMs: now.wallMs } };
+        const machine: Machine = { ...track.machine, acknowledged: { by, atMs: now.wallMs, note } };
         const after: Track = { ...track, machine };
         await db.transaction(async (tx) => {
           await store.putAlert(tx, rowOf(after, facts.name, now));

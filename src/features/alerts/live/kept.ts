@@ -55,6 +55,7 @@ export function rowOf(track: Track, ruleName: string, now: Clocks): AlertRow {
     is_no_data: Number(machine.isNoData),
     acked_by: machine.acknowledged?.by ?? null,
     acked_ms: machine.acknowledged?.atMs ?? null,
+    acked_note: machine.acknowledged?.note ?? null,
     told_episode: machine.toldEpisode,
     mask: machine.mask === null ? null : JSON.stringify(machine.mask),
     timers: JSON.stringify(timers),
@@ -88,7 +89,8 @@ export function trackOf(row: AlertRow, mark: Mark | null, now: Clocks): Track {
     isNoData: row.is_no_data === 1,
     value: row.value,
     severity: row.severity,
-    acknowledged: row.acked_by === null ? null : { by: row.acked_by, atMs: row.acked_ms ?? row.since_ms },
+    acknowledged:
+      row.acked_by === null ? null : { by: row.acked_by, atMs: row.acked_ms ?? row.since_ms, note: row.acked_note },
     toldEpisode: row.told_episode,
     changesMs: [],
     quietUntilMs: onMonotonic(timers.quietUntilBootMs),

@@ -35,7 +35,7 @@ export interface Machine {
   readonly isNoData: boolean;
   readonly value: number | null;
   readonly severity: Severity;
-  readonly acknowledged: { readonly by: string; readonly atMs: number } | null;
+  readonly acknowledged: { readonly by: string; readonly atMs: number; readonly note: string | null } | null;
   /** Episode that people were told of and have not heard the end of. */
   readonly toldEpisode: number | null;
   /** Beginnings and ends within the last minutes. */

@@ -129,7 +129,7 @@ test('an operation that begins while it fires does not hide its end', () => {
 test('a rise of severity is told at once and takes the acknowledgement away; a fall is not told', () => {
   const firing: Machine = {
     ...runOver(ticks([BAD, BAD]), policy()).machine,
-    acknowledged: { by: 'ann', atMs: WALL },
+    acknowledged: { by: 'ann', atMs: WALL, note: null },
   };
   const now = { monotonicMs: 20_000, wallMs: WALL };
   const worse = step(firing, BAD, policy({ severity: 'critical' }), now);

@@ -2,6 +2,7 @@
 
 import { useSignal } from '@preact/signals';
 import { navigationPages, type Page } from '../../routes.ts';
+import { firingAlerts } from '../../state/alerts.ts';
 import { can } from '../../state/api.ts';
 import { openOperations } from '../../state/operations.ts';
 import { currentPath } from '../../state/router.ts';
@@ -35,8 +36,14 @@ export function SideBar() {
   );
 }
 
+/** What stands beside a page, by its path. */
+const COUNTS: Readonly<Record<string, () => number>> = {
+  '/operations': () => openOperations.value.length,
+  '/alerts': () => firingAlerts.value.length,
+};
+
 function NavLink({ page, onClick }: { readonly page: Page; readonly onClick?: () => void }) {
-  const count = page.path === '/operations' ? openOperations.value.length : 0;
+  const count = COUNTS[page.path]?.() ?? 0;
   return (
     <a
       class={`nav-link ${page.startsGroup ? 'starts-group' : ''}`}

@@ -2,7 +2,8 @@
 
 import { useEffect } from 'preact/hooks';
 import { BUILT_IN_ROLES } from '#contract/permissions.ts';
-import { api, session } from '../../state/api.ts';
+import { alerts, firingAlerts } from '../../state/alerts.ts';
+import { api, can, session } from '../../state/api.ts';
 import {
   isTrayOpen,
   openOperations,
@@ -15,6 +16,7 @@ import { navigate } from '../../state/router.ts';
 import { isHelpOpen, isSearchOpen } from '../../state/shortcuts.ts';
 import { isDark, THEMES, theme } from '../../state/theme.ts';
 import { text } from '../../text.ts';
+import { severityTone } from '../alert-marks.tsx';
 import { IconButton } from '../button.tsx';
 import { Icon, Logo } from '../icon.tsx';
 import { Menu } from '../menu.tsx';
@@ -24,6 +26,7 @@ export function TopBar() {
   useEffect(() => {
     operations.ensure();
     overview.ensure();
+    if (can('alert.read')) alerts.ensure();
   }, []);
   const problems = overview.data.value?.problems.length ?? 0;
   const open = openOperations.value.length;
@@ -47,6 +50,7 @@ export function TopBar() {
             <span class="visually-hidden">{text.frame.problems(problems)}</span>
           </a>
         )}
+        <AlertChip />
         <button
           type="button"
           class={`top-chip ${open > 0 ? 'is-working' : ''}`}
@@ -88,6 +92,24 @@ export function TopBar() {
     </header>
   );
 }
+
+/** How many alerts fire, in the colour of the worst that nobody looks after. */
+function AlertChip() {
+  const firing = firingAlerts.value;
+  if (firing.length === 0) return null;
+  const open = firing.filter(({ acknowledged }) => acknowledged === null);
+  const worst = SEVERITIES.find((severity) => open.some((alert) => alert.severity === severity));
+  const label = text.frame.alerts(firing.length, firing.length - open.length);
+  return (
+    <a class={`top-chip tone-${worst ? severityTone(worst) : 'unknown'}`} href="/alerts" title={label}>
+      <Icon name="alert" />
+      {firing.length}
+      <span class="visually-hidden">{label}</span>
+    </a>
+  );
+}
+
+const SEVERITIES = ['critical', 'warning', 'info'] as const;
 
 /** Built-in roles by their title, one's own by their name. */
 const roleTitle = (name: string): string =>

@@ -24,6 +24,12 @@ export interface GraphMark {
   readonly label: string;
 }
 
+export interface GraphLimit {
+  readonly value: number;
+  readonly label: string;
+  readonly kind: 'threshold' | 'clear';
+}
+
 export interface GraphData {
   readonly title: string;
   readonly dimension: Dimension;
@@ -32,6 +38,10 @@ export interface GraphData {
   readonly lines: readonly GraphLine[];
   /** Top of the scale when values do not pass it, as 1 for shares. */
   readonly scaleMax?: number;
+  /** Values that mean something, as the threshold of a rule; the scale holds them. */
+  readonly limits?: readonly GraphLimit[];
+  /** Stretches of time that stand out, as while an alert fired. */
+  readonly spans?: readonly TimeRange[];
   /** Fills below the first line: for amounts, as memory. */
   readonly hasArea?: boolean;
 }

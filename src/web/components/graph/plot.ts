@@ -1,7 +1,7 @@
 /** Draws one graph with uPlot: scales, axes, bands, marks, and the crosshair that all graphs of a page share. */
 
 import uPlot from 'uplot';
-import type { GraphData, GraphMark, TimeRange } from './graph-data.ts';
+import type { GraphData, GraphLimit, GraphMark, TimeRange } from './graph-data.ts';
 import { axisSteps, valueText } from './values.ts';
 
 /** Graphs with one key move their crosshairs together. */
@@ -56,7 +56,7 @@ export function createPlot(target: HTMLElement, options: PlotOptions): uPlot {
       },
       scales: {
         x: { time: true, range: () => spanOf(options.state().range) },
-        y: { range: (_, least, most) => scaleOf(least, most, options.state().data.scaleMax) },
+        y: { range: (_, least, most) => scaleOf(least, most, options.state().data) },
       },
       axes: [
         {
@@ -92,7 +92,11 @@ export function createPlot(target: HTMLElement, options: PlotOptions): uPlot {
             options.onZoom({ fromMs: Math.round(fromMs), toMs: Math.round(toMs) });
           },
         ],
-        draw: [(plot) => drawMarks(plot, options.state().marks, colours)],
+        drawClear: [(plot) => drawSpans(plot, options.state().data.spans ?? [], colours)],
+        draw: [
+          (plot) => drawLimits(plot, options.state().data, colours),
+          (plot) => drawMarks(plot, options.state().marks, colours),
+        ],
       },
     },
     alignedData(data),
@@ -121,6 +125,7 @@ interface Colours {
   readonly line: string;
   readonly muted: string;
   readonly bad: string;
+  readonly good: string;
   readonly accent: string;
   readonly font: string;
 }
@@ -149,6 +154,7 @@ function readColours(element: HTMLElement): Colours {
     line: colourOf('--line'),
     muted: colourOf('--muted'),
     bad: colourOf('--bad'),
+    good: colourOf('--good'),
     accent: colourOf('--accent'),
     font: `11px ${style.fontFamily}`,
   };
@@ -193,8 +199,15 @@ function withAlpha(colour: string, alpha: number): string {
 }
 
 /** From 0, unless nothing is near it. */
-function scaleOf(least: number | null, most: number | null, scaleMax: number | undefined): [number, number] {
-  if (least === null || most === null) return [0, scaleMax ?? 1];
+function scaleOf(
+  measuredLeast: number | null,
+  measuredMost: number | null,
+  { scaleMax, limits = [] }: GraphData,
+): [number, number] {
+  if (measuredLeast === null || measuredMost === null) return [0, scaleMax ?? 1];
+  const values = limits.map(({ value }) => value);
+  const least = Math.min(measuredLeast, ...values);
+  const most = Math.max(measuredMost, ...values);
   const top = scaleMax === undefined ? most * 1.08 : Math.max(scaleMax, most * 1.02);
   const isFarFromZero = least > 0 && scaleMax === undefined && (most - least) / most < 0.05;
   return [isFarFromZero ? least - (most - least) * 0.5 - most * 0.005 : Math.min(0, least), top > 0 ? top : 1];
@@ -221,6 +234,47 @@ function timeLabels(_: uPlot, splits: readonly number[], _axis: number, _space: 
     before = day;
     return isNewDay && !isFirst ? `${time}\n${day}` : time;
   });
+}
+
+/** Behind the lines, so that these stay what one reads. */
+function drawSpans(plot: uPlot, spans: readonly TimeRange[], colours: Colours): void {
+  const { ctx, bbox } = plot;
+  ctx.save();
+  ctx.fillStyle = withAlpha(colours.bad, 0.16);
+  for (const { fromMs, toMs } of spans) {
+    const left = Math.max(bbox.left, plot.valToPos(fromMs, 'x', true));
+    const right = Math.min(bbox.left + bbox.width, plot.valToPos(toMs, 'x', true));
+    // What was short in a long time is seen all the same.
+    if (right >= bbox.left && left <= bbox.left + bbox.width)
+      ctx.fillRect(left, bbox.top, Math.max(2 * uPlot.pxRatio, right - left), bbox.height);
+  }
+  ctx.restore();
+}
+
+/** A line across at each limit, with its words at the right; where two lie close, the second has them below its line. */
+function drawLimits(plot: uPlot, { limits = [] }: GraphData, colours: Colours): void {
+  const { ctx, bbox } = plot;
+  const ratio = uPlot.pxRatio;
+  ctx.save();
+  ctx.font = colours.font.replace(/^[\d.]+/, (size) => String(Number(size) * ratio));
+  ctx.textAlign = 'right';
+  ctx.lineWidth = 1.2 * ratio;
+  const highest = Math.max(...limits.map(({ value }) => value));
+  for (const { value, label, kind } of limits) {
+    const y = plot.valToPos(value, 'y', true);
+    if (y < bbox.top - 1 || y > bbox.top + bbox.height + 1) continue;
+    ctx.strokeStyle = kind === 'threshold' ? colours.bad : colours.good;
+    ctx.fillStyle = ctx.strokeStyle;
+    ctx.setLineDash(kind === 'threshold' ? [6 * ratio, 3 * ratio] : [2 * ratio, 3 * ratio]);
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.stroke();
+    const isAbove = value === highest && y - bbox.top > 14 * ratio;
+    ctx.textBaseline = isAbove ? 'bottom' : 'top';
+    ctx.fillText(label, bbox.left + bbox.width - 4 * ratio, y + (isAbove ? -2 : 2) * ratio);
+  }
+  ctx.restore();
 }
 
 /** Small triangles below the axis. */

@@ -1,6 +1,8 @@
 /** Four questions in order: is anything wrong, how is the host, what runs, what happened lately. */
 
+import { useEffect } from 'preact/hooks';
 import type { Host, Overview } from '#contract/system.ts';
+import { SeverityMark } from '../../components/alert-marks.tsx';
 import { Button, ButtonLink } from '../../components/button.tsx';
 import { bytesText, Meter, percentText, Since, Sparkline, TimeAgo } from '../../components/figures.tsx';
 import { NoVms } from '../../components/no-vms.tsx';
@@ -8,6 +10,7 @@ import { OperationProgress } from '../../components/operation-item.tsx';
 import { Card, Loaded, PageHead } from '../../components/page.tsx';
 import { Prose } from '../../components/prose.tsx';
 import { ActiveMark, Badge, Glyph, OperationMark, vmTone } from '../../components/state-mark.tsx';
+import { alerts, firingAlerts } from '../../state/alerts.ts';
 import { api, can, canEverywhere } from '../../state/api.ts';
 import { isOpen, showProblem } from '../../state/operations.ts';
 import { overview } from '../../state/overview.ts';
@@ -32,6 +35,7 @@ export function OverviewPage() {
             {data.problems.length > 0 && <Problems data={data} />}
             {data.host && <HostCard host={data.host} />}
             <VmsCard data={data} />
+            {can('alert.read') && <AlertsCard />}
             <OperationsCard data={data} />
           </div>
         )}
@@ -250,6 +254,42 @@ function stateWord(state: string): string {
 function StateGlyph({ state }: { readonly state: string }) {
   const [tone, shape] = isVmState(state) ? vmTone(state) : (['unknown', 'question'] as const);
   return <Glyph tone={tone} shape={shape} />;
+}
+
+const SHOWN_ALERTS = 6;
+
+/** What fires, the newest first: the first look is for what just happened. */
+function AlertsCard() {
+  useEffect(() => alerts.ensure(), []);
+  if (alerts.data.value === null) return null;
+  const firing = firingAlerts.value.toSorted((a, b) => b.since.localeCompare(a.since));
+  return (
+    <Card
+      title={<a href="/alerts">{text.pages.alerts}</a>}
+      aside={firing.length > 0 && <span class="muted">{words.alerts(firing.length)}</span>}
+      class="wide"
+    >
+      {firing.length === 0 ? (
+        <p class="muted">{words.noAlerts}</p>
+      ) : (
+        <ul class="lately">
+          {firing.slice(0, SHOWN_ALERTS).map((alert) => (
+            <li key={alert.id}>
+              <span class="muted when">
+                <TimeAgo iso={alert.startedAt ?? alert.since} />
+              </span>
+              <a class="what" href={`/alerts/active/${encodeURIComponent(alert.id)}`}>
+                {alert.entity.name}: {alert.rule.name}
+              </a>
+              <span class="muted who mono">{alert.valueText}</span>
+              <SeverityMark severity={alert.severity} />
+            </li>
+          ))}
+        </ul>
+      )}
+      {firing.length > SHOWN_ALERTS && <a href="/alerts">{words.moreAlerts(firing.length - SHOWN_ALERTS)}</a>}
+    </Card>
+  );
 }
 
 const SHOWN_OPERATIONS = 8;

@@ -22,6 +22,8 @@ export interface VmFilter {
   readonly states: readonly VmState[];
   /** Id of the only project shown; null = all. */
   readonly project: string | null;
+  /** Tags that a VM must all have. */
+  readonly tags: readonly string[];
   readonly only: 'all' | 'managed' | 'foreign' | 'pending' | 'headless' | 'tcg';
   readonly sort: SortKey;
   readonly isDescending: boolean;
@@ -37,6 +39,7 @@ export function readFilter(query: URLSearchParams): VmFilter {
     words: (query.get('q') ?? '').toLowerCase().split(/\s+/).filter(Boolean),
     states: VM_STATES.filter((state) => wantedStates.includes(state)),
     project: query.get('project') || null,
+    tags: (query.get('tag') ?? '').split(',').filter(Boolean),
     only: ONLY.find((only) => only === query.get('only')) ?? 'all',
     sort: SORT_KEYS.find((key) => key === sort.replace(/^-/, '')) ?? 'name',
     isDescending: sort.startsWith('-'),
@@ -56,9 +59,17 @@ export function holdOrder(shown: readonly string[], wanted: readonly Vm[]): Vm[]
   return wanted.toSorted((a, b) => (places.get(a.id) ?? shown.length) - (places.get(b.id) ?? shown.length));
 }
 
+/** All tags of these VMs, the most used first. */
+export function tagsOf(vms: Iterable<Pick<Vm, 'tags'>>): readonly (readonly [tag: string, count: number])[] {
+  const counts = new Map<string, number>();
+  for (const { tags } of vms) for (const tag of tags) counts.set(tag, (counts.get(tag) ?? 0) + 1);
+  return [...counts].sort(([a, most], [b, more]) => more - most || collator.compare(a, b));
+}
+
 function fits(vm: Vm, filter: VmFilter): boolean {
   if (filter.states.length > 0 && !filter.states.includes(vm.state)) return false;
   if (filter.project !== null && vm.project !== filter.project) return false;
+  if (!filter.tags.every((tag) => vm.tags.includes(tag))) return false;
   if (filter.only === 'managed' && !vm.managed) return false;
   if (filter.only === 'foreign' && vm.managed) return false;
   if (filter.only === 'pending' && vm.pending.length === 0) return false;
@@ -70,6 +81,7 @@ function fits(vm: Vm, filter: VmFilter): boolean {
     vm.title,
     vm.description,
     vm.id,
+    ...vm.tags,
     ...vm.nics.flatMap((nic) => [nic.mac, ...nic.addresses.map((entry) => entry.address)]),
   ]
     .join(' ')

@@ -10,7 +10,7 @@ import { vmMenu } from '../../components/vm-actions.tsx';
 import { can } from '../../state/api.ts';
 import { operations } from '../../state/operations.ts';
 import { areSeveralProjects, projectName } from '../../state/projects.ts';
-import { navigate } from '../../state/router.ts';
+import { navigate, setQuery } from '../../state/router.ts';
 import { addressesOf, diskBytesOf, historyOf, isOn } from '../../state/vms.ts';
 import { text } from '../../text.ts';
 
@@ -54,6 +54,7 @@ export function VmRow({ vm, index, isSelected, onSelect }: VmRowProps) {
         </a>
         <span class="badges">
           <VmBadges vm={vm} />
+          <Tags vm={vm} />
           {vm.title && <span class="muted vm-subtitle">{vm.title}</span>}
         </span>
       </span>
@@ -132,12 +133,40 @@ export function VmCard({ vm, index, isSelected, onSelect }: VmRowProps) {
         {address && <span class="muted small card-figures">{address}</span>}
         <span class="badges">
           <VmBadges vm={vm} />
+          <Tags vm={vm} />
         </span>
       </span>
       <span role="cell" class="vm-menu">
         <Menu label={text.vms.actionsFor(vm.name)} entries={listMenu(vm)} />
       </span>
     </div>
+  );
+}
+
+const SHOWN_TAGS = 3;
+
+/** A click shows only VMs with the same tag. */
+function Tags({ vm }: { readonly vm: Vm }) {
+  return (
+    <>
+      {vm.tags.slice(0, SHOWN_TAGS).map((tag) => (
+        <button
+          key={tag}
+          type="button"
+          class="tag"
+          title={text.vms.onlyTag(tag)}
+          aria-label={text.vms.onlyTag(tag)}
+          onClick={() => setQuery({ tag })}
+        >
+          #{tag}
+        </button>
+      ))}
+      {vm.tags.length > SHOWN_TAGS && (
+        <span class="muted small" title={vm.tags.join(', ')}>
+          +{vm.tags.length - SHOWN_TAGS}
+        </span>
+      )}
+    </>
   );
 }
 

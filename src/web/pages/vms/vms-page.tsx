@@ -16,7 +16,7 @@ import { areSeveralProjects, projects } from '../../state/projects.ts';
 import { currentQuery, setQuery } from '../../state/router.ts';
 import { vms } from '../../state/vms.ts';
 import { text } from '../../text.ts';
-import { applyFilter, holdOrder, readFilter, type SortKey, VM_STATES, type VmFilter } from './vm-filters.ts';
+import { applyFilter, holdOrder, readFilter, type SortKey, tagsOf, VM_STATES, type VmFilter } from './vm-filters.ts';
 import { CARD_HEIGHT, ROW_HEIGHT, VmCard, VmRow } from './vm-row.tsx';
 
 const words = text.vms;
@@ -86,7 +86,7 @@ function VmList({ known }: { readonly known: ReadonlyMap<string, Vm> }) {
           icon="search"
           title={words.nothingFits}
           action={
-            <Button onClick={() => setQuery({ q: null, state: null, only: null, project: null })}>
+            <Button onClick={() => setQuery({ q: null, state: null, only: null, project: null, tag: null })}>
               {words.clearFilters}
             </Button>
           }
@@ -235,6 +235,7 @@ function Filters({
           </button>
         ))}
       </span>
+      <TagChips filter={filter} known={known} />
       {areSeveralProjects.value && (
         <select
           class="filter-select"
@@ -266,6 +267,35 @@ function Filters({
         {shown !== known.size && words.shownOf(shown, known.size)}
       </span>
     </div>
+  );
+}
+
+const MOST_TAGS = 8;
+
+/** The tags in use; those that are chosen are always there. */
+function TagChips({ filter, known }: { readonly filter: VmFilter; readonly known: ReadonlyMap<string, Vm> }) {
+  const counts = new Map(tagsOf(known.values()));
+  const usual = [...counts.keys()].slice(0, MOST_TAGS);
+  const tags = [...usual, ...filter.tags.filter((tag) => !usual.includes(tag))];
+  if (tags.length === 0) return null;
+  const toggle = (tag: string) =>
+    setQuery({
+      tag: (filter.tags.includes(tag) ? filter.tags.filter((one) => one !== tag) : [...filter.tags, tag]).join(','),
+    });
+  return (
+    <span class="chips" role="group" aria-label={words.tags}>
+      {tags.map((tag) => (
+        <button
+          type="button"
+          key={tag}
+          class="chip tag-chip"
+          aria-pressed={filter.tags.includes(tag)}
+          onClick={() => toggle(tag)}
+        >
+          #{tag} <span class="chip-count">{counts.get(tag) ?? 0}</span>
+        </button>
+      ))}
+    </span>
   );
 }
 

@@ -1,0 +1,176 @@
+/** What happened: alerts that fired, ended, were held back. Newest first, older ones on demand; new ones come by themselves. */
+
+import { useSignal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+import type { AlertEvent } from '#contract/alerts.ts';
+import type { Problem } from '#contract/common.ts';
+import { SeverityMark } from '../../components/alert-marks.tsx';
+import { Button } from '../../components/button.tsx';
+import { TimeAgo } from '../../components/figures.tsx';
+import { Chips, SearchField } from '../../components/filters.tsx';
+import { Card, EmptyState, Skeleton } from '../../components/page.tsx';
+import { ProblemBox } from '../../components/problem-box.tsx';
+import { StackTable } from '../../components/stack-table.tsx';
+import { Badge } from '../../components/state-mark.tsx';
+import { api, problemOf } from '../../state/api.ts';
+import { onEvent } from '../../state/live.ts';
+import { currentQuery, setQuery } from '../../state/router.ts';
+import { text } from '../../text.ts';
+import { alertsText } from '../../text-alerts.ts';
+import { alertPath } from './alert-actions.tsx';
+import { EVENT_TONES, reasonText } from './event-words.ts';
+
+const words = alertsText.history;
+
+const PAGE_SIZE = 100;
+const SEVERITIES = ['critical', 'warning', 'info'] as const;
+const PERIODS = { hour: 3_600_000, day: 86_400_000, week: 7 * 86_400_000 } as const;
+const PERIOD_NAMES = ['hour', 'day', 'week'] as const;
+/** New events are shown at most so often. */
+const LIVE_MS = 1000;
+
+function filterOf(query: URLSearchParams) {
+  const severity = SEVERITIES.find((one) => one === query.get('severity'));
+  const period = PERIOD_NAMES.find((one) => one === query.get('period'));
+  const of = (name: 'q' | 'vm' | 'rule') => (query.get(name) ? { [name]: query.get(name) ?? '' } : {});
+  return {
+    ...(severity ? { severity } : {}),
+    ...(period ? { from: new Date(Date.now() - PERIODS[period]).toISOString() } : {}),
+    ...of('q'),
+    ...of('vm'),
+    ...of('rule'),
+  };
+}
+
+export function HistoryTab() {
+  const query = currentQuery.value;
+  const asked = query.toString();
+  const items = useSignal<readonly AlertEvent[] | null>(null);
+  const next = useSignal<string | null>(null);
+  const problem = useSignal<Problem | null>(null);
+  const isLoading = useSignal(false);
+  const load = async (cursor: string | null) => {
+    isLoading.value = true;
+    try {
+      const page = await api('GET /alerts/history', {
+        query: { limit: PAGE_SIZE, ...(cursor === null ? {} : { cursor }), ...filterOf(currentQuery.peek()) },
+      });
+      items.value = cursor === null ? page.items : [...(items.peek() ?? []), ...page.items];
+      next.value = page.next;
+      problem.value = null;
+    } catch (error) {
+      problem.value = problemOf(error);
+    } finally {
+      isLoading.value = false;
+    }
+  };
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `load` reads the address, which is `asked`
+  useEffect(() => {
+    const timer = window.setTimeout(() => void load(null), 150);
+    return () => window.clearTimeout(timer);
+  }, [asked]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: signals and `load` are the same each time
+  useEffect(() => {
+    let timer: number | undefined;
+    const stop = onEvent('alert.changed', () => {
+      timer ??= window.setTimeout(() => {
+        timer = undefined;
+        // Who has gone on to older ones does not want to lose his place.
+        if ((items.peek()?.length ?? 0) <= PAGE_SIZE) void load(null);
+      }, LIVE_MS);
+    });
+    return () => {
+      stop();
+      window.clearTimeout(timer);
+    };
+  }, []);
+  const isFiltered = Object.keys(filterOf(query)).length > 0;
+  return (
+    <>
+      <div class="filters">
+        <SearchField label={words.search} />
+        <Chips
+          label={alertsText.active.severity}
+          chosen={SEVERITIES.find((one) => one === query.get('severity')) ?? null}
+          options={SEVERITIES.map((value) => ({ value, label: text.severities[value] }))}
+          onChoose={(value) => setQuery({ severity: value })}
+        />
+        <Chips
+          label={words.period}
+          chosen={PERIOD_NAMES.find((one) => one === query.get('period')) ?? null}
+          options={PERIOD_NAMES.map((value) => ({ value, label: words.periods[value] }))}
+          onChoose={(value) => setQuery({ period: value })}
+        />
+        {isFiltered && (
+          <Button
+            kind="quiet"
+            icon="close"
+            onClick={() => setQuery({ q: null, severity: null, period: null, vm: null, rule: null })}
+          >
+            {alertsText.clearFilters}
+          </Button>
+        )}
+      </div>
+      {problem.value && <ProblemBox problem={problem.value} onRetry={() => void load(null)} />}
+      {items.value === null ? (
+        !problem.value && <Skeleton lines={8} />
+      ) : items.value.length === 0 ? (
+        <EmptyState icon="alert" title={isFiltered ? words.nothingFits : words.none}>
+          {!isFiltered && words.noneNote}
+        </EmptyState>
+      ) : (
+        <Events events={items.value} />
+      )}
+      {next.value !== null && (
+        <p class="more-button">
+          <Button isBusy={isLoading.value} onClick={() => void load(next.value)}>
+            {words.more}
+          </Button>
+        </p>
+      )}
+    </>
+  );
+}
+
+function Events({ events }: { readonly events: readonly AlertEvent[] }) {
+  return (
+    <Card class="is-flush">
+      <StackTable
+        rows={events}
+        keyOf={(event) => String(event.id)}
+        columns={[
+          { head: words.when, isSelfEvident: true, class: 'small', cell: (event) => <TimeAgo iso={event.at} /> },
+          {
+            head: words.what,
+            kind: 'title',
+            class: 'breaks',
+            cell: (event) => <a href={alertPath(event.alertId)}>{event.rule.name}</a>,
+          },
+          {
+            head: words.thing,
+            class: 'breaks',
+            isSelfEvident: true,
+            cell: (event) =>
+              event.vmId === null ? event.entity.name : <a href={`/vms/${event.vmId}`}>{event.entity.name}</a>,
+          },
+          {
+            head: words.happened,
+            isSelfEvident: true,
+            cell: (event) => <Badge tone={EVENT_TONES[event.kind]}>{alertsText.events[event.kind]}</Badge>,
+          },
+          {
+            head: alertsText.active.severity,
+            isSelfEvident: true,
+            cell: (event) => <SeverityMark severity={event.severity} />,
+          },
+          {
+            head: words.reason,
+            class: 'small muted breaks',
+            isSelfEvident: true,
+            cell: (event) => reasonText(event),
+          },
+        ]}
+      />
+    </Card>
+  );
+}

@@ -1,0 +1,74 @@
+/** What fires now, and the rules, channels, silences and messages around it. */
+
+import { computed } from '@preact/signals';
+import type { Alert } from '#contract/alerts.ts';
+import { api } from './api.ts';
+import { createCollection, createResource, readAllPages } from './collection.ts';
+import { onEvent } from './live.ts';
+
+/** Alerts that fire, clear or are held back; those that end leave. */
+export const alerts = createCollection(
+  () => readAllPages((cursor) => api('GET /alerts', { query: { cursor } })),
+  'alert.changed',
+  [],
+  (items) => {
+    for (const [id, alert] of items) if (alert.state === 'ok' || alert.state === 'pending') items.delete(id);
+  },
+);
+
+const SEVERITY_ORDER = { critical: 0, warning: 1, info: 2 } as const;
+
+/** What needs somebody first: firing before held back, not acknowledged before acknowledged, then the worst, then the newest. */
+export const alertList = computed(() => [...(alerts.data.value?.values() ?? [])].sort(byUrgency));
+
+function byUrgency(a: Alert, b: Alert): number {
+  return (
+    Number(!isFiring(a)) - Number(!isFiring(b)) ||
+    Number(a.acknowledged !== null) - Number(b.acknowledged !== null) ||
+    SEVERITY_ORDER[a.severity] - SEVERITY_ORDER[b.severity] ||
+    b.since.localeCompare(a.since) ||
+    a.id.localeCompare(b.id)
+  );
+}
+
+/** It was told of and is not over. */
+export const isFiring = ({ state }: Pick<Alert, 'state'>): boolean => state === 'firing' || state === 'clearing';
+
+export const firingAlerts = computed(() => alertList.value.filter(isFiring));
+
+/** Puts what a request answered in place of what is known, before its event comes. */
+export const putAlert = (alert: Alert): void => alerts.put(alert);
+
+export const alertRules = createResource(
+  () => readAllPages((cursor) => api('GET /rules', { query: { cursor } })),
+  ['rule.changed'],
+);
+
+/** When each rule fired last, by its id, as far as the newest events tell. */
+export const lastFirings = createResource(async () => {
+  const { items } = await api('GET /alerts/history', { query: { limit: 1000 } });
+  const found = new Map<string, string>();
+  for (const { kind, rule, at } of items) if (kind === 'firing' && !found.has(rule.id)) found.set(rule.id, at);
+  return found;
+});
+
+onEvent('alert.changed', ({ rule, state, since }) => {
+  if (state !== 'firing') return;
+  lastFirings.patch((before) => ((before.get(rule.id) ?? '') >= since ? before : new Map(before).set(rule.id, since)));
+});
+
+export const channels = createResource(
+  () => readAllPages((cursor) => api('GET /channels', { query: { cursor } })),
+  ['channel.changed', 'notice.changed'],
+  500,
+);
+
+export const channelKinds = createResource(async () => (await api('GET /channel-kinds')).items);
+
+export const routing = createResource(() => api('GET /notification-routing'), ['channel.changed']);
+
+export const silences = createResource(
+  () => readAllPages((cursor) => api('GET /silences', { query: { cursor, all: 'true' } })),
+  ['silence.changed', 'notice.changed'],
+  500,
+);
