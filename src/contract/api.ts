@@ -6,6 +6,7 @@ import { alertRoutes } from './alerts.ts';
 import { auditRoutes } from './audit.ts';
 import type { RouteDefinition } from './define.ts';
 import { fenceRoutes } from './fence.ts';
+import { healthRoutes } from './health.ts';
 import { imageRoutes } from './images.ts';
 import { metricRoutes } from './metrics.ts';
 import { networkRoutes, poolRoutes } from './networks.ts';
@@ -21,6 +22,7 @@ import { vmRoutes } from './vms.ts';
 
 export const api = {
   ...systemRoutes,
+  ...healthRoutes,
   ...fenceRoutes,
   ...authRoutes,
   ...signInRoutes,

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { GIB, MIB } from '#kernel/units.ts';
 import { alertsConfigSchema, notificationsConfigSchema, secretsConfigSchema } from './alerts-config.ts';
+import { LIMIT_NAMES } from './health-limits.ts';
 
 const addressAndPort = () => z.string().regex(/^(\[[0-9a-f:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, 'use ADDRESS:PORT');
 const filePath = () => z.string().max(4096).regex(/^\//, 'use an absolute path');
@@ -138,6 +139,19 @@ export const configSchema = z.strictObject({
         .min(16 * MIB)
         .default(4 * GIB)
         .describe('largest history on disk, at most 5 % of its file system; the oldest goes first'),
+    })
+    .prefault({}),
+  health: z
+    .strictObject({
+      limits: z
+        .partialRecord(
+          z.enum(LIMIT_NAMES),
+          z.strictObject({ warn: z.number().nullable().optional(), fail: z.number().nullable().optional() }),
+        )
+        .default({})
+        .describe(
+          'from where on checks warn and fail, by the name of the limit (see the list of health checks); null = never',
+        ),
     })
     .prefault({}),
   alerts: alertsConfigSchema,

@@ -2,6 +2,7 @@
 
 import type { Alert } from './alerts.ts';
 import type { AuditRecord } from './audit.ts';
+import type { HealthChange } from './health.ts';
 import type { Image, Upload } from './images.ts';
 import type { Operation } from './operations.ts';
 import type { Host, Preflight } from './system.ts';
@@ -23,6 +24,8 @@ export interface ApiEvents {
   'pool.changed': { id: string };
   'host.changed': Host;
   'preflight.changed': Preflight;
+  /** A health check changed its status. */
+  'health.changed': HealthChange;
   'audit.recorded': AuditRecord;
   /** Users, groups, roles, grants or tokens are others than before. */
   'access.changed': { version: number };

@@ -35,6 +35,7 @@ export function eventTopics(
     'pool.changed': ({ id }) => ['storage.read', objects.pool(id)],
     'host.changed': () => ['host.read', SYSTEM],
     'preflight.changed': () => ['host.read', SYSTEM],
+    'health.changed': () => ['host.read', SYSTEM],
     'audit.recorded': () => ['audit.read', SYSTEM],
     'access.changed': () => ['access.read', SYSTEM],
     'project.changed': ({ id }) => ['project.read', { type: 'project', id, project: id }],

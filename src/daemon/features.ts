@@ -7,6 +7,7 @@ import { audit } from '#features/audit/index.ts';
 import { consoles } from '#features/consoles/index.ts';
 import { fence } from '#features/fence/index.ts';
 import { health } from '#features/health/index.ts';
+import { healthChecks } from '#features/health-checks/index.ts';
 import { hosts } from '#features/hosts/index.ts';
 import { images } from '#features/images/index.ts';
 import { inventory } from '#features/inventory/index.ts';
@@ -38,6 +39,7 @@ export const features: readonly Feature[] = [
   vms,
   accounting,
   notifications,
+  healthChecks,
   consoles,
   alerts,
   system,

@@ -274,8 +274,8 @@ async function fingerprint(): Promise<string> {
     ].map((words) => libvirtd.virsh(...words)),
   );
   const files = (await readdir(daemon.stateDir, { recursive: true }))
-    // Preflight makes its own guest in the scratch folder meanwhile.
-    .filter((name) => !/^(state\.db|audit|log|scratch)/.test(name))
+    // Preflight makes its own guest in the scratch folder meanwhile, and figures are measured.
+    .filter((name) => !/^(state\.db|metrics\.db|audit|log|scratch)/.test(name))
     .sort();
   const sizes = await Promise.all(
     files.map(async (name) => `${name} ${(await stat(join(daemon.stateDir, name))).size}`),
@@ -295,7 +295,7 @@ function rowsOf(file: string): Record<string, unknown[]> {
       tables
         .map(({ name }) => String(name))
         // What the daemon notes of itself as time goes by is of no request.
-        .filter((name) => !/^(audit|sqlite_|health_memory|calendar|usage)/.test(name))
+        .filter((name) => !/^(audit|sqlite_|health_|calendar|usage)/.test(name))
         .map((name) => [
           name,
           db

@@ -41,6 +41,7 @@ const asks = (what: string, body?: Expectation['body'], query?: string): Expecta
 /** Path parameters that name no object of policy. */
 export const PLAIN_PARAMS: Readonly<Record<string, string>> = {
   'GET /roles/{id}': 'admin',
+  'GET /health/{id}': 'security.certificate',
   'GET /audit/records/{id}': '1',
   'PATCH /auth/passkeys/{id}': 'none',
   'DELETE /auth/passkeys/{id}': 'none',
@@ -69,6 +70,9 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'GET /hosts/{id}': asks('host.read at host'),
   'GET /preflight': asks('host.read at system'),
   'POST /preflight': asks('host.configure at system'),
+  'GET /health': asks('host.read at system'),
+  'GET /health/{id}': asks('host.read at system'),
+  'POST /health/run': asks('host.configure at system'),
   'GET /doctor': asks('host.read at system'),
   'GET /audit': asks('audit.read at system'),
   'GET /audit/records/{id}': asks('audit.read at system'),

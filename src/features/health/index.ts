@@ -20,7 +20,10 @@ import { createPreflightService } from './service.ts';
 import { createHealthStore, healthMigrations } from './store.ts';
 
 export type { Accel } from './accel.ts';
+export { worstStatus } from './check.ts';
 export { preflightChecks } from './checks/index.ts';
+
+export { type Machine, thisMachine } from './machine.ts';
 
 export interface HealthApi {
   /** What VMs may use; `unknown` until the first proof. Never waits. */

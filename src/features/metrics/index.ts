@@ -26,6 +26,10 @@ import { createIntake } from './store/intake.ts';
 import { createMemory } from './store/memory.ts';
 import { createTickLoop } from './tick-loop.ts';
 
+export { dailyMaxima } from './query/capacity.ts';
+export { trendOf } from './query/forecast.ts';
+export type { Owner, Series, SeriesKey } from './sample.ts';
+
 export interface MetricsApi {
   addCollector(collector: Collector): () => void;
   /** After the samples are in the head. Listeners are quick. */

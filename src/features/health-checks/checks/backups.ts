@@ -1,0 +1,43 @@
+/** Backups of VMs. */
+
+import type { HealthItem } from '#contract/health.ts';
+import { METRICS } from '#contract/metric-catalogue.ts';
+import { conclude, type Finding, type HealthCheck, type HealthContext, levelOf, MINUTE_MS, unknown } from '../check.ts';
+import { days, plural } from '../text.ts';
+
+/** Whether backups are young enough. Nothing is said while no VM has ever had one: then there is nothing that backs up. */
+function backups(context: HealthContext): Finding | null {
+  const { figures, facts, limit, nowMs } = context;
+  const last = new Map(figures.fresh('backup_last_success', 'vm').map((figure) => [figure.owner.id, figure.value]));
+  const outcomes = new Map(figures.fresh('backup_state', 'vm').map((figure) => [figure.owner.id, figure.value]));
+  if (last.size === 0 && outcomes.size === 0) return null;
+  if (!facts.isCurrent())
+    return unknown('libvirt does not answer, so it is not known which VMs there are.', 'See `libvirt.answers`.');
+  const items = facts.vms().map(({ id, name }): HealthItem => {
+    const at = last.get(id);
+    const outcome = METRICS.backup_state.values[outcomes.get(id) ?? 0] ?? 'none';
+    if (outcome === 'failed') return { name, status: 'fail', detail: 'its last backup failed' };
+    if (at === undefined) return { name, status: 'warn', detail: 'was never backed up' };
+    const hours = (nowMs / 1000 - at) / 3600;
+    return { name, status: levelOf(hours, limit('backups.age')), detail: `last backed up ${days(hours / 24)} ago` };
+  });
+  return conclude(
+    items,
+    `${plural(items.length, 'VM')}, all backed up lately.`,
+    'Back it up now, and see that a job covers it.',
+  );
+}
+
+export const backupChecks: readonly HealthCheck[] = [
+  {
+    id: 'backups.age',
+    number: 37,
+    title: 'Backups',
+    meaning: 'How old the last backup of each VM is. Not in the list until the first VM was backed up.',
+    warnsWhen: 'a VM was never backed up while others were',
+    failsWhen: 'the last backup of a VM failed',
+    limits: ['backups.age'],
+    everyMs: 5 * MINUTE_MS,
+    run: backups,
+  },
+];
