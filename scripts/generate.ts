@@ -8,6 +8,7 @@ import { openApiDocument } from '#daemon/http/openapi.ts';
 import { generatedDenyRules, generatedRules } from '#features/fence/index.ts';
 import { configJsonSchema, configReference } from './generate/config.ts';
 import { errorReference } from './generate/errors.ts';
+import { healthReference } from './generate/health.ts';
 import { metricReference } from './generate/metrics.ts';
 import { permissionReference } from './generate/permissions.ts';
 import { preflightReference } from './generate/preflight.ts';
@@ -23,6 +24,7 @@ const files: Readonly<Record<string, () => string>> = {
   'docs/reference/cli.md': cliReference,
   'docs/reference/permissions.md': permissionReference,
   'docs/reference/preflight.md': preflightReference,
+  'docs/reference/health.md': healthReference,
   [RULE_FILES.rules.source]: generatedRules,
   [RULE_FILES.deny.source]: generatedDenyRules,
 };

@@ -35,7 +35,7 @@ export const HEALTH_LIMITS = {
   'host.iowait': above('ratio', 0.4, null, 'time of idle processors that wait for a disk, mean of ten minutes'),
   'host.memory': below('ratio', 0.1, 0.05, 'memory that programs can still get'),
   'host.swap': above('ratio', 0.8, 0.9, 'swap space in use'),
-  'host.swap-out': above('bytes_per_second', 1_000_000, null, 'written to swap, mean of ten minutes'),
+  'host.swap-out': above('bytes_per_second', 2 ** 20, null, 'written to swap, mean of ten minutes'),
   'host.load': above('number', 2, null, 'load of 15 minutes by processor'),
   'space.file-systems': above('ratio', 0.85, 0.95, 'space in use of file systems of the host'),
   'space.free': below('bytes', 5 * 2 ** 30, null, 'space left on file systems of the host larger than 20 GiB'),

@@ -15,7 +15,7 @@ export interface Telling {
 /** @param streak runs in a row with this status, this one included
  *  @param since when the status began: one stretch is told under one key */
 export function tellingOf(
-  check: Pick<HealthCheck, 'id' | 'title'>,
+  check: Pick<HealthCheck, 'id' | 'title' | 'isAnnounced'>,
   found: { readonly status: CheckStatus; readonly evidence: string; readonly hint: string | null },
   { streak, told, since }: { readonly streak: number; readonly told: Told; readonly since: string },
 ): Telling {
@@ -29,8 +29,7 @@ export function tellingOf(
     labels: { rule: 'health_check', check: check.id, status },
   });
   // What is not known is neither told nor taken for well.
-  if (status === 'unknown') return { told, event: null };
-  if (streak < 2) return { told, event: null };
+  if (check.isAnnounced !== true || status === 'unknown' || streak < 2) return { told, event: null };
   if (status === 'ok')
     return { told: null, event: told === null ? null : event('info', `Health: ${check.title} is well again`) };
   const isNews = told === null || (told === 'warn' && status === 'fail');

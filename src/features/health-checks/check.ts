@@ -56,6 +56,8 @@ export interface HealthCheck {
   /** Names of the limits that it asks for. */
   readonly limits: readonly LimitName[];
   readonly everyMs: number;
+  /** No alert rule can see what it looks at, so the check itself tells people when it stays bad. */
+  readonly isAnnounced?: true;
   run(context: HealthContext): Promise<Finding | null> | Finding | null;
 }
 

@@ -25,14 +25,15 @@ export interface Figures {
   mean(figure: Figure, ms: number): number;
   /** How much a count grew in the last time. A count that begins anew does not count backwards. */
   growth(figure: Figure, ms: number): number;
-  readonly read: MetricsApi['read'];
+  /** What it will be; null with too little history. */
+  forecast(figure: Pick<Figure, 'series'>, horizonMs: number): number | null;
 }
 
 const STALE_PERIODS = 3;
 const TICK_MS = 10_000;
 
 export function createFigures(
-  metrics: Pick<MetricsApi, 'seriesOf' | 'latest' | 'window' | 'labelsOf' | 'read'>,
+  metrics: Pick<MetricsApi, 'seriesOf' | 'latest' | 'window' | 'labelsOf' | 'forecast'>,
 ): Figures {
   const seriesOf = (metric: MetricName, kind: EntityKind | undefined) =>
     metrics.seriesOf(metric).filter((series) => kind === undefined || series.kind === kind);
@@ -65,6 +66,6 @@ export function createFigures(
     },
     growth: (figure, ms) =>
       values(figure, ms).reduce((sum, value, n, all) => sum + Math.max(0, n === 0 ? 0 : value - (all[n - 1] ?? 0)), 0),
-    read: metrics.read,
+    forecast: ({ series }, horizonMs) => metrics.forecast(series, horizonMs),
   };
 }

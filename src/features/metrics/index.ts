@@ -26,8 +26,6 @@ import { createIntake } from './store/intake.ts';
 import { createMemory } from './store/memory.ts';
 import { createTickLoop } from './tick-loop.ts';
 
-export { dailyMaxima } from './query/capacity.ts';
-export { trendOf } from './query/forecast.ts';
 export type { Owner, Series, SeriesKey } from './sample.ts';
 
 export interface MetricsApi {

@@ -253,6 +253,7 @@ export const hardwareChecks: readonly HealthCheck[] = [
     failsWhen: 'VMs ran with KVM before, and now KVM does not work',
     limits: [],
     everyMs: HOUR_MS,
+    isAnnounced: true,
     run: cpuFeatures,
   },
   {

@@ -52,6 +52,7 @@ export const hostDriftChecks: readonly HealthCheck[] = [
     failsWhen: 'processors are of different makers, or QEMU of different main versions',
     limits: [],
     everyMs: HOUR_MS,
+    isAnnounced: true,
     run: drift,
   },
 ];

@@ -85,6 +85,7 @@ export const networkChecks: readonly HealthCheck[] = [
     failsWhen: 'a card that is used, or a whole bond, has no link',
     limits: ['network.errors', 'network.speed'],
     everyMs: MINUTE_MS,
+    isAnnounced: true,
     run: cards,
   },
   levelCheck({

@@ -222,6 +222,7 @@ export const poolChecks: readonly HealthCheck[] = [
     warnsWhen: 'a pool was never scrubbed',
     limits: ['zfs.scrub'],
     everyMs: HOUR_MS,
+    isAnnounced: true,
     run: scrubs,
   },
   {
@@ -263,6 +264,7 @@ export const poolChecks: readonly HealthCheck[] = [
     failsWhen: 'a pool that starts by itself is inactive',
     limits: [],
     everyMs: 5 * MINUTE_MS,
+    isAnnounced: true,
     run: pools,
   },
 ];

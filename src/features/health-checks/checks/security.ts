@@ -63,6 +63,7 @@ export const securityChecks: readonly HealthCheck[] = [
     failsWhen: 'nothing can be recorded, the chain was changed, or a copy that must be kept is not',
     limits: [],
     everyMs: MINUTE_MS,
+    isAnnounced: true,
     run: audit,
   },
   levelCheck({

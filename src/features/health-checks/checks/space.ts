@@ -1,8 +1,7 @@
 /** Space on file systems of the host: now, soon, and in a week. */
 
 import type { HealthItem } from '#contract/health.ts';
-import { type EntityKind, METRICS } from '#contract/metric-catalogue.ts';
-import { dailyMaxima, trendOf } from '#features/metrics/index.ts';
+import type { EntityKind } from '#contract/metric-catalogue.ts';
 import { formatBytes, formatDuration, GIB } from '#kernel/units.ts';
 import {
   conclude,
@@ -90,45 +89,25 @@ function timeToFull(context: HealthContext): Finding | null {
 }
 
 const FORECAST_DAYS = 7;
-const HISTORY_DAYS = 30;
-
-async function forecast(context: HealthContext): Promise<Finding | null> {
-  const { figures, nowMs, signal } = context;
-  const items: HealthItem[] = [];
-  let isEarly = false;
-  for (const kind of SPACE_KINDS) {
-    const newest = new Map(figures.fresh('disk_usage', kind).map((figure) => [figure.sub, figure.value]));
-    if (newest.size === 0) continue;
-    const { series } = await figures.read({
-      metric: 'disk_usage',
-      kind,
-      fromMs: nowMs - HISTORY_DAYS * DAY_MS,
-      toMs: nowMs,
-      points: HISTORY_DAYS * 24,
-      signal,
-    });
-    for (const { key, atMs, max } of series) {
-      const now = newest.get(key.sub);
-      if (now === undefined) continue;
-      const trend = trendOf(dailyMaxima(atMs, max, nowMs));
-      if (trend === null) {
-        isEarly = true;
-        continue;
-      }
-      const later = Math.min(1, now + FORECAST_DAYS * Math.max(0, trend.median));
-      items.push({
-        name: key.sub,
-        // What is full already is told by another check.
-        status: trend.low > 0 ? levelOf(later, context.limit('space.forecast')) : 'ok',
-        detail: `${percent(now)} now, ${percent(later)} in ${FORECAST_DAYS} days`,
-      });
-    }
-  }
+/** What is full already is told by another check. */
+function forecast({ figures, limit }: HealthContext): Finding | null {
+  const all = SPACE_KINDS.flatMap((kind) => figures.fresh('disk_usage', kind));
+  if (all.length === 0)
+    return unknown('Space was not measured.', 'Look at `hv metrics capacity` and at the log of hyperd.');
+  const items = all.flatMap((figure): HealthItem[] => {
+    const later = figures.forecast(figure, FORECAST_DAYS * DAY_MS);
+    if (later === null) return [];
+    const isGrowing = later > figure.value;
+    return [
+      {
+        name: figure.name,
+        status: isGrowing ? levelOf(later, limit('space.forecast')) : 'ok',
+        detail: `${percent(figure.value)} now, ${percent(Math.min(1, later))} in ${FORECAST_DAYS} days`,
+      },
+    ];
+  });
   // With seven days of history there is something to foresee; until then the check is not in the list.
-  if (items.length === 0)
-    return isEarly
-      ? null
-      : unknown('Space was not measured.', 'Look at `hv metrics capacity` and at the log of hyperd.');
+  if (items.length === 0) return null;
   return conclude(
     items,
     `${items.length} looked at; none is full in ${FORECAST_DAYS} days.`,
@@ -172,7 +151,7 @@ export const spaceChecks: readonly HealthCheck[] = [
     id: 'space.forecast',
     number: 13,
     title: 'Space in a week',
-    meaning: `How full file systems and pools are in seven days, as the figure \`disk_usage\` (${METRICS.disk_usage.help.toLowerCase().replace(/\.$/, '')}) of thirty days says.`,
+    meaning: 'How full file systems and pools will be in seven days, as the last thirty days say.',
     limits: ['space.forecast'],
     everyMs: HOUR_MS,
     run: forecast,

@@ -133,6 +133,7 @@ export const systemChecks: readonly HealthCheck[] = [
     warnsWhen: 'it follows none 17 minutes after the start',
     limits: ['system.time'],
     everyMs: 5 * MINUTE_MS,
+    isAnnounced: true,
     run: time,
   },
   {
@@ -156,6 +157,7 @@ export const systemChecks: readonly HealthCheck[] = [
     failsWhen: 'the last automatic upgrade of NixOS failed',
     limits: ['system.boot-space', 'system.age'],
     everyMs: HOUR_MS,
+    isAnnounced: true,
     run: image,
   },
 ];
