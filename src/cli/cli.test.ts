@@ -375,6 +375,54 @@ describe('hv', { concurrency: 2 }, () => {
     assert.equal((await daemon.hv(['preflight', '--last'])).code, 1);
   });
 
+  test('health exits 0, 7 or 1 by its status, and 1 when nothing was checked; the worst comes first, with its mend', async () => {
+    const result = (id: string, status: 'ok' | 'warn' | 'fail' | 'unknown', number: number) => ({
+      id,
+      number,
+      title: `Check ${id}`,
+      status,
+      evidence: 'what was found',
+      hint: status === 'ok' ? null : 'mend it',
+      items: [],
+      since: '2026-01-01T00:00:00Z',
+      checkedAt: '2026-01-01T00:00:00Z',
+      everySeconds: 60,
+    });
+    for (const [status, exit] of [
+      ['ok', 0],
+      ['warn', 7],
+      ['fail', 1],
+      ['unknown', 1],
+    ] as const) {
+      daemon.on('GET /health', () => ({ status, results: [result('host.cpu', status, 1)] }));
+      assert.equal((await daemon.hv(['health'])).code, exit, status);
+      assert.equal((await daemon.hv(['health', '--json'])).code, exit, status);
+      daemon.on('GET /health/{id}', () => ({
+        ...result('host.cpu', status, 1),
+        meaning: 'x',
+        limits: [],
+        history: [],
+      }));
+      assert.equal((await daemon.hv(['health', 'host.cpu'])).code, exit, status);
+    }
+    daemon.on('GET /health', () => ({ status: 'unknown', results: [] }));
+    const none = await daemon.hv(['health']);
+    assert.equal(none.code, 1);
+    assert.match(none.stderr, /nothing was checked yet/);
+    daemon.on('GET /health', () => ({
+      status: 'fail',
+      results: [result('a.ok', 'ok', 1), result('a.warn', 'warn', 2), result('a.fail', 'fail', 3)],
+    }));
+    const { stdout, stderr } = await daemon.hv(['health']);
+    assert.deepEqual(
+      [...stdout.matchAll(/\((a\.\w+)\)/g)].map((match) => match[1]),
+      ['a.fail', 'a.warn', 'a.ok'],
+    );
+    assert.match(stdout, /→ mend it/);
+    assert.match(stderr, /1 ok, 1 warn, 1 fail/);
+    assert.equal((await daemon.hv(['health', 'a.ok', 'a.warn'])).code, 2);
+  });
+
   test('a catalogue entry that could not be reached is not called checked', async () => {
     const finding = { id: 'x-1', status: 'unreachable', detail: 'its name cannot be looked up', checkedAt: '' };
     for (const [status, exit] of [

@@ -33,6 +33,7 @@ export const NOUNS: readonly Noun[] = [
     summary: 'check this machine: KVM, libvirt, QEMU, memory, disks',
     load: () => import('./preflight.ts'),
   },
+  { name: 'health', summary: 'what is looked at all the time, and what is wrong', load: () => import('./health.ts') },
   { name: 'doctor', summary: 'whether the second fence stands', load: () => import('./doctor.ts') },
   { name: 'host', summary: 'hosts and their load', load: () => import('./host.ts') },
   {

@@ -259,7 +259,7 @@ function isDenied({ reply, person, definition }: Outcome): boolean {
 }
 
 /** Columns that tell when somebody or something was last seen. */
-const VOLATILE = ['last_seen_at', 'last_used_at', 'seen_at'];
+const VOLATILE = ['last_seen_at', 'last_used_at', 'seen_at', 'hits'];
 
 const OF_THE_DAEMON =
   /^(audit|sqlite_|health_|calendar|usage|metric_count$|alert$|alert_event|alert_mark|announced|notice_group|told_alert|delivery)/;

@@ -202,7 +202,7 @@ test('a check that has nothing here to look at leaves the list', async () => {
     ['a.one'],
   );
   assert.deepEqual(one.changes.at(-1), { id: 'a.two', title: 'Check a.two', status: null, was: 'ok' });
-  await assert.rejects(one.service().detail('a.two'), { code: 'not_found' });
+  await assert.rejects(one.service().detail('a.two'), { code: 'wrong_state' });
   await assert.rejects(one.service().detail('a.none'), { code: 'not_found' });
 });
 

@@ -34,7 +34,7 @@ export interface HealthChecksApi {
 
 export interface HealthCheckService {
   results(): Health;
-  /** @throws not_found for a check that does not exist, or does not concern this machine */
+  /** @throws not_found for a check that does not exist; wrong_state for one without a result, as it was not run or does not concern this machine */
   detail(id: string): Promise<HealthDetail>;
   /** Runs all checks now. */
   runAll(signal: AbortSignal, onDone?: (done: number, total: number, title: string) => void): Promise<void>;
@@ -171,7 +171,7 @@ export function createHealthCheckService(options: HealthCheckServiceOptions): He
           hint: 'See `hv health`.',
         });
       if (entry === undefined)
-        throw new AppError('not_found', {
+        throw new AppError('wrong_state', {
           detail: `The health check ${id} was not run yet, or there is nothing here that it looks at.`,
           hint: 'Run all with `hv health --run`.',
         });
