@@ -183,6 +183,14 @@ export const routes: readonly Page[] = [
     load: async () => (await import('./pages/hosts/hosts-page.tsx')).HostsPage,
   },
   {
+    path: '/health',
+    title: pages.health,
+    icon: 'health',
+    letter: 'l',
+    permission: 'host.read',
+    load: async () => (await import('./pages/health/health-page.tsx')).HealthPage,
+  },
+  {
     path: '/audit',
     title: pages.audit,
     icon: 'audit',

@@ -151,6 +151,7 @@ export const text = {
     operations: 'Operations',
     operation: 'Operation',
     hosts: 'Hosts',
+    health: 'Health',
     audit: 'Audit',
     settings: 'Settings',
     account: 'My account',

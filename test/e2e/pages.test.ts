@@ -60,6 +60,7 @@ async function furnish(): Promise<void> {
     );
   });
   await waitUntil(async () => (await admin('GET /preflight')) !== null);
+  await finish(await admin('POST /health/run'));
 }
 
 async function waitUntil(isTrue: () => Promise<boolean>): Promise<void> {
@@ -90,6 +91,7 @@ function stops(): readonly Stop[] {
     { name: 'storage', path: '/storage', ready: 'text=Volume' },
     { name: 'trash', path: '/trash', ready: 'text=The trash is empty' },
     { name: 'hosts', path: '/hosts', ready: '.checks' },
+    { name: 'health', path: '/health', ready: '.health-list', open: (where) => openChecks(where) },
     { name: 'audit', path: '/audit', ready: 'td' },
     { name: 'settings', path: '/settings', ready: 'text=Certificate' },
     { name: 'console-window', path: `/consoles/${dashboard.helloId}/vnc`, ready: '[data-state=open]' },
@@ -140,6 +142,12 @@ function stops(): readonly Stop[] {
       open: (where) => where.getByRole('button', { name: /^Operations:/ }).click(),
     },
   ];
+}
+
+/** All checks of the page, with limits and changes. */
+async function openChecks(where: Page): Promise<void> {
+  for (const summary of await where.locator('.health-list details:not([open]) > summary').all()) await summary.click();
+  await where.locator('.health-more').first().waitFor();
 }
 
 async function visit(where: Page, stop: Stop): Promise<void> {

@@ -15,6 +15,7 @@ import { api, can, canEverywhere } from '../../state/api.ts';
 import { isOpen, showProblem } from '../../state/operations.ts';
 import { overview } from '../../state/overview.ts';
 import { filesystemName, text } from '../../text.ts';
+import { HealthTiles } from './health-tiles.tsx';
 
 const words = text.overview;
 
@@ -36,6 +37,7 @@ export function OverviewPage() {
             {data.host && <HostCard host={data.host} />}
             <VmsCard data={data} />
             {can('alert.read') && <AlertsCard />}
+            {canEverywhere('host.read') && <HealthTiles />}
             <OperationsCard data={data} />
           </div>
         )}
