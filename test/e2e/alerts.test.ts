@@ -359,7 +359,7 @@ test('on the phone nothing scrolls sideways, and what is touched is high enough'
 test('whoever may only look is offered nothing to change', { skip }, async () => {
   const { admin } = dashboard.daemon;
   await admin('POST /users', { body: { name: 'looker' } });
-  await admin('POST /grants', { body: { subject: 'user:looker', role: 'auditor', scope: '*' } });
+  await admin('POST /grants', { body: { user: 'user:looker', role: 'auditor', scope: '*' } });
   const { url } = await admin('POST /auth/links', { body: { user: 'looker' } });
   const { page: his } = await dashboard.open();
   await his.goto(url);
