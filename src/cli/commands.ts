@@ -27,6 +27,7 @@ export const NOUNS: readonly Noun[] = [
   { name: 'notice', summary: 'messages: sent, waiting, given up', load: () => import('./notice.ts') },
   { name: 'alert', summary: 'what is wrong', load: () => import('./alert.ts') },
   { name: 'rule', summary: 'what counts as wrong', load: () => import('./rule.ts') },
+  { name: 'heal', summary: 'what hyperd mends by itself', load: () => import('./heal.ts') },
   { name: 'audit', summary: 'who did what', load: () => import('./audit.ts') },
   {
     name: 'preflight',

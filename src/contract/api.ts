@@ -6,6 +6,7 @@ import { alertRoutes } from './alerts.ts';
 import { auditRoutes } from './audit.ts';
 import type { RouteDefinition } from './define.ts';
 import { fenceRoutes } from './fence.ts';
+import { healingRoutes } from './healing.ts';
 import { healthRoutes } from './health.ts';
 import { imageRoutes } from './images.ts';
 import { metricRoutes } from './metrics.ts';
@@ -40,6 +41,7 @@ export const api = {
   ...metricRoutes,
   ...notificationRoutes,
   ...alertRoutes,
+  ...healingRoutes,
 };
 
 export type Api = typeof api;

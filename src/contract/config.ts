@@ -154,6 +154,17 @@ export const configSchema = z.strictObject({
         ),
     })
     .prefault({}),
+  healing: z
+    .strictObject({
+      restartDelaysSeconds: z
+        .array(z.int().min(1).max(86_400))
+        .min(1)
+        .max(10)
+        .default([10, 30, 120, 600])
+        .describe('how long a crashed VM waits for its first restart in an hour, the second, and so on'),
+      restartsPerHour: z.int().min(1).max(20).default(5).describe('after so many a person is told instead'),
+    })
+    .prefault({}),
   alerts: alertsConfigSchema,
   notifications: notificationsConfigSchema,
   secrets: secretsConfigSchema,

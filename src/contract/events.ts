@@ -38,6 +38,8 @@ export interface ApiEvents {
   'alert.changed': Alert;
   /** Rules are others than before. */
   'rule.changed': { id: string; project: string | null };
+  /** Healing did something, or would have; `vmId` is null for what is of the host. */
+  'healing.acted': { id: string; project: string | null; vmId: string | null };
 }
 
 export type ApiEventName = keyof ApiEvents;

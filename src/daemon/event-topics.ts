@@ -45,6 +45,8 @@ export function eventTopics(
     'notice.changed': ({ id, project }) => ['alert.read', { type: 'channel', id, project }],
     'alert.changed': (alert) => ['alert.read', alertObject(alert), (may) => alertAsSeen(alert, may)],
     'rule.changed': ({ id, project }) => ['alert.read', { type: 'rule', id, project }],
+    'healing.acted': ({ project, vmId }) =>
+      vmId === null ? ['host.read', SYSTEM] : ['vm.read', { type: 'vm', id: vmId, project, vmId }],
   };
   // The event's name picks the line that was checked against its payload above.
   return (name, payload) => (topics[name] as (payload: ApiEvents[typeof name]) => Topic)(payload);

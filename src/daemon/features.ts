@@ -6,6 +6,7 @@ import { alerts } from '#features/alerts/index.ts';
 import { audit } from '#features/audit/index.ts';
 import { consoles } from '#features/consoles/index.ts';
 import { fence } from '#features/fence/index.ts';
+import { healing } from '#features/healing/index.ts';
 import { health } from '#features/health/index.ts';
 import { healthChecks } from '#features/health-checks/index.ts';
 import { hosts } from '#features/hosts/index.ts';
@@ -40,6 +41,7 @@ export const features: readonly Feature[] = [
   accounting,
   notifications,
   healthChecks,
+  healing,
   consoles,
   alerts,
   system,

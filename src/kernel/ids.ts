@@ -51,7 +51,8 @@ export function newId(
     | 'chn'
     | 'sil'
     | 'ntc'
-    | 'rule',
+    | 'rule'
+    | 'heal',
   now: number = Date.now(),
 ): string {
   return `${kind}-${timeSorted(now)}`;

@@ -5,7 +5,7 @@ import { GIB } from '#kernel/units.ts';
 import { createSpaceLedger } from './disk-space.ts';
 
 const room = { device: 1, freeBytes: 10 * GIB, floorBytes: 2 * GIB };
-const need = (owner: string, bytes: number) => ({ owner, bytes, place: 'images', hint: 'Delete some.' });
+const need = (owner: string, bytes: number) => ({ owner, bytes, place: 'images', hint: 'Delete some.', canWait: true });
 
 test('the floor stays free whatever is promised at once; another file system has its own room', () => {
   const ledger = createSpaceLedger();
@@ -34,6 +34,18 @@ test('a promise shrinks with what is written, counts once for each owner, and en
   ledger.release('a');
   ledger.release('a');
   assert.equal(ledger.promisedBytes(room), 4 * GIB);
+});
+
+test('while a file system is held nothing that can wait is promised; who was promised room goes on', () => {
+  const ledger = createSpaceLedger();
+  ledger.take(room, need('a', GIB));
+  ledger.hold(room.device, 'more than 90 % are in use');
+  assert.throws(() => ledger.take(room, need('b', 1)), { code: 'no_space', message: /waits.*more than 90 %/ });
+  ledger.take(room, need('a', 2 * GIB));
+  ledger.take(room, { ...need('c', GIB), canWait: false });
+  ledger.take({ ...room, device: 2 }, need('b', GIB));
+  ledger.lift(room.device);
+  ledger.take(room, need('b', GIB));
 });
 
 test('a folder is looked at with the floor of its file system', async () => {

@@ -27,6 +27,8 @@ export interface SpaceNeed {
   readonly place: string;
   /** How to get room there. */
   readonly hint: string;
+  /** It may be put off while the file system is nearly full, see `hold`. */
+  readonly canWait: boolean;
 }
 
 export interface SpaceLedger {
@@ -43,10 +45,14 @@ export interface SpaceLedger {
   left(owner: string, bytes: number): void;
   /** The owner writes nothing more. */
   release(owner: string): void;
+  /** From now on nothing that can wait is promised anything on this file system; what was promised stays. @param why for people */
+  hold(device: number, why: string): void;
+  lift(device: number): void;
 }
 
 export function createSpaceLedger(): SpaceLedger {
   const promises = new Map<string, { readonly device: number; readonly bytes: number }>();
+  const held = new Map<number, string>();
   const promisedBytes = (device: number, except: string | null) => {
     let sum = 0;
     for (const [owner, promise] of promises) if (promise.device === device && owner !== except) sum += promise.bytes;
@@ -63,7 +69,15 @@ export function createSpaceLedger(): SpaceLedger {
       };
     },
     promisedBytes: ({ device }) => promisedBytes(device, null),
-    take({ device, freeBytes, floorBytes }, { owner, bytes, place, hint }) {
+    take({ device, freeBytes, floorBytes }, { owner, bytes, place, hint, canWait }) {
+      const why = held.get(device);
+      // Who was promised room goes on.
+      if (why !== undefined && canWait && !promises.has(owner))
+        throw new AppError('no_space', {
+          detail: `New work waits until there is more room for ${place}: ${why}.`,
+          hint: `${hint} It may begin again below 85 %; \`hv heal history\` tells since when.`,
+          params: { neededBytes: bytes, freeBytes, floorBytes },
+        });
       const promised = promisedBytes(device, owner);
       if (freeBytes - promised - bytes < floorBytes) {
         throw new AppError('no_space', {
@@ -80,5 +94,7 @@ export function createSpaceLedger(): SpaceLedger {
       if (promise) promises.set(owner, { ...promise, bytes });
     },
     release: (owner) => void promises.delete(owner),
+    hold: (device, why) => void held.set(device, why),
+    lift: (device) => void held.delete(device),
   };
 }

@@ -60,6 +60,7 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   cpio: 'cpio',
   dmidecode: 'dmidecode',
   'dpkg-deb': 'dpkg',
+  fallocate: 'util-linux',
   ip: 'iproute2',
   mcopy: 'mtools',
   mke2fs: 'e2fsprogs',

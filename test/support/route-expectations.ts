@@ -49,6 +49,7 @@ export const PLAIN_PARAMS: Readonly<Record<string, string>> = {
   'DELETE /auth/oidc/identities/{id}': 'none',
   'POST /images/catalogue/{id}/download': 'debian-13',
   'POST /notices/{id}/retry': 'none',
+  'PATCH /healing/actions/{id}': 'vm-restart',
 };
 
 export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
@@ -223,6 +224,11 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'POST /channels/{id}/test': asks('alert.configure at channel'),
   'GET /notification-routing': asks('alert.configure at system'),
   'PUT /notification-routing': asks('alert.configure at system', {}),
+  'GET /healing/actions': asks('vm.read at anywhere'),
+  'PATCH /healing/actions/{id}': asks('settings.change at system', { mode: 'observe' }),
+  'GET /vms/{id}/healing': asks('vm.read at vm'),
+  'PATCH /vms/{id}/healing': asks('vm.configure at vm', { action: 'vm-restart', mode: 'off' }),
+  'GET /healing/acts': asks('vm.read at anywhere'),
   'GET /silences': asks('alert.read at anywhere'),
   'POST /silences': asks('alert.ack at anywhere', { match: { rule: '*' }, to: '2099-01-01T00:00:00Z', reason: 'work' }),
   'DELETE /silences/{id}': asks('alert.ack at silence'),

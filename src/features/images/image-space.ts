@@ -21,6 +21,7 @@ export function createImageSpace(ledger: SpaceLedger, folder: string): ImageSpac
         bytes,
         place: 'images',
         hint: 'Delete images that no VM uses, or give up unfinished uploads.',
+        canWait: true,
       });
     },
     expect: async (owner, bytes) => ledger.expect(await ledger.look(folder), owner, bytes),

@@ -42,12 +42,16 @@ export interface ImagesApi {
   list(): readonly Image[];
   /** Takes a file that the program made itself; the image of that name when it is there already. */
   addBuilt(image: BuiltImage): Promise<Image>;
+  /** Removes half-made files of uploads and operations that are over, however young, and files of nobody else. */
+  removeLeftovers(): Promise<void>;
   /** Adds users of images beside the disks and drives of defined VMs: those of an image, and those with disks that may build upon one. */
   registerUsage(images: Parameters<ImageLibrary['registerUsage']>[0], disks: () => readonly DiskOwner[]): void;
 }
 
 const SWEEP_MS = 600_000;
 const ORPHAN_MS = 24 * 3_600_000;
+/** What was touched so lately may belong to an operation that only just ended. */
+const SETTLED_MS = 600_000;
 /** A change of many VMs at once is told once. */
 const USERS_MS = 500;
 
@@ -139,18 +143,21 @@ export const images = defineFeature<ImagesApi>({
           .catch(failed(`upload ${row.id} cannot be published`));
       }
     };
-    const tidy = async () => {
-      await publishComplete();
-      if (context.calendar.leap() !== null) return;
-      await uploads.sweep();
+    const removeParts = async (olderThanMs: number) => {
       const owners = new Set([
         ...store.uploads().map(({ id }) => id),
         ...(await runner.newest(1000)).filter(isOpen).map(({ id }) => id),
       ]);
-      for (const path of await files.orphanParts(owners, ORPHAN_MS, clock.now())) {
+      for (const path of await files.orphanParts(owners, olderThanMs, clock.now())) {
         log.warn({ path }, 'a part that nobody owns is removed');
         await removeFile(path);
       }
+    };
+    const tidy = async () => {
+      await publishComplete();
+      if (context.calendar.leap() !== null) return;
+      await uploads.sweep();
+      await removeParts(ORPHAN_MS);
     };
     let tidying: Promise<void> = Promise.resolve();
     const tidyNow = () => {
@@ -184,6 +191,7 @@ export const images = defineFeature<ImagesApi>({
           book.noticed();
           return image;
         },
+        removeLeftovers: () => removeParts(SETTLED_MS),
         registerUsage(images, disks) {
           library.registerUsage(images);
           owners.push(disks);

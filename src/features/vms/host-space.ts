@@ -39,5 +39,6 @@ export function diskNeed(vmId: string, bytes: number): SpaceNeed {
     bytes,
     place: 'disks',
     hint: 'Free space there (`hv trash purge` deletes what is in the trash), or make the disks smaller.',
+    canWait: false,
   };
 }

@@ -35,6 +35,9 @@ import { createTrashStore, trashMigrations, trashView } from './trash-store.ts';
 
 export { vmObject } from './find.ts';
 
+/** A half-made disk that was touched so lately may belong to an operation that only just ended. */
+const LEFTOVER_MS = 600_000;
+
 export interface VmsApi {
   readonly kinds: VmKinds;
   readonly create: CreateVm;
@@ -42,6 +45,8 @@ export interface VmsApi {
   trash(): readonly TrashItem[];
   /** Disk files that no VM uses, as they were last found. */
   ownerlessFiles(): readonly OwnerlessFile[];
+  /** Removes half-made disks of operations that are over, and no other files. */
+  removeLeftovers(): Promise<void>;
   /** Power, screen and console of a VM through the second fence: libvirt judges them under the user of its project. */
   fenced(vmId: string): Promise<ProjectDomains>;
 }
@@ -148,6 +153,7 @@ export const vms = defineFeature<VmsApi>({
         create,
         trash: () => trash.list().map((row) => trashView(row, registry.ofDomain)),
         ownerlessFiles: ownerless.list,
+        removeLeftovers: () => ownerless.look(LEFTOVER_MS),
         fenced,
       },
       handlers,

@@ -27,8 +27,8 @@ export interface OwnerlessFile {
 export interface OwnerlessFiles {
   /** As they were last found. */
   list(): readonly OwnerlessFile[];
-  /** Looks now. */
-  look(): Promise<void>;
+  /** Looks now. @param partKeptMs half-made files younger than this stay; a day unless said */
+  look(partKeptMs?: number): Promise<void>;
   /** Runs until the signal. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -95,7 +95,7 @@ export function createOwnerlessFiles({
     }
   };
 
-  const look = async (): Promise<void> => {
+  const look = async (partKeptMs = PART_KEPT_MS): Promise<void> => {
     // Who uses what is known only while libvirt answers.
     if (known.staleSince !== null) return;
     const ownerless: OwnerlessFile[] = [];
@@ -105,7 +105,7 @@ export function createOwnerlessFiles({
       const path = join(folder, name);
       if (!files.isOwnDisk(isPart ? path.slice(0, -'.part'.length) : path) || used.has(path)) continue;
       const weight = await weigh(path);
-      if (weight === null || weight.ageMs < (isPart ? PART_KEPT_MS : SETTLED_MS)) continue;
+      if (weight === null || weight.ageMs < (isPart ? partKeptMs : SETTLED_MS)) continue;
       if (!(await isOver(name.slice(0, 'op-'.length + 26)))) continue;
       if (isPart) {
         log.warn({ path }, 'a half-made disk that nobody owns is removed');

@@ -1,0 +1,232 @@
+/** Healing: what hyperd mends by itself, each within a budget, written down, and never against a person.
+ *  Tables: heal_mode, heal_case, heal_act, heal_hold, heal_clock. Events in: vm.changed, pool.changed, operation.changed. Events out:
+ *  healing.acted. Permissions: vm.read, vm.configure, settings.change. Guide: docs/guides/self-healing.md */
+
+import { join } from 'node:path';
+import { type HealingActionId, healingFacts } from '#contract/healing.ts';
+import { METRICS, type MetricName } from '#contract/metric-catalogue.ts';
+import { images } from '#features/images/index.ts';
+import { inventory, qemuProcesses } from '#features/inventory/index.ts';
+import { metrics } from '#features/metrics/index.ts';
+import { notifications } from '#features/notifications/index.ts';
+import { operations } from '#features/operations/index.ts';
+import { vms } from '#features/vms/index.ts';
+import { messageOf } from '#kernel/errors.ts';
+import { defineFeature } from '#platform/feature.ts';
+import { type AllowedKinds, createHands } from './allowed-work.ts';
+import { createDisks } from './disks.ts';
+import { findCrashedVms } from './finders/crashed-vms.ts';
+import { findFullDisks } from './finders/full-disks.ts';
+import { findInGuests } from './finders/guests.ts';
+import { findIdlePools, isReachable } from './finders/idle-pools.ts';
+import { findStarvedVms } from './finders/starved-vms.ts';
+import { healingMigrations } from './migrations.ts';
+import { createOomWatch } from './oom-watch.ts';
+import { createPlanner } from './planner.ts';
+import { createHealingRoutes } from './routes.ts';
+import { createSteadyTime, kernelBoot } from './steady-time.ts';
+import { createHealingStore } from './store.ts';
+import { diskFree, diskPause, diskReserve } from './work/disks.ts';
+import { createEvidence } from './work/evidence.ts';
+import { agentSync, guestTrim, monitorEvidence } from './work/guests.ts';
+import { poolStart } from './work/pool-start.ts';
+
+/** Without a word from libvirt everything is looked at this often. */
+const ROUND_MS = 5_000;
+/** Rounds are at least this far apart, however much changes. */
+const REST_MS = 200;
+const KEEP_TIME_MS = 60_000;
+/** Older figures say nothing of now. */
+const YOUNG_MS = 180_000;
+const RESUME_DELAYS_MS = [5_000, 30_000, 120_000];
+
+export const healing = defineFeature<null>({
+  name: 'healing',
+  needs: ['inventory', 'vms', 'images', 'operations', 'metrics', 'notifications'],
+  migrations: healingMigrations,
+  setup({ config, db, libvirt, clock, events, log, space, use }) {
+    const known = use(inventory);
+    const machines = use(vms);
+    const journal = use(operations);
+    const figures = use(metrics);
+    const time = createSteadyTime({ db, clock, boot: kernelBoot });
+    const store = createHealingStore(db);
+    const oom = createOomWatch(time.nowMs, () => time.keptOomKills);
+    const { root, disks: disksFolder, images: imagesFolder } = config.state;
+    const disks = createDisks({ db, ledger: space, folders: [root, disksFolder, imagesFolder], log });
+
+    const figure = (metric: MetricName, vmId: string | null): number | null => {
+      const series = figures
+        .seriesOf(metric)
+        .find(({ owner }) => (vmId === null ? owner.type === 'host' : owner.type === 'vm' && owner.id === vmId));
+      const latest = series === undefined ? null : figures.latest(series.id);
+      return latest === null || latest.ageMs > YOUNG_MS ? null : latest.value;
+    };
+
+    const evidence = createEvidence({
+      folder: join(root, 'evidence'),
+      pidOf: async (vmId) => (await qemuProcesses()).get(vmId)?.pid ?? null,
+      control: (vmId) => libvirt.domains.controlInfo(vmId),
+      now: clock.now,
+    });
+    const kinds: AllowedKinds = {
+      'vm.start': machines.kinds.power.start,
+      'vm.resume': machines.kinds.power.resume,
+      'healing.disk-pause': journal.register(diskPause(disks)),
+      'healing.disk-reserve': journal.register(diskReserve(disks)),
+      'healing.disk-free': journal.register(diskFree(disks, [use(images).removeLeftovers, machines.removeLeftovers])),
+      'healing.pool-start': journal.register(
+        poolStart({
+          pools: libvirt.pools,
+          async isReachable(poolId) {
+            const pool = known.pools().find(({ id }) => id === poolId);
+            return pool !== undefined && (await isReachable(pool));
+          },
+          seen: known.refreshPools,
+        }),
+      ),
+      'healing.agent-sync': journal.register(
+        agentSync((vmId, options) => libvirt.agent.command(vmId, '{"execute":"guest-ping"}', options)),
+      ),
+      'healing.guest-trim': journal.register(guestTrim(libvirt.agent.trim)),
+      'healing.monitor-evidence': journal.register(monitorEvidence(evidence)),
+    };
+    const hands = createHands(journal, kinds);
+    const { restartDelaysSeconds, restartsPerHour } = config.healing;
+    const perHour = (action: HealingActionId) =>
+      action === 'vm-restart' ? restartsPerHour : healingFacts(action).perHour;
+    const isOnline = METRICS.ups_state.values.indexOf('online');
+
+    const planner = createPlanner({
+      db,
+      clock,
+      time,
+      store,
+      hands,
+      notices: use(notifications),
+      events,
+      log,
+      perHour,
+      oomKills: () => oom.kills,
+      killPoint: config.killPoint,
+      finders: [
+        findCrashedVms({
+          known,
+          hands,
+          oom,
+          delaysMs: restartDelaysSeconds.map((seconds) => seconds * 1000),
+          openForMs(vmId) {
+            const openedMs = store.case('vm-restart', vmId)?.openedMs ?? null;
+            return openedMs === null ? null : time.nowMs() - openedMs;
+          },
+          wasTried(vmId) {
+            const one = store.case('vm-restart', vmId);
+            const openedMs = one?.openedMs ?? null;
+            return openedMs !== null && (one?.actsMs ?? []).some((atMs) => atMs >= openedMs);
+          },
+        }),
+        findStarvedVms({
+          known,
+          hands,
+          diskErrors: libvirt.domains.diskErrors,
+          delaysMs: RESUME_DELAYS_MS,
+          log,
+        }),
+        ...findFullDisks(disks),
+        findIdlePools(known, hands),
+        ...findInGuests({
+          known,
+          hands,
+          figure,
+          isOnBattery() {
+            const state = figure('ups_state', null);
+            return state !== null && state !== isOnline;
+          },
+          nowMs: time.nowMs,
+          wantsTrimSinceMs(vmId) {
+            const own = store.vmMode('guest-trim', vmId);
+            return own === null || store.effective('guest-trim', vmId) === 'off' ? null : own.sinceMs;
+          },
+          lastTrimMs: (vmId) => store.lastActMs('guest-trim', vmId),
+        }),
+      ],
+    });
+
+    const endings: (() => void)[] = [];
+    let work: Promise<void> = Promise.resolve();
+    let wake: () => void = () => undefined;
+
+    const nap = async (ms: number, signal: AbortSignal) => {
+      const early = new AbortController();
+      wake = () => early.abort();
+      // Both ways out are expected.
+      await clock.sleep(ms, AbortSignal.any([signal, early.signal])).catch(() => undefined);
+    };
+    const run = async (signal: AbortSignal) => {
+      let keptMs = 0;
+      while (!signal.aborted) {
+        let waitMs: number | null = null;
+        try {
+          await oom.look();
+          waitMs = await planner.round();
+          if (time.nowMs() - keptMs >= KEEP_TIME_MS) {
+            await db.transaction((tx) => time.keep(tx, oom.kills));
+            keptMs = time.nowMs();
+          }
+        } catch (error) {
+          log.warn({ err: error }, `healing could not look at everything: ${messageOf(error)}`);
+        }
+        if (signal.aborted) return;
+        await nap(Math.max(REST_MS, Math.min(ROUND_MS, waitMs ?? ROUND_MS)), signal);
+      }
+    };
+    /** A pool whose folder is there was stopped by somebody; one whose folder went away broke. */
+    const poolStopped = async (poolId: string) => {
+      const pool = known.pools().find(({ id }) => id === poolId);
+      if (pool?.autostart && (await isReachable(pool)))
+        planner.takenOver('pool-start', poolId, `The storage pool ${pool.name} was stopped by somebody.`);
+    };
+
+    return {
+      api: null,
+      handlers: createHealingRoutes({
+        db,
+        store,
+        known,
+        nowMs: time.nowMs,
+        perHour,
+        async changed(action) {
+          if (action === 'disk-pause' && store.mode(action) !== 'act') await disks.liftAll();
+          wake();
+        },
+      }),
+      async start() {
+        await time.load();
+        await store.load();
+        await disks.load();
+      },
+      async resume(signal) {
+        endings.push(
+          events.on('operation.changed', planner.heardOf),
+          events.on('vm.changed', ({ state }) => {
+            if (state === 'crashed' || state === 'paused') wake();
+          }),
+          events.on('pool.changed', () => wake()),
+          libvirt.onEvent((event) => {
+            if (event.type !== 'pool-lifecycle' || event.event !== 'stopped') return;
+            poolStopped(event.pool.uuid).catch((error: unknown) =>
+              log.warn({ err: error }, `why a pool stopped is not known: ${messageOf(error)}`),
+            );
+          }),
+        );
+        await planner.resume();
+        work = run(signal);
+      },
+      async stop() {
+        for (const end of endings.splice(0)) end();
+        await work;
+        await planner.settled();
+      },
+    };
+  },
+});
