@@ -183,7 +183,10 @@ export const healing = defineFeature<null>({
     /** A pool whose folder is there was stopped by somebody; one whose folder went away broke. */
     const poolStopped = async (poolId: string) => {
       const pool = known.pools().find(({ id }) => id === poolId);
-      if (pool?.autostart && (await isReachable(pool)))
+      if (!pool?.autostart || !(await isReachable(pool))) return;
+      // Only a pool that is seen inactive has a case that could be ended.
+      await known.refreshPools();
+      if (known.pools().some(({ id, state }) => id === poolId && state === 'inactive'))
         planner.takenOver('pool-start', poolId, `The storage pool ${pool.name} was stopped by somebody.`);
     };
 

@@ -1,0 +1,310 @@
+/** Healing on a real libvirtd with real guests (TCG): QEMUs are killed, storage runs full, pools are found inactive, and people get in between. */
+
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { HealingAct } from '#contract/healing.ts';
+import type { Vm, VmCreateInput } from '#contract/vms.ts';
+import { MIB } from '#kernel/units.ts';
+import { runChecked } from '#platform/process.ts';
+import { startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { helloDisk } from '../support/guest.ts';
+import { guestShell } from '../support/guest-shell.ts';
+import { missingForLibvirtd, type PrivateLibvirtd, startPrivateLibvirtd } from '../support/libvirtd.ts';
+
+const skip = missingForLibvirtd() ?? false;
+
+const small = (name: string): VmCreateInput => ({
+  name,
+  memoryBytes: 32 * MIB,
+  vcpus: 1,
+  accel: 'tcg',
+  graphics: false,
+  firmware: 'bios',
+  nics: [],
+});
+
+describe('healing', { skip }, () => {
+  let libvirtd: PrivateLibvirtd;
+  let daemon: TestDaemon;
+
+  /** A file system of 24 MiB; there before the namespaces are made, so that libvirt, QEMU and hyperd see it. */
+  let tight: string;
+
+  before(async () => {
+    tight = await mkdtemp(join(tmpdir(), 'hv-tight-'));
+    await runChecked(['mount', '-t', 'tmpfs', '-o', 'size=24m,mode=711', 'tmpfs', tight], { timeoutMs: 10_000 });
+    libvirtd = await startPrivateLibvirtd();
+    daemon = await startDaemon({ libvirtd, config: { healing: { restartDelaysSeconds: [2] } } });
+  });
+  after(async () => {
+    await daemon?.close();
+    await libvirtd?.close();
+    await runChecked(['umount', tight], { timeoutMs: 10_000 });
+    await rm(tight, { recursive: true });
+  });
+
+  const show = (id: string): Promise<Vm> => daemon.admin('GET /vms/{id}', { params: { id } });
+  const create = async (body: VmCreateInput): Promise<Vm> => {
+    await daemon.finish(await daemon.admin('POST /vms', { body }));
+    return show(body.name);
+  };
+  const until = async <Value>(what: string, ms: number, look: () => Promise<Value | null | false>): Promise<Value> => {
+    const end = performance.now() + ms;
+    for (;;) {
+      const found = await look();
+      if (found !== null && found !== false) return found;
+      if (performance.now() > end)
+        throw new Error(`${what} did not happen within ${ms} ms\n${daemon.output().slice(-3000)}`);
+      await sleep(50);
+    }
+  };
+  const inState = (id: string, state: Vm['state'], ms = 30_000) =>
+    until(`${id} is ${state}`, ms, async () => {
+      const vm = await show(id);
+      return vm.state === state && vm;
+    });
+  const acts = async (object: string): Promise<readonly HealingAct[]> =>
+    (await daemon.admin('GET /healing/acts', { query: { object } })).items.toReversed();
+  const results = async (object: string) => (await acts(object)).map(({ result }) => result);
+  const withResult = (object: string, result: HealingAct['result'], ms = 30_000) =>
+    until(`${result} of ${object}`, ms, async () => (await acts(object)).find((act) => act.result === result) ?? null);
+  const killQemu = (name: string) => process.kill(libvirtd.qemuPid(name), 'SIGKILL');
+  const startsOf = async (vmId: string) =>
+    (await daemon.admin('GET /operations', { query: { objectId: vmId, kind: 'vm.start' } })).items;
+  /** Lets healing look at everything several times: another VM crashes and is back. */
+  const markers = new Set<string>();
+  const whileAnotherIsHealed = async () => {
+    const name = `marker-${markers.size}`;
+    markers.add(name);
+    const { id } = await create(small(name));
+    killQemu(name);
+    await withResult(id, 'done');
+    await daemon.finish(await daemon.admin('DELETE /vms/{id}', { params: { id }, query: { stop: 'true' } }));
+  };
+  const mode = (id: HealingAct['action'], value: 'off' | 'observe' | 'act') =>
+    daemon.admin('PATCH /healing/actions/{id}', { params: { id }, body: { mode: value } });
+
+  test('a VM whose QEMU was killed runs again after its delay, by an operation of system:healing with both audit records', async () => {
+    const { id } = await create(small('crashed'));
+    const killedMs = performance.now();
+    killQemu('crashed');
+    await inState(id, 'crashed');
+    await inState(id, 'running');
+    const tookMs = performance.now() - killedMs;
+    console.log(`# count: a killed QEMU was back after ${Math.round(tookMs)} ms, delay 2000 ms`);
+    assert.ok(tookMs >= 2_000, `it waited for its delay, ${tookMs} ms`);
+    const act = await withResult(id, 'done');
+    const [start] = await startsOf(id);
+    assert.equal(start?.actor, 'system:healing');
+    assert.equal(act.operationId, start?.id);
+    const records = (await daemon.admin('GET /audit', { query: { limit: 1000 } })).items.filter(
+      ({ operationId }) => operationId === start?.id,
+    );
+    assert.deepEqual(records.map(({ phase, outcome, actor }) => [phase, outcome, actor]).sort(), [
+      ['intent', null, 'system:healing'],
+      ['outcome', 'done', 'system:healing'],
+    ]);
+    const notice = await until(
+      'a message',
+      10_000,
+      async () => (await daemon.admin('GET /notices')).items.find(({ title }) => title.includes('crashed')) ?? null,
+    );
+    assert.equal(notice.severity, 'warning');
+  });
+
+  test('a crash loop is ended after five starts in an hour with a critical message, and a person can start it again', async () => {
+    const { id } = await create(small('loop'));
+    for (let n = 1; n <= 5; n += 1) {
+      killQemu('loop');
+      await until(
+        `restart ${n}`,
+        60_000,
+        async () => (await results(id)).filter((result) => result === 'done').length === n,
+      );
+      await inState(id, 'running');
+    }
+    killQemu('loop');
+    const end = await withResult(id, 'gave_up');
+    assert.match(end.text, /5 times within an hour/);
+    await whileAnotherIsHealed();
+    assert.equal((await show(id)).state, 'crashed');
+    assert.equal((await startsOf(id)).length, 5);
+    const critical = await until(
+      'a critical message',
+      10_000,
+      async () =>
+        (await daemon.admin('GET /notices')).items.find(
+          ({ severity, title }) => severity === 'critical' && title.includes('loop'),
+        ) ?? null,
+    );
+    assert.equal(critical.project, 'default');
+    await daemon.finish(await daemon.admin('POST /vms/{id}/start', { params: { id } }));
+    assert.equal((await show(id)).state, 'running');
+  });
+
+  test('what a person ends stays ended: by a stop, by virsh, and by a stop while the delay runs', async () => {
+    const { id: stopped } = await create(small('stopped'));
+    await daemon.finish(await daemon.admin('POST /vms/{id}/stop', { params: { id: stopped } }));
+    const { id: destroyed } = await create(small('destroyed'));
+    await libvirtd.virsh('destroy', 'destroyed');
+    const { id: between } = await create(small('between'));
+    killQemu('between');
+    await inState(between, 'crashed');
+    await daemon.finish(await daemon.admin('POST /vms/{id}/stop', { params: { id: between } }));
+    await whileAnotherIsHealed();
+    for (const id of [stopped, destroyed, between]) {
+      assert.ok(['off', 'crashed'].includes((await show(id)).state), id);
+      assert.deepEqual(await startsOf(id), []);
+    }
+    assert.deepEqual(await results(between), ['ended']);
+  });
+
+  test('an edit by a person while the delay runs ends healing too', async () => {
+    const { id } = await create(small('edited'));
+    killQemu('edited');
+    await inState(id, 'crashed');
+    await daemon.finish(await daemon.admin('PATCH /vms/{id}', { params: { id }, body: { title: 'looked at' } }));
+    await withResult(id, 'ended');
+    await whileAnotherIsHealed();
+    assert.equal((await show(id)).state, 'crashed');
+    assert.deepEqual(await startsOf(id), []);
+  });
+
+  test('a missing disk is told and waited for; observing starts nothing; a VM can have a mode of its own', async () => {
+    const { id } = await create({ ...small('diskless'), disks: [{ sizeBytes: MIB }] });
+    const file = (await show(id)).disks[0]?.source ?? '';
+    const path = join(daemon.stateDir, 'disks', file);
+    await rename(path, `${path}-away`);
+    killQemu('diskless');
+    assert.match((await withResult(id, 'held')).text, /is missing/);
+    await rename(`${path}-away`, path);
+    await withResult(id, 'done');
+    await daemon.admin('PATCH /vms/{id}/healing', { params: { id }, body: { action: 'vm-restart', mode: 'observe' } });
+    killQemu('diskless');
+    await withResult(id, 'would_have');
+    await whileAnotherIsHealed();
+    assert.equal((await show(id)).state, 'crashed');
+    await daemon.admin('PATCH /vms/{id}/healing', { params: { id }, body: { action: 'vm-restart', mode: 'act' } });
+    await inState(id, 'running');
+  });
+
+  test('a VM that another program made is never started', async () => {
+    const { id } = await create(small('foreign-to-be'));
+    const xml = (await libvirtd.virsh('dumpxml', 'foreign-to-be'))
+      .replace(/<uuid>.*<\/uuid>/, '<uuid>11111111-2222-4333-8444-555555555555</uuid>')
+      .replace('<name>foreign-to-be</name>', '<name>foreign</name>')
+      .replace(/<metadata>[\s\S]*?<\/metadata>/, '')
+      .replace(/<serial[\s\S]*?<\/serial>/g, '')
+      .replace(/<console[\s\S]*?<\/console>/g, '')
+      .replace(/<channel[\s\S]*?<\/channel>/g, '');
+    await daemon.finish(await daemon.admin('DELETE /vms/{id}', { params: { id }, query: { stop: 'true' } }));
+    const file = join(libvirtd.dir, 'foreign.xml');
+    await writeFile(file, xml);
+    await libvirtd.virsh('define', file);
+    await libvirtd.virsh('start', 'foreign');
+    await inState('foreign', 'running');
+    killQemu('foreign');
+    await inState('foreign', 'crashed');
+    await whileAnotherIsHealed();
+    assert.equal((await show('foreign')).state, 'crashed');
+    await libvirtd.virsh('undefine', 'foreign');
+  });
+
+  test('a guest that shuts itself down stays off', async () => {
+    await daemon.finish(
+      await daemon.admin('POST /images/import', { body: { path: await helloDisk(), name: 'hello' } }),
+    );
+    const imageId = (await daemon.admin('GET /images/{id}', { params: { id: 'hello' } })).id;
+    const { id } = await create({ ...small('leaving'), memoryBytes: 192 * MIB, disks: [{ imageId }] });
+    const shell = await guestShell(libvirtd, 'leaving');
+    // The answer goes down with the guest.
+    await shell.run('poweroff').catch(() => undefined);
+    await inState(id, 'off', 60_000);
+    await whileAnotherIsHealed();
+    assert.equal((await show(id)).state, 'off');
+    assert.deepEqual(await results(id), []);
+  });
+
+  test('a VM that ran out of space is resumed once there is space again, and not before', async () => {
+    await mode('vm-resume', 'act');
+    const imageId = (await daemon.admin('GET /images/{id}', { params: { id: 'hello' } })).id;
+    const { id } = await create({
+      ...small('starved'),
+      memoryBytes: 192 * MIB,
+      disks: [{ imageId }, { sizeBytes: 32 * MIB, format: 'raw' }],
+      start: false,
+    });
+    const disk = join(
+      daemon.stateDir,
+      'disks',
+      (await show(id)).disks.find(({ format, device }) => format === 'raw' && device === 'disk')?.source ?? '',
+    );
+    await runChecked(['cp', '--sparse=always', disk, join(tight, 'disk.raw')], { timeoutMs: 10_000 });
+    await rm(disk);
+    await symlink(join(tight, 'disk.raw'), disk);
+    await runChecked(['fallocate', '-l', String(16 * MIB), join(tight, 'filler')], { timeoutMs: 10_000 });
+    await daemon.finish(await daemon.admin('POST /vms/{id}/start', { params: { id } }));
+    const shell = await guestShell(libvirtd, 'starved');
+    const writing = shell.run('dd if=/dev/urandom of=/dev/vdb bs=64k count=240 2>&1 && sync && echo written');
+    // While the guest stands still its agent is silent; the answer is asked for again below.
+    writing.catch(() => undefined);
+    await inState(id, 'paused', 60_000);
+    assert.equal((await show(id)).stateReason, 'io_error');
+    assert.match((await withResult(id, 'held')).text, /more than 5 % are free/);
+    await whileAnotherIsHealed();
+    assert.equal((await show(id)).state, 'paused', 'it is not resumed into a full disk');
+    await rm(join(tight, 'filler'));
+    await withResult(id, 'done');
+    await inState(id, 'running');
+    const after = await guestShell(libvirtd, 'starved');
+    const { text } = await after.run('while pidof dd >/dev/null; do sleep 0.2; done; sync; echo written');
+    assert.match(text, /written/);
+    assert.equal((await show(id)).state, 'running');
+    await daemon.finish(await daemon.admin('POST /vms/{id}/stop', { params: { id } }));
+  });
+
+  test('a pool that starts with the host is started again; one that somebody stopped is left alone; a missing folder is waited for', async () => {
+    await mode('pool-start', 'act');
+    const folders = ['pool-broken', 'pool-wish'].map((name) => join(libvirtd.dir, name));
+    for (const [n, name] of ['broken', 'wish'].entries()) {
+      await mkdir(folders[n] ?? '');
+      await libvirtd.virsh('pool-define-as', name, 'dir', '--target', folders[n] ?? '');
+      await libvirtd.virsh('pool-autostart', name);
+      await libvirtd.virsh('pool-start', name);
+    }
+    const pool = (id: string) => daemon.admin('GET /pools/{id}', { params: { id } });
+    await until(
+      'both are active',
+      20_000,
+      async () =>
+        (await daemon.admin('GET /pools')).items.filter(
+          ({ name, state }) => ['broken', 'wish'].includes(name) && state === 'active',
+        ).length === 2,
+    );
+    // Its folder goes away under it: libvirt stops using it at the next look.
+    await rename(folders[0] ?? '', `${folders[0]}-away`);
+    await libvirtd.virsh('pool-refresh', 'broken').catch(() => undefined);
+    await libvirtd.virsh('pool-destroy', 'wish');
+    const { id: broken } = await pool('broken');
+    const { id: wish } = await pool('wish');
+    await withResult(wish, 'ended');
+    assert.match((await withResult(broken, 'held')).text, /is missing/);
+    await rename(`${folders[0]}-away`, folders[0] ?? '');
+    await withResult(broken, 'done', 60_000);
+    assert.equal((await pool('broken')).state, 'active');
+    assert.equal((await pool('wish')).state, 'inactive');
+  });
+
+  test('what only looks may read, and may not set', async () => {
+    assert.ok((await daemon.operator('GET /healing/acts')).items.length > 0);
+    assert.ok((await daemon.operator('GET /healing/actions')).items.length > 0);
+    await assert.rejects(
+      daemon.operator('PATCH /healing/actions/{id}', { params: { id: 'vm-restart' }, body: { mode: 'off' } }),
+      /settings\.change/,
+    );
+  });
+});
