@@ -674,6 +674,7 @@ test('a killed QEMU shows as crashed, and a lost libvirtd as unknown with the ol
   await assert.rejects(daemon.admin('POST /vms/{id}/start', { params: { id: vm.id } }), /not known/);
   await libvirtd.restart();
   await waitFor('known again', 30_000, async () => (await show(vm.id)).staleSince === null);
-  await daemon.finish(await daemon.admin('POST /vms/{id}/start', { params: { id: vm.id } }));
+  // Nobody wanted it off, so it is healed.
+  await waitFor('started again', 60_000, async () => (await show(vm.id)).state === 'running');
   await daemon.finish(await daemon.admin('DELETE /vms/{id}', { params: { id: vm.id }, query: { stop: 'true' } }));
 });
