@@ -1099,6 +1099,23 @@ export const text = {
     runningSince: 'Running for',
     api: 'API',
     apiLink: 'OpenAPI description',
+    healing: {
+      title: 'Self-healing',
+      about: 'What this machine mends by itself. Observed means that it only writes down what it would have done.',
+      nothing: 'Nothing was mended yet.',
+      modes: { off: 'Off', observe: 'Observe', act: 'Act' },
+      results: {
+        begun: 'under way',
+        done: 'done',
+        failed: 'failed',
+        cancelled: 'cancelled',
+        not_begun: 'overtaken',
+        would_have: 'would have',
+        held: 'waits',
+        gave_up: 'gave up',
+        ended: 'left alone',
+      },
+    },
   },
 
   access: accessText,

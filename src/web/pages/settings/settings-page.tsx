@@ -8,6 +8,7 @@ import { can } from '../../state/api.ts';
 import { systemStatus } from '../../state/library.ts';
 import { THEMES, theme } from '../../state/theme.ts';
 import { text } from '../../text.ts';
+import { HealingCard } from './healing-card.tsx';
 import { SettingsTabs } from './settings-tabs.tsx';
 
 const words = text.settings;
@@ -26,6 +27,7 @@ export function SettingsPage() {
             options={THEMES.map((value) => ({ value, label: text.themes[value] }))}
           />
         </Card>
+        {can('vm.read') && <HealingCard />}
         {can('host.read') && (
           <Card title={words.about}>
             <Loaded resource={systemStatus}>
