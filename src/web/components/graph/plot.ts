@@ -251,7 +251,10 @@ function drawSpans(plot: uPlot, spans: readonly TimeRange[], colours: Colours): 
   ctx.restore();
 }
 
-/** A line across at each limit, with its words at the right; where two lie close, the second has them below its line. */
+/** So near to each other two limits share their words. */
+const NEAR_PX = 14;
+
+/** A line across at each limit, with its words at the right. */
 function drawLimits(plot: uPlot, { limits = [] }: GraphData, colours: Colours): void {
   const { ctx, bbox } = plot;
   const ratio = uPlot.pxRatio;
@@ -259,8 +262,7 @@ function drawLimits(plot: uPlot, { limits = [] }: GraphData, colours: Colours): 
   ctx.font = colours.font.replace(/^[\d.]+/, (size) => String(Number(size) * ratio));
   ctx.textAlign = 'right';
   ctx.lineWidth = 1.2 * ratio;
-  const highest = Math.max(...limits.map(({ value }) => value));
-  for (const { value, label, kind } of limits) {
+  for (const { value, label, kind } of labelled(plot, limits)) {
     const y = plot.valToPos(value, 'y', true);
     if (y < bbox.top - 1 || y > bbox.top + bbox.height + 1) continue;
     ctx.strokeStyle = kind === 'threshold' ? colours.bad : colours.good;
@@ -270,11 +272,23 @@ function drawLimits(plot: uPlot, { limits = [] }: GraphData, colours: Colours): 
     ctx.moveTo(bbox.left, y);
     ctx.lineTo(bbox.left + bbox.width, y);
     ctx.stroke();
-    const isAbove = value === highest && y - bbox.top > 14 * ratio;
+    const isAbove = y - bbox.top > NEAR_PX * ratio;
     ctx.textBaseline = isAbove ? 'bottom' : 'top';
     ctx.fillText(label, bbox.left + bbox.width - 4 * ratio, y + (isAbove ? -2 : 2) * ratio);
   }
   ctx.restore();
+}
+
+/** The limits with their words, where two lie close those of both at the first. */
+function labelled(plot: uPlot, limits: readonly GraphLimit[]): readonly GraphLimit[] {
+  const [first, second] = limits;
+  if (!first || !second) return limits;
+  const distance = Math.abs(plot.valToPos(first.value, 'y', true) - plot.valToPos(second.value, 'y', true));
+  if (distance > NEAR_PX * uPlot.pxRatio) return limits;
+  return [
+    { ...first, label: `${first.label}, ${second.label}` },
+    { ...second, label: '' },
+  ];
 }
 
 /** Small triangles below the axis. */

@@ -22,14 +22,13 @@ import { AlertBadges } from './alert-row.tsx';
 import './alerts.css';
 import { subjectOf } from './condition.ts';
 import { ConditionGraph } from './condition-graph.tsx';
-import { firingSpans } from './episodes.ts';
+import { firingSpans, rangeAround } from './episodes.ts';
 import { EVENT_TONES, reasonText } from './event-words.ts';
 
 const words = alertsText.one;
 
 type AlertWithEvents = Answer<'GET /alerts/{id}'>;
 
-const HOUR_MS = 3_600_000;
 const REFRESH_MS = 15_000;
 const LIVE_MS = 400;
 
@@ -100,7 +99,7 @@ function Shown({ alert }: { readonly alert: AlertWithEvents }) {
             <Badge tone={isFiring(alert) ? EVENT_TONES.firing : alert.state === 'ok' ? 'good' : 'unknown'}>
               {alertsText.phases[alert.state]}
             </Badge>
-            {alert.state !== 'clearing' && alert.state !== 'suppressed' && <AlertBadges alert={alert} />}
+            {alert.state === 'firing' && <AlertBadges alert={alert} />}
             <span class="breaks">{alert.text}</span>
           </span>
         }
@@ -123,7 +122,7 @@ function Shown({ alert }: { readonly alert: AlertWithEvents }) {
   );
 }
 
-/** From an hour before it began to an hour after its end, or to now. */
+/** With about twice its length before it began, and as much after its end. */
 function GraphCard({ alert }: { readonly alert: AlertWithEvents }) {
   const { condition, id: ruleId } = alert.rule;
   const rule = alertRules.data.value?.find(({ id }) => id === ruleId);
@@ -131,10 +130,7 @@ function GraphCard({ alert }: { readonly alert: AlertWithEvents }) {
   const since = alert.startedAt ?? alert.since;
   const endedAt = isLive ? null : (alert.endedAt ?? alert.since);
   const range = useMemo(
-    () => ({
-      fromMs: Date.parse(since) - HOUR_MS,
-      toMs: endedAt === null ? Date.now() : Math.min(Date.now(), Date.parse(endedAt) + HOUR_MS),
-    }),
+    () => rangeAround(Date.parse(since), endedAt === null ? null : Date.parse(endedAt), Date.now()),
     [since, endedAt],
   );
   const spans = useMemo(() => firingSpans(alert.events, Date.now()), [alert.events]);
@@ -237,11 +233,13 @@ function FactsCard({ alert }: { readonly alert: AlertWithEvents }) {
           ...fact(
             words.labels,
             <span class="label-list">
-              {Object.entries(alert.labels).map(([name, value]) => (
-                <code key={name} class="small breaks">
-                  {name}={value}
-                </code>
-              ))}
+              {Object.entries(alert.labels)
+                .filter(([, value]) => value !== '')
+                .map(([name, value]) => (
+                  <code key={name} class="small breaks">
+                    {name}={value}
+                  </code>
+                ))}
             </span>,
           ),
         ]}

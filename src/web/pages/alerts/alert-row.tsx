@@ -14,7 +14,7 @@ const words = alertsText;
 
 /** Pixels; the virtual list counts with them. */
 export const ALERT_ROW_HEIGHT = 56;
-export const ALERT_CARD_HEIGHT = 116;
+export const ALERT_CARD_HEIGHT = 100;
 
 interface AlertRowProps {
   readonly alert: Alert;

@@ -96,7 +96,7 @@ export function ChannelCard({ channel, onEdit }: { readonly channel: Channel; re
             ? []
             : [[words.secrets, channel.secretNames.map(fieldTitle).join(', ')] as const]),
           [words.lastSent, channel.lastSentAt === null ? words.never : <TimeAgo iso={channel.lastSentAt} />],
-          ...(channel.lastError === null
+          ...(channel.lastError === null || result.value !== null
             ? []
             : [[words.lastError, <span class="breaks tone-bad">{channel.lastError}</span>] as const]),
         ]}

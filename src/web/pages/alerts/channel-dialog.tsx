@@ -205,7 +205,7 @@ function KindField({ field, settings, secrets, kept, problem, onSetting, onSecre
       label={fieldTitle(name)}
       isOptional={!isRequired && name !== 'tls'}
       hint={hint === '' ? undefined : <Prose value={`${hint}.`} />}
-      problem={fieldProblem(problem, `${part}.${name}`)}
+      problem={fieldProblem(problem, `${part}.${name}`) ?? fieldProblem(problem, name)}
     >
       {(control) =>
         name === 'ca' ? (
@@ -228,7 +228,7 @@ function KindField({ field, settings, secrets, kept, problem, onSetting, onSecre
         ) : (
           <input
             {...control}
-            class={`mono ${isSecret ? 'is-secret' : ''}`}
+            class={`mono ${isSecret && name !== 'url' ? 'is-secret' : ''}`}
             autocomplete="off"
             autocapitalize="off"
             spellcheck={false}

@@ -21,3 +21,13 @@ export function firingSpans(
   }
   return [...spans, ...[...open.values()].map((fromMs) => ({ fromMs, toMs: nowMs }))];
 }
+
+const LEAST_AROUND_MS = 10 * 60_000;
+const MOST_AROUND_MS = 12 * 3_600_000;
+
+/** What to show of time around an episode: twice its length before and after it, where that is neither too little nor too much to see
+ *  how it came. @param endMs null = it goes on */
+export function rangeAround(beginMs: number, endMs: number | null, nowMs: number): TimeRange {
+  const around = Math.min(MOST_AROUND_MS, Math.max(LEAST_AROUND_MS, 2 * ((endMs ?? nowMs) - beginMs)));
+  return { fromMs: beginMs - around, toMs: endMs === null ? nowMs : Math.min(nowMs, endMs + around) };
+}

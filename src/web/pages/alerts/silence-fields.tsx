@@ -85,7 +85,7 @@ export function WindowFields({
   return (
     <>
       <PickSeveral
-        label={`${words.days} (${words.everyDay.toLowerCase()}: none)`}
+        label={words.days}
         options={alertsText.routing.days.map((label, value) => ({ value, label }))}
         chosen={plan.days}
         onChange={(days) => onChange({ ...plan, days })}

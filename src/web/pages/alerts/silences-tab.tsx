@@ -15,6 +15,7 @@ import { now } from '../../state/clock.ts';
 import { showProblem } from '../../state/operations.ts';
 import { projectName, projects } from '../../state/projects.ts';
 import { currentQuery, setQuery } from '../../state/router.ts';
+import { vms } from '../../state/vms.ts';
 import { text } from '../../text.ts';
 import { alertsText } from '../../text-alerts.ts';
 import { SilenceDialog } from './silence-dialog.tsx';
@@ -33,6 +34,7 @@ export function SilencesTab() {
   const hasOver = currentQuery.value.get('all') === '1';
   useEffect(() => {
     if (can('project.read')) projects.ensure();
+    if (can('vm.read')) vms.ensure();
   }, []);
   const create = can('alert.ack') && (
     <Button kind="primary" icon="plus" onClick={() => (isCreating.value = true)}>
@@ -78,16 +80,24 @@ function matchText({ match, project }: Silence): string {
   const parts = [
     match.rule === undefined || match.rule === '*' ? '' : alertsText.routing.rule(match.rule),
     (match.severities ?? []).map((severity) => text.severities[severity]).join(alertsText.routing.any),
-    ...(match.labels ?? []).map(({ label, value, isNot }) => alertsText.routing.label(label, isNot, value)),
+    ...(match.labels ?? []).map(({ label, value, isNot }) => {
+      const vm = label === 'uuid' && !isNot ? vms.data.value?.get(value) : undefined;
+      return vm ? words.vm(vm.name) : alertsText.routing.label(label, isNot, value);
+    }),
     project === null ? '' : alertsText.routing.project(projectName(project)),
   ].filter(Boolean);
   return parts.join(', ') || words.everything;
 }
 
+/** The clock of the page goes by ten seconds. */
+const SLACK_MS = 15_000;
+
+const isAhead = ({ from }: Silence): boolean => Date.parse(from) > now.value + SLACK_MS;
+
 function stateOf(silence: Silence): keyof typeof words.states {
   if (silence.isOver) return 'over';
   if (silence.isActive) return 'active';
-  return Date.parse(silence.from) > now.value ? 'planned' : 'waiting';
+  return isAhead(silence) ? 'planned' : 'waiting';
 }
 
 function SilenceTable({ rows }: { readonly rows: readonly Silence[] }) {
@@ -118,13 +128,13 @@ function SilenceTable({ rows }: { readonly rows: readonly Silence[] }) {
           isSelfEvident: true,
           cell: (silence) => (
             <span class="lines">
-              {Date.parse(silence.from) > now.value && (
+              {isAhead(silence) && (
                 <span>
-                  {words.from} <TimeAgo iso={silence.from} />
+                  {words.begins} <TimeAgo iso={silence.from} />
                 </span>
               )}
               <span>
-                {words.until} <TimeAgo iso={silence.to} />
+                {silence.isOver ? words.ended : words.ends} <TimeAgo iso={silence.to} />
               </span>
               {silence.cron !== null && <code>{words.window(silence.cron, silence.durationMinutes ?? 0)}</code>}
             </span>

@@ -34,9 +34,9 @@ export function OverviewPage() {
           <div class="overview">
             {(data.problems.length > 0 || canEverywhere('host.read')) && <Posture data={data} />}
             {data.problems.length > 0 && <Problems data={data} />}
+            {can('alert.read') && <AlertsCard />}
             {data.host && <HostCard host={data.host} />}
             <VmsCard data={data} />
-            {can('alert.read') && <AlertsCard />}
             {canEverywhere('host.read') && <HealthTiles />}
             <OperationsCard data={data} />
           </div>

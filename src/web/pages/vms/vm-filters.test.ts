@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fakeVm } from '#contract/fake-vm.ts';
 import type { Vm } from '#contract/vms.ts';
-import { applyFilter, holdOrder, readFilter } from './vm-filters.ts';
+import { applyFilter, holdOrder, readFilter, tagsOf } from './vm-filters.ts';
 
 const vm = (name: string, part: Partial<Vm> = {}) =>
   fakeVm(name, { id: `id-${name}`, state: 'running', desired: 'running', accel: 'kvm', ...part });
@@ -35,6 +35,19 @@ test('one project alone can be shown', () => {
   const inProject = (query: string) => names(applyFilter(two, readFilter(new URLSearchParams(query))));
   assert.deepEqual(inProject('project=prj-1'), ['shop-web']);
   assert.deepEqual(inProject('project='), ['shop-web', 'web']);
+});
+
+test('VMs with all of the chosen tags are shown; tags are searched too, and counted', () => {
+  const tagged = [vm('web', { tags: ['prod', 'shop'] }), vm('db', { tags: ['prod'] }), vm('lab')];
+  const shown = (query: string) => names(applyFilter(tagged, readFilter(new URLSearchParams(query))));
+  assert.deepEqual(shown('tag=prod'), ['db', 'web']);
+  assert.deepEqual(shown('tag=prod,shop'), ['web']);
+  assert.deepEqual(shown('tag='), ['db', 'lab', 'web']);
+  assert.deepEqual(shown('q=shop'), ['web']);
+  assert.deepEqual(tagsOf(tagged), [
+    ['prod', 2],
+    ['shop', 1],
+  ]);
 });
 
 test('a held order keeps its rows in place, puts new ones last and drops removed ones', () => {
