@@ -8,6 +8,7 @@ import type { RouteDefinition } from './define.ts';
 import { fenceRoutes } from './fence.ts';
 import { healingRoutes } from './healing.ts';
 import { healthRoutes } from './health.ts';
+import { healthRoutes, supportRoutes } from './health.ts';
 import { imageRoutes } from './images.ts';
 import { metricRoutes } from './metrics.ts';
 import { networkRoutes, poolRoutes } from './networks.ts';
@@ -24,6 +25,7 @@ import { vmRoutes } from './vms.ts';
 export const api = {
   ...systemRoutes,
   ...healthRoutes,
+  ...supportRoutes,
   ...fenceRoutes,
   ...authRoutes,
   ...signInRoutes,

@@ -58,6 +58,14 @@ export interface HealthChange {
   readonly was: z.infer<typeof checkStatusSchema> | null;
 }
 
+export const supportRoutes = defineRoutes({
+  'GET /support/bundle': {
+    summary: 'What somebody who helps needs to know, without secrets (tar.gz)',
+    permission: 'host.configure',
+    raw: 'bytes',
+  },
+});
+
 export const healthRoutes = defineRoutes({
   'GET /health': { summary: 'What the health checks found', permission: 'host.read', response: healthSchema },
   'GET /health/{id}': {

@@ -99,10 +99,12 @@ async function listenOnNetwork(app: FastifyInstance, listen: { host: string; por
 export async function startDaemon({
   config,
   log,
+  recentLog,
   env,
 }: {
   config: Config;
   log: Logger;
+  recentLog: () => readonly string[];
   env: Readonly<Record<string, string | undefined>>;
 }): Promise<Daemon> {
   const startedAt = new Date();
@@ -148,7 +150,7 @@ export async function startDaemon({
   const space = createSpaceLedger();
   const composition = compose(
     features,
-    { config, db, libvirt, clock: systemClock, calendar, events, address, space, startedAt },
+    { config, db, libvirt, clock: systemClock, calendar, events, address, space, startedAt, recentLog },
     log,
   );
   const accessApi = composition.use(access);

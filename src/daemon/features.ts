@@ -19,6 +19,7 @@ import { operations } from '#features/operations/index.ts';
 import { projects } from '#features/projects/index.ts';
 import { quotas } from '#features/quotas/index.ts';
 import { storage } from '#features/storage/index.ts';
+import { support } from '#features/support/index.ts';
 import { system } from '#features/system/index.ts';
 import { vms } from '#features/vms/index.ts';
 import type { Feature } from '#platform/feature.ts';
@@ -42,6 +43,7 @@ export const features: readonly Feature[] = [
   notifications,
   healthChecks,
   healing,
+  support,
   consoles,
   alerts,
   system,

@@ -3,6 +3,7 @@
 import { messageOf } from '#kernel/errors.ts';
 import { ConfigError, loadConfig } from '#platform/config.ts';
 import { giveBackMemory } from '#platform/memory.ts';
+import { createRecentLines } from '#platform/recent-lines.ts';
 import { startDaemon } from './daemon.ts';
 import { createLogger } from './logging.ts';
 
@@ -12,13 +13,14 @@ const SETTLED_MS = 10_000;
 
 async function start(): Promise<void> {
   const config = await loadConfig(process.env);
-  const log = createLogger(config.log.level);
+  const recent = createRecentLines();
+  const log = createLogger(config.log.level, recent);
   process.on('unhandledRejection', (reason) => {
     // Half-dead is worse than dead: the supervisor starts a fresh process, and the journal resumes what ran.
     log.error({ err: reason }, `unhandled rejection: ${messageOf(reason)}`);
     process.exit(70);
   });
-  const daemon = await startDaemon({ config, log, env: process.env });
+  const daemon = await startDaemon({ config, log, recentLog: recent.all, env: process.env });
   setTimeout(giveBackMemory, SETTLED_MS).unref();
 
   let isStopping = false;

@@ -2,6 +2,7 @@
 
 import pino, { type Logger as PinoLogger } from 'pino';
 import type { Logger } from '#kernel/logger.ts';
+import type { RecentLines } from '#platform/recent-lines.ts';
 
 const SECRET_FIELDS = ['token', 'secret', 'password', 'cookie', 'authorization', 'ticket', 'userData', 'privateKey'];
 
@@ -15,8 +16,9 @@ function adapt(inner: PinoLogger): Logger {
   };
 }
 
-/** @returns the logger and the function that writes out what is buffered */
-export function createLogger(level: string): Logger {
+/** @param recent keeps what was written last */
+export function createLogger(level: string, recent: Pick<RecentLines, 'push'>): Logger {
+  const stdout = pino.destination({ dest: 1, sync: true });
   return adapt(
     pino(
       {
@@ -26,7 +28,12 @@ export function createLogger(level: string): Logger {
         formatters: { level: (label) => ({ level: label }) },
         redact: { paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`]), censor: '[removed]' },
       },
-      pino.destination({ dest: 1, sync: true }),
+      {
+        write(line) {
+          recent.push(line.trimEnd());
+          stdout.write(line);
+        },
+      },
     ),
   );
 }

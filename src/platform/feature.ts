@@ -190,6 +190,8 @@ export interface FeatureContext {
   readonly calendar: Pick<Calendar, 'leap'>;
   readonly events: EventBus<ApiEvents>;
   readonly log: Logger;
+  /** The last lines of the whole log as they were written, oldest first. */
+  readonly recentLog: () => readonly string[];
   readonly address: PublicAddress;
   /** What is promised of the file systems that features write to. */
   readonly space: SpaceLedger;

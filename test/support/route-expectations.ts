@@ -74,6 +74,7 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'GET /health': asks('host.read at system'),
   'GET /health/{id}': asks('host.read at system'),
   'POST /health/run': asks('host.configure at system'),
+  'GET /support/bundle': asks('host.configure at system'),
   'GET /doctor': asks('host.read at system'),
   'GET /audit': asks('audit.read at system'),
   'GET /audit/records/{id}': asks('audit.read at system'),
