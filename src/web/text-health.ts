@@ -27,16 +27,12 @@ export const healthText = {
     bad === 0
       ? `All ${plural(all, 'check')} are well`
       : `${bad} of ${plural(all, 'check')} ${bad === 1 ? 'needs' : 'need'} attention`,
-  checked: 'checked',
+  checked: 'Checked',
   since: 'for',
-  limits: 'Limits',
   limit: (of: string, warn: string | null, fail: string | null) =>
     `${of}: ${[warn === null ? [] : [`warns at ${warn}`], fail === null ? [] : [`fails at ${fail}`]].flat().join(', ') || 'switched off'}`,
-  history: 'Changes',
   historyOf: (title: string) => `Changes of ${title}, oldest first`,
-  noHistory: 'It never changed.',
   securityTile: 'Security',
   updatesTile: 'Updates',
   allWell: 'Nothing to do.',
-  look: 'Health',
 } as const;

@@ -8,6 +8,7 @@ import { CheckMark } from '../../components/state-mark.tsx';
 import { health } from '../../state/health.ts';
 import { preflight } from '../../state/library.ts';
 import { healthText as words } from '../../text-health.ts';
+import './health-tiles.css';
 
 interface Line {
   readonly id: string;
@@ -32,32 +33,41 @@ export function HealthTiles() {
     .map(({ id, title, status, detail }): Line => ({ id, title, status, text: detail, href: '/hosts' }));
   const security = [...ofHealth((id) => id.startsWith('security.')), ...fences];
   const updates = ofHealth((id) => id === 'system.image');
+  const isAlone = security.length === 0 || updates.length === 0;
   return (
     <>
-      {security.length > 0 && <Tile title={words.securityTile} lines={security} />}
-      {updates.length > 0 && <Tile title={words.updatesTile} lines={updates} />}
+      {security.length > 0 && <Tile title={words.securityTile} lines={security} isWide={isAlone} />}
+      {updates.length > 0 && <Tile title={words.updatesTile} lines={updates} isWide={isAlone} />}
     </>
   );
 }
 
-function Tile({ title, lines }: { readonly title: string; readonly lines: readonly Line[] }) {
+function Tile({
+  title,
+  lines,
+  isWide,
+}: {
+  readonly title: string;
+  readonly lines: readonly Line[];
+  readonly isWide: boolean;
+}) {
   const bad = lines.filter(({ status }) => status !== 'ok');
   return (
-    <Card title={<a href="/health">{title}</a>}>
+    <Card title={<a href="/health">{title}</a>} class={isWide ? 'wide' : ''}>
       {bad.length === 0 ? (
         <p>
           <CheckMark status="ok">{words.allWell}</CheckMark>
         </p>
       ) : (
-        <ul class="lately">
+        <ul class="tile-list">
           {bad.map(({ id, title: name, status, text, href }) => (
             <li key={id}>
               <CheckMark status={status}>
                 <a href={href}>{name}</a>
               </CheckMark>
-              <span class="muted what">
+              <p class="muted small">
                 <Prose value={text} />
-              </span>
+              </p>
             </li>
           ))}
         </ul>
