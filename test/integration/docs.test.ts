@@ -257,7 +257,9 @@ test('every command in the docs runs', { skip: missing ?? false, timeout: 600_00
       const made = /^hv vm create (\S+)/.exec(command)?.[1];
       if (made) await forget(made);
       // 7 = finished with warnings, as the preflight of a machine without KVM.
-      assert.ok(result.code === 0 || result.code === 7, `exit ${result.code}: ${result.stderr}`);
+      // Health of a machine that is busy with tests may be bad; then the checks are what is printed, and not why they could not be asked for.
+      const isBadHealth = result.code === 1 && command.startsWith('hv health') && !/^hv: /m.test(result.stderr);
+      assert.ok(result.code === 0 || result.code === 7 || isBadHealth, `exit ${result.code}: ${result.stderr}`);
     });
     ran += 1;
   }
