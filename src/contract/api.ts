@@ -7,7 +7,6 @@ import { auditRoutes } from './audit.ts';
 import type { RouteDefinition } from './define.ts';
 import { fenceRoutes } from './fence.ts';
 import { healingRoutes } from './healing.ts';
-import { healthRoutes } from './health.ts';
 import { healthRoutes, supportRoutes } from './health.ts';
 import { imageRoutes } from './images.ts';
 import { metricRoutes } from './metrics.ts';
