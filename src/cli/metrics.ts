@@ -1,6 +1,6 @@
 /** `hv metrics`: figures, their history, and how long the space will last. */
 
-import type { CapacityItem, LatestFigure, Metric, MetricSeries, Top } from '#contract/metrics.ts';
+import type { CapacityItem, LatestFigure, Metric, MetricSeries, PushStatus, Top } from '#contract/metrics.ts';
 import { formatBytes } from '#kernel/units.ts';
 import { command, defineCommands } from './command.ts';
 import type { CommandContext } from './context.ts';
@@ -10,7 +10,7 @@ import { figureText, rangeOf, sparkline } from './metric-text.ts';
 import { problemFrom } from './problems.ts';
 import { type Column, printTable } from './table.ts';
 import { safeText } from './text.ts';
-import { pause } from './time.ts';
+import { ageText, pause } from './time.ts';
 import { any, countOption, flag, one, textOption } from './values.ts';
 
 /** Points of the graph beside a figure. */
@@ -305,4 +305,40 @@ function daysText(days: number): string {
   return `${whole} ${unit}${whole === 1 ? '' : 's'}`;
 }
 
-export const commands = defineCommands([listCommand, showCommand, topCommand, capacityCommand]);
+const targetsCommand = command({
+  path: ['metrics', 'targets'],
+  summary: 'Show where figures are sent, and how that goes',
+  details:
+    'Targets are entries of metrics.push in the configuration. Sixty measurements wait at most while one is away.',
+  examples: ['metrics targets'],
+  run: async ({ api, output }) => {
+    const { items } = await api('GET /metrics/targets');
+    if (output.isJson) output.json(items);
+    else printTable(output, TARGET_COLUMNS, items, 'Figures are sent nowhere. Targets are named in metrics.push.');
+    return EXIT.done;
+  },
+});
+
+const TARGET_STATES: Readonly<Record<PushStatus['state'], readonly [text: string, colour: 'green' | 'red' | 'grey']>> =
+  {
+    ok: ['● ok', 'green'],
+    failing: ['■ failing', 'red'],
+    waiting: ['○ waiting', 'grey'],
+  };
+
+const TARGET_COLUMNS: readonly Column<PushStatus>[] = [
+  { title: 'NAME', value: ({ name }) => name, colour: (text, _row, paint) => paint('bold', text) },
+  { title: 'KIND', value: ({ kind }) => kind },
+  {
+    title: 'STATE',
+    value: ({ state }) => TARGET_STATES[state][0],
+    colour: (text, { state }, paint) => paint(TARGET_STATES[state][1], text),
+  },
+  { title: 'SENT', value: ({ lastSentAt }) => (lastSentAt === null ? 'never' : ageText(lastSentAt)), align: 'right' },
+  { title: 'WAIT', value: ({ queuedTicks }) => String(queuedTicks), align: 'right' },
+  { title: 'LOST', value: ({ droppedTicks }) => String(droppedTicks), align: 'right' },
+  { title: 'ADDRESS', value: ({ address }) => safeText(address), flexibleTo: 12, isOptional: true },
+  { title: 'PROBLEM', value: ({ error }) => safeText(error ?? ''), flexibleTo: 10 },
+];
+
+export const commands = defineCommands([listCommand, showCommand, topCommand, capacityCommand, targetsCommand]);

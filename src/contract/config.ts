@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { GIB, MIB } from '#kernel/units.ts';
 import { alertsConfigSchema, notificationsConfigSchema, secretsConfigSchema } from './alerts-config.ts';
 import { LIMIT_NAMES } from './health-limits.ts';
+import { pushTargetSchema } from './push-config.ts';
 
 const addressAndPort = () => z.string().regex(/^(\[[0-9a-f:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, 'use ADDRESS:PORT');
 const filePath = () => z.string().max(4096).regex(/^\//, 'use an absolute path');
@@ -139,6 +140,15 @@ export const configSchema = z.strictObject({
         .min(16 * MIB)
         .default(4 * GIB)
         .describe('largest history on disk, at most 5 % of its file system; the oldest goes first'),
+      push: z
+        .array(pushTargetSchema)
+        .max(10)
+        .default([])
+        .refine(
+          (items) => new Set(items.map(({ name }) => name)).size === items.length,
+          'two targets have the same name',
+        )
+        .describe('where figures are sent at each measurement'),
     })
     .prefault({}),
   health: z

@@ -5,6 +5,7 @@ import { defineErrors } from '#kernel/errors.ts';
 import { timeSchema } from './common.ts';
 import { defineRoutes } from './define.ts';
 import { ENTITY_KINDS } from './metric-catalogue.ts';
+import { PUSH_KINDS } from './push-config.ts';
 
 export const MAX_POINTS = 3000;
 export const MAX_METRICS = 20;
@@ -127,6 +128,20 @@ export const capacityItemSchema = entitySchema.extend({
 });
 export type CapacityItem = z.infer<typeof capacityItemSchema>;
 
+export const pushStatusSchema = z.object({
+  name: z.string(),
+  kind: z.enum(PUSH_KINDS),
+  address: z.string().describe('without its query'),
+  state: z.enum(['waiting', 'ok', 'failing']).describe('waiting = nothing was sent yet'),
+  since: timeSchema.nullable().describe('of failing'),
+  queuedTicks: z.int().describe('measurements that wait to be sent; sixty at most'),
+  droppedTicks: z.int().describe('measurements that were given up since the start'),
+  sentSamples: z.int().describe('since the start'),
+  lastSentAt: timeSchema.nullable(),
+  error: z.string().nullable().describe('why it fails. Holds words of the target: show as text'),
+});
+export type PushStatus = z.infer<typeof pushStatusSchema>;
+
 const rangeQuery = z.object({
   metric: z.string().min(1).max(1000).describe('one figure, or several separated by commas'),
   entity,
@@ -184,6 +199,11 @@ export const metricRoutes = defineRoutes({
       limit: z.coerce.number().int().min(1).max(1000).default(10),
     }),
     response: topSchema,
+  },
+  'GET /metrics/targets': {
+    permission: 'metrics.read',
+    summary: 'Where figures are sent, and how that goes',
+    response: z.object({ items: z.array(pushStatusSchema) }),
   },
   'GET /metrics/capacity': {
     ...seen,

@@ -11,6 +11,7 @@ import type { ApiEvents } from '#contract/events.ts';
 import { HOST_GROUPS, HYPER_USER } from '#contract/fence.ts';
 import { access } from '#features/access/index.ts';
 import { audit } from '#features/audit/index.ts';
+import { exports } from '#features/exports/index.ts';
 import { imageObject } from '#features/images/index.ts';
 import { inventory } from '#features/inventory/index.ts';
 import { networkObject } from '#features/networks/index.ts';
@@ -26,7 +27,7 @@ import { calendarMigrations, createCalendar } from '#platform/calendar.ts';
 import type { Config } from '#platform/config.ts';
 import { openDatabase } from '#platform/db/database.ts';
 import { createSpaceLedger } from '#platform/disk-space.ts';
-import { type Handlers, SYSTEM } from '#platform/feature.ts';
+import type { Handlers } from '#platform/feature.ts';
 import { lockStateFolder } from '#platform/instance-lock.ts';
 import { prepareStateFolders } from '#platform/state-folders.ts';
 import { createServiceNotifier } from '#platform/systemd.ts';
@@ -42,9 +43,9 @@ import { createEventStream } from './http/event-stream.ts';
 import { type Door, localDoor, networkDoor } from './http/listener.ts';
 import { createOpenLimit } from './http/open-limit.ts';
 import { createRoutes } from './http/pipeline.ts';
-import { processMetrics, renderMetrics } from './http/prometheus.ts';
 import { createRedirect, secureOriginOf } from './http/redirect.ts';
 import { createServer, useCertificate } from './http/server.ts';
+import { processMetrics } from './process-metrics.ts';
 import { allowedHosts, certificateNames, parseListen, publicOrigin } from './public-names.ts';
 
 const WEB_FOLDER = fileURLToPath(new URL('../web/dist', import.meta.url));
@@ -189,8 +190,8 @@ export async function startDaemon({
     ...(isStarted ? [] : ['starting']),
     ...(libvirt.state.status === 'connected' ? [] : ['libvirt is not connected']),
   ];
-  const metrics = () =>
-    renderMetrics([...processMetrics(VERSION, startedAt), ...stream.metrics(), ...composition.metrics()]);
+  const exported = composition.use(exports);
+  exported.familiesFrom(() => [...processMetrics(VERSION, startedAt), ...stream.metrics(), ...composition.metrics()]);
   const serve = (door: Door, isNetwork: boolean) =>
     createServer({
       door,
@@ -200,8 +201,7 @@ export async function startDaemon({
       tls: isNetwork ? tls : null,
       webFolder: isNetwork && existsSync(WEB_FOLDER) ? WEB_FOLDER : null,
       renewedCookie: accessApi.renewedCookie,
-      mayReadMetrics: (who) => accessApi.decide(who, 'metrics.read', SYSTEM).allow,
-      metrics,
+      metricsPage: exported.page,
       notReady,
     });
 

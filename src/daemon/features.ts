@@ -5,6 +5,7 @@ import { accounting } from '#features/accounting/index.ts';
 import { alerts } from '#features/alerts/index.ts';
 import { audit } from '#features/audit/index.ts';
 import { consoles } from '#features/consoles/index.ts';
+import { exports } from '#features/exports/index.ts';
 import { fence } from '#features/fence/index.ts';
 import { healing } from '#features/healing/index.ts';
 import { health } from '#features/health/index.ts';
@@ -35,6 +36,7 @@ export const features: readonly Feature[] = [
   fence,
   hosts,
   metrics,
+  exports,
   storage,
   networks,
   images,

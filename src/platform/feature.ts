@@ -165,10 +165,14 @@ export type ObjectResolver = (
   isVisible: (object: ObjectRef) => boolean,
 ) => FoundObject | null | Promise<FoundObject | null>;
 
-/** A line of `/metrics`. */
+/** Figures of one name as they are exported, in no particular text form. */
 export interface MetricFamily {
+  /** As exported; counters end in `_total`, infos in `_info`. */
   readonly name: string;
-  readonly type: 'counter' | 'gauge';
+  /** `state_set`: one sample per state, 1 for the present one, the label `state` names it. `info`: always 1, the labels tell. */
+  readonly type: 'counter' | 'gauge' | 'state_set' | 'info';
+  /** Absent or null = a bare number. */
+  readonly unit?: 'seconds' | 'bytes' | 'celsius' | 'ratio' | null;
   readonly help: string;
   readonly samples: readonly { readonly labels?: Readonly<Record<string, string>>; readonly value: number }[];
 }

@@ -176,6 +176,7 @@ describe('collecting from a real libvirtd', { skip }, () => {
       host: HOST,
       inventory: api,
       hosts: { kernelReading: sampler.reading, processors: () => 2 },
+      projects: { domainName: (_project, name) => name, get: () => null },
       libvirt,
       db,
       events,

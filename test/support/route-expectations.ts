@@ -88,6 +88,7 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'GET /metrics/range.csv': asks('metrics.read at anywhere', undefined, 'metric=cpu_usage'),
   'GET /metrics/overview': asks('metrics.read at anywhere'),
   'GET /metrics/top': asks('metrics.read at anywhere'),
+  'GET /metrics/targets': asks('metrics.read at system'),
   'GET /metrics/capacity': asks('metrics.read at anywhere'),
   'GET /events': asks('operation.read at anywhere'),
 

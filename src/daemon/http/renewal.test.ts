@@ -38,8 +38,7 @@ test('a certificate is renewed before its end while the server runs; open connec
     log: silentLogger,
     tls: first,
     webFolder: null,
-    metrics: () => '',
-    mayReadMetrics: () => false,
+    metricsPage: () => ({ contentType: 'text/plain', body: '' }),
     renewedCookie: async () => null,
     notReady: () => [],
   });

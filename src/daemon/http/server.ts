@@ -5,6 +5,8 @@ import { createServer as createHttpsServer, Server as HttpsServer } from 'node:h
 import { type Duplex, Readable } from 'node:stream';
 import fastifyStatic from '@fastify/static';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { Page, PageRequest } from '#features/exports/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import { newId } from '#kernel/ids.ts';
 import type { Logger } from '#kernel/logger.ts';
@@ -33,10 +35,8 @@ export interface ServerParts {
   readonly webFolder: string | null;
   /** A new session cookie where one is due. */
   readonly renewedCookie: (sessionId: string) => Promise<{ readonly 'set-cookie': string } | null>;
-  /** `/metrics` is about the whole system. */
-  readonly mayReadMetrics: (identity: Identity) => boolean;
-  /** Text of `/metrics`. */
-  readonly metrics: () => string;
+  /** The answer to `/metrics`. */
+  readonly metricsPage: (request: PageRequest) => Page;
   /** Problems that keep the daemon from being ready; empty = ready. */
   readonly notReady: () => readonly string[];
 }
@@ -296,9 +296,9 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   app.get('/metrics', async (request, reply) => {
     const identity = door.identify(request.raw, false);
     if (!identity) throw new AppError('not_signed_in');
-    if (!parts.mayReadMetrics(identity))
-      throw new AppError('forbidden', { detail: 'This needs the permission metrics.read on the whole system.' });
-    return reply.type('text/plain; version=0.0.4').send(parts.metrics());
+    const { compat } = z.object({ compat: z.unknown() }).parse(request.query);
+    const { contentType, body } = parts.metricsPage({ identity, accept: request.headers.accept ?? null, compat });
+    return reply.header('cache-control', 'no-store').type(contentType).send(body);
   });
 
   if (parts.webFolder !== null) {

@@ -15,7 +15,7 @@ import { countAlerts, createAlertRoutes } from './alert-routes.ts';
 import { createEngine } from './live/engine.ts';
 import { createLiveView } from './live/live-view.ts';
 import { createMaskBook } from './live/mask-book.ts';
-import { watchTicks } from './live/tick-watch.ts';
+import { STALE_MS, watchTicks } from './live/tick-watch.ts';
 import { createWorld } from './live/world.ts';
 import { alertObject, ruleObject } from './objects.ts';
 import { createRuleRoutes, factsOfRule } from './rule-routes.ts';
@@ -135,7 +135,13 @@ export const alerts = defineFeature<AlertsApi>({
         masks.load(open, ({ operation_id, vm_id }) => journal.openFor(vm_id)?.id === operation_id);
         await tellOfBadRules({ db, rules: rules.all(), announcer, log });
         const watch = watchTicks({ db, clock, announcer, log });
+        const begunMs = clock.monotonicMs();
         subscriptions.push(
+          announcer.watch('figures', watch.isFresh),
+          announcer.watch(
+            'alert rules',
+            () => clock.monotonicMs() - (engine.figures.evaluatedMs ?? begunMs) < STALE_MS,
+          ),
           events.on('operation.changed', masks.operationChanged),
           figures.onTick((tick) => {
             watch.ticked();

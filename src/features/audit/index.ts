@@ -132,35 +132,35 @@ export const audit = defineFeature<AuditFeatureApi>({
       });
       const views = mirrors.map((mirror) => mirror.view());
       return [
-        of('hyperd_audit_records_total', 'counter', 'Audit records written since the start.', writer.counts.recorded),
+        of('hyper_audit_records_total', 'counter', 'Audit records written since the start.', writer.counts.recorded),
         of(
-          'hyperd_audit_groups_total',
+          'hyper_audit_groups_total',
           'counter',
           'Commits that took records of several requests.',
           writer.counts.groups,
         ),
         of(
-          'hyperd_audit_late_total',
+          'hyper_audit_late_total',
           'counter',
           'Records that could not be written when they were due.',
           writer.counts.late,
         ),
         of(
-          'hyperd_audit_folded_total',
+          'hyper_audit_folded_total',
           'counter',
           'Refusals that were counted instead of recorded one by one.',
           fold.folded,
         ),
-        of('hyperd_audit_recording', 'gauge', '1 = what is done can be recorded.', writer.trouble === null ? 1 : 0),
-        of('hyperd_audit_head_seq', 'gauge', 'Number of the newest record.', headSeq),
+        of('hyper_audit_recording', 'gauge', '1 = what is done can be recorded.', writer.trouble === null ? 1 : 0),
+        of('hyper_audit_head_seq', 'gauge', 'Number of the newest record.', headSeq),
         {
-          name: 'hyperd_audit_mirror_behind',
+          name: 'hyper_audit_mirror_behind',
           type: 'gauge',
           help: 'Records that a mirror still has to get.',
           samples: views.map(({ name, behind }) => ({ labels: { mirror: name }, value: behind })),
         },
         {
-          name: 'hyperd_audit_mirror_up',
+          name: 'hyper_audit_mirror_up',
           type: 'gauge',
           help: '1 = the mirror takes records.',
           samples: views.map(({ name, error }) => ({ labels: { mirror: name }, value: error === null ? 1 : 0 })),

@@ -52,23 +52,6 @@ export const hosts = defineFeature<HostsApi>({
         host: (id) =>
           isLocal(id) ? { type: 'host', id: LOCAL_HOST_ID, name: service.local().name, project: null } : null,
       },
-      metrics: () => {
-        const usage = service.local().usage;
-        return [
-          {
-            name: 'hyper_host_cpu_ratio',
-            type: 'gauge',
-            help: 'Share of the processors of the host in use, 0 to 1.',
-            samples: usage?.cpuRatio == null ? [] : [{ value: usage.cpuRatio }],
-          },
-          {
-            name: 'hyper_host_memory_used_bytes',
-            type: 'gauge',
-            help: 'Memory of the host in use.',
-            samples: usage?.memoryUsedBytes == null ? [] : [{ value: usage.memoryUsedBytes }],
-          },
-        ];
-      },
       start: service.start,
       stop: service.stop,
     };

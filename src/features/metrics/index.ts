@@ -15,7 +15,7 @@ import { projects } from '#features/projects/index.ts';
 import { messageOf } from '#kernel/errors.ts';
 import { createPulse } from '#platform/db/pulse.ts';
 import { defineFeature } from '#platform/feature.ts';
-import { createCollection, eventCountMigrations, type RawFamily } from './collect/index.ts';
+import { createCollection, eventCountMigrations, type LibvirtExporterView, type RawFamily } from './collect/index.ts';
 import { historyProblems } from './problems.ts';
 import { createForecasts } from './query/forecasts.ts';
 import { createReader } from './query/read.ts';
@@ -26,9 +26,11 @@ import { createIntake } from './store/intake.ts';
 import { createMemory } from './store/memory.ts';
 import { createTickLoop } from './tick-loop.ts';
 
-export type { Owner, Series, SeriesKey } from './sample.ts';
+export type { Collector, Owner, Series, SeriesKey } from './sample.ts';
 
 export interface MetricsApi {
+  /** Owner of the figures of this machine. */
+  readonly host: Owner;
   addCollector(collector: Collector): () => void;
   /** After the samples are in the head. Listeners are quick. */
   onTick(listener: (tick: Tick) => void): () => void;
@@ -70,6 +72,8 @@ export interface MetricsApi {
   labelsOf(key: SeriesKey): Readonly<Record<string, string>>;
   /** Raw counters as they were last read, for exports. Never waits. */
   rawFamilies(): readonly RawFamily[];
+  /** What of it is of these VMs and pools, under the names of Tinkoff/libvirt-exporter. */
+  libvirtExporterFamilies(view: LibvirtExporterView): readonly RawFamily[];
   /** What is wrong with the history, for the overview. */
   problems(): Overview['problems'];
 }
@@ -121,6 +125,7 @@ export const metrics = defineFeature<MetricsApi>({
       host: hostOwner,
       inventory: known,
       hosts: use(hosts),
+      projects: registry,
       libvirt,
       db,
       events,
@@ -180,6 +185,7 @@ export const metrics = defineFeature<MetricsApi>({
 
     return {
       api: {
+        host: hostOwner,
         addCollector: loop.add,
         onTick(listener) {
           listeners.add(listener);
@@ -209,6 +215,7 @@ export const metrics = defineFeature<MetricsApi>({
           };
         },
         rawFamilies: collection.families,
+        libvirtExporterFamilies: collection.libvirtExporterFamilies,
         problems: () => historyProblems(history.troubles(), clock.monotonicMs()),
       },
       handlers: createMetricRoutes({
@@ -228,15 +235,15 @@ export const metrics = defineFeature<MetricsApi>({
           samples: [{ value: history.book.size }],
         },
         {
-          name: 'hyper_collector_rejected_total',
+          name: 'hyper_history_rejected_total',
           type: 'counter',
-          help: 'Samples that no figure can be.',
+          help: 'Samples that the history cannot hold.',
           samples: [{ value: intake.counts.rejected }],
         },
         {
-          name: 'hyper_collector_dropped_total',
+          name: 'hyper_history_dropped_total',
           type: 'counter',
-          help: 'Samples of series beyond the caps.',
+          help: 'Samples of series beyond the caps of the history.',
           samples: [{ value: intake.counts.dropped }],
         },
       ],

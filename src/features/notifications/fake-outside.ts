@@ -97,7 +97,8 @@ export async function startOutbox(
 
   const call = async (options: CallOptions): Promise<CallResult> => {
     const headers = options.headers ?? {};
-    const sent = { url: options.url, headers, key: headers['idempotency-key'] ?? '', text: options.body ?? '' };
+    const text = Buffer.from(options.body ?? '').toString();
+    const sent = { url: options.url, headers, key: headers['idempotency-key'] ?? '', text };
     calls.push(sent);
     const { status, headers: answered = {}, body = '{"ok":true}' } = await answer(sent);
     return { status, header: (name) => answered[name] ?? null, body: Buffer.from(body) };

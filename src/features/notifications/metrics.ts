@@ -1,12 +1,31 @@
-/** What `/metrics` and health checks learn of the outbox. */
+/** What `/metrics`, the history and health checks learn of the outbox. */
 
+import type { Collector, Owner } from '#features/metrics/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Database } from '#platform/db/database.ts';
 import type { MetricFamily } from '#platform/feature.ts';
 import type { NotificationTables } from './migrations.ts';
 
+interface OutboxFigures {
+  readonly waiting: number;
+  readonly dead: number;
+  readonly oldestWaitingMs: number;
+}
+
+/** Puts the state of the outbox into the history, for alert rules. */
+export function outboxCollector(host: Owner, read: () => Promise<OutboxFigures>): Collector {
+  return {
+    name: 'outbox',
+    async collect(sink) {
+      const { oldestWaitingMs, dead } = await read();
+      sink.put(host, 'host', '', 'outbox_oldest', Math.round(oldestWaitingMs / 1000));
+      sink.put(host, 'host', '', 'dead_letters', dead);
+    },
+  };
+}
+
 export function notificationMetrics(db: Database, clock: Clock) {
-  let newest = { waiting: 0, dead: 0, oldestWaitingMs: 0 };
+  let newest: OutboxFigures = { waiting: 0, dead: 0, oldestWaitingMs: 0 };
 
   const read = async () => {
     const rows = await db
@@ -36,9 +55,9 @@ export function notificationMetrics(db: Database, clock: Clock) {
         samples: [{ value }],
       });
       return [
-        gauge('hyperd_outbox_waiting', 'Messages that wait to be sent.', newest.waiting),
-        gauge('hyperd_outbox_oldest_seconds', 'Age of the oldest of them.', newest.oldestWaitingMs / 1000),
-        gauge('hyperd_outbox_dead', 'Messages that were given up.', newest.dead),
+        gauge('hyper_outbox_waiting', 'Messages that wait to be sent.', newest.waiting),
+        gauge('hyper_outbox_oldest_seconds', 'Age of the oldest of them.', newest.oldestWaitingMs / 1000),
+        gauge('hyper_outbox_dead', 'Messages that were given up.', newest.dead),
       ];
     },
   };

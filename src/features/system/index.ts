@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { DEFAULT_PROJECT } from '#contract/common.ts';
 import { vmCreateSchema } from '#contract/vms.ts';
 import { audit } from '#features/audit/index.ts';
+import { exports } from '#features/exports/index.ts';
 import { health } from '#features/health/index.ts';
 import { hosts } from '#features/hosts/index.ts';
 import { images } from '#features/images/index.ts';
@@ -22,7 +23,19 @@ import { createSystemRoutes } from './routes.ts';
 
 export const system = defineFeature<Record<string, never>>({
   name: 'system',
-  needs: ['operations', 'inventory', 'health', 'hosts', 'images', 'vms', 'projects', 'quotas', 'audit', 'metrics'],
+  needs: [
+    'operations',
+    'inventory',
+    'health',
+    'hosts',
+    'images',
+    'vms',
+    'projects',
+    'quotas',
+    'audit',
+    'metrics',
+    'exports',
+  ],
   setup(context) {
     const { address, calendar, clock, libvirt, startedAt } = context;
     const journal = context.use(operations);
@@ -49,7 +62,7 @@ export const system = defineFeature<Record<string, never>>({
               project: context.use(projects).get(repair.project)?.name ?? repair.project,
             })),
         operations: journal,
-        metricsProblems: context.use(metrics).problems,
+        metricsProblems: () => [...context.use(metrics).problems(), ...context.use(exports).problems()],
         auditProblems: context.use(audit).problems,
         preflight: checks.last,
         facts: () => ({ version: VERSION, pid: process.pid, startedAt, libvirtUri: libvirt.uri, ...address() }),

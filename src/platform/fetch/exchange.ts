@@ -10,7 +10,7 @@ export interface ExchangeOptions {
   readonly url: string;
   readonly method: 'GET' | 'HEAD' | 'POST';
   readonly headers: Readonly<Record<string, string>>;
-  readonly sent?: string;
+  readonly sent?: string | Uint8Array;
   readonly allowPrivateHosts: readonly string[];
   readonly resolve: Resolve;
   readonly allowKey: string;

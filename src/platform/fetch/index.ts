@@ -95,7 +95,7 @@ export interface CallOptions {
   readonly url: string;
   readonly method: 'GET' | 'HEAD' | 'POST';
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | Uint8Array;
   /** Of the answer. */
   readonly maxBytes: number;
   readonly signal?: AbortSignal;

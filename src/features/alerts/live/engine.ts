@@ -43,7 +43,13 @@ export interface Engine {
   /** @throws not_found, alert_not_active */
   acknowledge(id: string, by: string, note: string | null): Promise<Alert>;
   forget(ids: readonly string[]): void;
-  readonly figures: { readonly ticks: number; readonly missed: number; readonly lastMs: number };
+  readonly figures: {
+    readonly ticks: number;
+    readonly missed: number;
+    readonly lastMs: number;
+    /** Moment of the last tick that was evaluated, by the monotonic clock; null before the first. */
+    readonly evaluatedMs: number | null;
+  };
   /** Waits for what runs. */
   drain(): Promise<void>;
 }
@@ -64,7 +70,12 @@ export function createEngine(dependencies: EngineDependencies): Engine {
   /** Names of rules that are gone, for the alerts that they left. */
   const oldNames = new Map<string, string>();
   const queue = createQueue();
-  const figures = { ticks: 0, missed: 0, lastMs: 0 };
+  const figures: { ticks: number; missed: number; lastMs: number; evaluatedMs: number | null } = {
+    ticks: 0,
+    missed: 0,
+    lastMs: 0,
+    evaluatedMs: null,
+  };
   let isBusy = false;
 
   const factsFor = (ruleId: string): RuleFacts =>
@@ -168,6 +179,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
     publish(staged);
     figures.ticks += 1;
     figures.lastMs = performance.now() - startMs;
+    figures.evaluatedMs = tick.monotonicMs;
   };
 
   const everything = function* (): Generator<{ readonly ruleId: string; readonly track: Track }> {

@@ -14,7 +14,8 @@ interface Dependencies {
   readonly log: Logger;
 }
 
-const STALE_MS = 6 * TICK_MS;
+/** Without a tick for so long measuring, or judging what was measured, stands still. */
+export const STALE_MS = 6 * TICK_MS;
 
 export function watchTicks({ db, clock, announcer, log }: Dependencies) {
   let tickedMs = clock.monotonicMs();
@@ -43,6 +44,8 @@ export function watchTicks({ db, clock, announcer, log }: Dependencies) {
       if (staleSince !== null) log.info({}, 'figures come again');
       staleSince = null;
     },
+    /** Whether figures came within the last minute. */
+    isFresh: () => clock.monotonicMs() - tickedMs < STALE_MS,
     /** Looks until the signal. */
     async run(signal: AbortSignal): Promise<void> {
       while (!signal.aborted) {

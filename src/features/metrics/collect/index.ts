@@ -5,6 +5,7 @@ import { hostname } from 'node:os';
 import type { ApiEvents } from '#contract/events.ts';
 import type { HostsApi } from '#features/hosts/index.ts';
 import { type InventoryApi, isOnState, qemuProcesses } from '#features/inventory/index.ts';
+import type { ProjectsApi } from '#features/projects/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
 import type { Logger } from '#kernel/logger.ts';
@@ -35,6 +36,7 @@ import { zfsReader } from './readers/zfs.ts';
 import { createTickSink } from './sinks.ts';
 import { createSlowCollector, type SlowReader } from './slow-reader.ts';
 import { guestAgentsReader } from './vms/guest-agents.ts';
+import { type LibvirtExporterView, libvirtExporterFamilies } from './vms/libvirt-exporter.ts';
 import { createMonitorWatch } from './vms/monitor-watch.ts';
 import { createQemuProcesses } from './vms/qemu-processes.ts';
 import { rawVms } from './vms/raw-vms.ts';
@@ -44,11 +46,13 @@ import { createVmFigures } from './vms/vm-figures.ts';
 
 export { eventCountMigrations } from './event-counts.ts';
 export type { RawFamily } from './raw-families.ts';
+export type { LibvirtExporterView } from './vms/libvirt-exporter.ts';
 
 export interface CollectionOptions {
   readonly host: Owner;
   readonly inventory: InventoryApi;
   readonly hosts: Pick<HostsApi, 'kernelReading' | 'processors'>;
+  readonly projects: Pick<ProjectsApi, 'domainName' | 'get'>;
   readonly libvirt: LibvirtHost;
   readonly db: Database;
   readonly events: EventBus<ApiEvents>;
@@ -68,6 +72,8 @@ export interface Collection {
   readonly collectors: readonly Collector[];
   /** Raw counters as last read. Never waits. */
   families(): readonly RawFamily[];
+  /** The same under the names of another exporter. */
+  libvirtExporterFamilies(view: LibvirtExporterView): readonly RawFamily[];
   /** Readings that were left out since the start, because the one before was still under way. */
   readonly missed: number;
   start(): Promise<void>;
@@ -84,6 +90,7 @@ export function createCollection(options: CollectionOptions): Collection {
   const memory = createCounterMemory();
   const counts = createEventCounts({ db, clock, log });
   const space = createFileSystemSpace({ programs });
+  const projectName = (id: string) => options.projects.get(id)?.name ?? id;
   let missed = 0;
   let rejected = 0;
 
@@ -194,6 +201,7 @@ export function createCollection(options: CollectionOptions): Collection {
       counts,
       systemOf: agents.systemOf,
       hostName: hostname,
+      projectName,
     }),
     hostKernel.raw,
     hostDisks.raw,
@@ -216,6 +224,17 @@ export function createCollection(options: CollectionOptions): Collection {
   return {
     collectors: [hostKernel, hostDisks, hostNics, vmFigures, eventCounts, ...slowCollectors].map(limited),
     families: () => readFamilies(sources),
+    libvirtExporterFamilies: (view) =>
+      libvirtExporterFamilies(
+        {
+          readings: vmFigures.readings,
+          qemus: processes.latest,
+          isUp: () => inventory.isConnected,
+          domainName: ({ project, name }) => options.projects.domainName(project, name),
+          projectName,
+        },
+        view,
+      ),
     get missed() {
       return missed;
     },

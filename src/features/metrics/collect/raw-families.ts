@@ -1,22 +1,19 @@
 /** Counters and gauges as they were last read, for exports: names and units as monitoring systems expect them, in no particular text form. */
 
+import type { MetricFamily } from '#platform/feature.ts';
+
 export interface RawSample {
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
 }
 
-export interface RawFamily {
-  /** As exported; counters end in `_total`. */
-  readonly name: string;
-  /** `state_set`: one sample per state, 1 for the present one. `info`: always 1, the labels tell. */
-  readonly type: 'counter' | 'gauge' | 'state_set' | 'info';
-  readonly unit: 'seconds' | 'bytes' | 'celsius' | 'ratio' | null;
-  readonly help: string;
+export interface RawFamily extends MetricFamily {
+  readonly unit: NonNullable<MetricFamily['unit']> | null;
   readonly samples: readonly RawSample[];
 }
 
-const counter = (unit: RawFamily['unit'], help: string) => ({ type: 'counter', unit, help }) as const;
-const gauge = (unit: RawFamily['unit'], help: string) => ({ type: 'gauge', unit, help }) as const;
+export const counter = (unit: RawFamily['unit'], help: string) => ({ type: 'counter', unit, help }) as const;
+export const gauge = (unit: RawFamily['unit'], help: string) => ({ type: 'gauge', unit, help }) as const;
 
 /** All that are exported, in the order in which they are. */
 const RAW_FAMILIES = {
@@ -56,8 +53,11 @@ const RAW_FAMILIES = {
   hyper_vm_io_errors_total: counter(null, 'Errors of its disks that QEMU told of.'),
   hyper_vm_watchdog_total: counter(null, 'Times that its watchdog ran out.'),
   hyper_host_pressure_seconds_total: counter('seconds', 'Time that something waited for a resource.'),
+  hyper_host_cpu_seconds_total: counter('seconds', 'Time of all processors, by what they did.'),
   hyper_host_cpus: gauge(null, 'Processors.'),
   hyper_host_load15: gauge(null, 'Load average of 15 minutes.'),
+  hyper_host_memory_size_bytes: gauge('bytes', 'Memory of the host.'),
+  hyper_host_memory_used_bytes: gauge('bytes', 'Memory that programs and guests hold.'),
   hyper_host_memory_available_bytes: gauge('bytes', 'Memory that programs can still get without swapping.'),
   hyper_host_swap_used_bytes: gauge('bytes', 'Swap space in use.'),
   hyper_host_swap_out_bytes_total: counter('bytes', 'Memory written to swap.'),
@@ -85,27 +85,35 @@ const RAW_FAMILIES = {
 export type RawFamilyName = keyof typeof RAW_FAMILIES;
 
 /** Takes samples while families are put together. */
-export interface RawSink {
+export interface RawSink<Name extends string = RawFamilyName> {
   /** null is no sample. */
-  add(name: RawFamilyName, labels: Readonly<Record<string, string>>, value: number | null): void;
+  add(name: Name, labels: Readonly<Record<string, string>>, value: number | null): void;
 }
 
 /** Something that knows raw figures. Never waits. */
-export type RawSource = (sink: RawSink) => void;
+export type RawSource<Name extends string = RawFamilyName> = (sink: RawSink<Name>) => void;
 
-/** The families that have samples now. */
+/** Our families that have samples now. */
 export function readFamilies(sources: readonly RawSource[]): readonly RawFamily[] {
+  return familiesOf(RAW_FAMILIES, sources);
+}
+
+/** Families of a table that have samples now, in its order. */
+export function familiesOf<Name extends string>(
+  table: Readonly<Record<Name, Omit<RawFamily, 'name' | 'samples'>>>,
+  sources: readonly RawSource<Name>[],
+): readonly RawFamily[] {
   const samples = new Map<string, RawSample[]>();
-  const sink: RawSink = {
+  const sink: RawSink<Name> = {
     add(name, labels, value) {
       if (value === null || !Number.isFinite(value)) return;
-      const mine = samples.get(name) ?? [];
-      mine.push({ labels, value });
-      samples.set(name, mine);
+      const mine = samples.get(name);
+      if (mine === undefined) samples.set(name, [{ labels, value }]);
+      else mine.push({ labels, value });
     },
   };
   for (const source of sources) source(sink);
-  return Object.entries(RAW_FAMILIES).flatMap(([name, family]) => {
+  return Object.entries<Omit<RawFamily, 'name' | 'samples'>>(table).flatMap(([name, family]) => {
     const mine = samples.get(name);
     return mine === undefined ? [] : [{ name, ...family, samples: mine }];
   });

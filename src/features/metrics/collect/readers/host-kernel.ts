@@ -9,6 +9,8 @@ import type { RawSource } from '../raw-families.ts';
 import { PRESSURE_RESOURCES, type Pressure, type PressureResource, pressureOf, putPressure } from './pressure.ts';
 
 const MAX_GAP_MS = 3 * TICK_MS;
+/** Of the kernel's processor times in /proc, on every Linux of today. */
+const TICKS_PER_SECOND = 100;
 /** The kernel's own name for the size of its pages stands in the map of any process. */
 const PAGE_SIZE = /^KernelPageSize:\s+(\d+) kB$/m;
 
@@ -90,8 +92,16 @@ export function createHostKernel(options: HostKernelOptions): Collector & { read
             micros === null ? null : micros / 1e6,
           );
         }
+      const cpu = latest?.cpu;
+      if (cpu) {
+        const seconds = { busy: cpu.busy, iowait: cpu.iowait, idle: cpu.total - cpu.busy - cpu.iowait };
+        for (const [mode, ticks] of Object.entries(seconds))
+          sink.add('hyper_host_cpu_seconds_total', { mode }, ticks / TICKS_PER_SECOND);
+      }
       sink.add('hyper_host_cpus', {}, options.processors());
       sink.add('hyper_host_load15', {}, latest?.load?.load15 ?? null);
+      sink.add('hyper_host_memory_size_bytes', {}, latest?.memory?.totalBytes ?? null);
+      sink.add('hyper_host_memory_used_bytes', {}, latest?.memory?.usedBytes ?? null);
       sink.add('hyper_host_memory_available_bytes', {}, latest?.memory?.availableBytes ?? null);
       sink.add('hyper_host_swap_used_bytes', {}, latest?.memory?.swapUsedBytes ?? null);
       sink.add('hyper_host_swap_out_bytes_total', {}, swapOutBytes());

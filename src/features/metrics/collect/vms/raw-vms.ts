@@ -16,6 +16,7 @@ export interface RawVmParts {
   readonly counts: EventCounts;
   systemOf(uuid: string): string | null;
   hostName(): string;
+  projectName(id: string): string;
 }
 
 type Labels = Readonly<Record<string, string>>;
@@ -47,7 +48,12 @@ const NET_FAMILIES: readonly (readonly [string, RawFamilyName])[] = [
 export function rawVms(parts: RawVmParts): RawSource {
   return (sink) => {
     for (const vm of parts.vms()) {
-      const labels = { host: parts.hostName(), vm: labelOf(vm.name), uuid: vm.id, project: vm.project };
+      const labels = {
+        host: parts.hostName(),
+        vm: labelOf(vm.name),
+        uuid: vm.id,
+        project: parts.projectName(vm.project),
+      };
       sink.add('hyper_vm_info', { ...labels, os: parts.systemOf(vm.id) ?? '' }, 1);
       for (const state of vmStateSchema.options)
         sink.add('hyper_vm_state', { ...labels, state }, Number(vm.state === state));
