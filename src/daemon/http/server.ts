@@ -296,7 +296,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   app.get('/metrics', async (request, reply) => {
     const identity = door.identify(request.raw, false);
     if (!identity) throw new AppError('not_signed_in');
-    const { compat } = z.object({ compat: z.unknown() }).parse(request.query);
+    const { compat } = z.object({ compat: z.unknown().optional() }).parse(request.query);
     const { contentType, body } = parts.metricsPage({ identity, accept: request.headers.accept ?? null, compat });
     return reply.header('cache-control', 'no-store').type(contentType).send(body);
   });
