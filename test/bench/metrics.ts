@@ -15,7 +15,7 @@ export async function run(): Promise<Measurement[]> {
   return [...(await measureBytes()), ...(await measureCost()), ...(await measureQuestions())];
 }
 
-const valuesOf = (series: readonly LoadSeries[]) => series.map((each) => each.next());
+const valuesOf = (series: readonly LoadSeries[]) => Float64Array.from(series, (each) => each.next() ?? Number.NaN);
 
 /** The same six hours of thirty VMs into both. */
 async function measureBytes(): Promise<Measurement[]> {
@@ -23,7 +23,7 @@ async function measureBytes(): Promise<Measurement[]> {
   const columns: (number | null)[][] = series.map(() => []);
   const draw = () => {
     const values = valuesOf(series);
-    for (const [n, value] of values.entries()) columns[n]?.push(value);
+    for (const [n, value] of values.entries()) columns[n]?.push(Number.isNaN(value) ? null : value);
     return values;
   };
   await using ours = await runOurs(series, 6 * TICKS_PER_HOUR + 1, draw);

@@ -27,8 +27,7 @@ for (let tick = Number(first) + 1; ; tick += 1) {
   const { sink, close } = intake.open();
   for (let n = 0; n < VMS; n += 1)
     sink.put({ type: 'vm', id: `00000000-0000-4000-8000-${String(n).padStart(12, '0')}` }, 'vm', '', 'mem_used', tick);
-  const { entries, scaled } = close();
-  history.take(entries, scaled, tick, clock.monotonicMs());
+  history.take(close(), tick, clock.monotonicMs());
   await history.persist();
   writeSync(STDOUT, `${tick}\n`);
   await history.maintain(true);

@@ -157,9 +157,9 @@ export const metrics = defineFeature<MetricsApi>({
       const open = intake.open();
       const monotonicMs = clock.monotonicMs();
       await loop.collect(open.sink, signal);
-      const { entries, scaled } = open.close();
+      const taken = open.close();
       if (signal.aborted) return;
-      tell(history.take(entries, scaled, wallTick, monotonicMs));
+      tell(history.take(taken, wallTick, monotonicMs));
       await history.persist();
       maintaining ??= history.maintain(calendar.leap() === null).finally(() => {
         maintaining = null;

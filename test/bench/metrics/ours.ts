@@ -31,12 +31,12 @@ export const cpuMs = () => {
   return (user + system) / 1000;
 };
 
-/** @param draw values of one tick, made before it is measured
+/** @param draw values of one tick, made before it is measured; NaN = not measured
  *  @param everyMs from one tick to the next */
 export async function runOurs(
   series: readonly LoadSeries[],
   ticks: number,
-  draw: () => readonly (number | null)[],
+  draw: () => Float64Array,
   everyMs = TICK_MS,
 ): Promise<OurRun> {
   const dir = await mkdtemp(join(tmpdir(), 'hv-bench-metrics-'));
@@ -68,11 +68,11 @@ export async function runOurs(
       const { sink, close } = intake.open();
       for (let n = 0; n < series.length; n += 1) {
         const each = series[n];
-        if (each !== undefined) sink.put(each.owner, each.kind, each.sub, each.metric, values[n] ?? null);
+        if (each !== undefined) sink.put(each.owner, each.kind, each.sub, each.metric, values[n] ?? Number.NaN);
       }
-      const { entries, scaled } = close();
-      samples += entries.length;
-      history.take(entries, scaled, Math.round(clock.now().getTime() / TICK_MS), clock.monotonicMs());
+      const taken = close();
+      samples += taken.ids.length;
+      history.take(taken, Math.round(clock.now().getTime() / TICK_MS), clock.monotonicMs());
     });
     await history.persist();
     // Each pause of the maintenance lets this loop look at the clock.

@@ -67,10 +67,10 @@ async function cpuMsOf(pid: number): Promise<number> {
 }
 
 /** Processor time of one scrape of all series by a running Prometheus, its own work in the background included.
- *  @param next values of the next scrape */
+ *  @param next values of the next scrape; NaN = not measured */
 export async function scrapeCostMs(
   series: readonly LoadSeries[],
-  next: () => readonly (number | null)[],
+  next: () => Float64Array,
   scrapes: number,
 ): Promise<number> {
   const dir = await mkdtemp(join(tmpdir(), 'hv-bench-prometheus-'));
@@ -80,7 +80,7 @@ export async function scrapeCostMs(
     served += 1;
     const values = next();
     response.setHeader('content-type', 'text/plain; version=0.0.4');
-    response.end(names.map((name, n) => (values[n] == null ? '' : `${name} ${values[n]}\n`)).join(''));
+    response.end(names.map((name, n) => (Number.isNaN(values[n]) ? '' : `${name} ${values[n]}\n`)).join(''));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -15,7 +15,11 @@ export interface Entry extends Series {
   readonly factor: number;
   /** Told when it changes, and holds until then. */
   readonly isHeld: boolean;
-  /** What whole numbers it may have. */
+  /** What whole numbers it may have; one object for all of a figure, so that thousands of samples find it near. */
+  readonly limits: Limits;
+}
+
+interface Limits {
   readonly lowest: number;
   readonly highest: number;
 }
@@ -85,6 +89,32 @@ export function createBook(first: SeriesRows): Book {
     return last.metric;
   };
 
+  const limits = new Map<MetricName, Limits>();
+  const newEntry = (book: OwnerBook, row: SeriesRow, kind: EntityKind, metric: MetricName): Entry => {
+    const shared = limits.get(metric) ?? limitsOf(metric);
+    limits.set(metric, shared);
+    return {
+      id: row.id,
+      owner: book.owner,
+      kind,
+      sub: row.sub,
+      metric,
+      ownerNumber: book.number,
+      metricNumber: row.metric,
+      decimals: row.decimals,
+      factor: 10 ** row.decimals,
+      isHeld: definitionOf(metric).periodSeconds === 0,
+      limits: shared,
+    };
+  };
+  /** Null for a figure that this version does not know any more. */
+  const entryOf = (book: OwnerBook, row: SeriesRow): Entry | null => {
+    const metric = metricNames.get(row.metric) ?? '';
+    if (!isMetric(metric)) return null;
+    const kind = definitionOf(metric).kinds.find((each) => each === row.kind);
+    return kind === undefined ? null : newEntry(book, row, kind, metric);
+  };
+
   const publish = (entry: Entry): void => {
     entries[entry.id] = entry;
     const list = byMetric.get(entry.metric);
@@ -97,7 +127,7 @@ export function createBook(first: SeriesRows): Book {
   const read = (number: number, owner: Owner): OwnerBook => {
     const book: OwnerBook = { number, owner, entries: [], entities: new Map() };
     for (const row of rows.series(number)) {
-      const entry = entryOf(row, book, metricNames.get(row.metric) ?? '');
+      const entry = entryOf(book, row);
       if (entry !== null) enter(book, entry);
     }
     return book;
@@ -135,9 +165,7 @@ export function createBook(first: SeriesRows): Book {
     add(book, kind, sub, metric) {
       last.series += 1;
       const { decimals } = definitionOf(metric);
-      const { owner, number: ownerNumber } = book;
-      const numbers = { id: last.series, ownerNumber, metricNumber: numberOf(metric), decimals };
-      const entry: Entry = { ...numbers, owner, kind, sub, metric, ...limitsOf(metric, decimals) };
+      const entry = newEntry(book, { id: last.series, metric: numberOf(metric), kind, sub, decimals }, kind, metric);
       enter(book, entry);
       publish(entry);
       freshEntries.push(entry);
@@ -186,26 +214,13 @@ export function createBook(first: SeriesRows): Book {
   };
 }
 
-/** Null for a figure that this version does not know any more. */
-function entryOf(row: SeriesRow, { number, owner }: OwnerBook, metric: string): Entry | null {
-  if (!isMetric(metric)) return null;
-  const kind = definitionOf(metric).kinds.find((each) => each === row.kind);
-  if (kind === undefined) return null;
-  const { id, sub, decimals } = row;
-  const numbers = { id, ownerNumber: number, metricNumber: row.metric, decimals };
-  return { ...numbers, owner, kind, sub, metric, ...limitsOf(metric, decimals) };
-}
-
 /** Numbers of an enum name one of its values; others are exact, and so are their means. */
-function limitsOf(metric: MetricName, decimals: number): Pick<Entry, 'factor' | 'isHeld' | 'lowest' | 'highest'> {
+function limitsOf(metric: MetricName): Limits {
   const definition = definitionOf(metric);
   const exact = Math.floor(Number.MAX_SAFE_INTEGER / 10 ** averageDigits(definition));
-  return {
-    factor: 10 ** decimals,
-    isHeld: definition.periodSeconds === 0,
-    lowest: definition.values === undefined ? -exact : 0,
-    highest: definition.values === undefined ? exact : definition.values.length - 1,
-  };
+  return definition.values === undefined
+    ? { lowest: -exact, highest: exact }
+    : { lowest: 0, highest: definition.values.length - 1 };
 }
 
 function enter(book: OwnerBook, entry: Entry): void {

@@ -12,9 +12,9 @@ export interface Column {
   /** Id of the series. */
   readonly series: number;
   /** Ticks since the hour began, growing. */
-  readonly offsets: readonly number[];
+  readonly offsets: Int32Array;
   /** Safe integers, one for each offset. */
-  readonly values: readonly number[];
+  readonly values: Float64Array;
 }
 
 const VERSION = 1;
@@ -81,11 +81,7 @@ function writeColumn(out: ByteWriter, { offsets, values }: Column): void {
     }
     out.raw(bitmap);
   }
-  let before = 0;
-  for (const value of values) {
-    out.signed(value - before);
-    if (isDelta) before = value;
-  }
+  out.signedRun(values, isDelta);
 }
 
 function readColumn(series: number, input: ByteReader): Column {
@@ -94,26 +90,28 @@ function readColumn(series: number, input: ByteReader): Column {
   const first = input.unsigned();
   const slots = input.unsigned();
   const bitmap = (mode & HAS_GAPS) === 0 ? null : input.raw(Math.ceil(slots / 8));
-  const offsets: number[] = [];
-  for (let slot = 0; slot < slots; slot += 1) {
-    if (bitmap === null || ((bitmap[slot >> 3] ?? 0) & (1 << (slot & 7))) !== 0) offsets.push(first + slot * step);
-  }
-  const values: number[] = [];
-  const isDelta = (mode & DELTAS) !== 0;
-  let before = 0;
-  for (let left = offsets.length; left > 0; left -= 1) {
-    const value = before + input.signed();
-    values.push(value);
-    if (isDelta) before = value;
-  }
+  const values = input.signedRun(bitmap === null ? slots : bitsOf(bitmap), (mode & DELTAS) !== 0);
+  const offsets = new Int32Array(values.length);
+  for (let slot = 0, at = 0; at < offsets.length; slot += 1)
+    if (bitmap === null || ((bitmap[slot >> 3] ?? 0) & (1 << (slot & 7))) !== 0) offsets[at++] = first + slot * step;
   return { series, offsets, values };
 }
 
+function bitsOf(bitmap: Uint8Array): number {
+  let bits = 0;
+  for (const byte of bitmap) for (let rest = byte; rest > 0; rest &= rest - 1) bits += 1;
+  return bits;
+}
+
 /** The largest distance that all offsets are multiples of. */
-function stepOf(offsets: readonly number[]): number {
+function stepOf(offsets: Int32Array): number {
   let step = 0;
   let before = offsets[0] ?? 0;
   for (const offset of offsets) {
+    if (offset - before === step) {
+      before = offset;
+      continue;
+    }
     let [a, b] = [offset - before, step];
     before = offset;
     while (b !== 0) [a, b] = [b, a % b];
@@ -124,7 +122,7 @@ function stepOf(offsets: readonly number[]): number {
 }
 
 /** Between any two of them and from zero. */
-function rangeOf(values: readonly number[]): number {
+function rangeOf(values: Float64Array): number {
   let [low, high] = [0, 0];
   for (const value of values) {
     if (value < low) low = value;

@@ -90,6 +90,6 @@ function mergeColumn(known: Column, added: Column): Column {
   const values = new Map<number, number>();
   for (const [n, offset] of added.offsets.entries()) values.set(offset, added.values[n] ?? 0);
   for (const [n, offset] of known.offsets.entries()) values.set(offset, known.values[n] ?? 0);
-  const offsets = [...values.keys()].sort((a, b) => a - b);
-  return { series: known.series, offsets, values: offsets.map((offset) => values.get(offset) ?? 0) };
+  const offsets = Int32Array.from(values.keys()).sort();
+  return { series: known.series, offsets, values: Float64Array.from(offsets, (offset) => values.get(offset) ?? 0) };
 }

@@ -88,8 +88,7 @@ export async function fakeMachine(start = new Date('2026-03-01T10:00:00Z')): Pro
       await clock.advance(TICK_MS);
       const { sink, close } = machine.intake.open();
       for (const { owner, kind, sub = '', metric, value } of samples) sink.put(owner, kind, sub, metric, value);
-      const { entries, scaled } = close();
-      machine.history.take(entries, scaled, Math.round(clock.now().getTime() / TICK_MS), clock.monotonicMs());
+      machine.history.take(close(), Math.round(clock.now().getTime() / TICK_MS), clock.monotonicMs());
       await machine.history.persist();
       await machine.history.maintain(settings.isDateBelieved);
     },

@@ -11,12 +11,7 @@ export function columnsOfRun(head: Head, entries: readonly Entry[], run: Run): C
   for (const { id } of entries) {
     const last = head.lastTick(id);
     if (last === null || last < run.first) continue;
-    const offsets: number[] = [];
-    const values: number[] = [];
-    head.read(id, run.first, run.last, (tick, scaled) => {
-      offsets.push(tick - run.first + run.offset);
-      values.push(scaled);
-    });
+    const { offsets, values } = head.copy(id, run.first, run.last, run.offset);
     if (values.length > 0) columns.push({ series: id, offsets, values });
   }
   return columns.sort((a, b) => a.series - b.series);

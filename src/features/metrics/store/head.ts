@@ -30,12 +30,16 @@ interface Place {
 export interface Head {
   /** Puts a scaled value. */
   put(series: number, tick: number, scaled: number): void;
+  /** Puts the values of a tick; each series is there at most once. */
+  putAll(tick: number, series: readonly number[], scaled: readonly number[]): void;
   /** Null when the series has no value in the ring. */
   latest(series: number): { readonly tick: number; readonly scaled: number } | null;
   /** The newest tick with a value; null when there is none. Cheap. */
   lastTick(series: number): number | null;
   /** Calls back for each value from `from` to `to`, both included, oldest first. */
   read(series: number, from: number, to: number, take: (tick: number, scaled: number) => void): void;
+  /** The values from `from` to `to`, both included, oldest first, with their distance from `from` in ticks, counted from `first`. */
+  copy(series: number, from: number, to: number, first: number): { offsets: Int32Array; values: Float64Array };
   /** Gives back the memory of series without a value since this tick. */
   forgetBefore(tick: number): void;
 }
@@ -73,18 +77,33 @@ export function createHead(): Head {
     return wide;
   };
 
+  const put = (series: number, tick: number, scaled: number): void => {
+    let place = places[series];
+    if (place === undefined) {
+      place = placeOf('narrow', tick);
+      places[series] = place;
+    }
+    if (place.page.missing === MISSING && (scaled > LARGEST || scaled <= MISSING)) {
+      place = widened(place, tick);
+      places[series] = place;
+    }
+    write(place, tick, scaled);
+  };
+
   return {
-    put(series, tick, scaled) {
-      let place = places[series];
-      if (place === undefined) {
-        place = placeOf('narrow', tick);
-        places[series] = place;
+    put,
+    putAll(tick, series, scaled) {
+      const row = (tick % HEAD_TICKS) * PAGE_SERIES;
+      for (let n = 0; n < series.length; n += 1) {
+        const id = series[n] ?? NEVER;
+        const value = scaled[n] ?? 0;
+        const place = places[id];
+        // The page has this tick's row already, and the value fits: so it is for all but a few.
+        if (place !== undefined && place.page.last === tick && value <= LARGEST && value > MISSING) {
+          place.page.slots[row + place.at] = value;
+          place.page.lastTicks[place.at] = tick;
+        } else put(id, tick, value);
       }
-      if (place.page.missing === MISSING && (scaled > LARGEST || scaled <= MISSING)) {
-        place = widened(place, tick);
-        places[series] = place;
-      }
-      write(place, tick, scaled);
     },
     latest(series) {
       const place = places[series];
@@ -100,6 +119,25 @@ export function createHead(): Head {
     read(series, from, to, take) {
       const place = places[series];
       if (place !== undefined) eachOf(place, from, to, take);
+    },
+    copy(series, from, to, first) {
+      const place = places[series];
+      if (place === undefined) return { offsets: new Int32Array(0), values: new Float64Array(0) };
+      const { page, at } = place;
+      const { slots, missing } = page;
+      const begin = Math.max(from, page.last - HEAD_TICKS + 1, 0);
+      const end = Math.min(to, page.lastTicks[at] ?? NEVER);
+      const offsets = new Int32Array(Math.max(0, end - begin + 1));
+      const values = new Float64Array(offsets.length);
+      let count = 0;
+      for (let tick = begin; tick <= end; tick += 1) {
+        const scaled = slots[(tick % HEAD_TICKS) * PAGE_SERIES + at] ?? Number.NaN;
+        if (scaled === missing || Number.isNaN(scaled)) continue;
+        offsets[count] = tick - from + first;
+        values[count] = scaled;
+        count += 1;
+      }
+      return { offsets: offsets.subarray(0, count), values: values.subarray(0, count) };
     },
     forgetBefore(tick) {
       for (const [series, place] of places.entries()) {

@@ -8,11 +8,16 @@ import type { MetricsFile } from './file.ts';
 /** Ticks from one repetition to the next. */
 const REPEAT_TICKS = 6;
 
+export interface HeldFigure {
+  readonly entry: Entry;
+  readonly scaled: number;
+}
+
 export interface Held {
-  /** Remembers those of a tick that hold. */
-  note(entries: readonly Entry[], scaled: readonly number[]): void;
+  /** Remembers what holds from a tick on. */
+  note(figures: readonly HeldFigure[]): void;
   /** What is to be said again at this tick. */
-  due(tick: number): readonly { readonly entry: Entry; readonly scaled: number }[];
+  due(tick: number): readonly HeldFigure[];
   /** Writes what changed; inside a transaction of the caller, who says afterwards that it is on disk. */
   write(): void;
   written(): void;
@@ -26,13 +31,10 @@ export function createHeld(first: MetricsFile, book: Book): Held {
   const values = new Map<Entry, number>();
   const changed = new Set<Entry>();
   return {
-    note(entries, scaled) {
-      for (let n = 0; n < entries.length; n += 1) {
-        const entry = entries[n];
-        if (entry === undefined || !entry.isHeld) continue;
-        const value = scaled[n] ?? 0;
-        if (values.get(entry) === value) continue;
-        values.set(entry, value);
+    note(figures) {
+      for (const { entry, scaled } of figures) {
+        if (values.get(entry) === scaled) continue;
+        values.set(entry, scaled);
         changed.add(entry);
       }
     },

@@ -375,7 +375,7 @@ test('two samples of one figure in one moment count once, and what comes too lat
   const late = machine.intake.open();
   late.close();
   late.sink.put(vmOwner(1), 'vm', '', 'cpu_usage', 0.5);
-  assert.equal(late.close().entries.length, 0);
+  assert.equal(late.close().ids.length, 0);
 });
 
 test('VMs that are gone leave memory after an hour, not the history', async () => {

@@ -5,6 +5,7 @@ import { definitionOf, type EntityKind, type MetricName, VM_KINDS } from '#contr
 import type { Logger } from '#kernel/logger.ts';
 import type { Owner, SampleSink } from '../sample.ts';
 import type { Book, Entry, OwnerBook } from './book.ts';
+import type { HeldFigure } from './held.ts';
 
 export const MAX_SERIES = 20_000;
 export const MAX_SERIES_OF_VM = 200;
@@ -15,7 +16,18 @@ const MAX_SUB_LENGTH = 255;
 export interface OpenTick {
   readonly sink: SampleSink;
   /** What was put so far; later ones are ignored. */
-  close(): { readonly entries: readonly Entry[]; readonly scaled: readonly number[] };
+  close(): Taken;
+}
+
+/** What was put at a moment; the numbers of a series are at the same place of each list. */
+export interface Taken {
+  readonly ids: readonly number[];
+  /** Figures times ten to the power of their decimals: whole numbers. */
+  readonly scaled: readonly number[];
+  /** In the units of the catalogue. */
+  readonly values: readonly number[];
+  /** Those that hold until they change. */
+  readonly held: readonly HeldFigure[];
 }
 
 export interface Intake {
@@ -98,14 +110,14 @@ export function createIntake({ book, log, isActive }: IntakeOptions): Intake {
   };
 
   /** Collectors put the same figures in the same order each time, so what came after a figure the last time is likely to come now. */
-  let expected: (Entry | null)[] = [];
+  const expected: (Entry | null)[] = [];
 
   return {
     counts,
     open() {
-      const order: (Entry | null)[] = [];
-      const entries: Entry[] = [];
-      const scaledValues: number[] = [];
+      const [ids, scaledValues, values]: [number[], number[], number[]] = [[], [], []];
+      const held: HeldFigure[] = [];
+      let place = 0;
       let isOpen = true;
       moment += 1;
       const now = moment;
@@ -117,37 +129,40 @@ export function createIntake({ book, log, isActive }: IntakeOptions): Intake {
         sink: {
           put(owner, kind, sub, metric, value) {
             if (!isOpen) return;
+            const likely = expected[place];
+            place += 1;
             if (value === null || !Number.isFinite(value)) {
               // Keeps the places of those that follow.
-              order.push(expected[order.length] ?? null);
+              if (likely === undefined) expected.push(null);
               return;
             }
-            const likely = expected[order.length];
             const entry =
               likely?.metric === metric &&
               book.entry(likely.id) === likely &&
               likely.sub === sub &&
               likely.kind === kind &&
-              likely.owner.id === owner.id
+              (likely.owner === owner || likely.owner.id === owner.id)
                 ? likely
                 : search(owner, kind, sub, metric);
-            order.push(entry);
+            if (entry !== likely) expected[place - 1] = entry;
             if (entry === null || putAt[entry.id] === now) return;
             // Adding zero turns the negative zero into the usual one.
             const scaled = Math.round(value * entry.factor) + 0;
-            if (scaled < entry.lowest || scaled > entry.highest) {
+            if (scaled < entry.limits.lowest || scaled > entry.limits.highest) {
               counts.rejected += 1;
               return;
             }
             putAt[entry.id] = now;
-            entries.push(entry);
+            ids.push(entry.id);
             scaledValues.push(scaled);
+            values.push(scaled / entry.factor);
+            if (entry.isHeld) held.push({ entry, scaled });
           },
         },
         close() {
           isOpen = false;
-          expected = order;
-          return { entries, scaled: scaledValues };
+          expected.length = Math.min(expected.length, place);
+          return { ids, scaled: scaledValues, values, held };
         },
       };
     },

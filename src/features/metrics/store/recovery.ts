@@ -2,12 +2,16 @@
  *  the hour before is read from its chunks, so that windows of an hour are whole again. */
 
 import type { Book, Entry } from './book.ts';
-import type { Column } from './chunk.ts';
 import type { Chunks } from './chunks.ts';
 import { type FlushedOwner, type FlushParts, flushHour } from './flush.ts';
 import { HEAD_TICKS, type Head } from './head.ts';
 import { type HeadRuns, TICKS_PER_HOUR } from './head-runs.ts';
 import type { TickLog } from './tick-log.ts';
+
+interface LoggedColumn {
+  readonly offsets: number[];
+  readonly values: number[];
+}
 
 /** Writes an hour of the log into chunks and deletes it there. */
 export async function flushFromLog(
@@ -15,7 +19,7 @@ export async function flushFromLog(
   hour: number,
   pause: () => Promise<void>,
 ): Promise<void> {
-  const columns = new Map<Entry, { offsets: number[]; values: number[] }>();
+  const columns = new Map<Entry, LoggedColumn>();
   for (const { wallTick, values } of parts.ticks.read(hour)) {
     for (const [n, id] of values.ids.entries()) {
       const entry = parts.book.entry(id);
@@ -31,7 +35,7 @@ export async function flushFromLog(
   while (parts.ticks.deleteSome(from, from + TICKS_PER_HOUR - 1)) await pause();
 }
 
-function ownersOf(columns: ReadonlyMap<Entry, Omit<Column, 'series'>>): FlushedOwner[] {
+function ownersOf(columns: ReadonlyMap<Entry, LoggedColumn>): FlushedOwner[] {
   const owners = new Map<number, Entry[]>();
   for (const entry of columns.keys()) {
     const entries = owners.get(entry.ownerNumber);
@@ -43,7 +47,10 @@ function ownersOf(columns: ReadonlyMap<Entry, Omit<Column, 'series'>>): FlushedO
     entries,
     columns: () =>
       entries
-        .map((entry) => ({ series: entry.id, ...(columns.get(entry) ?? { offsets: [], values: [] }) }))
+        .map((entry) => {
+          const { offsets, values } = columns.get(entry) ?? { offsets: [], values: [] };
+          return { series: entry.id, offsets: Int32Array.from(offsets), values: Float64Array.from(values) };
+        })
         .sort((a, b) => a.series - b.series),
   }));
 }

@@ -44,7 +44,7 @@ export function rollUp(
   return { series, buckets: found };
 }
 
-function bucketOf(values: readonly number[], from: number, to: number, definition: MetricDefinition): Bucket {
+function bucketOf(values: Float64Array, from: number, to: number, definition: MetricDefinition): Bucket {
   let min = values[from] ?? 0;
   let max = min;
   // Means of large numbers are taken of what they differ by, so that the sum stays exact.
@@ -62,7 +62,7 @@ function bucketOf(values: readonly number[], from: number, to: number, definitio
   return { count, min, max, average, states: null };
 }
 
-function enumBucket(values: readonly number[], from: number, to: number, min: number, max: number): Bucket {
+function enumBucket(values: Float64Array, from: number, to: number, min: number, max: number): Bucket {
   if (min === max) return { count: to - from, min, max, average: min, states: null };
   const counts = new Map<number, number>();
   for (let at = from; at < to; at += 1) counts.set(values[at] ?? 0, (counts.get(values[at] ?? 0) ?? 0) + 1);

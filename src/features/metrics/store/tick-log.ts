@@ -5,6 +5,7 @@ import type { Logger } from '#kernel/logger.ts';
 import type { MetricsFile } from './file.ts';
 import { TICKS_PER_HOUR } from './head-runs.ts';
 import { decodeTick, encodeTick, type TickValues } from './tick-row.ts';
+import { ByteWriter } from './varints.ts';
 
 /** Rows deleted in one step: each frees some thirty pages. */
 const DELETE_ROWS = 60;
@@ -27,8 +28,9 @@ export function createTickLog({ sqlite }: MetricsFile, log: Logger): TickLog {
   const remove = sqlite.prepare(
     `DELETE FROM tick WHERE at IN (SELECT at FROM tick WHERE at BETWEEN ? AND ? ORDER BY at LIMIT ${DELETE_ROWS})`,
   );
+  const writer = new ByteWriter();
   return {
-    insert: (wallTick, values) => void insert.run(wallTick, encodeTick(values)),
+    insert: (wallTick, values) => void insert.run(wallTick, encodeTick(values, writer)),
     hours: () => hours.all().map((row) => Number(row['hour'])),
     *read(hour) {
       for (const row of ofHour.iterate(hour * TICKS_PER_HOUR, (hour + 1) * TICKS_PER_HOUR)) {

@@ -2,27 +2,23 @@
  *  row := version, count, (series - the one before, value)*; values are whole, as in chunks. */
 
 import { pack, unpack } from './block.ts';
-import { ByteReader, ByteWriter, DamagedBytes } from './varints.ts';
+import { ByteReader, ByteWriter, DamagedBytes, type Numbers } from './varints.ts';
 
 export interface TickValues {
-  readonly ids: readonly number[];
+  readonly ids: Numbers;
   /** Scaled to whole numbers. */
-  readonly scaled: readonly number[];
+  readonly scaled: Numbers;
 }
 
 const VERSION = 1;
 
-export function encodeTick({ ids, scaled }: TickValues): Uint8Array {
-  const out = new ByteWriter();
+/** @param out empty; a writer that is used for each tick has grown to the size of one */
+export function encodeTick({ ids, scaled }: TickValues, out = new ByteWriter()): Uint8Array {
   out.byte(VERSION);
   out.unsigned(ids.length);
   // Ids beside each other and values beside each other compress better than in turns.
-  let before = 0;
-  for (const id of ids) {
-    out.signed(id - before);
-    before = id;
-  }
-  for (const value of scaled) out.signed(value);
+  out.signedRun(ids, true);
+  out.signedRun(scaled, false);
   return pack(out.take(), 1);
 }
 
@@ -31,13 +27,5 @@ export function decodeTick(bytes: Uint8Array): TickValues {
   const input = new ByteReader(unpack(bytes));
   if (input.byte() !== VERSION) throw new DamagedBytes('the row is of another version');
   const count = input.unsigned();
-  const ids: number[] = [];
-  const scaled: number[] = [];
-  let id = 0;
-  for (let n = 0; n < count; n += 1) {
-    id += input.signed();
-    ids.push(id);
-  }
-  for (let n = 0; n < count; n += 1) scaled.push(input.signed());
-  return { ids, scaled };
+  return { ids: input.signedRun(count, true), scaled: input.signedRun(count, false) };
 }
