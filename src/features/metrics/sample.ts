@@ -26,9 +26,9 @@ export interface Tick {
   readonly atMs: number;
   /** For durations: never jumps. */
   readonly monotonicMs: number;
-  readonly ids: readonly number[];
+  readonly ids: ArrayLike<number>;
   /** In the units of the catalogue, rounded to its decimals; never NaN or infinite. */
-  readonly values: readonly number[];
+  readonly values: ArrayLike<number>;
 }
 
 /** Where a collector puts what it measured. */

@@ -25,6 +25,9 @@ export interface OurRun extends AsyncDisposable {
 
 export const START = new Date('2026-03-01T00:00:00Z');
 
+/** Drawing takes more than what is measured, and its garbage and its traces in the caches are not ours. */
+const DRAWN_AT_ONCE = 60;
+
 /** Of this process; a machine that others use too makes times of the wall clock say little. */
 export const cpuMs = () => {
   const { user, system } = process.cpuUsage();
@@ -60,8 +63,10 @@ export async function runOurs(
     work();
     longestStepMs = Math.max(longestStepMs, cpuMs() - begin);
   };
+  let drawn: Float64Array[] = [];
   for (let tick = 0; tick < ticks; tick += 1) {
-    const values = draw();
+    if (tick % DRAWN_AT_ONCE === 0) drawn = Array.from({ length: Math.min(DRAWN_AT_ONCE, ticks - tick) }, draw);
+    const values = drawn[tick % DRAWN_AT_ONCE] ?? new Float64Array(0);
     await clock.advance(everyMs);
     const before = cpuMs();
     stretch(() => {

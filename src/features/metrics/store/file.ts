@@ -22,8 +22,9 @@ const SCHEMA = `
 `;
 const VERSION = 1;
 
-/** Small pages: a block of 16 KiB ends in the middle of its last page, and half a page is lost with each. */
-const PAGE_BYTES = 1024;
+/** Small pages: a block of 16 KiB ends in the middle of its last page, and half a page is lost with each. Smaller ones save 2 % more,
+ *  and each page that a tick writes takes two calls of the kernel. */
+const PAGE_BYTES = 2048;
 
 /** Primary result codes of a file that is not whole: corrupt, not a database (https://sqlite.org/rescode.html). */
 const DAMAGED = [11, 26];
@@ -57,7 +58,7 @@ export function openMetricsFile(path: string): MetricsFile {
   try {
     sqlite.exec(`PRAGMA page_size = ${PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;
       PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -2048;
-      PRAGMA journal_size_limit = 8388608; PRAGMA wal_autocheckpoint = 4000;`);
+      PRAGMA journal_size_limit = 8388608; PRAGMA wal_autocheckpoint = 2000;`);
     prepareSchema(sqlite);
   } catch (error) {
     sqlite.close();
@@ -78,8 +79,9 @@ export function openMetricsFile(path: string): MetricsFile {
       }
     },
     size() {
-      const freeBytes = pragma('freelist_count') * PAGE_BYTES;
-      return { usedBytes: pragma('page_count') * PAGE_BYTES - freeBytes, freeBytes };
+      const pageBytes = pragma('page_size');
+      const freeBytes = pragma('freelist_count') * pageBytes;
+      return { usedBytes: pragma('page_count') * pageBytes - freeBytes, freeBytes };
     },
     close: () => sqlite.close(),
   };

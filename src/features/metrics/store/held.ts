@@ -4,14 +4,10 @@
 import type { Owner } from '../sample.ts';
 import type { Book, Entry } from './book.ts';
 import type { MetricsFile } from './file.ts';
+import type { HeldFigure } from './taken.ts';
 
 /** Ticks from one repetition to the next. */
 const REPEAT_TICKS = 6;
-
-export interface HeldFigure {
-  readonly entry: Entry;
-  readonly scaled: number;
-}
 
 export interface Held {
   /** Remembers what holds from a tick on. */

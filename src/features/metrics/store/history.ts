@@ -14,12 +14,13 @@ import { createHead, HEAD_TICKS, type Head } from './head.ts';
 import { columnsOfRun } from './head-columns.ts';
 import { createHeadRuns, type Run, TICKS_PER_HOUR } from './head-runs.ts';
 import { createHeld } from './held.ts';
-import type { Taken } from './intake.ts';
 import { flushFromLog, refill } from './recovery.ts';
 import { createRetention, type RetentionLimits } from './retention.ts';
 import { createRollups, type Rollups } from './rollups.ts';
 import { createSeriesRows } from './series-rows.ts';
+import { type Taken, withFigures } from './taken.ts';
 import { createTickLog, type TickLog } from './tick-log.ts';
+import type { TickValues } from './tick-row.ts';
 
 export const TICK_MS = 10_000;
 /** Steps of deleting after one tick, so that a full file does not keep the daemon busy. */
@@ -102,11 +103,7 @@ export function createHistory(options: HistoryOptions): History {
   const held = createHeld(found.file, book);
   const head = createHead();
   const runs = createHeadRuns();
-  let unwritten: {
-    readonly wallTick: number;
-    readonly ids: readonly number[];
-    readonly scaled: readonly number[];
-  } | null = null;
+  let unwritten: (TickValues & { readonly wallTick: number }) | null = null;
   let isLogBehind = true;
   /** There is more to forget. */
   let isUntidy = true;
@@ -190,13 +187,11 @@ export function createHistory(options: HistoryOptions): History {
       held.note(taken.held);
       const repeated = held.due(tick).filter(({ entry }) => head.lastTick(entry.id) !== tick);
       for (const { entry, scaled } of repeated) head.put(entry.id, tick, scaled);
-      const ids = taken.ids.concat(repeated.map(({ entry }) => entry.id));
-      const numbers = taken.scaled.concat(repeated.map(({ scaled }) => scaled));
-      const values = taken.values.concat(repeated.map(({ entry, scaled }) => scaled / entry.factor));
+      const all = withFigures(taken, repeated);
       runs.add(tick, wallTick);
       Object.assign(newest, { tick, wallTick, monotonicMs });
-      unwritten = { wallTick, ids, scaled: numbers };
-      return { atMs: wallTick * TICK_MS, monotonicMs, ids, values };
+      unwritten = { wallTick, ids: all.ids, scaled: all.scaled };
+      return { atMs: wallTick * TICK_MS, monotonicMs, ids: all.ids, values: all.values };
     },
     persist: () =>
       onFile('writing a tick of the history', async () => {

@@ -5,7 +5,7 @@ import { definitionOf, type EntityKind, type MetricName, VM_KINDS } from '#contr
 import type { Logger } from '#kernel/logger.ts';
 import type { Owner, SampleSink } from '../sample.ts';
 import type { Book, Entry, OwnerBook } from './book.ts';
-import type { HeldFigure } from './held.ts';
+import { createTakenList, type Taken } from './taken.ts';
 
 export const MAX_SERIES = 20_000;
 export const MAX_SERIES_OF_VM = 200;
@@ -17,17 +17,6 @@ export interface OpenTick {
   readonly sink: SampleSink;
   /** What was put so far; later ones are ignored. */
   close(): Taken;
-}
-
-/** What was put at a moment; the numbers of a series are at the same place of each list. */
-export interface Taken {
-  readonly ids: readonly number[];
-  /** Figures times ten to the power of their decimals: whole numbers. */
-  readonly scaled: readonly number[];
-  /** In the units of the catalogue. */
-  readonly values: readonly number[];
-  /** Those that hold until they change. */
-  readonly held: readonly HeldFigure[];
 }
 
 export interface Intake {
@@ -111,14 +100,15 @@ export function createIntake({ book, log, isActive }: IntakeOptions): Intake {
 
   /** Collectors put the same figures in the same order each time, so what came after a figure the last time is likely to come now. */
   const expected: (Entry | null)[] = [];
+  const list = createTakenList();
 
   return {
     counts,
     open() {
-      const [ids, scaledValues, values]: [number[], number[], number[]] = [[], [], []];
-      const held: HeldFigure[] = [];
+      // A moment that was never closed is forgotten.
+      list.take();
       let place = 0;
-      let isOpen = true;
+      let taken: Taken | null = null;
       moment += 1;
       const now = moment;
       // What is remembered of the moment before may have left the book.
@@ -128,7 +118,7 @@ export function createIntake({ book, log, isActive }: IntakeOptions): Intake {
       return {
         sink: {
           put(owner, kind, sub, metric, value) {
-            if (!isOpen) return;
+            if (taken !== null || moment !== now) return;
             const likely = expected[place];
             place += 1;
             if (value === null || !Number.isFinite(value)) {
@@ -153,16 +143,15 @@ export function createIntake({ book, log, isActive }: IntakeOptions): Intake {
               return;
             }
             putAt[entry.id] = now;
-            ids.push(entry.id);
-            scaledValues.push(scaled);
-            values.push(scaled / entry.factor);
-            if (entry.isHeld) held.push({ entry, scaled });
+            list.add(entry, scaled);
           },
         },
         close() {
-          isOpen = false;
-          expected.length = Math.min(expected.length, place);
-          return { ids, scaled: scaledValues, values, held };
+          if (taken === null) {
+            expected.length = Math.min(expected.length, place);
+            taken = list.take();
+          }
+          return taken;
         },
       };
     },
