@@ -2,7 +2,7 @@
  *  ten seconds and every minute lie together.
  *
  *  block  := version, columns, column*
- *  column := series - the one before, bytes of the rest, mode, step, first offset, slots, [bitmap of slots], value*
+ *  column := series - the one before, bytes of the rest, mode, step, first offset, slots, [unit], [bitmap of slots], value*
  *  Offsets are ticks since the hour began. Values are whole: the figure times ten to the power of its decimals. */
 
 import { pack, unpack } from './block.ts';
@@ -22,6 +22,8 @@ const VERSION = 1;
 const DELTAS = 1;
 /** Not every slot has a value: a bitmap says which. */
 const HAS_GAPS = 2;
+/** All values are multiples of a number, as memory is of pages; they are written divided by it. */
+const HAS_UNIT = 4;
 
 /** @param columns by series, growing; empty ones are left out */
 export function encodeChunk(columns: readonly Column[]): Uint8Array {
@@ -69,10 +71,12 @@ function writeColumn(out: ByteWriter, { offsets, values }: Column): void {
   const slots = ((offsets.at(-1) ?? first) - first) / step + 1;
   const hasGaps = slots !== offsets.length;
   const isDelta = rangeOf(values) <= Number.MAX_SAFE_INTEGER;
-  out.byte((isDelta ? DELTAS : 0) | (hasGaps ? HAS_GAPS : 0));
+  const unit = divisorOf(values);
+  out.byte((isDelta ? DELTAS : 0) | (hasGaps ? HAS_GAPS : 0) | (unit > 1 ? HAS_UNIT : 0));
   out.unsigned(step);
   out.unsigned(first);
   out.unsigned(slots);
+  if (unit > 1) out.unsigned(unit);
   if (hasGaps) {
     const bitmap = new Uint8Array(Math.ceil(slots / 8));
     for (const offset of offsets) {
@@ -81,7 +85,7 @@ function writeColumn(out: ByteWriter, { offsets, values }: Column): void {
     }
     out.raw(bitmap);
   }
-  out.signedRun(values, isDelta);
+  out.signedRun(unit > 1 ? values.map((value) => value / unit) : values, isDelta);
 }
 
 function readColumn(series: number, input: ByteReader): Column {
@@ -89,8 +93,10 @@ function readColumn(series: number, input: ByteReader): Column {
   const step = input.unsigned();
   const first = input.unsigned();
   const slots = input.unsigned();
+  const unit = (mode & HAS_UNIT) === 0 ? 1 : input.unsigned();
   const bitmap = (mode & HAS_GAPS) === 0 ? null : input.raw(Math.ceil(slots / 8));
   const values = input.signedRun(bitmap === null ? slots : bitsOf(bitmap), (mode & DELTAS) !== 0);
+  if (unit > 1) for (let n = 0; n < values.length; n += 1) values[n] = (values[n] ?? 0) * unit;
   const offsets = new Int32Array(values.length);
   for (let slot = 0, at = 0; at < offsets.length; slot += 1)
     if (bitmap === null || ((bitmap[slot >> 3] ?? 0) & (1 << (slot & 7))) !== 0) offsets[at++] = first + slot * step;
@@ -101,6 +107,18 @@ function bitsOf(bitmap: Uint8Array): number {
   let bits = 0;
   for (const byte of bitmap) for (let rest = byte; rest > 0; rest &= rest - 1) bits += 1;
   return bits;
+}
+
+/** The largest number that all are multiples of; 0 when all are 0. */
+function divisorOf(values: Float64Array): number {
+  let divisor = 0;
+  for (const value of values) {
+    if (divisor === 1) return 1;
+    let [a, b] = [divisor, Math.abs(value)];
+    while (b !== 0) [a, b] = [b, a % b];
+    divisor = a;
+  }
+  return divisor;
 }
 
 /** The largest distance that all offsets are multiples of. */

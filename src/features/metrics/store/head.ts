@@ -31,7 +31,7 @@ export interface Head {
   /** Puts a scaled value. */
   put(series: number, tick: number, scaled: number): void;
   /** Puts the values of a tick; each series is there at most once. */
-  putAll(tick: number, series: Int32Array, scaled: Float64Array): void;
+  putAll(tick: number, series: Float64Array, scaled: Float64Array): void;
   /** Null when the series has no value in the ring. */
   latest(series: number): { readonly tick: number; readonly scaled: number } | null;
   /** The newest tick with a value; null when there is none. Cheap. */

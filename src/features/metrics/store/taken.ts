@@ -10,7 +10,7 @@ export interface HeldFigure {
 
 /** The numbers of a series are at the same place of each list. */
 export interface Taken {
-  readonly ids: Int32Array;
+  readonly ids: Float64Array;
   /** Figures times ten to the power of their decimals: whole numbers. */
   readonly scaled: Float64Array;
   /** In the units of the catalogue. */
@@ -28,14 +28,14 @@ export interface TakenList {
 const FIRST_LENGTH = 1024;
 
 export function createTakenList(): TakenList {
-  let ids = new Int32Array(FIRST_LENGTH);
+  let ids = new Float64Array(FIRST_LENGTH);
   let scaledValues = new Float64Array(FIRST_LENGTH);
   let values = new Float64Array(FIRST_LENGTH);
   let held: HeldFigure[] = [];
   let count = 0;
   const grow = () => {
     const [smallIds, smallScaled, smallValues] = [ids, scaledValues, values];
-    ids = new Int32Array(2 * count);
+    ids = new Float64Array(2 * count);
     scaledValues = new Float64Array(2 * count);
     values = new Float64Array(2 * count);
     ids.set(smallIds);
@@ -70,7 +70,7 @@ export function withFigures(taken: Taken, figures: readonly HeldFigure[]): Taken
   if (figures.length === 0) return taken;
   const count = taken.ids.length;
   const length = count + figures.length;
-  const [ids, scaledValues, values] = [new Int32Array(length), new Float64Array(length), new Float64Array(length)];
+  const [ids, scaledValues, values] = [new Float64Array(length), new Float64Array(length), new Float64Array(length)];
   ids.set(taken.ids);
   scaledValues.set(taken.scaled);
   values.set(taken.values);

@@ -2,12 +2,12 @@
  *  row := version, count, (series - the one before, value)*; values are whole, as in chunks. */
 
 import { pack, unpack } from './block.ts';
-import { ByteReader, ByteWriter, DamagedBytes, type Numbers } from './varints.ts';
+import { ByteReader, ByteWriter, DamagedBytes } from './varints.ts';
 
 export interface TickValues {
-  readonly ids: Numbers;
+  readonly ids: Float64Array;
   /** Scaled to whole numbers. */
-  readonly scaled: Numbers;
+  readonly scaled: Float64Array;
 }
 
 const VERSION = 1;

@@ -7,9 +7,6 @@ const FIRST_BYTES = 4096;
 /** Of one number, in bytes. */
 const LONGEST = 8;
 
-/** Whole numbers one after the other. */
-export type Numbers = Float64Array | Int32Array | readonly number[];
-
 export class ByteWriter {
   #bytes = new Uint8Array(FIRST_BYTES);
   #length = 0;
@@ -56,7 +53,7 @@ export class ByteWriter {
 
   /** Many at once, in a loop without calls: most of the time of a tick goes by here.
    *  @param isDelta each as the difference from the one before; the differences are safe integers */
-  signedRun(values: Numbers, isDelta: boolean): void {
+  signedRun(values: Float64Array, isDelta: boolean): void {
     if (this.#length + LONGEST * values.length > this.#bytes.length) this.#grow(LONGEST * values.length);
     const bytes = this.#bytes;
     let at = this.#length;
