@@ -1,11 +1,14 @@
 /** Points of a graph while they are filled: what lies in each stretch of time, whether it comes as samples or as rollups. */
 
 import { definitionOf, type MetricName } from '#contract/metric-catalogue.ts';
+import type { Column } from '../store/chunk.ts';
+import { TICK_MS } from '../store/history.ts';
 import type { Bucket } from '../store/rollup.ts';
 
 export interface Cells {
-  /** One sample. */
-  addSample(atMs: number, value: number): void;
+  /** The samples of a column; those of other times are left out.
+   *  @param factor what its whole numbers are divided by */
+  addColumn(column: Column, hourMs: number, factor: number): void;
   /** What a stretch of time came to, that lies in one cell as a whole. @param average digits included, as a figure */
   addBucket(atMs: number, bucket: Bucket, figures: { min: number; average: number; max: number }): void;
   /** Means, lowest and highest; null where nothing was measured. */
@@ -17,15 +20,24 @@ export interface Cells {
 /** A figure that is missing for less than this is drawn on: slow sweeps measure each minute. */
 const HELD_MS = 90_000;
 
-/** @param startMs of the first cell; cells lie side by side */
-export function createCells(metric: MetricName, startMs: number, stepMs: number, length: number): Cells {
+export interface CellLayout {
+  /** Of the first cell; cells lie side by side. */
+  readonly startMs: number;
+  readonly stepMs: number;
+  readonly length: number;
+  /** Samples before and after are left out, both ends included. */
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+export function createCells(metric: MetricName, { startMs, stepMs, length, fromMs, toMs }: CellLayout): Cells {
   const { dimension, periodSeconds } = definitionOf(metric);
   const isEnum = dimension === 'enum';
   const counts = new Float64Array(length);
   const sums = new Float64Array(length);
   const mins = new Float64Array(length).fill(Number.POSITIVE_INFINITY);
   const maxs = new Float64Array(length).fill(Number.NEGATIVE_INFINITY);
-  const stateCounts = isEnum ? Array.from({ length }, () => new Map<number, number>()) : [];
+  const stateCounts: (Map<number, number> | undefined)[] = [];
   const states = new Map<number, number>();
 
   const add = (atMs: number, count: number, min: number, average: number, max: number): number => {
@@ -38,8 +50,9 @@ export function createCells(metric: MetricName, startMs: number, stepMs: number,
     return cell;
   };
   const addState = (cell: number, state: number, count: number) => {
-    const known = stateCounts[cell];
-    if (known === undefined) return;
+    if (!isEnum || cell < 0) return;
+    const known = stateCounts[cell] ?? new Map<number, number>();
+    stateCounts[cell] = known;
     known.set(state, (known.get(state) ?? 0) + count);
     states.set(state, (states.get(state) ?? 0) + count);
   };
@@ -52,8 +65,14 @@ export function createCells(metric: MetricName, startMs: number, stepMs: number,
 
   return {
     states,
-    addSample(atMs, value) {
-      addState(add(atMs, 1, value, value, value), value, 1);
+    addColumn({ offsets, values }, hourMs, factor) {
+      for (let n = 0; n < offsets.length; n += 1) {
+        const atMs = hourMs + (offsets[n] ?? 0) * TICK_MS;
+        if (atMs < fromMs || atMs > toMs) continue;
+        const value = (values[n] ?? 0) / factor;
+        const cell = add(atMs, 1, value, value, value);
+        if (isEnum) addState(cell, value, 1);
+      }
     },
     addBucket(atMs, { count, states: parts }, { min, average, max }) {
       const cell = add(atMs, count, min, average, max);

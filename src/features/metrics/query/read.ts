@@ -5,6 +5,7 @@ import { definitionOf, type EntityKind, type MetricName } from '#contract/metric
 import { AppError } from '#kernel/errors.ts';
 import type { SeriesKey } from '../sample.ts';
 import type { Entry, OwnerBook } from '../store/book.ts';
+import type { Column } from '../store/chunk.ts';
 import { TICKS_PER_HOUR } from '../store/head-runs.ts';
 import { type History, TICK_MS } from '../store/history.ts';
 import { averageDigits, type Rollup, rollUp } from '../store/rollup.ts';
@@ -111,11 +112,11 @@ export function createReader(history: History): (request: ReadRequest) => Promis
       })
       .filter(([, entries]) => entries.length > 0);
 
-  /** Calls back for each sample, by series and time. */
-  const eachSample = async (
+  /** Calls back for each hour of a series, by owner and time; hours at the ends hold samples of other times too. */
+  const eachColumn = async (
     request: ReadRequest,
     budget: Budget,
-    take: (entry: Entry, atMs: number, value: number) => void,
+    take: (entry: Entry, hourMs: number, column: Column) => void,
   ): Promise<void> => {
     const known = history.rawHours();
     if (known === null) return;
@@ -125,14 +126,10 @@ export function createReader(history: History): (request: ReadRequest) => Promis
       const byId = new Map(entries.map((entry) => [entry.id, entry]));
       const wanted = new Set(byId.keys());
       for (let hour = firstHour; hour <= lastHour; hour += 1) {
-        for (const { series, offsets, values } of history.columns(owner, hour, wanted)) {
-          const entry = byId.get(series);
-          budget.spend(values.length);
-          if (entry === undefined) continue;
-          for (const [n, offset] of offsets.entries()) {
-            const atMs = hour * HOUR_MS + offset * TICK_MS;
-            if (atMs >= request.fromMs && atMs <= request.toMs) take(entry, atMs, (values[n] ?? 0) / entry.factor);
-          }
+        for (const column of history.columns(owner, hour, wanted)) {
+          const entry = byId.get(column.series);
+          budget.spend(column.values.length);
+          if (entry !== undefined) take(entry, hour * HOUR_MS, column);
         }
         await budget.breathe();
       }
@@ -177,11 +174,15 @@ export function createReader(history: History): (request: ReadRequest) => Promis
 
   const readSamples = async (request: ReadRequest, budget: Budget): Promise<ReadResult> => {
     const lines = new Map<Entry, { atMs: number[]; values: number[] }>();
-    await eachSample(request, budget, (entry, atMs, value) => {
+    await eachColumn(request, budget, (entry, hourMs, { offsets, values }) => {
       const line = lines.get(entry) ?? { atMs: [], values: [] };
-      lines.set(entry, line);
-      line.atMs.push(atMs);
-      line.values.push(value);
+      for (const [n, offset] of offsets.entries()) {
+        const atMs = hourMs + offset * TICK_MS;
+        if (atMs < request.fromMs || atMs > request.toMs) continue;
+        lines.set(entry, line);
+        line.atMs.push(atMs);
+        line.values.push((values[n] ?? 0) / entry.factor);
+      }
     });
     const series = [...lines].map(([key, { atMs, values }]) => ({
       key,
@@ -206,11 +207,16 @@ export function createReader(history: History): (request: ReadRequest) => Promis
     const cells = new Map<number, { readonly entry: Entry; readonly cells: Cells }>();
     for (const [, entries] of entriesOf(request))
       for (const entry of entries)
-        cells.set(entry.id, { entry, cells: createCells(request.metric, startMs, stepMs, length) });
+        cells.set(entry.id, {
+          entry,
+          cells: createCells(request.metric, { startMs, stepMs, length, fromMs: request.fromMs, toMs: request.toMs }),
+        });
     budget.spend(cells.size * length);
 
     if (tier === null) {
-      await eachSample(request, budget, (entry, atMs, value) => cells.get(entry.id)?.cells.addSample(atMs, value));
+      await eachColumn(request, budget, (entry, hourMs, column) =>
+        cells.get(entry.id)?.cells.addColumn(column, hourMs, entry.factor),
+      );
     } else {
       const digits = 10 ** averageDigits(definitionOf(request.metric));
       await eachRollup(request, tier, budget, ({ series, buckets }, rowMs) => {
