@@ -142,7 +142,7 @@ export async function openLiveHouse({ vmIds, rules: configured, hasDefaults }: L
     },
     async [Symbol.asyncDispose]() {
       await engine.drain();
-      db.close();
+      await db.close();
       history.close();
       await rm(dir, { recursive: true, force: true });
     },
