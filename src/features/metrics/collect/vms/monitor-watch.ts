@@ -1,5 +1,5 @@
 /** Watches whether QEMUs answer libvirt. A QEMU that hangs gives a record without what only it can tell; libvirt itself then says since
- *  when it waits for it. Measured on libvirt 9.0: the record keeps state, cpu.time, balloon.current and block.count. */
+ *  when it waits for it. Measured on libvirt 9.0: the record keeps state, cpu.time, balloon.current, block.count, and names and paths of disks. */
 
 import { mapLimit } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
@@ -82,7 +82,7 @@ export function createMonitorWatch({
 /** True when all is missing that only QEMU can tell. A VM without balloon and without disks looks so too: libvirt is asked then. */
 function isReduced(values: Values): boolean {
   for (const name of values.keys()) {
-    if (/^block\.\d+\./.test(name)) return false;
+    if (/^block\.\d+\.(rd|wr|fl)\./.test(name)) return false;
     if (name.startsWith('balloon.') && name !== 'balloon.current' && name !== 'balloon.maximum') return false;
   }
   return true;

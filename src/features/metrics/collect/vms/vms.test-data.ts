@@ -59,10 +59,13 @@ export function countersWith(change: Readonly<Record<string, number | bigint | s
 }
 
 /** What is left of it while its QEMU stands still. */
-export const REDUCED: Values = new Map<string, number>([
+export const REDUCED: Values = new Map<string, number | string>([
   ['cpu.time', 100_000_000_000],
   ['balloon.current', GIB],
   ['balloon.maximum', GIB],
   ['vcpu.current', 2],
-  ['block.count', 1],
+  ['block.count', 2],
+  ['block.0.name', 'vda'],
+  ['block.0.path', '/pool/web1.qcow2'],
+  ['block.1.name', 'sda'],
 ]);
