@@ -24,6 +24,7 @@ export interface AlertNotice {
   readonly valueText: string;
   readonly startedAtMs: number;
   readonly endedAtMs: number | null;
+  /** What to do, and whatever else is not in the other fields; '' for nothing. */
   readonly text: string;
 }
 

@@ -43,10 +43,18 @@ export interface Sentence {
 }
 
 /** What an alert says to people, in one or two sentences. */
-export function sentenceOf({ track, ruleName, valueText, description, reason }: Sentence): string {
-  const { machine } = track;
+export function sentenceOf(sentence: Sentence): string {
+  const { track, ruleName, valueText } = sentence;
   const name = entityName(track.entity, track.labels);
-  const parts = [`${name}: ${ruleName}${valueText === '' ? '' : `, now ${valueText}`}.`];
+  const first = `${name}: ${ruleName}${valueText === '' ? '' : `, now ${valueText}`}.`;
+  const remarks = remarksOf(sentence);
+  return remarks === '' ? first : `${first} ${remarks}`;
+}
+
+/** What there is to say beside thing, rule and value; '' for nothing. */
+export function remarksOf({ track, description, reason }: Sentence): string {
+  const { machine } = track;
+  const parts: string[] = [];
   if (reason !== null) parts.push(`${machine.phase === 'ok' ? 'Over: ' : ''}${ENDINGS[reason] ?? reason}.`);
   if (machine.phase === 'firing' && machine.mask !== null)
     parts.push(`It ${maskText(machine.mask, machine.sinceAtMs)}.`);

@@ -8,7 +8,7 @@ import type { Effect } from './machine/machine.ts';
 import type { AlertNotice } from './notices.ts';
 import type { CompiledRule } from './rule-language.ts';
 import type { EventRow } from './store.ts';
-import { entityName, labelsWith, sentenceOf } from './text.ts';
+import { entityName, labelsWith, remarksOf, type Sentence, sentenceOf } from './text.ts';
 
 /** What is known of a rule; of one that is gone only its name. */
 export interface RuleFacts {
@@ -23,14 +23,13 @@ const isoOf = (ms: number): string => new Date(ms).toISOString();
 const valueTextOf = ({ compiled }: RuleFacts, value: number | null): string =>
   compiled === null || value === null ? '' : compiled.valueText(value);
 
-const textOf = (facts: RuleFacts, track: Track, reason: string | null): string =>
-  sentenceOf({
-    track,
-    ruleName: facts.name,
-    valueText: valueTextOf(facts, track.machine.value),
-    description: facts.spec?.description ?? null,
-    reason,
-  });
+const sentence = (facts: RuleFacts, track: Track, reason: string | null): Sentence => ({
+  track,
+  ruleName: facts.name,
+  valueText: valueTextOf(facts, track.machine.value),
+  description: facts.spec?.description ?? null,
+  reason,
+});
 
 export function alertView(facts: RuleFacts, track: Track): Alert {
   const { machine, entity, labels } = track;
@@ -54,7 +53,7 @@ export function alertView(facts: RuleFacts, track: Track): Alert {
     vmId: entity.owner.type === 'vm' ? entity.owner.id : null,
     value: machine.value,
     valueText: valueTextOf(facts, machine.value),
-    text: textOf(facts, track, null),
+    text: sentenceOf(sentence(facts, track, null)),
     since: isoOf(machine.sinceAtMs),
     startedAt: machine.startedAtMs === null ? null : isoOf(machine.startedAtMs),
     endedAt: machine.endedAtMs === null ? null : isoOf(machine.endedAtMs),
@@ -125,7 +124,7 @@ export function noticeOf(facts: RuleFacts, track: Track, effect: Extract<Effect,
     valueText: valueTextOf(facts, machine.value),
     startedAtMs: machine.startedAtMs ?? machine.sinceAtMs,
     endedAtMs: effect.kind === 'resolved' ? machine.endedAtMs : null,
-    text: textOf(facts, track, effect.reason),
+    text: remarksOf(sentence(facts, track, effect.reason)),
   };
 }
 

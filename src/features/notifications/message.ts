@@ -1,6 +1,7 @@
 /** What is sent, before any service's format: one message about one or many alerts, or about an event. */
 
 import type { Severity } from '#contract/alerts-config.ts';
+import { formatDuration } from '#kernel/units.ts';
 import { cleanLine } from './text.ts';
 
 /** What an alert's state machine tells. A notice is one transition of one fingerprint. */
@@ -25,6 +26,7 @@ export interface AlertNotice {
   readonly valueText: string;
   readonly startedAtMs: number;
   readonly endedAtMs: number | null;
+  /** What to do, and whatever else is not in the other fields; '' for nothing. */
   readonly text: string;
 }
 
@@ -86,79 +88,130 @@ export function timeText(ms: number, nextToMs: number): string {
     : `${text.slice(0, 10)} ${text.slice(11, 16)}`;
 }
 
+/** `since 10:02 UTC`, or what it lasted. */
 function spanText({ kind, notice }: ToldAlert, nowMs: number): string {
   const { startedAtMs, endedAtMs } = notice;
-  if (isOver(kind) && endedAtMs !== null)
-    return `${timeText(startedAtMs, nowMs)}–${timeText(endedAtMs, startedAtMs)} UTC`;
-  return `since ${timeText(startedAtMs, nowMs)} UTC`;
+  const from = timeText(startedAtMs, nowMs);
+  if (!isOver(kind) || endedAtMs === null) return `since ${from} UTC`;
+  return `${from}–${timeText(endedAtMs, startedAtMs)} UTC (${formatDuration(endedAtMs - startedAtMs)})`;
 }
 
 export const entityText = ({ entity, host }: AlertNotice): string =>
   entity.name === host ? host : `${entity.name} on ${host}`;
 
+/** Page of the dashboard about one alert. */
+export const alertLink = (origin: string, { fingerprint }: AlertNotice): string =>
+  `${origin}/alerts/${encodeURIComponent(fingerprint)}`;
+
+/** Page of the dashboard about what a message tells; null where nobody can follow a link to it. */
+export function linkOf({ origin, alerts }: Message): string | null {
+  if (!origin.startsWith('https://')) return null;
+  const [first, second] = alerts;
+  if (first === undefined) return origin;
+  return second === undefined ? alertLink(origin, first.notice) : `${origin}/alerts`;
+}
+
 /** One line about one alert, from untrusted names: escaping is the channel's business. */
-export function lineOf(alert: ToldAlert, nowMs: number): string {
+function lineOf(alert: ToldAlert, message: Message): string {
   const { notice } = alert;
-  const value = notice.valueText === '' ? '' : `, ${notice.valueText}`;
-  const more = notice.text === '' ? '' : ` – ${notice.text}`;
-  return cleanLine(
-    `${statusText(alert.kind)}: ${notice.rule.name}, ${entityText(notice)}${value} (${notice.severity}, ${spanText(alert, nowMs)})${more}`,
-    600,
-  );
+  const name = notice.host === message.host ? notice.entity.name : entityText(notice);
+  const value = notice.valueText === '' ? '' : `, now ${notice.valueText}`;
+  const span = spanText(alert, message.atMs);
+  return cleanLine(`${name}: ${notice.rule.name} ${statusText(alert.kind)} ${span}${value} (${notice.severity})`, 600);
 }
 
 const MAX_LINES = 10;
 
-/** What a message says in lines of plain text, at most ten alerts of it. */
+/** What a message says in lines of plain text, at most ten alerts of it. Advice that is the same for several in a row
+ *  stands below them once. */
 export function linesOf(message: Message): string[] {
-  const lines = message.alerts.slice(0, MAX_LINES).map((alert) => lineOf(alert, message.atMs));
-  const more = message.alerts.length - lines.length;
+  const shown = message.alerts.slice(0, MAX_LINES);
+  const more = message.alerts.length - shown.length;
+  const lines = shown.flatMap((alert, n) => {
+    const { text } = alert.notice;
+    const isLastOfIts = text !== '' && shown[n + 1]?.notice.text !== text;
+    const isLast = n === shown.length - 1;
+    return [
+      lineOf(alert, message),
+      ...(isLast && more > 0 ? [`and ${more} more`] : []),
+      ...(isLastOfIts ? [cleanLine(text, 600)] : []),
+    ];
+  });
   const text = message.text === '' ? [] : message.text.split('\n').map((line) => cleanLine(line, 1000));
-  return [...text, ...lines, ...(more > 0 ? [`and ${more} more`] : [])];
+  return [...text, ...lines];
 }
+
+const KIND_TITLES: Readonly<Record<string, string>> = {
+  vm: 'VM',
+  host: 'Host',
+  vdisk: 'Disk',
+  vnic: 'Network card',
+  guestfs: 'File system',
+  fs: 'File system',
+  pool: 'Pool',
+  disk: 'Disk',
+  nic: 'Network card',
+  sensor: 'Sensor',
+};
 
 /** Names and values of what a single alert is about; none for other messages. */
 export function factsOf(message: Message): (readonly [name: string, value: string])[] {
   const [only] = message.alerts;
   if (only === undefined || message.alerts.length > 1) return [];
   const { notice } = only;
+  const { kind, name } = notice.entity;
   const facts: (readonly [string, string])[] = [
-    ['Status', statusText(only.kind)],
-    ['Severity', notice.severity],
+    ...(name === notice.host ? [] : [[KIND_TITLES[kind] ?? kind, name] as const]),
+    ['Host', notice.host],
+    ['Project', notice.labels['project'] ?? ''],
     ['Rule', notice.rule.name],
     ['Condition', notice.rule.condition],
-    [notice.entity.kind === 'vm' ? 'VM' : notice.entity.kind, notice.entity.name],
-    ['Host', notice.host],
-    ['Project', notice.project ?? ''],
     ['Value', notice.valueText],
+    ['Status', statusText(only.kind)],
     ['Time', spanText(only, message.atMs)],
+    ['Severity', notice.severity],
   ];
-  return facts.map(([name, value]) => [name, cleanLine(value, 250)] as const).filter(([, value]) => value !== '');
+  return facts.map(([title, value]) => [title, cleanLine(value, 250)] as const).filter(([, value]) => value !== '');
 }
+
+/** `12 VMs on node1`. */
+function entitiesText(alerts: readonly ToldAlert[], host: string): string {
+  const isAllVms = alerts.every(({ notice }) => notice.entity.kind === 'vm');
+  return `${alerts.length} ${isAllVms ? 'VMs' : 'things'} on ${host}`;
+}
+
+/** The word that fits all, else how many of each: `1 firing, 2 resolved`. */
+function statusesText(alerts: readonly ToldAlert[]): string {
+  const counts = new Map<string, number>();
+  for (const { kind } of alerts) counts.set(statusText(kind), (counts.get(statusText(kind)) ?? 0) + 1);
+  const [first] = counts.keys();
+  return counts.size === 1 && first !== undefined
+    ? first
+    : [...counts].map(([status, count]) => `${count} ${status}`).join(', ');
+}
+
+const TITLE = '[{severity}] {entity}: {rule} {status}';
+/** In a full mailbox it shows at a glance that nothing is to be done. */
+const OVER_TITLE = '[{status}] {entity}: {rule}';
 
 /** The default title, and what a title of one's own may name. Whatever else stands in braces stays as it is. */
 export function titleOf(template: string | null, alerts: readonly ToldAlert[]): string {
   const [first] = alerts;
   if (first === undefined) return '';
   const { notice } = first;
-  const status = alerts.every(({ kind }) => kind === first.kind)
-    ? statusText(first.kind)
-    : alerts.every(({ kind }) => isOver(kind))
-      ? 'resolved'
-      : 'firing';
-  const entity = alerts.length === 1 ? entityText(notice) : `${alerts.length} on ${notice.host}`;
+  const isAllOver = alerts.every(({ kind }) => isOver(kind));
   const values: Readonly<Record<string, string>> = {
-    status,
+    status: statusesText(alerts),
     severity: worstOf(alerts.map((alert) => alert.notice.severity)),
     rule: notice.rule.name,
-    entity,
+    entity: alerts.length === 1 ? entityText(notice) : entitiesText(alerts, notice.host),
     host: notice.host,
-    project: notice.project ?? '',
+    project: notice.labels['project'] ?? '',
     value: notice.valueText,
     count: String(alerts.length),
   };
   // One pass: what was put in is not looked at again.
-  const text = (template ?? '[{severity}] {rule} {status}: {entity}').replace(/\{([a-z]+)\}/g, (whole, name: string) =>
+  const text = (template ?? (isAllOver ? OVER_TITLE : TITLE)).replace(/\{([a-z]+)\}/g, (whole, name: string) =>
     Object.hasOwn(values, name) ? (values[name] ?? whole) : whole,
   );
   return cleanLine(text, 200);

@@ -21,7 +21,7 @@ export function labelsOf(notice: AlertNotice): Record<string, string> {
 
 export function annotationsOf(notice: AlertNotice): Record<string, string> {
   return {
-    summary: cleanLine(`${notice.rule.name}: ${notice.entity.name} ${notice.valueText}`, 500),
+    summary: cleanLine(`${notice.entity.name}: ${notice.rule.name} ${notice.valueText}`, 500),
     description: notice.text.toWellFormed(),
     condition: notice.rule.condition,
     value: notice.valueText,

@@ -2,7 +2,7 @@
  *  should we fall silent; what is over is sent with its end for five minutes more. */
 
 import { z } from 'zod';
-import { isOver } from '../message.ts';
+import { alertLink, isOver } from '../message.ts';
 import { annotationsOf, labelsOf } from './alertmanager-alert.ts';
 import { headerText, httpChannel, httpUrl, jsonCall, ownServer } from './channel.ts';
 
@@ -19,7 +19,7 @@ export const alertmanager = httpChannel({
   build(message, { settings, secrets, nowMs }) {
     const base = settings.server.endsWith('/') ? settings.server : `${settings.server}/`;
     const iso = (ms: number) => new Date(ms).toISOString();
-    const link = message.origin.startsWith('https://') ? { generatorURL: message.origin } : {};
+    const hasAddress = message.origin.startsWith('https://');
     const alerts =
       message.alerts.length > 0
         ? message.alerts.map(({ kind, notice }) => ({
@@ -27,7 +27,7 @@ export const alertmanager = httpChannel({
             annotations: annotationsOf(notice),
             startsAt: iso(notice.startedAtMs),
             endsAt: iso(isOver(kind) ? (notice.endedAtMs ?? nowMs) : nowMs + AHEAD_MS),
-            ...link,
+            ...(hasAddress ? { generatorURL: alertLink(message.origin, notice) } : {}),
           }))
         : [
             {
@@ -39,7 +39,7 @@ export const alertmanager = httpChannel({
               annotations: { summary: message.title, description: message.text },
               startsAt: iso(message.atMs),
               endsAt: iso(nowMs + AHEAD_MS),
-              ...link,
+              ...(hasAddress ? { generatorURL: message.origin } : {}),
             },
           ];
     const headers = secrets.token === undefined ? {} : { authorization: `Bearer ${secrets.token}` };

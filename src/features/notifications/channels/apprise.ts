@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import type { Severity } from '#contract/alerts-config.ts';
-import { isResolved, linesOf } from '../message.ts';
+import { isResolved, linesOf, linkOf } from '../message.ts';
 import { cut, inert } from '../text.ts';
 import { httpChannel, httpUrl, jsonCall, ownServer } from './channel.ts';
 
@@ -16,13 +16,18 @@ export const apprise = httpChannel({
     ...ownServer,
   }),
   secrets: z.strictObject({ url: httpUrl().describe('address with the key, as https://apprise.example/notify/KEY') }),
-  build: (message, { settings, secrets }) => [
-    jsonCall(secrets.url, {
-      title: message.title,
-      body: cut(inert(linesOf(message).join('\n')) || message.title, 8000),
-      type: isResolved(message) ? 'success' : TYPES[message.severity],
-      format: 'text',
-      ...(settings.tag === undefined ? {} : { tag: settings.tag }),
-    }),
-  ],
+  build(message, { settings, secrets }) {
+    const link = linkOf(message);
+    return [
+      jsonCall(secrets.url, {
+        title: message.title,
+        body: [cut(inert(linesOf(message).join('\n')) || message.title, 8000), ...(link === null ? [] : [link])].join(
+          '\n',
+        ),
+        type: isResolved(message) ? 'success' : TYPES[message.severity],
+        format: 'text',
+        ...(settings.tag === undefined ? {} : { tag: settings.tag }),
+      }),
+    ];
+  },
 });

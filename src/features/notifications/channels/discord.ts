@@ -2,7 +2,7 @@
  *  escaped besides. Caps: title 256, description 4,096, field 256/1,024, the embed 6,000. */
 
 import { z } from 'zod';
-import { factsOf, isResolved, linesOf } from '../message.ts';
+import { factsOf, isResolved, linesOf, linkOf } from '../message.ts';
 import { cut, escapeMarkdown } from '../text.ts';
 import { httpChannel, httpUrl, jsonCall } from './channel.ts';
 import { COLOURS } from './colours.ts';
@@ -15,6 +15,7 @@ export const discord = httpChannel({
   build(message, { secrets }) {
     const url = new URL(secrets.url);
     url.searchParams.set('wait', 'true');
+    const link = linkOf(message);
     const lines = linesOf(message).join('\n');
     const embed = {
       title: cut(escapeMarkdown(message.title), 256),
@@ -26,7 +27,7 @@ export const discord = httpChannel({
         inline: true,
       })),
       timestamp: new Date(message.atMs).toISOString(),
-      ...(message.origin.startsWith('https://') ? { url: message.origin } : {}),
+      ...(link === null ? {} : { url: link }),
     };
     return [jsonCall(url.href, { username: 'Hyper-NixOS', allowed_mentions: { parse: [] }, embeds: [embed] })];
   },

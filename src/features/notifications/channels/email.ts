@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { hostAndPortSchema, isLoopbackHost, mailAddressSchema } from '#contract/alerts-config.ts';
 import { AppError, messageOf } from '#kernel/errors.ts';
 import { type Mail, MailError } from '#platform/smtp.ts';
-import { factsOf, linesOf, type Message } from '../message.ts';
+import { factsOf, linesOf, linkOf, type Message } from '../message.ts';
 import { cleanLine, escapeHtml } from '../text.ts';
 import { type ChannelType, digestOf, ownServer, SendError } from './channel.ts';
 
@@ -36,26 +36,26 @@ function buildMail(message: Message, from: string, to: readonly string[]): Mail 
   const domain = from.slice(from.lastIndexOf('@') + 1);
   const lines = linesOf(message);
   const facts = factsOf(message);
-  const footer = `${message.host} · ${new Date(message.atMs).toISOString()}`;
+  const link = linkOf(message) ?? message.origin;
+  const footer = `${message.host} · ${new Date(message.atMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+  const part = (texts: readonly string[]) => (texts.length === 0 ? [] : [...texts, '']);
   const text = [
-    message.title,
-    '',
-    ...lines,
-    '',
-    ...facts.map(([name, value]) => `${name}: ${value}`),
-    '',
+    ...part(lines.length === 0 ? [message.title] : lines),
+    ...part(facts.map(([name, value]) => `${name}: ${value}`)),
+    ...part([link]),
     '-- ',
     footer,
-    message.origin,
   ];
   const row = ([name, value]: readonly [string, string]) =>
     `<tr><th align="left">${escapeHtml(name)}</th><td>${escapeHtml(value)}</td></tr>`;
+  const address = escapeHtml(link);
   const html = [
     '<!doctype html><html><body style="font-family:sans-serif">',
     `<h2>${escapeHtml(message.title)}</h2>`,
     ...lines.map((line) => `<p>${escapeHtml(line)}</p>`),
     ...(facts.length === 0 ? [] : ['<table cellpadding="4">', ...facts.map(row), '</table>']),
-    `<p style="color:#666">${escapeHtml(footer)}<br>${escapeHtml(message.origin)}</p></body></html>`,
+    linkOf(message) === null ? `<p>${address}</p>` : `<p><a href="${address}">${address}</a></p>`,
+    `<p style="color:#666">${escapeHtml(footer)}</p></body></html>`,
   ];
   const thread = `${digestOf(message.thread)}.thread@${domain}`;
   return {

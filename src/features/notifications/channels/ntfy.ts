@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import type { Severity } from '#contract/alerts-config.ts';
-import { isResolved, linesOf } from '../message.ts';
+import { isResolved, linesOf, linkOf } from '../message.ts';
 import { cutBytes, inert } from '../text.ts';
 import { headerText, httpChannel, httpUrl, jsonCall, ownServer } from './channel.ts';
 
@@ -23,6 +23,7 @@ export const ntfy = httpChannel({
   }),
   secrets: z.strictObject({ token: headerText(200).optional().describe('access token') }),
   build(message, { settings, secrets }) {
+    const link = linkOf(message);
     const isDone = isResolved(message);
     return [
       jsonCall(
@@ -33,7 +34,7 @@ export const ntfy = httpChannel({
           message: cutBytes(inert(linesOf(message).join('\n')) || message.title, 4000),
           priority: isDone ? 3 : PRIORITIES[message.severity],
           tags: [isDone ? 'white_check_mark' : TAGS[message.severity]],
-          ...(message.origin.startsWith('https://') ? { click: message.origin } : {}),
+          ...(link === null ? {} : { click: link }),
         },
         secrets.token === undefined ? {} : { authorization: `Bearer ${secrets.token}` },
       ),

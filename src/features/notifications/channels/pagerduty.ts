@@ -2,7 +2,7 @@
  *  resolve one incident. Caps: summary 1,024, dedup_key 255. */
 
 import { z } from 'zod';
-import { entityText, isOver, linesOf, type Message, type ToldAlert } from '../message.ts';
+import { alertLink, entityText, isOver, linesOf, type Message, type ToldAlert } from '../message.ts';
 import { cleanLine, cut } from '../text.ts';
 import { headerText, httpChannel, httpUrl, jsonCall, ownServer } from './channel.ts';
 
@@ -13,7 +13,7 @@ const eventOf = (message: Message, alert: ToldAlert) => {
     event_action: 'trigger',
     dedup_key: cut(notice.fingerprint, 255),
     payload: {
-      summary: cleanLine(`${notice.rule.name}: ${entityText(notice)} ${notice.valueText}`, 1000),
+      summary: cleanLine(`${entityText(notice)}: ${notice.rule.name} ${notice.valueText}`, 1000),
       source: cleanLine(notice.host, 255) || 'unknown',
       severity: notice.severity,
       timestamp: new Date(notice.startedAtMs).toISOString(),
@@ -23,7 +23,7 @@ const eventOf = (message: Message, alert: ToldAlert) => {
       custom_details: { condition: notice.rule.condition, text: notice.text, labels: notice.labels },
     },
     client: 'Hyper-NixOS',
-    client_url: message.origin,
+    client_url: alertLink(message.origin, notice),
   };
 };
 

@@ -2,7 +2,7 @@
  *  no name can mention or format; the fallback line is mrkdwn and is escaped. Caps: header 150, section 3,000, the whole 10,000. */
 
 import { z } from 'zod';
-import { factsOf, isResolved, linesOf } from '../message.ts';
+import { factsOf, isResolved, linesOf, linkOf } from '../message.ts';
 import { cut, escapeAngles, inert } from '../text.ts';
 import { httpChannel, httpUrl, jsonCall } from './channel.ts';
 import { COLOURS } from './colours.ts';
@@ -16,6 +16,7 @@ export const slack = httpChannel({
   secrets: z.strictObject({ url: httpUrl().describe('address of the incoming webhook') }),
   build(message, { secrets }) {
     const facts = factsOf(message);
+    const link = linkOf(message);
     const lines = linesOf(message).join('\n');
     const blocks = [
       { type: 'header', text: plain(message.title, 150) },
@@ -24,9 +25,9 @@ export const slack = httpChannel({
         ? []
         : [{ type: 'section', fields: facts.map(([name, value]) => plain(`${name}: ${value}`, 300)) }]),
       { type: 'context', elements: [plain(`${message.host} · ${new Date(message.atMs).toISOString()}`, 300)] },
-      ...(message.origin.startsWith('https://')
-        ? [{ type: 'actions', elements: [{ type: 'button', text: plain('Open', 75), url: message.origin }] }]
-        : []),
+      ...(link === null
+        ? []
+        : [{ type: 'actions', elements: [{ type: 'button', text: plain('Open', 75), url: link }] }]),
     ];
     return [
       jsonCall(secrets.url, {

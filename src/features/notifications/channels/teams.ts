@@ -1,7 +1,7 @@
 /** Microsoft Teams through a Workflows webhook: an Adaptive Card 1.4 of at most 28 KB. Its answer says only that the flow began. */
 
 import { z } from 'zod';
-import { factsOf, linesOf } from '../message.ts';
+import { factsOf, linesOf, linkOf } from '../message.ts';
 import { cut, escapeMarkdown } from '../text.ts';
 import { httpChannel, httpUrl, jsonCall } from './channel.ts';
 
@@ -25,6 +25,7 @@ export const teams = httpChannel({
       title: escapeMarkdown(name),
       value: cut(escapeMarkdown(value), 500),
     }));
+    const link = linkOf(message);
     const content = {
       $schema: 'http://adaptivecards.io/schemas/adaptive-card.json',
       type: 'AdaptiveCard',
@@ -34,9 +35,7 @@ export const teams = httpChannel({
         ...linesOf(message).map((line) => block(cut(escapeMarkdown(line), 1500))),
         ...(facts.length === 0 ? [] : [{ type: 'FactSet', facts }]),
       ],
-      actions: message.origin.startsWith('https://')
-        ? [{ type: 'Action.OpenUrl', title: 'Open', url: message.origin }]
-        : [],
+      actions: link === null ? [] : [{ type: 'Action.OpenUrl', title: 'Open', url: link }],
       msteams: { width: 'full' },
     };
     const attachment = { contentType: 'application/vnd.microsoft.card.adaptive', contentUrl: null, content };

@@ -2,7 +2,7 @@
  *  The token is part of the address. */
 
 import { z } from 'zod';
-import { linesOf } from '../message.ts';
+import { linesOf, linkOf } from '../message.ts';
 import { cut, escapeAngles, inert } from '../text.ts';
 import { httpChannel, httpUrl, jsonCall, ownServer, parseJson } from './channel.ts';
 
@@ -22,12 +22,17 @@ export const telegram = httpChannel({
   }),
   build(message, { settings, secrets }) {
     const lines = cut(inert(linesOf(message).join('\n')), 3500);
+    const link = linkOf(message);
     const title = escapeAngles(cut(inert(message.title), 400));
     return [
       jsonCall(new URL(`/bot${secrets.token}/sendMessage`, settings.server).href, {
         chat_id: settings.chatId,
         ...(settings.threadId === undefined ? {} : { message_thread_id: settings.threadId }),
-        text: lines === '' ? `<b>${title}</b>` : `<b>${title}</b>\n${escapeAngles(lines)}`,
+        text: [
+          `<b>${title}</b>`,
+          ...(lines === '' ? [] : [escapeAngles(lines)]),
+          ...(link === null ? [] : [escapeAngles(link)]),
+        ].join('\n'),
         parse_mode: 'HTML',
         link_preview_options: { is_disabled: true },
       }),

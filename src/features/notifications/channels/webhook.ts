@@ -3,7 +3,7 @@
 
 import { createHmac } from 'node:crypto';
 import { z } from 'zod';
-import { isOver, isResolved } from '../message.ts';
+import { alertLink, isOver, isResolved } from '../message.ts';
 import { annotationsOf, labelsOf } from './alertmanager-alert.ts';
 import { httpChannel, httpUrl, jsonCall, ownServer } from './channel.ts';
 
@@ -26,7 +26,7 @@ export const webhook = httpChannel({
       annotations: annotationsOf(notice),
       startsAt: iso(notice.startedAtMs),
       endsAt: notice.endedAtMs === null ? '0001-01-01T00:00:00Z' : iso(notice.endedAtMs),
-      generatorURL: message.origin,
+      generatorURL: alertLink(message.origin, notice),
       fingerprint: notice.fingerprint,
       episode: notice.episode,
       kind,

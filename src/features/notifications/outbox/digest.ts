@@ -38,7 +38,7 @@ export function mergeIntoDigest(
       thread: `digest:${channelId}`,
       kind: 'digest',
       severity: worstOf(messages.map(({ severity }) => severity)),
-      title: `${messages.length} messages in one: this channel had its share for the hour`,
+      title: `${messages.length} messages in one: more than this channel takes in an hour`,
       text: events.slice(0, 20).join('\n'),
       alerts: [...alerts.values()],
       atMs: facts.wallMs,
