@@ -30,7 +30,7 @@ const announcer: Announcer = {
 const machine = createFakeMachine(VM_NAMES);
 // The host has run all the while, whoever watched it.
 await machine.clock.advance((Number(tickText) - 1) * TICK_MS);
-const daemon = await startFakeDaemon({ machine, databaseFile, rules: WORLD_RULES, announcer });
+const daemon = await startFakeDaemon({ machine, database: databaseFile, rules: WORLD_RULES, announcer });
 const ids = [...machine.vms.keys()];
 for (let tick = Number(tickText); ; tick += 1) {
   await daemon.tick(samplesAt(seed, ids, tick));

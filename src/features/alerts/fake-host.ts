@@ -10,7 +10,7 @@ import type { Vm } from '#contract/vms.ts';
 import { TestClock } from '#kernel/clock.ts';
 import { registerErrors } from '#kernel/errors.ts';
 import { silentLogger } from '#kernel/logger.ts';
-import { openDatabase } from '#platform/db/database.ts';
+import { type Database, openDatabase } from '#platform/db/database.ts';
 import { type BacktestRequest, backtest } from './backtest/backtest.ts';
 import { createFakeFigures, type FakeFigures, type Sample } from './fake-figures.ts';
 import { createEngine, type Engine } from './live/engine.ts';
@@ -48,7 +48,8 @@ export function createFakeMachine(vmNames: readonly string[]): FakeMachine {
 
 export interface FakeDaemonOptions {
   readonly machine: FakeMachine;
-  readonly databaseFile: string;
+  /** Open already, or the file of one. */
+  readonly database: Database | string;
   /** As in config.json. */
   readonly rules: readonly (Partial<AlertRuleSpec> & Pick<AlertRuleSpec, 'name' | 'condition'>)[];
   /** Default: notices are kept in `notices`. */
@@ -73,12 +74,12 @@ export interface FakeDaemon {
 
 export async function startFakeDaemon({
   machine,
-  databaseFile,
+  database,
   rules: configured,
   announcer,
 }: FakeDaemonOptions): Promise<FakeDaemon> {
   const { clock, figures, vms } = machine;
-  const db = openDatabase(databaseFile);
+  const db = typeof database === 'string' ? openDatabase(database) : database;
   db.migrate('alerts', alertMigrations);
   const store = createAlertStore(db);
   // Defaults have tests of their own.

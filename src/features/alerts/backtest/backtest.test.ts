@@ -38,7 +38,7 @@ test(`a backtest over the figures of ${hours} hours finds the very episodes that
   const next = randomOf(seed);
   const folder = await mkdtemp(join(tmpdir(), 'hv-backtest-'));
   const machine = createFakeMachine(['web1', 'web2', 'web3']);
-  const daemon = await startFakeDaemon({ machine, databaseFile: join(folder, 'state.db'), rules: RULES });
+  const daemon = await startFakeDaemon({ machine, database: join(folder, 'state.db'), rules: RULES });
   const fromMs = machine.clock.now().getTime();
   const vms = [...machine.vms.keys()].map((id) => ({
     id,

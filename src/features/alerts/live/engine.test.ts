@@ -43,7 +43,7 @@ test('a crashed VM fires once and ends once; one that its owner stopped says not
   withFolder(async (databaseFile) => {
     const machine = createFakeMachine(['web1', 'web2']);
     const [web1 = '', web2 = ''] = idsOf(machine);
-    const daemon = await startFakeDaemon({ machine, databaseFile, rules: THREE });
+    const daemon = await startFakeDaemon({ machine, database: databaseFile, rules: THREE });
     const run = async (count: number, one: 'running' | 'crashed', two: 'running' | 'off') => {
       for (let n = 0; n < count; n += 1)
         await daemon.tick([LIBVIRT_UP, stateSample(web1, one), stateSample(web2, two)]);
@@ -63,7 +63,7 @@ test('alerts of a VM end when it is deleted and when its owner stops it, with th
   withFolder(async (databaseFile) => {
     const machine = createFakeMachine(['web1', 'web2']);
     const [web1 = '', web2 = ''] = idsOf(machine);
-    const daemon = await startFakeDaemon({ machine, databaseFile, rules: THREE });
+    const daemon = await startFakeDaemon({ machine, database: databaseFile, rules: THREE });
     const busy = [LIBVIRT_UP, vmSample(web1, 'cpu_usage', 0.99), vmSample(web2, 'cpu_usage', 0.99)];
     for (let n = 0; n < 32; n += 1) await daemon.tick(busy);
     assert.deepEqual(kindsOf(daemon.notices), ['firing web1', 'firing web2']);
@@ -85,13 +85,13 @@ test('a restart with thirty firing alerts sends nothing and ends nothing', () =>
     const machine = createFakeMachine(Array.from({ length: 30 }, (_, n) => `vm${n}`));
     const ids = idsOf(machine);
     const busy = [LIBVIRT_UP, ...ids.map((id) => vmSample(id, 'cpu_usage', 0.99))];
-    const first = await startFakeDaemon({ machine, databaseFile, rules: THREE });
+    const first = await startFakeDaemon({ machine, database: databaseFile, rules: THREE });
     for (let n = 0; n < 32; n += 1) await first.tick(busy);
     assert.equal(first.notices.length, 30);
     await first.close();
     for (const awayMs of [5000, 3 * HOUR_MS]) {
       await machine.clock.advance(awayMs);
-      const again = await startFakeDaemon({ machine, databaseFile, rules: THREE });
+      const again = await startFakeDaemon({ machine, database: databaseFile, rules: THREE });
       // Libvirt and the collectors need a moment: nothing is known at first.
       for (let n = 0; n < 3; n += 1) await again.tick([]);
       for (let n = 0; n < 40; n += 1) await again.tick(busy);
@@ -108,10 +108,10 @@ test('a short restart does not begin the waiting anew, a boot of the host does',
     const machine = createFakeMachine(['web1']);
     const [web1 = ''] = idsOf(machine);
     const busy = [LIBVIRT_UP, vmSample(web1, 'cpu_usage', 0.99)];
-    const first = await startFakeDaemon({ machine, databaseFile, rules: THREE });
+    const first = await startFakeDaemon({ machine, database: databaseFile, rules: THREE });
     for (let n = 0; n < 29; n += 1) await first.tick(busy);
     await first.close();
-    const second = await startFakeDaemon({ machine, databaseFile, rules: THREE });
+    const second = await startFakeDaemon({ machine, database: databaseFile, rules: THREE });
     for (let n = 0; n < 2; n += 1) await second.tick(busy);
     assert.deepEqual(kindsOf(second.notices), ['firing web1'], 'after five minutes in two lives');
     for (let n = 0; n < 8; n += 1) await second.tick([LIBVIRT_UP, vmSample(web1, 'cpu_usage', 0.1)]);
@@ -119,7 +119,7 @@ test('a short restart does not begin the waiting anew, a boot of the host does',
     for (let n = 0; n < 29; n += 1) await second.tick(busy);
     await second.close();
     machine.bootId = 'boot-2';
-    const third = await startFakeDaemon({ machine, databaseFile, rules: THREE });
+    const third = await startFakeDaemon({ machine, database: databaseFile, rules: THREE });
     for (let n = 0; n < 30; n += 1) await third.tick(busy);
     assert.deepEqual(third.notices, [], 'nobody knows what was while the host was down');
     await third.tick(busy);
@@ -133,7 +133,7 @@ test('a wall clock that goes back an hour or ahead a year fires nothing and ends
       const machine = createFakeMachine(['web1', 'web2', 'web3']);
       const [web1 = '', web2 = '', web3 = ''] = idsOf(machine);
       const file = `${databaseFile}${jumpMs}`;
-      const daemon = await startFakeDaemon({ machine, databaseFile: file, rules: THREE });
+      const daemon = await startFakeDaemon({ machine, database: file, rules: THREE });
       // One fires, one waits, one is well.
       const now = (waiting: number) => [
         LIBVIRT_UP,
@@ -147,7 +147,7 @@ test('a wall clock that goes back an hour or ahead a year fires nothing and ends
       for (let n = 0; n < 15; n += 1) await daemon.tick(now(0.99));
       assert.deepEqual(kindsOf(daemon.notices), ['firing web1']);
       await daemon.close();
-      const again = await startFakeDaemon({ machine, databaseFile: file, rules: THREE });
+      const again = await startFakeDaemon({ machine, database: file, rules: THREE });
       await again.tick(now(0.99));
       assert.deepEqual(again.notices, []);
       for (let n = 0; n < 10; n += 1) await again.tick(now(0.99));
@@ -161,7 +161,7 @@ test('while libvirt is away alerts of VMs stay as they are, and go on afterwards
     const machine = createFakeMachine(['web1']);
     const [web1 = ''] = idsOf(machine);
     const rules = [...THREE, { name: 'libvirt_down', condition: 'libvirt_up == 0 for 1m' }];
-    const daemon = await startFakeDaemon({ machine, databaseFile, rules });
+    const daemon = await startFakeDaemon({ machine, database: databaseFile, rules });
     const crashed = [LIBVIRT_UP, stateSample(web1, 'crashed')];
     for (let n = 0; n < 4; n += 1) await daemon.tick(crashed);
     for (let n = 0; n < 60; n += 1) await daemon.tick([hostSample('libvirt_up', 0)]);
@@ -175,7 +175,7 @@ test('an operation hides what it does to its VM, and a crash in it fires once it
   withFolder(async (databaseFile) => {
     const machine = createFakeMachine(['web1', 'web2']);
     const [web1 = '', web2 = ''] = idsOf(machine);
-    const daemon = await startFakeDaemon({ machine, databaseFile, rules: THREE });
+    const daemon = await startFakeDaemon({ machine, database: databaseFile, rules: THREE });
     const both = (one: 'running' | 'off' | 'crashed', two: 'running' | 'crashed') => [
       LIBVIRT_UP,
       stateSample(web1, one),
@@ -207,7 +207,7 @@ test('progress keeps an operation hiding, up to four hours', () =>
   withFolder(async (databaseFile) => {
     const machine = createFakeMachine(['web1']);
     const [web1 = ''] = idsOf(machine);
-    const daemon = await startFakeDaemon({ machine, databaseFile, rules: THREE });
+    const daemon = await startFakeDaemon({ machine, database: databaseFile, rules: THREE });
     const crashed = [LIBVIRT_UP, stateSample(web1, 'crashed')];
     for (let n = 0; n < 5 * 60; n += 1) {
       const progress = { ratio: n / 300, doneBytes: null, totalBytes: null, bytesPerSecond: null, note: null };
@@ -227,7 +227,7 @@ test('figures that nothing may hide are not hidden', () =>
     const machine = createFakeMachine(['web1']);
     const [web1 = ''] = idsOf(machine);
     const rules = [{ name: 'stuck', condition: 'vm_monitor_stuck > 30s' }];
-    const daemon = await startFakeDaemon({ machine, databaseFile, rules });
+    const daemon = await startFakeDaemon({ machine, database: databaseFile, rules });
     daemon.masks.operationChanged(vmOperation('op-1', web1));
     for (let n = 0; n < 4; n += 1) await daemon.tick([LIBVIRT_UP, vmSample(web1, 'vm_monitor_stuck', 60)]);
     assert.deepEqual(kindsOf(daemon.notices), ['firing web1']);
@@ -242,7 +242,7 @@ test('a transition that cannot be written is neither told nor forgotten: the nex
     const told: string[] = [];
     const daemon = await startFakeDaemon({
       machine,
-      databaseFile,
+      database: databaseFile,
       rules: THREE,
       announcer: {
         async announce(tx, { kind }) {
@@ -271,7 +271,7 @@ test('somebody acknowledges what fires, and nothing else; it is kept', () =>
   withFolder(async (databaseFile) => {
     const machine = createFakeMachine(['web1']);
     const [web1 = ''] = idsOf(machine);
-    const daemon = await startFakeDaemon({ machine, databaseFile, rules: THREE });
+    const daemon = await startFakeDaemon({ machine, database: databaseFile, rules: THREE });
     const crashed = [LIBVIRT_UP, stateSample(web1, 'crashed')];
     await daemon.tick(crashed);
     const [alert] = daemon.engine.all();
@@ -281,7 +281,7 @@ test('somebody acknowledges what fires, and nothing else; it is kept', () =>
     const { acknowledged } = await daemon.engine.acknowledge(alert.id, 'ann', 'a disk is on its way');
     assert.deepEqual([acknowledged?.by, acknowledged?.note], ['ann', 'a disk is on its way']);
     await daemon.close();
-    const again = await startFakeDaemon({ machine, databaseFile, rules: THREE });
+    const again = await startFakeDaemon({ machine, database: databaseFile, rules: THREE });
     assert.deepEqual(again.engine.get(alert.id)?.acknowledged, acknowledged);
     await again.close();
   }));
@@ -291,10 +291,10 @@ test('a rule that is gone or switched off takes its alerts along, over a restart
     const machine = createFakeMachine(['web1']);
     const [web1 = ''] = idsOf(machine);
     const crashed = [LIBVIRT_UP, stateSample(web1, 'crashed')];
-    const daemon = await startFakeDaemon({ machine, databaseFile, rules: THREE });
+    const daemon = await startFakeDaemon({ machine, database: databaseFile, rules: THREE });
     for (let n = 0; n < 3; n += 1) await daemon.tick(crashed);
     await daemon.close();
-    const without = await startFakeDaemon({ machine, databaseFile, rules: THREE.slice(1) });
+    const without = await startFakeDaemon({ machine, database: databaseFile, rules: THREE.slice(1) });
     assert.deepEqual(kindsOf(without.notices), ['resolved web1']);
     assert.equal(without.notices[0]?.rule.name, 'vm_down');
     assert.deepEqual(without.engine.all(), []);
@@ -306,7 +306,7 @@ test('a rule whose condition is wrong is off and says why; the others are evalua
     const machine = createFakeMachine(['web1']);
     const [web1 = ''] = idsOf(machine);
     const rules = [{ name: 'bad', condition: 'vm_state ~~ x' }, ...THREE];
-    const daemon = await startFakeDaemon({ machine, databaseFile, rules });
+    const daemon = await startFakeDaemon({ machine, database: databaseFile, rules });
     const bad = daemon.rules.get('bad');
     assert.ok(bad?.running === null && bad.problems.length > 0);
     for (let n = 0; n < 2; n += 1) await daemon.tick([LIBVIRT_UP, stateSample(web1, 'crashed')]);
