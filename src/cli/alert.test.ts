@@ -70,6 +70,21 @@ describe('hv alert', () => {
     assert.equal(daemon.calls.at(-1)?.query.get('severity'), 'critical');
   });
 
+  test('the beginning of an id stands for it, where it is of one alert only', async () => {
+    const ids = ['3f9c0a51d2aaaaaaaaaaaaaa', '3f9c77777777777777777777'];
+    daemon.on('GET /alerts', ({ query }) =>
+      pageWith(query.get('state') === 'active' ? ids.map((id) => ({ ...alert, id })) : []),
+    );
+    daemon.on('POST /alerts/{id}/acknowledge', () => alert);
+    const acknowledged = await daemon.hv(['alert', 'ack', '3f9c0a51']);
+    assert.equal(acknowledged.code, 0);
+    assert.equal(daemon.calls.at(-1)?.path, `/api/v1/alerts/${ids[0]}/acknowledge`);
+    const both = await daemon.hv(['alert', 'ack', '3f9c']);
+    assert.equal(both.code, 2);
+    assert.match(both.stderr, /several alerts begin with 3f9c/);
+    daemon.on('GET /alerts', () => pageWith([alert]));
+  });
+
   test('mistakes in a condition are shown below their place, with exit 2', async () => {
     const problem = {
       code: 'unknown_metric',

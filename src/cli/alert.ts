@@ -2,8 +2,10 @@
 
 import { ALERT_STATES, type Alert, type AlertEvent } from '#contract/alerts.ts';
 import { SEVERITIES, type Severity } from '#contract/alerts-config.ts';
+import type { ApiClient } from '#contract/client.ts';
 import { command, defineCommands } from './command.ts';
 import { EXIT } from './exit-codes.ts';
+import { usageFailure } from './failure.ts';
 import { about, collect } from './objects.ts';
 import type { Paint } from './output.ts';
 import { type Column, printFacts, printHeading, printTable } from './table.ts';
@@ -24,6 +26,10 @@ function stateText({ state, isNoData, isFlapping, acknowledged }: Alert): string
   return more.length === 0 ? state : `${state} (${more.join(', ')})`;
 }
 
+/** So much of an id is told apart by people; `wholeId` takes it for the whole. */
+const SHORT_ID = 8;
+const WHOLE_ID = 24;
+
 const COLUMNS: readonly Column<Alert>[] = [
   {
     title: 'SEVERITY',
@@ -40,7 +46,7 @@ const COLUMNS: readonly Column<Alert>[] = [
   { title: 'VALUE', value: ({ valueText }) => safeText(valueText), align: 'right' },
   { title: 'STATE', value: stateText },
   { title: 'SINCE', value: ({ startedAt, since }) => ageText(startedAt ?? since) },
-  { title: 'ID', value: ({ id }) => id, isOptional: true },
+  { title: 'ID', value: ({ id }) => id.slice(0, SHORT_ID), isOptional: true },
 ];
 
 const EVENT_COLUMNS: readonly Column<AlertEvent>[] = [
@@ -85,8 +91,18 @@ const filterOf = ({ severity, project, vm, rule, search }: Filters) => ({
   ...(search === undefined ? {} : { q: search }),
 });
 
-const alertId = one('ID', 'id of the alert', { completes: 'alert' });
+const alertId = one('ID', 'id of the alert, or its beginning', { completes: 'alert' });
 const DEFAULT_EVENTS = 50;
+
+/** The whole id of what begins so, among the alerts that are active or pending; else what was given. */
+async function wholeId(api: ApiClient, given: string): Promise<string> {
+  if (given.length >= WHOLE_ID || given.length < 4) return given;
+  const states = ['active', 'pending'] as const;
+  const lists = states.map((state) => collect((page) => api('GET /alerts', { query: { ...page, state } })));
+  const fitting = (await Promise.all(lists)).flat().filter(({ id }) => id.startsWith(given));
+  if (fitting.length > 1) throw usageFailure(`several alerts begin with ${given}`, 'Give more of the id.');
+  return fitting[0]?.id ?? given;
+}
 
 export const commands = defineCommands([
   command({
@@ -105,7 +121,7 @@ export const commands = defineCommands([
       const filter = { ...filterOf(options), ...(state === undefined ? {} : { state }) };
       const alerts = await collect((page) => api('GET /alerts', { query: { ...page, ...filter } }));
       if (output.isJson) output.json(alerts);
-      else printTable(output, COLUMNS, alerts, 'Nothing is wrong.');
+      else printTable(output, COLUMNS, alerts, state === undefined ? 'Nothing is wrong.' : `No alert is ${state}.`);
       const isCritical = alerts.some((alert) => alert.severity === 'critical' && alert.state === 'firing');
       return isCritical ? EXIT.warnings : EXIT.done;
     },
@@ -117,7 +133,9 @@ export const commands = defineCommands([
     examples: ['alert show 3f9c0a51d2…'],
     run: async (context, { args }) => {
       const { api, output } = context;
-      const alert = await about(context, 'alert', args.id, (id) => api('GET /alerts/{id}', { params: { id } }));
+      const alert = await about(context, 'alert', args.id, async (id) =>
+        api('GET /alerts/{id}', { params: { id: await wholeId(api, id) } }),
+      );
       if (output.isJson) {
         output.json(alert);
         return EXIT.done;
@@ -164,9 +182,9 @@ export const commands = defineCommands([
     examples: ['alert ack 3f9c0a51d2…', 'alert ack 3f9c0a51d2… --note "disk is on its way"'],
     run: async (context, { args, options }) => {
       const { api, output } = context;
-      const alert = await about(context, 'alert', args.id, (id) =>
+      const alert = await about(context, 'alert', args.id, async (id) =>
         api('POST /alerts/{id}/acknowledge', {
-          params: { id },
+          params: { id: await wholeId(api, id) },
           body: options.note === undefined ? {} : { note: options.note },
         }),
       );

@@ -9,8 +9,8 @@ import { EXIT } from './exit-codes.ts';
 import { Failure, usageFailure } from './failure.ts';
 import { about, collect } from './objects.ts';
 import type { Output } from './output.ts';
-import { type Column, printTable } from './table.ts';
-import { safeText } from './text.ts';
+import { type Column, type Fact, printFacts, printTable } from './table.ts';
+import { safeText, wrapText } from './text.ts';
 import { ageText } from './time.ts';
 import { flag, one, textList, textOption } from './values.ts';
 
@@ -35,7 +35,11 @@ const COLUMNS: readonly Column<Channel>[] = [
   },
   { title: 'SENT', value: (channel) => (channel.lastSentAt ? ageText(channel.lastSentAt) : 'never') },
   { title: 'PROJECT', value: (channel) => safeText(channel.project ?? 'all'), isOptional: true },
-  { title: 'FROM', value: (channel) => channel.origin, isOptional: true },
+  {
+    title: 'MANAGED BY',
+    value: (channel) => (channel.origin === 'api' ? 'dashboard, hv' : 'configuration'),
+    isOptional: true,
+  },
   { title: 'ERROR', value: (channel) => safeText(channel.lastError ?? ''), flexibleTo: 12, isOptional: true },
 ];
 
@@ -94,21 +98,23 @@ function print(output: Output, channel: Channel): void {
     output.json(channel);
     return;
   }
-  const lines: readonly (readonly [string, string])[] = [
-    ['name', channel.name],
+  printFacts(output, [
+    ['name', output.paint('bold', safeText(channel.name))],
     ['kind', channel.kind],
     ['state', channel.isEnabled ? channel.state : 'off'],
-    ['project', channel.project ?? 'all'],
-    ['from', channel.origin],
-    ['title', channel.title ?? ''],
-    ...Object.entries(channel.settings).map(
-      ([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)] as const,
-    ),
-    ['secrets', channel.secretNames.join(', ')],
-    ['sent', channel.lastSentAt === null ? 'never' : ageText(channel.lastSentAt)],
-    ['error', channel.lastError ?? ''],
-  ];
-  for (const [name, value] of lines) if (value !== '') output.line(`${`${name}:`.padEnd(10)}${safeText(value)}`);
+    ['project', safeText(channel.project ?? 'all')],
+    ['managed by', channel.origin === 'api' ? 'dashboard and hv' : 'the configuration'],
+    ['title', channel.title === null ? null : safeText(channel.title)],
+    ...Object.entries(channel.settings).map(([name, value]): Fact => [name, safeText(settingText(value))]),
+    ['secrets', channel.secretNames.length === 0 ? null : channel.secretNames.join(', ')],
+    ['last sent', channel.lastSentAt === null ? 'never' : ageText(channel.lastSentAt)],
+    ['error', channel.lastError === null ? null : safeText(channel.lastError)],
+  ]);
+}
+
+function settingText(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return Array.isArray(value) ? value.map(settingText).join(', ') : JSON.stringify(value);
 }
 
 const FIELD_OPTIONS = {
@@ -142,13 +148,13 @@ export const commands = defineCommands([
         output.json(items);
         return EXIT.done;
       }
-      for (const { kind, title, fields } of items) {
-        output.line(`${kind}  ${title}`);
-        for (const field of fields) {
-          const option = field.isSecret ? `--secret ${field.name}=FILE` : `--set ${field.name}=VALUE`;
-          output.line(
-            `  ${option.padEnd(32)} ${field.isRequired ? 'needed' : 'may be left out'}  ${field.description}`.trimEnd(),
-          );
+      for (const [n, { kind, title, fields }] of items.entries()) {
+        if (n > 0) output.line('');
+        output.line(`${output.paint('bold', kind)}  ${title}`);
+        for (const { name, isSecret, isRequired, description } of fields) {
+          const option = isSecret ? `--secret ${name}=FILE` : `--set ${name}=VALUE`;
+          output.line(`  ${option}${isRequired ? '' : output.paint('grey', '  may be left out')}`);
+          for (const line of wrapText(description, output.width - 6)) output.line(`      ${line}`);
         }
       }
       return EXIT.done;

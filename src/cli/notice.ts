@@ -22,11 +22,14 @@ const COLUMNS: readonly Column<Notice>[] = [
     colour: (text, notice, paint) => paint(COLOURS[notice.state] ?? 'grey', text),
   },
   { title: 'CHANNEL', value: (notice) => safeText(notice.channel ?? '–'), flexibleTo: 8 },
-  { title: 'MESSAGE', value: (notice) => safeText(notice.title), flexibleTo: 16 },
+  { title: 'MESSAGE', value: (notice) => safeText(notice.title), flexibleTo: 24 },
   { title: 'TRIES', value: (notice) => String(notice.attempts), align: 'right', isOptional: true },
   { title: 'WHY', value: (notice) => safeText(notice.lastError ?? ''), flexibleTo: 12, isOptional: true },
-  { title: 'ID', value: (notice) => notice.id },
 ];
+const ID: Column<Notice> = { title: 'ID', value: (notice) => notice.id };
+/** Its id is what `hv notice retry` asks for. */
+const COLUMNS_OF_DEAD = [...COLUMNS.filter(({ title }) => title !== 'STATE'), ID];
+const COLUMNS_OF_ALL = [...COLUMNS, { ...ID, isOptional: true }];
 
 export const commands = defineCommands([
   command({
@@ -48,7 +51,7 @@ export const commands = defineCommands([
         },
       });
       if (output.isJson) output.json(items);
-      else printTable(output, COLUMNS, items, 'No messages.');
+      else printTable(output, state === 'dead' ? COLUMNS_OF_DEAD : COLUMNS_OF_ALL, items, 'No messages.');
       return EXIT.done;
     },
   }),

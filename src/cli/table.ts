@@ -85,12 +85,14 @@ function recordLines<Row>(
   const titleWidth = Math.max(...columns.map(({ title }) => textWidth(title)));
   return rows.flatMap((row, index) => [
     ...(index === 0 ? [] : ['']),
-    ...columns.flatMap((column) =>
-      wrapText(column.value(row), width - titleWidth - GAP).map((text, line) => {
-        const shown = column.colour && text !== '' ? column.colour(text, row, paint) : text;
-        return `${paint('grey', padText(line === 0 ? column.title : '', titleWidth))}${' '.repeat(GAP)}${shown}`;
-      }),
-    ),
+    ...columns
+      .filter((column) => column.value(row) !== '')
+      .flatMap((column) =>
+        wrapText(column.value(row), width - titleWidth - GAP).map((text, line) => {
+          const shown = column.colour && text !== '' ? column.colour(text, row, paint) : text;
+          return `${paint('grey', padText(line === 0 ? column.title : '', titleWidth))}${' '.repeat(GAP)}${shown}`;
+        }),
+      ),
   ]);
 }
 

@@ -58,6 +58,7 @@ const composition = compose(
     address: () => ({ origin: 'https://node1.example', fingerprint: '', certificateEndsAt: new Date(0) }),
     space: createSpaceLedger(),
     startedAt: new Date(),
+    recentLog: () => [],
   },
   silentLogger,
 );
