@@ -3,17 +3,15 @@
  *  did not, and what came twice carries the same key. */
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { isWrong, VM_NAMES, WORLD_RULES } from '../support/alert-world.ts';
 import { type MessageReceiver, startMessageReceiver } from '../support/message-services.ts';
+import { randomOf, workerLife } from '../support/worker-life.ts';
 
 const WORKER = fileURLToPath(new URL('../support/alerting-worker.ts', import.meta.url));
 const isFull = process.env['HV_TEST_FULL'] === '1';
@@ -22,13 +20,7 @@ const KILLS = isFull ? 300 : 10;
 const TICK_MS = 10_000;
 const WORLD_BEGAN_MS = Date.parse('2026-01-01T00:00:00Z');
 
-let state = seed >>> 0;
-function next(): number {
-  state = (state + 0x6d2b79f5) >>> 0;
-  let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-  mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-  return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-}
+const next = randomOf(seed);
 
 interface Taken {
   readonly fingerprint: string;
@@ -58,34 +50,6 @@ function startReceiver(ledger: Ledger): Promise<MessageReceiver> {
     if (roll < 0.2) response.destroy();
     else response.end('ok');
   });
-}
-
-/** One life. @returns the ticks that it said are on disk */
-async function life(args: readonly string[], livesMs: number | null): Promise<number[]> {
-  const child = spawn(process.execPath, [WORKER, ...args]);
-  let said = '';
-  let complaint = '';
-  let begun: () => void = () => undefined;
-  const hasBegun = new Promise<void>((resolve) => {
-    begun = resolve;
-  });
-  child.stdout.on('data', (chunk: Buffer) => {
-    said += chunk.toString('utf8');
-    begun();
-  });
-  child.stderr.on('data', (chunk: Buffer) => {
-    complaint += chunk.toString('utf8');
-  });
-  const closed = once(child, 'close');
-  await Promise.race([hasBegun, closed]);
-  if (livesMs !== null) {
-    await Promise.race([sleep(livesMs), closed]);
-    child.kill('SIGKILL');
-  }
-  const [code] = await closed;
-  assert.equal(complaint, '');
-  assert.equal(code, livesMs === null ? 0 : null);
-  return said.split('\n').slice(0, -1).map(Number);
 }
 
 interface Transition extends Taken {
@@ -120,13 +84,13 @@ test(`nothing is lost, invented or told under two keys by ${KILLS} kills of all 
   try {
     let tick = 1;
     for (let kill = 0; kill < KILLS; kill += 1) {
-      const ticks = await life(argsAt(tick), 20 + next() * 500);
+      const ticks = await workerLife(WORKER, argsAt(tick), 20 + next() * 500);
       evaluations += ticks.length;
       requestsBeforeKills = receiver.received.length;
       // The world goes on meanwhile: mostly a moment, sometimes long.
       tick = (ticks.at(-1) ?? tick) + 1 + (next() < 0.2 ? Math.floor(next() * 60) : 1);
     }
-    await life([...argsAt(tick), 'last'], null);
+    await workerLife(WORKER, [...argsAt(tick), 'last'], null);
 
     const file = new DatabaseSync(join(folder, 'state.db'));
     const transitions = transitionsOf(file);

@@ -2,16 +2,14 @@
  *  be made is there, none that had no cause, and for each of them exactly one message was written. */
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { isWrong, VM_NAMES, WORLD_RULES, type WorldRule } from '../support/alert-world.ts';
+import { randomOf, workerLife } from '../support/worker-life.ts';
 
 const WORKER = fileURLToPath(new URL('../support/alert-worker.ts', import.meta.url));
 const isFull = process.env['HV_TEST_FULL'] === '1';
@@ -26,38 +24,7 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true }));
 
-let state = seed >>> 0;
-function next(): number {
-  state = (state + 0x6d2b79f5) >>> 0;
-  let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-  mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-  return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-}
-
-/** One life. @returns the ticks that it said are on disk */
-async function life(databaseFile: string, fromTick: number, livesMs: number): Promise<number[]> {
-  const child = spawn(process.execPath, [WORKER, databaseFile, String(seed), String(fromTick)]);
-  let said = '';
-  let complaint = '';
-  let begun: () => void = () => undefined;
-  const hasBegun = new Promise<void>((resolve) => {
-    begun = resolve;
-  });
-  child.stdout.on('data', (chunk: Buffer) => {
-    said += chunk.toString('utf8');
-    begun();
-  });
-  child.stderr.on('data', (chunk: Buffer) => {
-    complaint += chunk.toString('utf8');
-  });
-  const closed = once(child, 'close');
-  await Promise.race([hasBegun, closed]);
-  await sleep(livesMs);
-  child.kill('SIGKILL');
-  await closed;
-  assert.equal(complaint, '');
-  return said.split('\n').slice(0, -1).map(Number);
-}
+const next = randomOf(seed);
 
 interface Transition {
   readonly fingerprint: string;
@@ -93,7 +60,7 @@ test(`nothing is lost and nothing invented by ${KILLS} kills of the evaluation`,
   const lives: number[][] = [];
   let tick = 1;
   for (let kill = 0; kill < KILLS; kill += 1) {
-    const ticks = await life(databaseFile, tick, 20 + next() * 400);
+    const ticks = await workerLife(WORKER, [databaseFile, String(seed), String(tick)], 20 + next() * 400);
     lives.push(ticks);
     // The world goes on meanwhile: mostly a moment, sometimes long.
     tick = (ticks.at(-1) ?? tick) + 1 + (next() < 0.2 ? Math.floor(next() * 60) : 1);

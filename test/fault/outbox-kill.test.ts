@@ -10,6 +10,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startMessageReceiver } from '#test/support/message-services.ts';
+import { randomOf } from '#test/support/worker-life.ts';
 
 const isFull = process.env['HV_TEST_FULL'] === '1';
 const seed = Number(process.env['HV_TEST_SEED'] ?? 1);
@@ -18,16 +19,6 @@ const KILLS = isFull ? 500 : 15;
 const CHANNELS = isFull ? 120 : 20;
 const ALERTS = CHANNELS * 12;
 const WORKER = new URL('../support/outbox-worker.ts', import.meta.url).pathname;
-
-function randomOf(start: number): () => number {
-  let state = start >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 test('kills lose nothing, invent nothing, and repeat only under the same key', async () => {
   const next = randomOf(seed);
