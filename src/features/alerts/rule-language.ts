@@ -30,7 +30,7 @@ export interface CompiledRule {
   readonly windowMs: number;
   /** Of things that the rule does not cover there is no outcome. */
   evaluate(moment: JudgedMoment): readonly Outcome[];
-  /** The compared figure as people write it. */
+  /** The compared figure as people write it; '' where it tells nothing beyond the rule. */
   valueText(value: number): string;
 }
 
@@ -56,7 +56,8 @@ export function compileRule({ condition, clear, desiredOnly }: RuleText): Compil
       windowMs: rule.windowMs,
       explanation: explain(rule),
       evaluate: compiled.judge,
-      valueText: (value) => formatFigure(value, dimension, values),
+      // Of a figure that is 0 or 1 the rule says it all.
+      valueText: (value) => (dimension === 'bool' ? '' : formatFigure(value, dimension, values)),
     },
   };
 }
