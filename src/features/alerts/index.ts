@@ -15,6 +15,7 @@ import { countAlerts, createAlertRoutes } from './alert-routes.ts';
 import { createEngine } from './live/engine.ts';
 import { createLiveView } from './live/live-view.ts';
 import { createMaskBook } from './live/mask-book.ts';
+import { outboxCollector } from './live/outbox-collector.ts';
 import { STALE_MS, watchTicks } from './live/tick-watch.ts';
 import { createWorld } from './live/world.ts';
 import { alertObject, ruleObject } from './objects.ts';
@@ -137,6 +138,7 @@ export const alerts = defineFeature<AlertsApi>({
         const watch = watchTicks({ db, clock, announcer, log });
         const begunMs = clock.monotonicMs();
         subscriptions.push(
+          figures.addCollector(outboxCollector(figures.host, announcer.health)),
           announcer.watch('figures', watch.isFresh),
           announcer.watch(
             'alert rules',

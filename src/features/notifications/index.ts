@@ -6,7 +6,6 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { notificationErrors } from '#contract/notifications.ts';
-import { metrics } from '#features/metrics/index.ts';
 import { projects } from '#features/projects/index.ts';
 import { messageOf } from '#kernel/errors.ts';
 import type { Transaction } from '#platform/db/database.ts';
@@ -19,7 +18,7 @@ import { channelObject, createChannels } from './channels.ts';
 import { type ConfiguredChannel, configuredChannels } from './configured-channels.ts';
 import { createDeadMan, PING_EVERY_MS } from './dead-man.ts';
 import type { AlertNotice } from './message.ts';
-import { notificationMetrics, outboxCollector } from './metrics.ts';
+import { notificationMetrics } from './metrics.ts';
 import { notificationMigrations } from './migrations.ts';
 import { createNotices } from './notices.ts';
 import { createAlertmanagerLoop } from './outbox/alertmanager-loop.ts';
@@ -67,12 +66,11 @@ const STUCK_MS = 10 * 60_000;
 
 export const notifications = defineFeature<NotificationsApi>({
   name: 'notifications',
-  needs: ['projects', 'metrics'],
+  needs: ['projects'],
   migrations: notificationMigrations,
   errors: notificationErrors,
   setup({ config, db, clock, calendar, events, log, address, use }) {
     const registry = use(projects);
-    const measuring = use(metrics);
     const steady = createSteadyClock(clock);
     const wallMs = () => clock.now().getTime();
     const origin = () => address().origin;
@@ -227,7 +225,6 @@ export const notifications = defineFeature<NotificationsApi>({
         const isDateSure = calendar.leap() === null;
         await settleTimes(db, steady.nowMs(), isDateSure ? steady.nowMs() - FORGET_MS : null);
         subscriptions.push(
-          measuring.addCollector(outboxCollector(measuring.host, figures.read)),
           events.on('project.removed', ({ id }) => {
             forgetProject(id).catch((error: unknown) =>
               log.warn({ err: error }, `channels of a removed project could not be removed: ${messageOf(error)}`),

@@ -1,6 +1,5 @@
 /** What `/metrics`, the history and health checks learn of the outbox. */
 
-import type { Collector, Owner } from '#features/metrics/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Database } from '#platform/db/database.ts';
 import type { MetricFamily } from '#platform/feature.ts';
@@ -10,18 +9,6 @@ interface OutboxFigures {
   readonly waiting: number;
   readonly dead: number;
   readonly oldestWaitingMs: number;
-}
-
-/** Puts the state of the outbox into the history, for alert rules. */
-export function outboxCollector(host: Owner, read: () => Promise<OutboxFigures>): Collector {
-  return {
-    name: 'outbox',
-    async collect(sink) {
-      const { oldestWaitingMs, dead } = await read();
-      sink.put(host, 'host', '', 'outbox_oldest', Math.round(oldestWaitingMs / 1000));
-      sink.put(host, 'host', '', 'dead_letters', dead);
-    },
-  };
 }
 
 export function notificationMetrics(db: Database, clock: Clock) {
