@@ -21,7 +21,7 @@ const history = createHistory({
   diskAnswers: async () => undefined,
 });
 await history.start();
-const intake = createIntake({ book: history.book, log: silentLogger, isActive: () => true });
+const intake = createIntake({ book: history.book, log: silentLogger, isActive: () => true, onPeriod: () => undefined });
 for (let tick = Number(first) + 1; ; tick += 1) {
   await clock.advance(TICK_MS);
   const { sink, close } = intake.open();

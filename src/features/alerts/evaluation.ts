@@ -114,7 +114,9 @@ export function evaluate(
     const { owner } = outcome.entity;
     const project = owner.type === 'vm' ? around.projectOf(owner.id) : undefined;
     const machine = track?.machine ?? newMachine(policy.severity, now);
-    const taken = step(machine, observe(rule, machine, outcome, around, now), policy, now);
+    const periodMs = moment.longestPeriodMs(outcome.entity, outcome.labels, compiled.requires);
+    const own = periodMs > policy.periodMs ? { ...policy, periodMs } : policy;
+    const taken = step(machine, observe(rule, machine, outcome, around, now), own, now);
     const after: Track = {
       id: track?.id ?? alertId(rule.id, key),
       ruleId: rule.id,

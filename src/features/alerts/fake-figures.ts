@@ -10,6 +10,8 @@ export interface Sample {
 }
 
 export interface FakeFigures extends Figures {
+  /** How often all is measured from now on, where that is less often than the catalogue says. */
+  leastPeriodMs: number;
   /** Puts the samples of one moment and tells the listeners. */
   tick(tick: Tick, samples: readonly Sample[]): void;
 }
@@ -31,7 +33,8 @@ export function createFakeFigures(names: ReadonlyMap<string, string>): FakeFigur
   const find = (key: SeriesKey) => kept.find((series) => nameOf(series) === nameOf(key));
   const ageOf = (series: Kept) => now.monotonicMs - (series.monotonicMs.at(-1) ?? Number.NEGATIVE_INFINITY);
 
-  return {
+  const fake: FakeFigures = {
+    leastPeriodMs: 0,
     tick(tick, samples) {
       now = tick;
       for (const { key, value } of samples) {
@@ -60,6 +63,11 @@ export function createFakeFigures(names: ReadonlyMap<string, string>): FakeFigur
       const value = series?.values.at(-1);
       return series === undefined || value === undefined ? null : { value, ageMs: ageOf(series) };
     },
+    periodMs(id) {
+      const series = kept[id];
+      const usualMs = series === undefined ? 0 : definitionOf(series.metric).periodSeconds * 1000;
+      return usualMs === 0 ? 0 : Math.max(usualMs, fake.leastPeriodMs);
+    },
     window(id, durationMs) {
       const series = kept[id];
       if (series === undefined) return { atMs: [], values: [] };
@@ -83,4 +91,5 @@ export function createFakeFigures(names: ReadonlyMap<string, string>): FakeFigur
       return labels;
     },
   };
+  return fake;
 }

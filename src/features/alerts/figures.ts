@@ -29,6 +29,8 @@ export interface Figures {
   /** Those of a metric that have a sample in the last hour. */
   seriesOf(metric: MetricName): readonly Series[];
   latest(seriesId: number): { readonly value: number; readonly ageMs: number } | null;
+  /** How often it is measured now, milliseconds; 0 = when it changes. */
+  periodMs(seriesId: number): number;
   window(
     seriesId: number,
     durationMs: number,

@@ -16,7 +16,7 @@ import { createEngine } from './live/engine.ts';
 import { createLiveView } from './live/live-view.ts';
 import { createMaskBook } from './live/mask-book.ts';
 import { outboxCollector } from './live/outbox-collector.ts';
-import { STALE_MS, watchTicks } from './live/tick-watch.ts';
+import { watchTicks } from './live/tick-watch.ts';
 import { createWorld } from './live/world.ts';
 import { alertObject, ruleObject } from './objects.ts';
 import { createRuleRoutes, factsOfRule } from './rule-routes.ts';
@@ -136,20 +136,19 @@ export const alerts = defineFeature<AlertsApi>({
         masks.load(open, ({ operation_id, vm_id }) => journal.openFor(vm_id)?.id === operation_id);
         await tellOfBadRules({ db, rules: rules.all(), announcer, log });
         const watch = watchTicks({ db, clock, announcer, log });
-        const begunMs = clock.monotonicMs();
         subscriptions.push(
           figures.addCollector(outboxCollector(figures.host, announcer.health)),
-          announcer.watch('figures', watch.isFresh),
-          announcer.watch(
-            'alert rules',
-            () => clock.monotonicMs() - (engine.figures.evaluatedMs ?? begunMs) < STALE_MS,
-          ),
           events.on('operation.changed', masks.operationChanged),
           figures.onTick((tick) => {
-            watch.ticked();
+            watch.measured();
             world.look();
-            engine.tick(tick).catch((error: unknown) => log.error({ err: error }, 'alerts could not be evaluated'));
+            engine.tick(tick).then(
+              (isEvaluated) => isEvaluated && watch.evaluated(),
+              (error: unknown) => log.error({ err: error }, 'alerts could not be evaluated'),
+            );
           }),
+          announcer.watch('figures', watch.isMeasuring),
+          announcer.watch('alert rules', watch.isEvaluating),
         );
         background = Promise.all([
           watch.run(signal),

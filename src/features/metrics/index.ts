@@ -16,6 +16,7 @@ import { messageOf } from '#kernel/errors.ts';
 import { createPulse } from '#platform/db/pulse.ts';
 import { defineFeature } from '#platform/feature.ts';
 import { createCollection, eventCountMigrations, type LibvirtExporterView, type RawFamily } from './collect/index.ts';
+import { createPeriods } from './periods.ts';
 import { historyProblems } from './problems.ts';
 import { createForecasts } from './query/forecasts.ts';
 import { createReader } from './query/read.ts';
@@ -39,6 +40,8 @@ export interface MetricsApi {
   seriesOf(metric: MetricName): readonly Series[];
   /** The newest sample, or null; ageMs by the monotonic clock. */
   latest(seriesId: number): { readonly value: number; readonly atMs: number; readonly ageMs: number } | null;
+  /** How often the series is measured at present, milliseconds; 0 = when it changes. */
+  periodMs(seriesId: number): number;
   /** Samples of the last durationMs, oldest first: an hour from memory at once, older ones from the disk, a millisecond for each hour. */
   window(
     seriesId: number,
@@ -113,7 +116,13 @@ export const metrics = defineFeature<MetricsApi>({
       diskAnswers: pulse.check,
     });
     const memory = createMemory(history, clock);
-    const intake = createIntake({ book: history.book, log, isActive: ({ id }) => memory.isActive(id) });
+    const periods = createPeriods();
+    const intake = createIntake({
+      book: history.book,
+      log,
+      isActive: ({ id }) => memory.isActive(id),
+      onPeriod: (entry, periodMs) => periods.note(entry, periodMs, clock.monotonicMs()),
+    });
     const loop = createTickLoop({ clock, log, tickMs: TICK_MS, deadlineMs: DEADLINE_MS });
     const read = createReader(history);
     const listeners = new Set<(tick: Tick) => void>();
@@ -154,16 +163,19 @@ export const metrics = defineFeature<MetricsApi>({
       }
     };
     const tick = async (wallTick: number, signal: AbortSignal) => {
-      const open = intake.open();
       const monotonicMs = clock.monotonicMs();
+      const open = intake.open();
       await loop.collect(open.sink, signal);
       const taken = open.close();
       if (signal.aborted) return;
       tell(history.take(taken, wallTick, monotonicMs));
       await history.persist();
-      maintaining ??= history.maintain(calendar.leap() === null).finally(() => {
-        maintaining = null;
-      });
+      maintaining ??= history
+        .maintain(calendar.leap() === null)
+        .catch((error: unknown) => log.error({ err: error }, `the history could not be tidied: ${messageOf(error)}`))
+        .finally(() => {
+          maintaining = null;
+        });
     };
     const namesOf = (owner: Owner) => {
       if (owner.type === 'host') return { name: host().name, project: null };
@@ -194,6 +206,10 @@ export const metrics = defineFeature<MetricsApi>({
         series: history.book.entry,
         seriesOf: (metric) => history.book.ofMetric(metric).filter(({ id }) => memory.isActive(id)),
         latest: memory.latest,
+        periodMs(seriesId) {
+          const entry = history.book.entry(seriesId);
+          return entry === null ? 0 : periods.of(entry, clock.monotonicMs());
+        },
         window: memory.window,
         read: ({ owner, ...request }) => read({ ...request, owners: ownersOf(owner) }),
         forecast: forecasts.forecast,
@@ -255,13 +271,16 @@ export const metrics = defineFeature<MetricsApi>({
       },
       async stop() {
         stopping.abort(new Error('the daemon stops'));
-        await running;
-        await collection.stop();
-        await Promise.race([forecasts.settled(), clock.sleep(STOP_MS)]);
-        // An hour that is half written is in the log as a whole.
-        await Promise.race([maintaining ?? Promise.resolve(), clock.sleep(STOP_MS)]);
-        history.close();
-        await pulse.close();
+        try {
+          await running;
+          await collection.stop();
+          await Promise.race([forecasts.settled(), clock.sleep(STOP_MS)]);
+          // An hour that is half written is in the log as a whole.
+          await Promise.race([maintaining ?? Promise.resolve(), clock.sleep(STOP_MS)]);
+        } finally {
+          history.close();
+          await pulse.close();
+        }
       },
     };
   },

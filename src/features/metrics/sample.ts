@@ -34,8 +34,16 @@ export interface Tick {
 /** Where a collector puts what it measured. */
 export interface SampleSink {
   /** Takes a number; null, NaN and infinities are no sample. Numbers that are not exact are refused and counted.
-   *  The first of a moment counts. @throws TypeError for a figure that this kind of thing does not have */
-  put(owner: Owner, kind: EntityKind, sub: string, metric: MetricName, value: number | null): void;
+   *  The first of a moment counts. @throws TypeError for a figure that this kind of thing does not have
+   *  @param periodMs how long it is until the next, where that may be longer than the catalogue says */
+  put(
+    owner: Owner,
+    kind: EntityKind,
+    sub: string,
+    metric: MetricName,
+    value: number | null,
+    periodMs?: number | undefined,
+  ): void;
 }
 
 /** Something that can be measured at each tick. Collecting must end within the tick's deadline; what is late is left out and counted. */

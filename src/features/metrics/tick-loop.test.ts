@@ -8,16 +8,24 @@ import { createTickLoop } from './tick-loop.ts';
 function loopOf() {
   const clock = new TestClock(new Date('2026-03-01T10:00:03Z'));
   const warnings: string[] = [];
+  const errors: string[] = [];
   const log: Logger = {
     debug: () => undefined,
     info: () => undefined,
     warn: (_fields: LogFields, message: string) => void warnings.push(message),
-    error: () => undefined,
+    error: (_fields: LogFields, message: string) => void errors.push(message),
     child: () => log,
   };
   const put: string[] = [];
   const sink: SampleSink = { put: (_owner, _kind, _sub, metric) => void put.push(metric) };
-  return { clock, warnings, put, sink, loop: createTickLoop({ clock, log, tickMs: 10_000, deadlineMs: 5_000 }) };
+  return {
+    clock,
+    warnings,
+    errors,
+    put,
+    sink,
+    loop: createTickLoop({ clock, log, tickMs: 10_000, deadlineMs: 5_000 }),
+  };
 }
 const HOST = { type: 'host', id: 'local' } as const;
 const never = new AbortController().signal;
@@ -104,4 +112,19 @@ test('two collectors of one name are refused, one that was taken out is not aske
   remove();
   await loop.collect(sink, never);
   assert.deepEqual(put, []);
+});
+
+test('a tick that fails is told of once, and the next one comes all the same', async () => {
+  const { clock, errors, loop } = loopOf();
+  const stop = new AbortController();
+  const seen: number[] = [];
+  const running = loop.run(stop.signal, async (wallTick) => {
+    seen.push(wallTick);
+    if (seen.length < 3) throw new Error('no room');
+  });
+  for (let n = 0; n < 4; n += 1) await clock.advance(10_000);
+  assert.equal(seen.length, 4);
+  assert.deepEqual(errors, ['a tick failed: no room']);
+  stop.abort();
+  await running;
 });

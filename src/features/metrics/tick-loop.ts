@@ -19,7 +19,8 @@ export interface TickLoop {
   add(collector: Collector): () => void;
   /** Asks all collectors once. Never rejects, and ends at the deadline at the latest. */
   collect(sink: SampleSink, signal: AbortSignal): Promise<void>;
-  /** Calls back at each full tick, with ticks since 1970 by the wall clock, until the signal. Ticks that were missed are not made up for. */
+  /** Calls back at each full tick, with ticks since 1970 by the wall clock, until the signal. A tick that fails is told of and the next one comes
+   *  all the same; ticks that were missed are not made up for. */
   run(signal: AbortSignal, act: (wallTick: number) => Promise<void>): Promise<void>;
   /** Measurements that were left out since the start. */
   readonly missed: number;
@@ -86,12 +87,20 @@ export function createTickLoop({ clock, log, tickMs, deadlineMs }: TickLoopOptio
       }
     },
     async run(signal, act) {
+      let isFailing = false;
       while (!signal.aborted) {
         const nowMs = clock.now().getTime();
         // The abort ends the sleep; that is the expected way out.
         await clock.sleep(tickMs + EARLY_MS - ((nowMs + EARLY_MS) % tickMs), signal).catch(() => undefined);
         if (signal.aborted) return;
-        await act(Math.round(clock.now().getTime() / tickMs));
+        try {
+          await act(Math.round(clock.now().getTime() / tickMs));
+          isFailing = false;
+        } catch (error) {
+          // The next tick may do better; one warning until then. Without this nothing would ever be measured again.
+          if (!isFailing) log.error({ err: error }, `a tick failed: ${messageOf(error)}`);
+          isFailing = true;
+        }
       }
     },
     get missed() {

@@ -60,7 +60,12 @@ export async function runOurs(course: Course): Promise<OurRun> {
     diskAnswers: async () => undefined,
   });
   await history.start();
-  const intake = createIntake({ book: history.book, log: silentLogger, isActive: () => true });
+  const intake = createIntake({
+    book: history.book,
+    log: silentLogger,
+    isActive: () => true,
+    onPeriod: () => undefined,
+  });
   let samples = 0;
   let busyMs = 0;
   let longestStepMs = 0;

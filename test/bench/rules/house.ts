@@ -63,6 +63,7 @@ export function houseView(): SampleView {
     nowMs,
     entities: (metric) => byMetric.get(metric) ?? [],
     latest: (series) => ({ value: windows[series]?.values.at(-1) ?? 0, ageMs: 0 }),
+    periodMs: () => PERIOD_MS,
     window(series, ms) {
       const { atMs = [], values = [] } = windows[series] ?? {};
       const from = Math.max(0, atMs.length - Math.floor(ms / PERIOD_MS));

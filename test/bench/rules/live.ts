@@ -59,12 +59,18 @@ export async function openLiveHouse({ vmIds, rules: configured, hasDefaults }: L
   });
   await history.start();
   const memory = createMemory(history, clock);
-  const intake = createIntake({ book: history.book, log: silentLogger, isActive: ({ id }) => memory.isActive(id) });
+  const intake = createIntake({
+    book: history.book,
+    log: silentLogger,
+    isActive: ({ id }) => memory.isActive(id),
+    onPeriod: () => undefined,
+  });
   const vms = new Map(vmIds.map((id, n) => [id, fakeVm(`vm${n}`, { id, state: 'running', desired: 'running' })]));
   const figures: Figures = {
     onTick: () => () => undefined,
     seriesOf: (metric) => history.book.ofMetric(metric).filter(({ id }) => memory.isActive(id)),
     latest: memory.latest,
+    periodMs: () => TICK_MS,
     window: memory.window,
     read: () => Promise.reject(new Error('the live engine reads only the last hour')),
     labelsOf({ owner, kind, sub }) {
@@ -136,7 +142,7 @@ export async function openLiveHouse({ vmIds, rules: configured, hasDefaults }: L
         clock.monotonicMs(),
       );
       world.look();
-      await around(() => engine.tick({ atMs, monotonicMs }));
+      await around(async () => void (await engine.tick({ atMs, monotonicMs })));
       await history.persist();
       await history.maintain(true);
     },

@@ -119,3 +119,24 @@ test('messages are counted with cooldown, grouping and repeats', () => {
   assert.equal(countMessages(both, minute, 60 * minute), 4);
   assert.equal(countMessages([firing(0, 'a')], 0, 13 * 60 * minute), 4, 'it repeats every four hours');
 });
+
+test('a backtest knows figures that came once a minute', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'hv-backtest-'));
+  const machine = createFakeMachine(['web1']);
+  machine.figures.leastPeriodMs = 60_000;
+  const [web1 = ''] = [...machine.vms.keys()];
+  const rule = { name: 'average', condition: 'avg(cpu_usage, 15m) > 90% for 5m' };
+  const daemon = await startFakeDaemon({ machine, database: join(folder, 'state.db'), rules: [rule] });
+  const fromMs = machine.clock.now().getTime();
+  for (let n = 0; n <= 30 * 6; n += 1)
+    await daemon.tick([
+      hostSample('libvirt_up', 1),
+      stateSample(web1, 'running'),
+      ...(n % 6 === 0 ? [vmSample(web1, 'cpu_usage', 0.95)] : []),
+    ]);
+  const found = await daemon.backtest(rule, { fromMs, toMs: machine.clock.now().getTime() });
+  assert.equal(found.episodeCount, 1);
+  assert.equal(daemon.notices.length, 1);
+  await daemon.close();
+  await rm(folder, { recursive: true });
+});

@@ -15,6 +15,16 @@ export interface StoredSeries {
 /** Series without a sample for so long are not looked at, as live. */
 const SEEN_FOR_MS = 3_600_000;
 
+/** The middle one of the last three distances of samples, so that one hole makes no period; never less than the catalogue says. */
+function periodOf({ key, atMs, count }: Line): number {
+  const usualMs = definitionOf(key.metric).periodSeconds * 1000;
+  if (usualMs === 0 || count < 2) return usualMs;
+  const back = (n: number) => atMs[count - n] ?? 0;
+  const [a, b, c] = [back(1) - back(2), back(2) - back(3), back(3) - back(4)];
+  const middleMs = count < 4 ? Math.min(a, count < 3 ? a : b) : Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
+  return Math.max(usualMs, middleMs);
+}
+
 interface Line extends StoredSeries {
   /** Samples that lie before or at the moment. */
   count: number;
@@ -61,6 +71,10 @@ export function createStoredView(series: readonly StoredSeries[]): StoredView {
       const at = line === undefined ? undefined : lastAt(line);
       const value = line?.values[line.count - 1];
       return at === undefined || value === undefined ? null : { value, ageMs: nowMs - at };
+    },
+    periodMs(id) {
+      const line = lines[id];
+      return line === undefined ? 0 : periodOf(line);
     },
     window(id, ms) {
       const line = lines[id];

@@ -38,7 +38,7 @@ test('a threshold is judged for each entity of the metric, and a stale sample is
 
 test('the true period of a series counts, not the one of the catalogue', () => {
   const slowly = class extends FakeView {
-    periodMs = () => 60_000;
+    override periodMs = () => 60_000;
   };
   const truthIn = (view: FakeView) =>
     truths('cpu_usage > 90%', view.host('h1').vm('web').put('cpu_usage', 'vm', 'web', 0.95, 170_000))['web'];

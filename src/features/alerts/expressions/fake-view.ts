@@ -1,6 +1,6 @@
 /** Samples made for tests: a host with VMs, set by name. */
 
-import { type EntityKind, type MetricName, SUB_LABELS, VM_KINDS } from '#contract/metric-catalogue.ts';
+import { definitionOf, type EntityKind, type MetricName, SUB_LABELS, VM_KINDS } from '#contract/metric-catalogue.ts';
 import type { Labels, SampleView, SeriesEntity, ViewedSeries, Window } from './view.ts';
 
 export interface FakeVm {
@@ -76,6 +76,11 @@ export class FakeView implements SampleView {
     const at = atMs.at(-1);
     const value = values.at(-1);
     return at === undefined || value === undefined ? null : { value, ageMs: this.nowMs - at };
+  }
+
+  periodMs(id: number): number {
+    const metric = this.#byId[id]?.metric;
+    return metric === undefined ? 0 : definitionOf(metric).periodSeconds * 1000;
   }
 
   window(id: number, ms: number): Window {

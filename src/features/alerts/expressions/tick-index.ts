@@ -27,11 +27,15 @@ export interface IndexedSeries {
   readonly periodMs: number;
 }
 
+/** Of one metric, by the key of their entity. */
+type SeriesByKind = ReadonlyMap<SubjectKind, ReadonlyMap<string, IndexedSeries>>;
+
 const NOTHING: ReadonlyMap<string, IndexedSeries> = new Map();
 
 export class TickIndex {
   readonly view: SampleView;
-  readonly #byMetric = new Map<MetricName, ReadonlyMap<SubjectKind, ReadonlyMap<string, IndexedSeries>>>();
+  readonly #byMetric = new Map<MetricName, SeriesByKind>();
+  readonly #longest = new Map<MetricName, number>();
   readonly #subjects = new Map<string, Subject>();
   readonly #existing = new Map<EntityKind, readonly { readonly subject: Subject; readonly sinceMs: number }[]>();
 
@@ -41,12 +45,7 @@ export class TickIndex {
 
   /** Series of a metric by the key of their entity. */
   of(metric: MetricName, kind: SubjectKind): ReadonlyMap<string, IndexedSeries> {
-    let kinds = this.#byMetric.get(metric);
-    if (kinds === undefined) {
-      kinds = this.#read(metric);
-      this.#byMetric.set(metric, kinds);
-    }
-    return kinds.get(kind) ?? NOTHING;
+    return this.#kindsOf(metric).get(kind) ?? NOTHING;
   }
 
   existing(kind: EntityKind): readonly { readonly subject: Subject; readonly sinceMs: number }[] {
@@ -80,13 +79,46 @@ export class TickIndex {
     return subject;
   }
 
-  #read(metric: MetricName): ReadonlyMap<SubjectKind, ReadonlyMap<string, IndexedSeries>> {
+  /** The longest period of the figures that are read of a thing; of what is counted among many, the longest of them. */
+  longestPeriodMs(entity: SeriesEntity, labels: Labels, metrics: readonly MetricName[]): number {
+    const subject = this.subject(entity, labels);
+    let longestMs = 0;
+    for (const metric of metrics) {
+      const kinds = this.#kindsOf(metric);
+      const own = [...kinds].flatMap(([kind, series]) => series.get(keyFor(subject, kind)) ?? []);
+      for (const { periodMs } of own) longestMs = Math.max(longestMs, periodMs);
+      if (own.length === 0) longestMs = Math.max(longestMs, this.#longestOf(metric, kinds));
+    }
+    return longestMs;
+  }
+
+  #longestOf(metric: MetricName, kinds: SeriesByKind): number {
+    let longestMs = this.#longest.get(metric);
+    if (longestMs === undefined) {
+      longestMs = 0;
+      for (const series of kinds.values())
+        for (const { periodMs } of series.values()) longestMs = Math.max(longestMs, periodMs);
+      this.#longest.set(metric, longestMs);
+    }
+    return longestMs;
+  }
+
+  #kindsOf(metric: MetricName): SeriesByKind {
+    let kinds = this.#byMetric.get(metric);
+    if (kinds === undefined) {
+      kinds = this.#read(metric);
+      this.#byMetric.set(metric, kinds);
+    }
+    return kinds;
+  }
+
+  #read(metric: MetricName): SeriesByKind {
     const kinds = new Map<SubjectKind, Map<string, IndexedSeries>>();
     const periodSeconds = definitionOf(metric).periodSeconds;
     for (const { series, entity, labels } of this.view.entities(metric)) {
       const subject = this.subject(entity, labels);
       const latest = this.view.latest(series);
-      const periodMs = this.view.periodMs?.(series) ?? periodSeconds * 1000;
+      const periodMs = this.view.periodMs(series);
       // What is written when it changes holds until then.
       const isFresh = latest !== null && (periodSeconds === 0 || latest.ageMs <= FRESH_PERIODS * periodMs);
       const value = isFresh ? latest.value : Number.NaN;

@@ -40,8 +40,9 @@ export interface SampleView {
   ): Iterable<{ readonly entity: SeriesEntity; readonly labels: Labels; readonly sinceMs: number }>;
   /** What the value will be in `horizonMs`; null when nobody can say. */
   forecast(series: number, horizonMs: number): number | null;
-  /** How often the series is measured now, where that is not the period of the catalogue, milliseconds. */
-  periodMs?(series: number): number;
+  /** How often the series is measured at this time, milliseconds: larger hosts are asked less often than the catalogue says.
+   *  0 = written when it changes. */
+  periodMs(series: number): number;
 }
 
 export interface Outcome {

@@ -313,3 +313,50 @@ test('a rule whose condition is wrong is off and says why; the others are evalua
     assert.deepEqual(kindsOf(daemon.notices), ['firing web1']);
     await daemon.close();
   }));
+
+test('rules fire over figures that come once a minute, as on a host with many VMs', () =>
+  withFolder(async (databaseFile) => {
+    const machine = createFakeMachine(['web1']);
+    const [web1 = ''] = idsOf(machine);
+    machine.figures.leastPeriodMs = MINUTE_MS;
+    const daemon = await startFakeDaemon({
+      machine,
+      database: databaseFile,
+      rules: [
+        { name: 'held', condition: 'cpu_usage > 90% for 5m' },
+        { name: 'average', condition: 'avg(cpu_usage, 15m) > 90%' },
+      ],
+    });
+    for (let n = 0; n <= 15 * 6; n += 1)
+      await daemon.tick([
+        LIBVIRT_UP,
+        stateSample(web1, 'running'),
+        ...(n % 6 === 0 ? [vmSample(web1, 'cpu_usage', 0.95)] : []),
+      ]);
+    assert.deepEqual(daemon.notices.map(({ kind, rule }) => `${kind} ${rule.name}`).sort(), [
+      'firing average',
+      'firing held',
+    ]);
+    await daemon.close();
+  }));
+
+test('a disk that is too hot is told of though SMART says so twice an hour only', () =>
+  withFolder(async (databaseFile) => {
+    const machine = createFakeMachine([]);
+    machine.figures.leastPeriodMs = 30 * MINUTE_MS;
+    const daemon = await startFakeDaemon({
+      machine,
+      database: databaseFile,
+      rules: [{ name: 'hot', condition: 'temperature{kind=disk} > 60°C for 10m' }],
+    });
+    const hot = {
+      key: { owner: { type: 'host', id: 'host1' }, kind: 'disk', sub: 'sda', metric: 'temperature' },
+      value: 66,
+    } as const;
+    for (let n = 0; n < 70; n += 1) await daemon.tick([LIBVIRT_UP, ...(n === 0 ? [hot] : [])]);
+    assert.deepEqual(
+      daemon.notices.map(({ kind, rule }) => `${kind} ${rule.name}`),
+      ['firing hot'],
+    );
+    await daemon.close();
+  }));

@@ -34,8 +34,8 @@ export interface EngineDependencies {
 
 export interface Engine {
   load(): Promise<void>;
-  /** Evaluates everything. One that comes while another runs is left out and counted. */
-  tick(tick: Tick): Promise<void>;
+  /** Evaluates everything. One that comes while another runs is left out and counted; then the answer is false. */
+  tick(tick: Tick): Promise<boolean>;
   /** Ends all alerts of a rule. @param facts of the rule as it was */
   retire(facts: RuleFacts, closing: Closing): Promise<void>;
   all(): readonly Alert[];
@@ -229,11 +229,12 @@ export function createEngine(dependencies: EngineDependencies): Engine {
     async tick(tick) {
       if (isBusy) {
         figures.missed += 1;
-        return;
+        return false;
       }
       isBusy = true;
       try {
         await queue(() => evaluateTick(tick));
+        return true;
       } finally {
         isBusy = false;
       }
@@ -282,6 +283,7 @@ const NOTHING_SEEN = momentOf({
   nowMs: 0,
   entities: () => [],
   latest: () => null,
+  periodMs: () => 0,
   window: () => ({ atMs: [], values: [] }),
   existing: () => [],
   forecast: () => null,

@@ -39,6 +39,7 @@ export function createLiveView({ figures, vms, forecast }: Dependencies): (tick:
     nowMs: tick.atMs,
     entities: (metric) => figures.seriesOf(metric).map(seen),
     latest: figures.latest,
+    periodMs: figures.periodMs,
     window: figures.window,
     existing: (kind) => (kind === 'vm' ? existingVms() : kind === 'host' ? existingHosts() : []),
     forecast,

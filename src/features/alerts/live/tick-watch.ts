@@ -1,4 +1,4 @@
-/** Tells when measuring itself stands still: then no rule is evaluated, and silence would look like health. */
+/** Tells when nothing is measured or no rule is evaluated any more, or ever was: then silence would look like health. */
 
 import type { Clock } from '#kernel/clock.ts';
 import type { Logger } from '#kernel/logger.ts';
@@ -14,49 +14,78 @@ interface Dependencies {
   readonly log: Logger;
 }
 
-/** Without a tick for so long measuring, or judging what was measured, stands still. */
-export const STALE_MS = 6 * TICK_MS;
+export interface TickWatch {
+  /** Figures came. */
+  measured(): void;
+  /** All rules were evaluated, and what came of it is on the disk. */
+  evaluated(): void;
+  isMeasuring(): boolean;
+  isEvaluating(): boolean;
+  /** Looks until the signal. */
+  run(signal: AbortSignal): Promise<void>;
+}
 
-export function watchTicks({ db, clock, announcer, log }: Dependencies) {
-  let tickedMs = clock.monotonicMs();
-  let hasTicked = false;
+const STALE_MS = 6 * TICK_MS;
+
+/** Time counts from now on. */
+export function watchTicks({ db, clock, announcer, log }: Dependencies): TickWatch {
+  let measuredMs = clock.monotonicMs();
+  let evaluatedMs = measuredMs;
+  let isTold = false;
   let staleSince: Date | null = null;
+  const isYoung = (atMs: number) => clock.monotonicMs() - atMs < STALE_MS;
 
   const tell = async (since: Date) => {
-    const silentMs = clock.monotonicMs() - tickedMs;
-    log.error({ silentMs }, 'nothing is measured, so no alert can fire');
+    const isMeasuring = isYoung(measuredMs);
+    const silentMs = clock.monotonicMs() - (isMeasuring ? evaluatedMs : measuredMs);
+    const what = isMeasuring
+      ? { title: 'Alert rules are not evaluated', text: `No evaluation succeeded for ${formatDuration(silentMs)}.` }
+      : { title: 'Nothing is measured', text: `No figures came for ${formatDuration(silentMs)}.` };
+    log.error({ silentMs }, `${what.title}, so no alert can fire`);
     await db.transaction((tx) =>
       announcer.announceEvent(tx, {
         key: `collector_stale ${since.toISOString()}`,
         severity: 'critical',
-        title: 'Nothing is measured any more',
-        text: `The last figures came ${formatDuration(silentMs)} ago. No alert can fire or end until they come again. Restart hyperd, and look at its log.`,
+        title: what.title,
+        text: `${what.text} No alert can fire or end until that works again. Restart hyperd, and look at its log.`,
         project: null,
         labels: { source: 'collector_stale' },
       }),
     );
   };
 
-  return {
-    ticked() {
-      tickedMs = clock.monotonicMs();
-      hasTicked = true;
-      if (staleSince !== null) log.info({}, 'figures come again');
+  const look = async () => {
+    if (isYoung(evaluatedMs)) {
+      if (staleSince !== null) log.info({}, 'rules are evaluated again');
       staleSince = null;
+      isTold = false;
+      return;
+    }
+    staleSince ??= clock.now();
+    if (isTold) return;
+    try {
+      await tell(staleSince);
+      isTold = true;
+    } catch (error) {
+      // The next look tries again: what keeps rules from being evaluated may keep this from being written.
+      log.error({ err: error }, 'that no alert can fire could not be told');
+    }
+  };
+
+  return {
+    measured() {
+      measuredMs = clock.monotonicMs();
     },
-    /** Whether figures came within the last minute. */
-    isFresh: () => clock.monotonicMs() - tickedMs < STALE_MS,
-    /** Looks until the signal. */
-    async run(signal: AbortSignal): Promise<void> {
+    evaluated() {
+      evaluatedMs = clock.monotonicMs();
+    },
+    isMeasuring: () => isYoung(measuredMs),
+    isEvaluating: () => isYoung(evaluatedMs),
+    async run(signal) {
       while (!signal.aborted) {
         // The abort ends the sleep; that is the expected way out.
         await clock.sleep(TICK_MS, signal).catch(() => undefined);
-        if (signal.aborted || !hasTicked || staleSince !== null || clock.monotonicMs() - tickedMs < STALE_MS) continue;
-        const since = clock.now();
-        staleSince = since;
-        await tell(since).catch((error: unknown) =>
-          log.error({ err: error }, 'that nothing is measured could not be told'),
-        );
+        if (!signal.aborted) await look();
       }
     },
   };

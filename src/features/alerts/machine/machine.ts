@@ -52,7 +52,7 @@ export interface Policy {
   readonly forMs: number;
   readonly keepFiringMs: number;
   readonly noData: 'keep' | 'alert' | 'ok';
-  /** Longest period of the figures it looks at. */
+  /** Longest period of the figures it looks at, as the catalogue says; of a thing that is measured less often, that. */
   readonly periodMs: number;
   /** Fires at the first evaluation: its figures are events. */
   readonly isAtOnce: boolean;

@@ -6,12 +6,19 @@ import type { SampleSink } from '../sample.ts';
 /** Guests choose how many file systems and network cards they have. */
 const MAX_SERIES_PER_VM = 200;
 
+/** Gives what is put the period of its collector. */
+export function withPeriod(sink: SampleSink, periodMs: number): SampleSink {
+  return {
+    put: (owner, kind, sub, metric, value) => sink.put(owner, kind, sub, metric, value, periodMs),
+  };
+}
+
 /** A sink for one tick. @param onRejected a sample that was left out: not exact, of a name that is there already, or one too many of its VM */
 export function createTickSink(sink: SampleSink, onRejected: () => void): SampleSink {
   const seriesOfVm = new Map<string, number>();
   const named = new Set<string>();
   return {
-    put(owner, kind, sub, metric, value) {
+    put(owner, kind, sub, metric, value, periodMs) {
       if (value === null || !Number.isFinite(value)) return;
       const rounded = round(value, definitionOf(metric).decimals);
       if (Math.abs(rounded) > Number.MAX_SAFE_INTEGER) {
@@ -35,7 +42,7 @@ export function createTickSink(sink: SampleSink, onRejected: () => void): Sample
         }
         seriesOfVm.set(owner.id, count);
       }
-      sink.put(owner, kind, sub, metric, rounded);
+      sink.put(owner, kind, sub, metric, rounded, periodMs);
     },
   };
 }

@@ -113,3 +113,30 @@ test('real programs: one that is there, and one that is not', async () => {
   assert.equal((await programs.ask(['echo', 'x']))?.stdout, 'x\n');
   assert.equal(await programs.ask(['no-such-program-here']), null);
 });
+
+test('a reading says how often it comes: its period, or as long as it takes; not how long the machine slept', async () => {
+  let free: () => void = () => undefined;
+  const { clock, sink, tick } = setUp(
+    () =>
+      new Promise((resolve) => {
+        free = () => resolve(1);
+      }),
+  );
+  const comesAfter = async (ms: number) => {
+    await clock.advance(ms - 10_000);
+    await tick();
+    free();
+    await new Promise((resolve) => setImmediate(resolve));
+    await clock.advance(10_000);
+    await tick();
+    return sink.periodsMs.get('ups_charge');
+  };
+  await tick();
+  assert.equal(await comesAfter(20_000), 60_000);
+  await clock.advance(50_000);
+  await tick();
+  assert.equal(await comesAfter(100_000), 150_000);
+  await clock.advance(50_000);
+  await tick();
+  assert.equal(await comesAfter(86_400_000), 60_000);
+});

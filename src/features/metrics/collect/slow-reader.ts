@@ -4,7 +4,8 @@
 import type { Clock } from '#kernel/clock.ts';
 import { messageOf } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
-import type { Collector, SampleSink } from '../sample.ts';
+import { type Collector, type SampleSink, TICK_SECONDS } from '../sample.ts';
+import { withPeriod } from './sinks.ts';
 
 export interface SlowReader<Reading> {
   readonly name: string;
@@ -30,6 +31,8 @@ export interface SlowReaderContext {
 /** Ticks come at their time give or take this. */
 const SLACK_MS = 1_000;
 const STOP_MS = 2_000;
+/** A reading that was away for longer than so many periods hung, or the machine slept: that is no period. */
+const MAX_STRETCH = 5;
 
 export function createSlowCollector<Reading>(
   reader: SlowReader<Reading>,
@@ -37,6 +40,7 @@ export function createSlowCollector<Reading>(
 ): SlowCollector {
   const stopping = new AbortController();
   let startedMs: number | null = null;
+  let putMs: number | null = null;
   let fresh: Reading | null = null;
   let reading: Promise<void> | null = null;
   let lastFailure: string | null = null;
@@ -57,11 +61,16 @@ export function createSlowCollector<Reading>(
   return {
     name: reader.name,
     collect(sink) {
+      const nowMs = clock.monotonicMs();
       if (fresh !== null) {
-        reader.put(sink, fresh);
+        const { periodMs } = reader;
+        const passedMs = putMs === null ? periodMs : nowMs - putMs;
+        // Readings that take longer than their period come as often as they end.
+        const isLate = passedMs > periodMs + TICK_SECONDS * 1000 && passedMs <= MAX_STRETCH * periodMs;
+        reader.put(withPeriod(sink, isLate ? passedMs : periodMs), fresh);
+        putMs = nowMs;
         fresh = null;
       }
-      const nowMs = clock.monotonicMs();
       if (stopping.signal.aborted || (startedMs !== null && nowMs - startedMs < reader.periodMs - SLACK_MS)) return;
       startedMs = nowMs;
       if (reading !== null) {

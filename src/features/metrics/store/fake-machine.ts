@@ -73,7 +73,12 @@ export async function fakeMachine(start = new Date('2026-03-01T10:00:00Z')): Pro
     return {
       history,
       memory,
-      intake: createIntake({ book: history.book, log, isActive: ({ id }) => memory.isActive(id) }),
+      intake: createIntake({
+        book: history.book,
+        log,
+        isActive: ({ id }) => memory.isActive(id),
+        onPeriod: () => undefined,
+      }),
     };
   };
   const first = open();

@@ -30,9 +30,11 @@ export interface IntakeOptions {
   readonly log: Logger;
   /** Whether a series has had a sample in the last hour; only those count against the caps. */
   isActive(entry: Entry): boolean;
+  /** A collector says how often the series is measured. */
+  onPeriod(entry: Entry, periodMs: number): void;
 }
 
-export function createIntake({ book, log, isActive }: IntakeOptions): Intake {
+export function createIntake({ book, log, isActive, onPeriod }: IntakeOptions): Intake {
   const counts = { rejected: 0, dropped: 0 };
   let moment = 0;
   let fullAt = -1;
@@ -117,7 +119,7 @@ export function createIntake({ book, log, isActive }: IntakeOptions): Intake {
       used.metrics = null;
       return {
         sink: {
-          put(owner, kind, sub, metric, value) {
+          put(owner, kind, sub, metric, value, periodMs) {
             if (taken !== null || moment !== now) return;
             const likely = expected[place];
             place += 1;
@@ -143,6 +145,7 @@ export function createIntake({ book, log, isActive }: IntakeOptions): Intake {
               return;
             }
             putAt[entry.id] = now;
+            if (periodMs !== undefined) onPeriod(entry, periodMs);
             list.add(entry, scaled);
           },
         },

@@ -11,7 +11,7 @@ const HOST = { type: 'host', id: 'local' } as const;
 
 function setUp() {
   const clock = new TestClock(new Date(1_767_225_600_000));
-  const state = { isUp: true, localCpu: false, isHanging: false };
+  const state = { isUp: true, localCpu: false, isHanging: false, monitorPeriodMs: 10_000 };
   let staleSince: string | null = null;
   let listener: (batch: CounterBatch) => void = () => undefined;
   let cpuNs = 0n;
@@ -34,7 +34,9 @@ function setUp() {
         return staleSince;
       },
       counters: {
-        monitorPeriodMs: 10_000,
+        get monitorPeriodMs() {
+          return state.monitorPeriodMs;
+        },
         onBatch(added: typeof listener) {
           listener = added;
           return () => {
@@ -164,4 +166,13 @@ test('a QEMU that holds the question holds up the tick for three seconds, not lo
   await collected;
   assert.equal(sink.values.get('web1:vm_state'), 0);
   assert.equal(sink.values.get('libvirt_up'), 1);
+});
+
+test('what QEMUs are asked for says how often they are asked', async () => {
+  const { state, sink, tick } = setUp();
+  state.monitorPeriodMs = 60_000;
+  await tick();
+  await tick();
+  assert.equal(sink.periodsMs.get('web1:cpu_usage'), 60_000);
+  assert.equal(sink.periodsMs.get('web1:vm_state'), undefined);
 });

@@ -13,7 +13,7 @@ import type { Clock } from '#kernel/clock.ts';
 import type { CounterMemory } from '../counter-memory.ts';
 import type { EventCounts } from '../event-counts.ts';
 import { type Collector, type Owner, type SampleSink, TICK_MS } from '../measuring.ts';
-import { enumNumber } from '../sinks.ts';
+import { enumNumber, withPeriod } from '../sinks.ts';
 import { putDisks, putMemory, putNetwork, putProcessors } from './figures.ts';
 import type { MonitorWatch } from './monitor-watch.ts';
 import type { QemuFigures, QemuProcesses } from './qemu-processes.ts';
@@ -111,9 +111,10 @@ export function createVmFigures(options: VmFiguresOptions): VmFigures {
     const sizedMs = sizesAtMs.get(uuid);
     const isSizeDue = sizedMs === undefined || atMs - sizedMs >= SIZES_EVERY_MS - SLACK_MS;
     if (isSizeDue) sizesAtMs.set(uuid, atMs);
-    putProcessors(sink, look, local?.group?.cpuMicros != null);
-    putMemory(sink, look, atWallMs, local?.rssBytes != null);
-    putDisks(sink, look, isSizeDue);
+    const slow = withPeriod(sink, periodMs);
+    putProcessors(slow, look, local?.group?.cpuMicros != null);
+    putMemory(slow, look, atWallMs, local?.rssBytes != null);
+    putDisks(slow, look, isSizeDue);
   };
 
   /** Puts what was read since the last tick; what comes later goes into the next one. */
