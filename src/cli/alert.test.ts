@@ -8,7 +8,7 @@ import { type FakeDaemon, pageWith, startFakeDaemon } from './fake-daemon.ts';
 const alert: Alert = {
   id: 'a1',
   episode: 1,
-  rule: { id: 'default:vm_down', name: 'vm_down', condition: 'vm_state == off for 1m', runbook: null },
+  rule: { id: 'default:vm_down', name: 'vm_down', condition: 'vm_state == off for 1m', project: null, runbook: null },
   severity: 'critical',
   state: 'firing',
   isNoData: false,

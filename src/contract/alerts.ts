@@ -41,6 +41,7 @@ export const alertSchema = z.object({
     id: z.string(),
     name: z.string(),
     condition: z.string().nullable().describe('null for those who may not see the rule'),
+    project: z.string().nullable().describe('of the rule; null = it holds everywhere'),
     runbook: z.string().nullable(),
   }),
   severity: severitySchema,

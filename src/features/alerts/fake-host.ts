@@ -19,8 +19,8 @@ import { createMaskBook, type MaskBook } from './live/mask-book.ts';
 import { createWorld } from './live/world.ts';
 import { TICK_MS } from './machine/machine.ts';
 import type { AlertNotice, Announcer } from './notices.ts';
-import { factsOfRule } from './rule-routes.ts';
-import { checkRule, createRuleRegistry, type RuleRegistry } from './rules/registry.ts';
+import { committingWith, factsOfRule } from './rule-changes.ts';
+import { type CommitChange, checkRule, createRuleRegistry, type RuleRegistry } from './rules/registry.ts';
 import { type AlertStore, alertMigrations, createAlertStore } from './store.ts';
 
 registerErrors(alertErrors);
@@ -61,6 +61,8 @@ export interface FakeDaemon {
   readonly store: AlertStore;
   readonly masks: MaskBook;
   readonly rules: RuleRegistry;
+  /** Takes changes of rules to their alerts. */
+  readonly commit: CommitChange;
   readonly notices: readonly AlertNotice[];
   readonly changes: readonly Alert[];
   /** One moment: samples come in and all rules are evaluated. @param byMs how long after the one before */
@@ -135,6 +137,7 @@ export async function startFakeDaemon({
     store,
     masks,
     rules,
+    commit: committingWith(db, engine),
     notices,
     changes,
     async tick(samples, byMs = TICK_MS) {

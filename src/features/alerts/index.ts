@@ -1,5 +1,5 @@
 /** Alerts: rules over figures, judged at each tick, with a state machine for each thing that a rule is about.
- *  Tables: alert_rule, alert, alert_event, alert_mark, alert_mask. Events in: operation.changed. Events out: alert.changed, rule.changed.
+ *  Tables: alert_rule, alert, alert_event, alert_mark, alert_mask. Events in: operation.changed, project.removed. Events out: alert.changed, rule.changed.
  *  Permissions: alert.read, alert.ack, alert.configure. Guide: docs/guides/alerts.md */
 
 import type { Alert } from '#contract/alerts.ts';
@@ -9,6 +9,7 @@ import { metrics } from '#features/metrics/index.ts';
 import { notifications } from '#features/notifications/index.ts';
 import { operations } from '#features/operations/index.ts';
 import { projects } from '#features/projects/index.ts';
+import { messageOf } from '#kernel/errors.ts';
 import { systemBootClock } from '#platform/boot-clock.ts';
 import { defineFeature } from '#platform/feature.ts';
 import { countAlerts, createAlertRoutes } from './alert-routes.ts';
@@ -19,7 +20,8 @@ import { outboxCollector } from './live/outbox-collector.ts';
 import { watchTicks } from './live/tick-watch.ts';
 import { createWorld } from './live/world.ts';
 import { alertObject, ruleObject } from './objects.ts';
-import { createRuleRoutes, factsOfRule } from './rule-routes.ts';
+import { committingWith, factsOfRule, removeOrphans } from './rule-changes.ts';
+import { createRuleRoutes } from './rule-routes.ts';
 import { tellOfBadRules } from './rules/bad-rules.ts';
 import { createRuleRegistry } from './rules/registry.ts';
 import { alertMigrations, createAlertStore } from './store.ts';
@@ -71,6 +73,11 @@ export const alerts = defineFeature<AlertsApi>({
       onChange: (alert) => events.emit('alert.changed', alert),
       log,
     });
+    const commit = committingWith(db, engine);
+    const forgetOrphans = async () => {
+      const gone = await removeOrphans(rules, (id) => registry.all().some((project) => project.id === id), commit);
+      for (const { id, spec } of gone) events.emit('rule.changed', { id, project: spec.project });
+    };
     const subscriptions: (() => void)[] = [];
     let background: Promise<unknown> = Promise.resolve();
 
@@ -89,6 +96,7 @@ export const alerts = defineFeature<AlertsApi>({
         ...createRuleRoutes({
           registry: rules,
           engine,
+          commit,
           past: { figures, masksWithin: store.masksWithin, projectOf },
           projects: registry,
           clock,
@@ -130,6 +138,7 @@ export const alerts = defineFeature<AlertsApi>({
       async start() {
         await rules.load();
         await engine.load();
+        await forgetOrphans();
       },
       async resume(signal) {
         const open = await store.openMasks();
@@ -139,6 +148,11 @@ export const alerts = defineFeature<AlertsApi>({
         subscriptions.push(
           figures.addCollector(outboxCollector(figures.host, announcer.health)),
           events.on('operation.changed', masks.operationChanged),
+          events.on('project.removed', () => {
+            forgetOrphans().catch((error: unknown) =>
+              log.warn({ err: error }, `rules of a removed project could not be removed: ${messageOf(error)}`),
+            );
+          }),
           figures.onTick((tick) => {
             watch.measured();
             world.look();

@@ -3,6 +3,7 @@
 import type { Alert, AlertRule } from '#contract/alerts.ts';
 import type { May } from '#features/projects/index.ts';
 import type { FoundObject } from '#platform/feature.ts';
+import { DEFAULT_RULES } from './rules/default-rules.ts';
 
 export const alertObject = ({
   id,
@@ -33,6 +34,8 @@ export const ruleObject = ({
 
 /** The alert as those see it of whom `may` tells: the condition only where they see the rule. */
 export function alertAsSeen(alert: Alert, mayReadRules: May): Alert {
-  const rule = { type: 'rule' as const, id: alert.rule.id, project: null };
+  const { id, name, condition, project } = alert.rule;
+  const isShipped = DEFAULT_RULES.some((rule) => rule.name === name && rule.condition === condition);
+  const rule = ruleObject({ id, name, project, origin: isShipped ? 'default' : 'user' });
   return mayReadRules('alert.read', rule) ? alert : { ...alert, rule: { ...alert.rule, condition: null } };
 }

@@ -11,14 +11,13 @@ import { page } from '#kernel/page.ts';
 import type { Handlers, ObjectRef } from '#platform/feature.ts';
 import { type BacktestDependencies, backtest } from './backtest/backtest.ts';
 import type { Engine } from './live/engine.ts';
-import type { Closing } from './machine/machine.ts';
 import { alertObject, ruleObject } from './objects.ts';
-import { checkRule, type RuleEntry, type RuleRegistry } from './rules/registry.ts';
-import type { RuleFacts } from './view.ts';
+import { type CommitChange, checkRule, type RuleEntry, type RuleRegistry } from './rules/registry.ts';
 
 export interface RuleRouteDependencies {
   readonly registry: RuleRegistry;
-  readonly engine: Pick<Engine, 'all' | 'retire'>;
+  readonly engine: Pick<Engine, 'all'>;
+  readonly commit: CommitChange;
   readonly past: BacktestDependencies;
   readonly projects: Pick<ProjectsApi, 'get'>;
   readonly clock: Clock;
@@ -31,17 +30,18 @@ const DAY_MS = 86_400_000;
 const DEFAULT_RANGE_MS = 7 * DAY_MS;
 const MAX_RANGE_MS = 30 * DAY_MS;
 
-export const factsOfRule = ({ id, spec, running }: RuleEntry): RuleFacts => ({
-  id,
-  name: spec.name,
-  spec,
-  compiled: running?.compiled ?? null,
-});
-
 const objectOf = ({ id, spec, origin }: RuleEntry) =>
   ruleObject({ id, name: spec.name, project: spec.project, origin });
 
-export function createRuleRoutes({ registry, engine, past, projects, clock, events }: RuleRouteDependencies): Handlers {
+export function createRuleRoutes({
+  registry,
+  engine,
+  commit,
+  past,
+  projects,
+  clock,
+  events,
+}: RuleRouteDependencies): Handlers {
   const view = (entry: RuleEntry, may: Sees): AlertRule => ({
     ...entry.spec,
     id: entry.id,
@@ -86,20 +86,22 @@ export function createRuleRoutes({ registry, engine, past, projects, clock, even
       return view(entry, may);
     },
 
-    'PATCH /rules/{id}': async ({ params, body, identity, may }) => {
+    'PATCH /rules/{id}': async ({ params, body, identity, may, require }) => {
       const before = found(params.id);
-      const entry = await registry.change(before.id, withProjectId(body), identity.user, clock.now());
-      const closing = closingOf(before, entry);
-      if (closing !== null) await engine.retire(factsOfRule(before), closing);
+      const patch = withProjectId(body);
+      // Who may change it where it is may not put it everywhere.
+      if (patch.project !== undefined) require('alert.configure', { ...objectOf(before), project: patch.project });
+      const entry = await registry.change(before.id, patch, identity.user, clock.now(), commit);
+      if (entry.spec.project !== before.spec.project) changed(before);
       changed(entry);
       return view(entry, may);
     },
 
-    'DELETE /rules/{id}': async ({ params }) => {
+    'DELETE /rules/{id}': async ({ params, require }) => {
       const before = found(params.id);
-      const restored = await registry.remove(before.id);
-      const closing = restored === null ? 'rule_removed' : closingOf(before, restored);
-      if (closing !== null) await engine.retire(factsOfRule(before), closing);
+      // What comes back holds everywhere.
+      if (before.origin === 'changed_default') require('alert.configure', { ...objectOf(before), project: null });
+      await registry.remove(before.id, commit);
       changed(before);
       return undefined;
     },
@@ -132,11 +134,4 @@ export function createRuleRoutes({ registry, engine, past, projects, clock, even
       return backtest({ spec, compiled, fromMs, toMs, signal }, past);
     },
   };
-}
-
-/** Why alerts of a changed rule end: what they fired for is not asked any more. */
-function closingOf(before: RuleEntry, after: RuleEntry): Closing | null {
-  if (after.running === null) return 'rule_disabled';
-  const asks = ({ spec }: RuleEntry) => JSON.stringify([spec.condition, spec.clear, spec.desiredOnly, spec.project]);
-  return asks(before) === asks(after) ? null : 'rule_changed';
 }

@@ -41,6 +41,7 @@ export function alertView(facts: RuleFacts, track: Track): Alert {
       id: facts.id,
       name: facts.name,
       condition: facts.spec?.condition ?? null,
+      project: facts.spec?.project ?? null,
       runbook: facts.spec?.runbook ?? null,
     },
     severity: isActive ? machine.severity : (facts.spec?.severity ?? machine.severity),

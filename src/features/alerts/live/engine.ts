@@ -16,6 +16,7 @@ import type { AlertStore, Mark } from '../store.ts';
 import { alertView, eventOf, noticeOf, type RuleFacts } from '../view.ts';
 import { type Clocks, isNewsForPeople, isNewsForRow, isWorthKeeping, rowOf, trackOf } from './kept.ts';
 import type { MaskBook } from './mask-book.ts';
+import { endingOf } from './retire.ts';
 
 export interface EngineDependencies {
   readonly db: Database;
@@ -36,8 +37,8 @@ export interface Engine {
   load(): Promise<void>;
   /** Evaluates everything. One that comes while another runs is left out and counted; then the answer is false. */
   tick(tick: Tick): Promise<boolean>;
-  /** Ends all alerts of a rule. @param facts of the rule as it was */
-  retire(facts: RuleFacts, closing: Closing): Promise<void>;
+  /** Ends all alerts of a rule. @param facts of the rule as it was @param save writes what became of the rule, in the same transaction */
+  retire(facts: RuleFacts, closing: Closing, save: (tx: Transaction) => Promise<void>): Promise<void>;
   all(): readonly Alert[];
   get(id: string): Alert | null;
   /** @throws not_found, alert_not_active */
@@ -186,22 +187,17 @@ export function createEngine(dependencies: EngineDependencies): Engine {
     for (const [ruleId, own] of tracks) for (const track of own.values()) yield { ruleId, track };
   };
 
-  const retire = async (facts: RuleFacts, closing: Closing) => {
+  const retire = async (facts: RuleFacts, closing: Closing, save: (tx: Transaction) => Promise<void>) => {
     const ruleId = facts.id;
     const own = tracks.get(ruleId);
-    if (own === undefined || own.size === 0) return;
+    if (own === undefined || own.size === 0) {
+      await db.transaction(save);
+      return;
+    }
     const now = await clocks();
-    const around: Surroundings = {
-      maskOf: () => null,
-      isLost: () => false,
-      canResolve: () => true,
-      vm: () => 'unknown',
-      projectOf: () => undefined,
-      closing,
-    };
-    const rule = retiredRule(ruleId, facts);
-    const staged = stage(rule, evaluate(rule, NOTHING_SEEN, own, around, now)).map((one) => ({ ...one, facts }));
+    const staged = endingOf(facts, own, closing, now).map((change) => ({ ruleId, facts, change }));
     await db.transaction(async (tx) => {
+      await save(tx);
       await write(tx, staged, now);
       if (closing === 'rule_removed') for (const track of own.values()) await store.removeAlert(tx, track.id);
     });
@@ -222,8 +218,8 @@ export function createEngine(dependencies: EngineDependencies): Engine {
         }
         // What became of rules while nothing ran.
         for (const ruleId of [...tracks.keys()]) {
-          if (factsOf(ruleId) === null) await retire(factsFor(ruleId), 'rule_removed');
-          else if (!rules().some(({ id }) => id === ruleId)) await retire(factsFor(ruleId), 'rule_disabled');
+          if (factsOf(ruleId) === null) await retire(factsFor(ruleId), 'rule_removed', nothing);
+          else if (!rules().some(({ id }) => id === ruleId)) await retire(factsFor(ruleId), 'rule_disabled', nothing);
         }
       }),
     async tick(tick) {
@@ -239,7 +235,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
         isBusy = false;
       }
     },
-    retire: (facts, closing) => queue(() => retire(facts, closing)),
+    retire: (facts, closing, save) => queue(() => retire(facts, closing, save)),
     all: () => [...everything()].map(({ ruleId, track }) => alertView(factsFor(ruleId), track)),
     get(id) {
       const found = find(id);
@@ -277,50 +273,6 @@ export function createEngine(dependencies: EngineDependencies): Engine {
   };
 }
 
+const nothing = async (): Promise<void> => undefined;
+
 const markOf = ({ boot, wallMs }: Clocks): Mark => ({ boot, wallMs });
-
-const NOTHING_SEEN = momentOf({
-  nowMs: 0,
-  entities: () => [],
-  latest: () => null,
-  periodMs: () => 0,
-  window: () => ({ atMs: [], values: [] }),
-  existing: () => [],
-  forecast: () => null,
-});
-
-/** Stands for a rule while its alerts end; it is asked for nothing. */
-function retiredRule(ruleId: string, { spec, name }: RuleFacts): RunningRule {
-  return {
-    id: ruleId,
-    spec: spec ?? emptySpec(name),
-    compiled: { requires: [], forMs: 0, windowMs: 0, explanation: '', evaluate: () => [], valueText: String },
-    policy: {
-      severity: spec?.severity ?? 'warning',
-      forMs: 0,
-      keepFiringMs: 0,
-      noData: 'keep',
-      periodMs: 0,
-      isAtOnce: false,
-    },
-  };
-}
-
-function emptySpec(name: string): RunningRule['spec'] {
-  return {
-    name,
-    condition: '',
-    severity: 'warning',
-    cooldown: '30m',
-    clear: null,
-    keepFiring: null,
-    noData: 'keep',
-    labels: {},
-    runbook: null,
-    description: null,
-    channels: null,
-    desiredOnly: true,
-    enabled: false,
-    project: null,
-  };
-}

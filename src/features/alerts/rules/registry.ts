@@ -6,7 +6,7 @@ import type { AlertRule, RuleProblem } from '#contract/alerts.ts';
 import { AppError } from '#kernel/errors.ts';
 import { newId } from '#kernel/ids.ts';
 import { nearestName } from '#kernel/names.ts';
-import type { Database } from '#platform/db/database.ts';
+import type { Database, Transaction } from '#platform/db/database.ts';
 import { type RunningRule, runningRule } from '../evaluation.ts';
 import { compileRule, type RuleText } from '../rule-language.ts';
 import type { AlertStore, RuleRow } from '../store.ts';
@@ -31,10 +31,18 @@ export interface RuleRegistry {
   /** @throws already_exists, rule_invalid */
   create(spec: AlertRuleSpec, by: string, at: Date): Promise<RuleEntry>;
   /** @throws already_exists, rule_invalid, rule_managed, not_found */
-  change(id: string, patch: AlertRulePatch, by: string, at: Date): Promise<RuleEntry>;
+  change(id: string, patch: AlertRulePatch, by: string, at: Date, commit: CommitChange): Promise<RuleEntry>;
   /** The rule as it is afterwards: null, or the default that it had replaced. @throws rule_managed, not_found, wrong_state */
-  remove(id: string): Promise<RuleEntry | null>;
+  remove(id: string, commit: CommitChange): Promise<RuleEntry | null>;
 }
+
+/** Runs `write` in a transaction, together with what follows from the change for the alerts of the rule.
+ *  @param after null when it is gone */
+export type CommitChange = (
+  before: RuleEntry,
+  after: RuleEntry | null,
+  write: (tx: Transaction) => Promise<void>,
+) => Promise<void>;
 
 interface Dependencies {
   readonly db: Database;
@@ -145,10 +153,9 @@ export function createRuleRegistry({ db, store, configured }: Dependencies): Rul
     changed_by: by,
     changed_at: at.toISOString(),
   });
-  const save = async (entry: RuleEntry, by: string, at: Date) => {
-    await db.transaction((tx) => store.putRule(tx, rowOf(entry, by, at)));
-    put([entry]);
-    return entry;
+  const writing = (entry: RuleEntry, by: string, at: Date) => async (tx: Transaction) => {
+    await store.putRule(tx, rowOf(entry, by, at));
+    tx.afterCommit(() => put([entry]));
   };
   const requireChangeable = ({ origin, spec }: RuleEntry) => {
     if (origin === 'config')
@@ -176,18 +183,20 @@ export function createRuleRegistry({ db, store, configured }: Dependencies): Rul
       requireFree(spec.name, null);
       const entry = entryOf(newId('rule', at.getTime()), 'user', spec);
       requireValid(entry);
-      return save(entry, by, at);
+      await db.transaction(writing(entry, by, at));
+      return entry;
     },
-    async change(id, patch, by, at) {
+    async change(id, patch, by, at, commit) {
       const before = mustGet(id);
       requireChangeable(before);
       const spec = alertRuleSpecSchema.parse({ ...before.spec, ...patch });
       requireFree(spec.name, before.id);
       const entry = entryOf(before.id, before.origin === 'user' ? 'user' : 'changed_default', spec);
       requireValid(entry);
-      return save(entry, by, at);
+      await commit(before, entry, writing(entry, by, at));
+      return entry;
     },
-    async remove(id) {
+    async remove(id, commit) {
       const before = mustGet(id);
       requireChangeable(before);
       if (before.origin === 'default')
@@ -198,8 +207,10 @@ export function createRuleRegistry({ db, store, configured }: Dependencies): Rul
       const original = DEFAULT_RULES.find(({ name }) => `${DEFAULT}${name}` === before.id);
       const restored = original === undefined ? null : entryOf(before.id, 'default', original);
       if (restored !== null) requireFree(restored.spec.name, before.id);
-      await db.transaction((tx) => store.removeRule(tx, before.id));
-      put(restored === null ? [] : [restored], before.id);
+      await commit(before, restored, async (tx) => {
+        await store.removeRule(tx, before.id);
+        tx.afterCommit(() => put(restored === null ? [] : [restored], before.id));
+      });
       return restored;
     },
   };
