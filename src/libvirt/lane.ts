@@ -29,13 +29,25 @@ export function createLane({ maxLost, busyDetail, deadlineMs, connect }: LaneOpt
   /** Lost connections of an earlier session do not count in this one. */
   let session = 0;
 
+  const open = async (procedure: string): Promise<Connection> => {
+    const mine = session;
+    const opened = await connect(procedure);
+    if (mine !== session) {
+      await opened.close();
+      throw new LibvirtError('cancelled', { procedure, detail: 'the connection was closed while it was opened' });
+    }
+    current = opened;
+    return opened;
+  };
+
   const connection = async (procedure: string): Promise<Connection> => {
     if (current && !current.lostBecause) return current;
-    opening ??= connect(procedure).finally(() => {
-      opening = null;
+    if (opening !== null) return opening;
+    const mine = open(procedure).finally(() => {
+      if (opening === mine) opening = null;
     });
-    current = await opening;
-    return current;
+    opening = mine;
+    return mine;
   };
 
   const retire = async (worn: Connection): Promise<void> => {
@@ -65,6 +77,8 @@ export function createLane({ maxLost, busyDetail, deadlineMs, connect }: LaneOpt
       current = null;
       lost = 0;
       session += 1;
+      // One that is being opened closes itself as soon as it is there.
+      opening = null;
       await last?.close();
     },
   };

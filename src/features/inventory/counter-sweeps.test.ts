@@ -123,3 +123,36 @@ test('a sweep of the plain part does not wait for QEMUs that are still being ask
   for (const go of held) go();
   await sweeps.monitorPart();
 });
+
+test('a listener that fails is no failure of libvirt, and others hear all the same', async () => {
+  const { batches, sweeps } = setUp({ vms: 1 });
+  sweeps.onBatch(() => {
+    throw new Error('mine');
+  });
+  const later: string[] = [];
+  sweeps.onBatch(({ part }) => later.push(part));
+  assert.notEqual((await sweeps.sweep()).latencyMs, null);
+  await sweeps.monitorPart();
+  assert.equal(batches.length, 2);
+  assert.deepEqual(later, ['plain', 'monitor']);
+  assert.equal(sweeps.lostCalls, 0);
+});
+
+test('a batch that is lost twice takes no others along, and what was waited for in vain counts', async () => {
+  const { batches, sweeps } = setUp({
+    vms: 120,
+    answer: async (part, call, time) => {
+      if (part !== 'monitor' || call > 2) return;
+      await time.advance(4_000);
+      throw new Error('deadline');
+    },
+  });
+  await sweeps.sweep();
+  await sweeps.monitorPart();
+  assert.deepEqual(
+    batches.filter(({ part }) => part === 'monitor').map(({ counters }) => counters.size),
+    [50, 20],
+  );
+  assert.equal(sweeps.lostCalls, 2);
+  assert.equal(sweeps.monitorPeriodMs, 60_000);
+});

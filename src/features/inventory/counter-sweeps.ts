@@ -64,13 +64,20 @@ export function createCounterSweeps({ source, clock, log, running }: Dependencie
   let isSweeping = false;
   let asking: Promise<void> | null = null;
 
-  /** @returns how long it took */
+  /** @returns how long it took @throws when libvirt gave no figures */
   const ask = async (uuids: readonly string[], part: CounterBatch['part']): Promise<number> => {
     const fromMs = clock.monotonicMs();
     const counters = await source.counters(uuids, part);
     const tookMs = clock.monotonicMs() - fromMs;
     const batch = { part, atMs: fromMs + tookMs / 2, counters };
-    for (const listener of listeners) listener(batch);
+    for (const listener of listeners) {
+      try {
+        listener(batch);
+      } catch (error) {
+        // libvirt answered; others hear of it all the same.
+        log.error({ err: error }, `a listener of counters failed: ${messageOf(error)}`);
+      }
+    }
     return tookMs;
   };
 
@@ -86,20 +93,27 @@ export function createCounterSweeps({ source, clock, log, running }: Dependencie
     }
   };
 
+  /** @returns what it cost. The first question to a stuck QEMU holds the whole call; the next ones leave that VM out, so the first loss
+   *  is not counted unless a second follows. */
+  const askMonitorsOf = async (batch: readonly string[]): Promise<number> => {
+    const fromMs = clock.monotonicMs();
+    for (const isLast of [false, true]) {
+      try {
+        return await ask(batch, 'monitor');
+      } catch (error) {
+        lostCalls += 1;
+        log.debug({ vms: batch.length, err: error }, `QEMUs gave no figures: ${messageOf(error)}`);
+        if (isLast || !source.isConnected) break;
+      }
+    }
+    return clock.monotonicMs() - fromMs;
+  };
+
   const askMonitors = async (): Promise<void> => {
     let costMs = 0;
     for (const batch of batches(running(), MONITOR_BATCH)) {
-      // The first question to a stuck QEMU holds the whole call; the next ones leave that VM out.
-      for (const isLast of [false, true]) {
-        try {
-          costMs += await ask(batch, 'monitor');
-          break;
-        } catch (error) {
-          lostCalls += 1;
-          log.debug({ vms: batch.length, err: error }, `QEMUs gave no figures: ${messageOf(error)}`);
-          if (isLast || !source.isConnected) return;
-        }
-      }
+      costMs += await askMonitorsOf(batch);
+      if (!source.isConnected) return;
     }
     monitorPeriodMs = MONITOR_PERIODS_MS.find((periodMs) => costMs <= periodMs * MAX_SHARE) ?? 60_000;
   };

@@ -1,5 +1,5 @@
 /** Asks how full file systems are, so that a dead one cannot block the others: at most one look at each is under way, those of a network
- *  are asked by a program of their own, and of the local ones at most two hold a thread of ours. */
+ *  are asked by a program of their own, and of the local ones at most two hold a thread of ours: the others get a program then. */
 
 import { statfs } from 'node:fs/promises';
 import type { Programs } from './programs.ts';
@@ -41,7 +41,7 @@ interface Ports {
 }
 
 export function createFileSystemSpace({ programs, ...ports }: Ports): FileSystemSpace {
-  const underWay = new Map<string, { readonly isLocal: boolean }>();
+  const underWay = new Map<string, { readonly holdsThread: boolean }>();
   const ask = ports.statfs ?? ((path: string) => statfs(path));
 
   const lookLocally = async (path: string): Promise<Space> => {
@@ -59,10 +59,12 @@ export function createFileSystemSpace({ programs, ...ports }: Ports): FileSystem
 
   return {
     async look(path, isLocal) {
-      const isHeld = isLocal && [...underWay.values()].filter((look) => look.isLocal).length >= MAX_HELD_THREADS;
-      if (underWay.has(path) || isHeld) return null;
-      underWay.set(path, { isLocal });
-      const looking = (isLocal ? lookLocally(path) : lookByProgram(path))
+      if (underWay.has(path)) return null;
+      const held = [...underWay.values()].filter((look) => look.holdsThread).length;
+      // When others hang there is no thread for this one, but a program of its own holds none.
+      const holdsThread = isLocal && held < MAX_HELD_THREADS;
+      underWay.set(path, { holdsThread });
+      const looking = (holdsThread ? lookLocally(path) : lookByProgram(path))
         // It is gone, or broken: either way nothing can be said.
         .catch(() => null)
         .finally(() => underWay.delete(path));

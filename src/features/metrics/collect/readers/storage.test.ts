@@ -135,6 +135,16 @@ test('local disks that hang keep two threads at most, and are not asked again be
   assert.equal((await again)?.sizeBytes, 4_096_000);
 });
 
+test('two local disks that hang blind no other: a program looks at it', async () => {
+  const space = createFileSystemSpace({
+    programs: says('4096 1000 400 350 100 25\n'),
+    statfs: () => new Promise(() => undefined),
+    deadlineMs: 10,
+  });
+  for (const path of ['/a', '/b']) assert.equal(await space.look(path, true), null);
+  assert.equal((await space.look('/c', true))?.sizeBytes, 4_096_000);
+});
+
 test('a network file system is asked by a program of its own', async () => {
   const space = createFileSystemSpace({ programs: says('4096 1000 400 350 100 25\n') });
   assert.deepEqual(await space.look('/srv/nfs', false), {

@@ -67,3 +67,14 @@ test('VMs that are gone are forgotten', async () => {
   monitors.keep(new Set());
   assert.equal(monitors.stuckSeconds('web1'), null);
 });
+
+test('of more VMs than are asked for at once, all have their turn', async () => {
+  const { clock, asked, monitors } = watch(() => ({ control: 'job', sinceMs: 0 }));
+  const records = new Map(Array.from({ length: 70 }, (_, n) => [`vm-${n}`, REDUCED] as const));
+  for (let n = 0; n < 3; n += 1) {
+    await monitors.look(records);
+    await clock.advance(10_000);
+  }
+  assert.equal(new Set(asked).size, 70);
+  assert.equal(asked.length, 96);
+});

@@ -40,6 +40,9 @@ export function createMonitorWatch({
   /** Since when it is stuck, monotonic; null = it answers. */
   const known = new Map<string, { readonly stuckSinceMs: number | null; readonly atMs: number }>();
 
+  /** When libvirt was last asked for it. */
+  const askedMs = new Map<string, number>();
+
   const ask = async (uuid: string): Promise<void> => {
     try {
       const { control: state, sinceMs } = await control(uuid);
@@ -65,7 +68,11 @@ export function createMonitorWatch({
         if (isReduced(values)) doubtful.push(uuid);
         else known.set(uuid, { stuckSinceMs: null, atMs: clock.monotonicMs() });
       }
-      await mapLimit(doubtful.slice(0, MAX_QUESTIONS), PARALLEL_QUESTIONS, ask);
+      // Those of whom least is known come first, so that all have their turn.
+      const sinceMs = (uuid: string) => askedMs.get(uuid) ?? Number.NEGATIVE_INFINITY;
+      const next = doubtful.sort((a, b) => (sinceMs(a) < sinceMs(b) ? -1 : 1)).slice(0, MAX_QUESTIONS);
+      for (const uuid of next) askedMs.set(uuid, clock.monotonicMs());
+      await mapLimit(next, PARALLEL_QUESTIONS, ask);
     },
     stuckSeconds(uuid) {
       const state = known.get(uuid);
@@ -74,7 +81,7 @@ export function createMonitorWatch({
       return state.stuckSinceMs === null ? 0 : (nowMs - state.stuckSinceMs) / 1000;
     },
     keep(uuids) {
-      for (const uuid of known.keys()) if (!uuids.has(uuid)) known.delete(uuid);
+      for (const map of [known, askedMs]) for (const uuid of map.keys()) if (!uuids.has(uuid)) map.delete(uuid);
     },
   };
 }
