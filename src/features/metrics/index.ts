@@ -42,7 +42,8 @@ export interface MetricsApi {
   latest(seriesId: number): { readonly value: number; readonly atMs: number; readonly ageMs: number } | null;
   /** How often the series is measured at present, milliseconds; 0 = when it changes. */
   periodMs(seriesId: number): number;
-  /** Samples of the last durationMs, oldest first: an hour from memory at once, older ones from the disk, a millisecond for each hour. */
+  /** Samples of the last durationMs, oldest first: an hour from memory at once, older ones from the disk, where each hour
+   *  is read once, and only so many for one tick: empty until all of them are there. */
   window(
     seriesId: number,
     durationMs: number,

@@ -4,7 +4,7 @@
 
 import { isIPv6 } from 'node:net';
 import { filterUse } from '#features/inventory/index.ts';
-import { type element as Element, element, serialize } from '#libvirt/index.ts';
+import { attribute, children, type element as Element, element, parseXml, serialize } from '#libvirt/index.ts';
 
 type XmlElement = ReturnType<typeof Element>;
 
@@ -17,8 +17,8 @@ export interface FilterDocument {
 export interface Host {
   /** Addresses that this machine has, of guest networks too; without prefix or zone. */
   readonly addresses: readonly string[];
-  /** TCP port of our API. */
-  readonly port: number;
+  /** TCP ports of our API and of those of other daemons here. */
+  readonly ports: readonly number[];
 }
 
 const IPV4 = 'hyper-ipv4';
@@ -75,25 +75,36 @@ const falseRouters = () => [
 ];
 
 /** Nothing to our API, nothing that says it came from this machine. Other machines' services on the same port stay reachable. */
-function thisHost({ addresses, port }: Host): XmlElement[] {
+function thisHost(host: Host): XmlElement[] {
+  return [...host.ports.flatMap((port) => closedTo(port, host)), ...ofHost(host)];
+}
+
+function closedTo(port: number, { addresses }: Host): XmlElement[] {
   const toApi = { protocol: 'tcp', dstportstart: port };
   return [
     rule('drop', -970, 'ip', { dstipaddr: '127.0.0.0', dstipmask: 8, ...toApi }),
     // A bridge gets its link-local address while its first guest starts, so all of them are meant.
     rule('drop', -970, 'ipv6', { dstipaddr: 'fe80::', dstipmask: 10, ...toApi }),
-    ...addresses.flatMap((address) =>
-      isIPv6(address)
-        ? [
-            rule('drop', -970, 'ipv6', { dstipaddr: address, ...toApi }),
-            rule('drop', -970, 'ipv6', { srcipaddr: address }),
-          ]
-        : [
-            rule('drop', -970, 'ip', { dstipaddr: address, ...toApi }),
-            rule('drop', -970, 'ip', { srcipaddr: address }),
-            rule('drop', -970, 'arp', { arpsrcipaddr: address }),
-          ],
+    ...addresses.map((address) =>
+      rule('drop', -970, isIPv6(address) ? 'ipv6' : 'ip', { dstipaddr: address, ...toApi }),
     ),
   ];
+}
+
+const ofHost = ({ addresses }: Host): XmlElement[] =>
+  addresses.flatMap((address) =>
+    isIPv6(address)
+      ? [rule('drop', -970, 'ipv6', { srcipaddr: address })]
+      : [rule('drop', -970, 'ip', { srcipaddr: address }), rule('drop', -970, 'arp', { arpsrcipaddr: address })],
+  );
+
+/** The ports that a filter of ours, as libvirt keeps it, closes. */
+export function closedPorts(xml: string): number[] {
+  const ports = children(parseXml(xml), 'rule')
+    .flatMap((one) => children(one))
+    .filter((match) => attribute(match, 'protocol') === 'tcp' && attribute(match, 'dstipaddr') !== null)
+    .map((match) => Number(attribute(match, 'dstportstart') ?? Number.NaN));
+  return [...new Set(ports.filter((port) => Number.isInteger(port) && port > 0 && port < 65_536))];
 }
 
 /** What is none of these (VLAN tags, spanning tree, tunnels of other kinds) would pass by the rules above. */

@@ -2,13 +2,13 @@
  *  reaches running guests at once: libvirt makes their rules anew. */
 
 import { networkInterfaces } from 'node:os';
-import type { InventoryApi } from '#features/inventory/index.ts';
+import { filterUse, type InventoryApi } from '#features/inventory/index.ts';
 import { createQueue } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { messageOf } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
 import { LibvirtError, type LibvirtHost } from '#libvirt/index.ts';
-import { filterDocuments } from './filter-documents.ts';
+import { closedPorts, filterDocuments } from './filter-documents.ts';
 
 /** How long a new address of this machine can be unknown to the filters. */
 const LOOK_EVERY_MS = 10_000;
@@ -40,6 +40,14 @@ export function createNicFilters({ libvirt, known, port, clock, log }: Dependenc
   const defined = new Map<string, { readonly wanted: string; readonly stored: string }>();
   let isThere = true;
 
+  /** Another daemon on this libvirt, as one that runs beside ours for a test, closes its own port in the same filter: what it closed stays
+   *  closed, or the two would rewrite each other's for ever. Only ports of this machine are meant, so one too many harms nobody. */
+  const portsWith = async (present: readonly { readonly name: string; readonly uuid: string }[]): Promise<number[]> => {
+    const uuid = present.find(({ name }) => name === filterUse('mac').name)?.uuid;
+    const closed = uuid === undefined ? [] : closedPorts(await libvirt.networkFilters.xml(uuid));
+    return [...new Set([...closed, port()])].sort((a, b) => a - b);
+  };
+
   const ensure = () =>
     inTurn(async () => {
       let present: Awaited<ReturnType<typeof libvirt.networkFilters.list>>;
@@ -51,7 +59,8 @@ export function createNicFilters({ libvirt, known, port, clock, log }: Dependenc
         isThere = false;
         return false;
       }
-      for (const { name, xml } of filterDocuments({ addresses: addressesOf(known.networks()), port: port() })) {
+      const ports = await portsWith(present);
+      for (const { name, xml } of filterDocuments({ addresses: addressesOf(known.networks()), ports })) {
         const uuid = present.find((filter) => filter.name === name)?.uuid ?? null;
         const before = defined.get(name);
         const wanted = xml(null);

@@ -3,6 +3,7 @@
 import type { Clock } from '#kernel/clock.ts';
 import { TICKS_PER_HOUR } from './head-runs.ts';
 import { type History, TICK_MS } from './history.ts';
+import { createOlderHours } from './older-hours.ts';
 
 export interface Memory {
   /** Whether the series has had a sample in the last hour. */
@@ -14,10 +15,9 @@ export interface Memory {
   ): { readonly atMs: readonly number[]; readonly values: readonly number[] };
 }
 
-const HOUR_MS = 3_600_000;
-
 export function createMemory(history: History, clock: Clock): Memory {
   const { book, head } = history;
+  const older = createOlderHours(history);
   /** Times are told as the wall clock would have told them had it never been set: what was measured ten seconds apart is ten seconds apart. */
   const wallMsOf = (tick: number) => history.now.wallMs - (history.now.tick - tick) * TICK_MS;
 
@@ -43,18 +43,12 @@ export function createMemory(history: History, clock: Clock): Memory {
       const ticks = Math.floor(Math.max(0, durationMs - ageMs) / TICK_MS);
       const inHead = Math.min(ticks, TICKS_PER_HOUR);
       if (ticks > inHead) {
-        const owner = book.owner(entry.owner);
-        const [fromMs, toMs] = [wallMs - ticks * TICK_MS, wallMs - inHead * TICK_MS];
-        for (let hour = Math.floor(fromMs / HOUR_MS); hour * HOUR_MS <= toMs; hour += 1) {
-          for (const { offsets, values: scaled } of history.columns(owner, hour, new Set([seriesId]))) {
-            for (const [n, offset] of offsets.entries()) {
-              const at = hour * HOUR_MS + offset * TICK_MS;
-              if (at <= fromMs || at > toMs) continue;
-              atMs.push(at);
-              values.push((scaled[n] ?? 0) / entry.factor);
-            }
-          }
-        }
+        const isWhole = older.read(seriesId, wallMs - ticks * TICK_MS, wallMs - inHead * TICK_MS, (at, scaled) => {
+          atMs.push(at);
+          values.push(scaled / entry.factor);
+        });
+        // Half a window would look like a figure that hardly moved.
+        if (!isWhole) return { atMs: [], values: [] };
       }
       head.read(seriesId, last - inHead + 1, last, (tick, scaled) => {
         atMs.push(wallMsOf(tick));
