@@ -161,3 +161,20 @@ const RECORD = {
   params: null,
   durationMs: null,
 };
+
+test('counts of VMs that went while nothing listened are forgotten, on the disk too', async () => {
+  const clock = new TestClock();
+  const counts = createEventCounts({ db, clock, log: silentLogger });
+  for (const owner of ['kept', 'went', 'host']) counts.add(owner, 'vm_crash_total');
+  await counts.save();
+  const next = createEventCounts({ db, clock, log: silentLogger });
+  await next.load();
+  next.keep(new Set(['kept']));
+  await next.save();
+  const last = createEventCounts({ db, clock, log: silentLogger });
+  await last.load();
+  assert.deepEqual(
+    ['kept', 'went', 'host'].map((owner) => last.count(owner, 'vm_crash_total')),
+    [1, 0, 1],
+  );
+});

@@ -44,10 +44,14 @@ export interface EventCounts {
   put(sink: SampleSink, uuid: string): void;
   /** Forgets the counts of a VM that is gone. */
   forget(uuid: string): void;
+  /** Forgets the counts of all VMs but these: they went while nothing listened. */
+  keep(uuids: ReadonlySet<string>): void;
   /** Writes what changed. */
   save(): Promise<void>;
 }
 
+/** Owner of what is counted of the machine itself. */
+const HOST = 'host';
 /** A guest that dies can be told of twice: by its panic and by the end of its QEMU. */
 const SAME_CRASH_MS = 10_000;
 /** A start so soon after a crash is a restart. */
@@ -96,6 +100,14 @@ export function createEventCounts({
     if (crashedMs !== undefined && clock.monotonicMs() - crashedMs <= RESTART_MS) add(uuid, 'vm_restart_total');
   };
 
+  const forget = (uuid: string) => {
+    if (counts.delete(uuid)) gone.add(uuid);
+    changed.delete(uuid);
+    lastPut.delete(uuid);
+    crashedAtMs.delete(uuid);
+    outOfSpace.delete(uuid);
+  };
+
   return {
     async load() {
       for (const { owner, metric, count: stored } of await db
@@ -132,12 +144,11 @@ export function createEventCounts({
       }
       lastPut.set(uuid, before);
     },
-    forget(uuid) {
-      if (counts.delete(uuid)) gone.add(uuid);
-      changed.delete(uuid);
-      lastPut.delete(uuid);
-      crashedAtMs.delete(uuid);
-      outOfSpace.delete(uuid);
+    forget,
+    keep(uuids) {
+      for (const known of [counts, lastPut, crashedAtMs])
+        for (const owner of known.keys()) if (owner !== HOST && !uuids.has(owner)) forget(owner);
+      for (const uuid of outOfSpace) if (!uuids.has(uuid)) outOfSpace.delete(uuid);
     },
     async save() {
       const rows = [...changed].flatMap(([owner, metrics]) =>

@@ -81,6 +81,7 @@ export interface Collection {
 }
 
 const CONTROL_MS = 1_000;
+const TIDY_EVERY_MS = 3_600_000;
 const CERTIFICATE_EVERY_MS = 3_600_000;
 
 export function createCollection(options: CollectionOptions): Collection {
@@ -181,10 +182,16 @@ export function createCollection(options: CollectionOptions): Collection {
       put: (sink, endsAt) => sink.put(host, 'host', '', 'cert_expiry', Math.floor(endsAt.getTime() / 1000)),
     }),
   ];
+  let tidiedMs = Number.NEGATIVE_INFINITY;
   const eventCounts: Collector = {
     name: 'event-counts',
     async collect(sink) {
       sink.put(host, 'host', '', 'auth_failures_total', counts.count('host', 'auth_failures_total'));
+      const nowMs = clock.monotonicMs();
+      if (inventory.staleSince === null && nowMs - tidiedMs >= TIDY_EVERY_MS) {
+        counts.keep(new Set(inventory.vms().map(({ id }) => id)));
+        tidiedMs = nowMs;
+      }
       await counts.save();
     },
   };
