@@ -35,6 +35,9 @@ export type Dimension =
   | 'timestamp'
   | 'celsius';
 
+/** From one measurement of everything to the next. */
+export const TICK_MS = 10_000;
+
 export interface MetricDefinition {
   readonly dimension: Dimension;
   readonly kinds: readonly EntityKind[];

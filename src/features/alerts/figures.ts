@@ -1,27 +1,12 @@
 /** The history of figures as this slice asks for it; the slice `metrics` is what answers. */
 
-import type { EntityKind, MetricName } from '#contract/metric-catalogue.ts';
+import type { MetricName } from '#contract/metric-catalogue.ts';
+import type { Tick as FullTick, Series, SeriesKey } from '#features/metrics/index.ts';
 
-/** `host` or the id of a VM: whose figures lie together. */
-export type Owner = { readonly type: 'host'; readonly id: string } | { readonly type: 'vm'; readonly id: string };
-
-export interface SeriesKey {
-  readonly owner: Owner;
-  readonly kind: EntityKind;
-  /** '' for the owner itself. */
-  readonly sub: string;
-  readonly metric: MetricName;
-}
-
-export interface Series extends SeriesKey {
-  readonly id: number;
-}
+export type { Series, SeriesKey } from '#features/metrics/index.ts';
 
 /** One moment at which figures were measured. */
-export interface Tick {
-  readonly atMs: number;
-  readonly monotonicMs: number;
-}
+export type Tick = Pick<FullTick, 'atMs' | 'monotonicMs'>;
 
 export interface Figures {
   /** After the samples can be read. */

@@ -5,7 +5,7 @@
 import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EntityKind, MetricName } from '#contract/metric-catalogue.ts';
-import { SUB_LABELS } from '#contract/metric-catalogue.ts';
+import { SUB_LABELS, TICK_MS } from '#contract/metric-catalogue.ts';
 import { metricsErrors } from '#contract/metrics.ts';
 import type { Overview } from '#contract/system.ts';
 import { hosts } from '#features/hosts/index.ts';
@@ -21,13 +21,13 @@ import { historyProblems } from './problems.ts';
 import { createForecasts } from './query/forecasts.ts';
 import { createReader } from './query/read.ts';
 import { createMetricRoutes } from './query/routes.ts';
-import { type Collector, type Owner, type Series, type SeriesKey, TICK_SECONDS, type Tick } from './sample.ts';
+import type { Collector, Owner, Series, SeriesKey, Tick } from './sample.ts';
 import { createHistory } from './store/history.ts';
 import { createIntake } from './store/intake.ts';
 import { createMemory } from './store/memory.ts';
 import { createTickLoop } from './tick-loop.ts';
 
-export type { Collector, Owner, Series, SeriesKey } from './sample.ts';
+export type { Collector, Owner, Series, SeriesKey, Tick } from './sample.ts';
 
 export interface MetricsApi {
   /** Owner of the figures of this machine. */
@@ -82,7 +82,6 @@ export interface MetricsApi {
   problems(): Overview['problems'];
 }
 
-const TICK_MS = TICK_SECONDS * 1000;
 /** Collectors that are later than this are left out. */
 const DEADLINE_MS = 5_000;
 /** The history takes at most this part of its file system. */

@@ -53,6 +53,3 @@ export interface Collector {
    *  @param signal aborted at the deadline; what was put until then counts */
   collect(sink: SampleSink, signal: AbortSignal): Promise<void> | void;
 }
-
-/** Seconds from tick to tick. */
-export const TICK_SECONDS = 10;

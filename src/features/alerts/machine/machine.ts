@@ -3,6 +3,7 @@
 
 import type { AlertPhase } from '#contract/alerts.ts';
 import type { Severity } from '#contract/alerts-config.ts';
+import { TICK_MS } from '#contract/metric-catalogue.ts';
 
 /** Three-valued logic: null = unknown. */
 export type Truth = boolean | null;
@@ -97,7 +98,8 @@ export interface Step {
   readonly effects: readonly Effect[];
 }
 
-export const TICK_MS = 10_000;
+export { TICK_MS };
+
 /** Evaluations come a little early or late. */
 const SLACK_MS = TICK_MS / 2;
 /** A hole of more periods than this begins the waiting anew. */

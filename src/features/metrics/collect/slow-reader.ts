@@ -1,10 +1,11 @@
 /** Makes a collector of something that takes long or may hang: it is read beside the ticks, at most once at a time, and what it gave goes
  *  into the first tick after it ended. */
 
+import { TICK_MS } from '#contract/metric-catalogue.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { messageOf } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
-import { type Collector, type SampleSink, TICK_SECONDS } from '../sample.ts';
+import type { Collector, SampleSink } from '../sample.ts';
 import { withPeriod } from './sinks.ts';
 
 export interface SlowReader<Reading> {
@@ -66,7 +67,7 @@ export function createSlowCollector<Reading>(
         const { periodMs } = reader;
         const passedMs = putMs === null ? periodMs : nowMs - putMs;
         // Readings that take longer than their period come as often as they end.
-        const isLate = passedMs > periodMs + TICK_SECONDS * 1000 && passedMs <= MAX_STRETCH * periodMs;
+        const isLate = passedMs > periodMs + TICK_MS && passedMs <= MAX_STRETCH * periodMs;
         reader.put(withPeriod(sink, isLate ? passedMs : periodMs), fresh);
         putMs = nowMs;
         fresh = null;

@@ -1,6 +1,7 @@
 /** The history of figures: the head in memory, the file behind it, and the way from one to the other. Nobody else writes the file.
  *  What cannot be written stays in memory for an hour; nothing that goes wrong with the file stops the figures of the moment. */
 
+import { TICK_MS } from '#contract/metric-catalogue.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { messageOf } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
@@ -22,7 +23,8 @@ import { type Taken, withFigures } from './taken.ts';
 import { createTickLog, type TickLog } from './tick-log.ts';
 import type { TickValues } from './tick-row.ts';
 
-export const TICK_MS = 10_000;
+export { TICK_MS };
+
 /** Steps of deleting after one tick, so that a full file does not keep the daemon busy. */
 const RETENTION_STEPS = 20;
 /** Owners that had samples within this time are in memory from the start. */

@@ -1,8 +1,8 @@
 /** Takes a graph out of the browser: as numbers, or as a picture with its title and legend. */
 
 import type uPlot from 'uplot';
+import { csvCell } from '#kernel/csv.ts';
 import type { GraphData } from './graph-data.ts';
-import { csvCell } from './values.ts';
 
 export function saveCsv(data: GraphData): void {
   const head = ['time', ...data.lines.map((line) => line.label)].map(csvCell).join(',');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { csvCell, valueText } from './values.ts';
+import { valueText } from './values.ts';
 
 test('numbers are written in the units of their dimension; unknown is a dash, never 0', () => {
   assert.equal(valueText(null, 'ratio'), '–');
@@ -13,11 +13,4 @@ test('numbers are written in the units of their dimension; unknown is a dash, ne
   assert.equal(valueText(0, 'seconds'), '0 s');
   assert.equal(valueText(90, 'seconds'), '1 min 30 s');
   assert.equal(valueText(41.5, 'celsius'), '41.5 °C');
-});
-
-test('a cell that a spreadsheet would run is text', () => {
-  assert.equal(csvCell('=1+1'), "'=1+1");
-  assert.equal(csvCell('a,"b"'), '"a,""b"""');
-  assert.equal(csvCell(-1), '-1');
-  assert.equal(csvCell(null), '');
 });

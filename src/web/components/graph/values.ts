@@ -46,11 +46,3 @@ const DECIMAL_STEPS = Array.from({ length: 15 }, (_, power) =>
 export function axisSteps(dimension: Dimension): number[] {
   return dimension === 'bytes' || dimension === 'bytes_per_second' ? BINARY_STEPS : DECIMAL_STEPS;
 }
-
-/** Cells that a spreadsheet would run are made text. */
-export function csvCell(value: string | number | null): string {
-  if (value === null) return '';
-  if (typeof value === 'number') return String(value);
-  const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-}
