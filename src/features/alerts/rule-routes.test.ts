@@ -154,3 +154,45 @@ test('the condition is shown to those who see the rule: of their project, or one
     };
     assert.notEqual(alertAsSeen(ofShipped, (_permission, { sharedWith }) => sharedWith === 'all').rule.condition, null);
   }));
+
+test('backtests come one after the other, and one whose client went away is not begun', async () => {
+  const waiting: (() => void)[] = [];
+  const handlers = createRuleRoutes({
+    registry: {} as never,
+    engine: { all: () => [] },
+    commit: () => assert.fail('nothing changes'),
+    past: {
+      figures: {
+        read: () => new Promise((resolve) => waiting.push(() => resolve({ stepMs: 10_000, tier: 'raw', series: [] }))),
+        labelsOf: () => ({}),
+      },
+      masksWithin: async () => [],
+      projectOf: () => undefined,
+    },
+    projects: { get: () => null },
+    clock: { now: () => new Date(86_400_000) } as never,
+    events: { emit: () => undefined } as never,
+  });
+  const gone = new AbortController();
+  const ask = async (signal: AbortSignal) =>
+    handlers['POST /rules/backtest']?.({ body: { rule: ofProject('down', null) }, signal } as never);
+  const first = ask(new AbortController().signal);
+  const second = ask(gone.signal);
+  const third = ask(new AbortController().signal);
+  gone.abort(new Error('went away'));
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  await turn();
+  let most = 0;
+  const done = Promise.all([first, assert.rejects(second, { message: 'went away' }), third]);
+  let isOver = false;
+  const over = done.finally(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    most = Math.max(most, waiting.length);
+    waiting.shift()?.();
+    await turn();
+  }
+  await over;
+  assert.equal(most, 1);
+});

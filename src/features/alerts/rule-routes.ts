@@ -4,6 +4,7 @@ import type { AlertRuleSpec } from '#contract/alert-rule-spec.ts';
 import { ACTIVE_STATES, type AlertRule } from '#contract/alerts.ts';
 import type { ApiEvents } from '#contract/events.ts';
 import type { ProjectsApi } from '#features/projects/index.ts';
+import { createQueue } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
@@ -42,6 +43,8 @@ export function createRuleRoutes({
   clock,
   events,
 }: RuleRouteDependencies): Handlers {
+  /** One backtest holds a month of figures in memory; several at once would be too much. */
+  const inTurn = createQueue();
   const view = (entry: RuleEntry, may: Sees): AlertRule => ({
     ...entry.spec,
     id: entry.id,
@@ -131,7 +134,10 @@ export function createRuleRoutes({
             },
           ],
         });
-      return backtest({ spec, compiled, fromMs, toMs, signal }, past);
+      return inTurn(async () => {
+        signal.throwIfAborted();
+        return backtest({ spec, compiled, fromMs, toMs, signal }, past);
+      });
     },
   };
 }

@@ -88,6 +88,9 @@ async function readSeries(
     const answer = await figures.read({ metric, fromMs: fromMs - compiled.windowMs - FRESH_MS, toMs, signal });
     if (answer.tier !== 'raw') stepMs = Math.max(stepMs, answer.stepMs);
     for (const { key, atMs, min, max } of answer.series) {
+      // A month of samples of one series takes some milliseconds.
+      await new Promise((resolve) => setImmediate(resolve));
+      signal.throwIfAborted();
       const known = (isBelow ? min : max).flatMap((value, n) => (value === null ? [] : [{ value, at: atMs[n] ?? 0 }]));
       series.push({
         key,
@@ -126,6 +129,7 @@ function pastOf(
     const id = idOf.get(`${metric} ${ownerId}`);
     return id === undefined ? null : view.latest(id);
   };
+  const rowsOf = Map.groupBy(rows, ({ vm_id }) => vm_id);
   const hosts = series.filter(({ key }) => key.metric === 'libvirt_up').map(({ key }) => key.owner.id);
   const surroundings: Surroundings = {
     closing: null,
@@ -141,13 +145,14 @@ function pastOf(
       return OFF.includes(STATES[state.value] ?? '') ? 'stopped' : 'unwanted';
     },
     maskOf(rule, vmId) {
-      const row = rows.find(
-        ({ vm_id, from_ms, until_ms, operation_kind }) =>
-          vm_id === vmId &&
-          from_ms <= nowMs &&
-          (until_ms === null || nowMs < until_ms) &&
-          masks(operation_kind, rule.compiled.requires),
-      );
+      const row = rowsOf
+        .get(vmId)
+        ?.find(
+          ({ from_ms, until_ms, operation_kind }) =>
+            from_ms <= nowMs &&
+            (until_ms === null || nowMs < until_ms) &&
+            masks(operation_kind, rule.compiled.requires),
+        );
       return row === undefined ? null : { operationId: row.operation_id, title: row.title, fromAtMs: row.from_ms };
     },
   };
