@@ -283,6 +283,7 @@ function madeUp(count: number): Alert[] {
         id: `r${index % 5}`,
         name: index % 5 === 0 ? `${LONG}_too` : 'vm_steal',
         condition: 'avg(cpu_steal, 15m) > 30%',
+        project: null,
         runbook: null,
       },
       severity,

@@ -27,7 +27,7 @@ async function withDaemon(
   const open: FakeDaemon[] = [];
   const start = async () => {
     await open.at(-1)?.close();
-    const daemon = await startFakeDaemon({ machine, databaseFile, rules: [] });
+    const daemon = await startFakeDaemon({ machine, database: databaseFile, rules: [] });
     open.push(daemon);
     return daemon;
   };

@@ -12,7 +12,7 @@ import { createEngine, type Engine } from '#features/alerts/live/engine.ts';
 import { createLiveView } from '#features/alerts/live/live-view.ts';
 import { createMaskBook } from '#features/alerts/live/mask-book.ts';
 import { createWorld } from '#features/alerts/live/world.ts';
-import { factsOfRule } from '#features/alerts/rule-routes.ts';
+import { factsOfRule } from '#features/alerts/rule-changes.ts';
 import { createRuleRegistry } from '#features/alerts/rules/registry.ts';
 import { alertMigrations, createAlertStore } from '#features/alerts/store.ts';
 import { createHistory, type History, TICK_MS } from '#features/metrics/store/history.ts';
