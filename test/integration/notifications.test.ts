@@ -10,10 +10,12 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CHANNEL_KINDS } from '#contract/notifications.ts';
+import { DEFAULT_RULES } from '#features/alerts/rules/default-rules.ts';
 import type { Outside } from '#features/notifications/channels/channel.ts';
 import { CHANNEL_TYPES } from '#features/notifications/channels/index.ts';
 import { noticeOf, resolved, startOutbox } from '#features/notifications/fake-outside.ts';
-import { type Message, type ToldAlert, titleOf } from '#features/notifications/message.ts';
+import { isWorse, type Message, type ToldAlert, titleOf } from '#features/notifications/message.ts';
+import { OUTRANKED_RULES } from '#features/notifications/routing/outranked-rules.ts';
 import { createFetcher } from '#platform/fetch/index.ts';
 import { sendMail } from '#platform/smtp.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
@@ -102,6 +104,16 @@ const mailSettings = async (smtp: string, more: Record<string, unknown> = {}) =>
 });
 const arrived = (text: string) =>
   until(`a mail with ${text}`, 15_000, async () => (await theMail().mails()).find((one) => one.includes(text)));
+
+test('what outranks what names rules that come with the program, the graver one first', () => {
+  const byName = new Map(DEFAULT_RULES.map((rule) => [rule.name, rule]));
+  for (const [graver, lessers] of Object.entries(OUTRANKED_RULES))
+    for (const lesser of lessers) {
+      const [one, other] = [byName.get(graver), byName.get(lesser)];
+      assert.ok(one && other, `${graver}, ${lesser}`);
+      assert.ok(isWorse(one.severity, other.severity), `${graver}, ${lesser}`);
+    }
+});
 
 test('mail arrives by TLS from the first byte and by STARTTLS, threaded, with a name that tries to add a recipient', {
   skip: noMail,

@@ -52,7 +52,7 @@ test('a host that goes dark with 50 VMs is one message and one resolve', () =>
     );
     const dark = noticeOf({
       fingerprint: 'fp-host',
-      rule: { id: 'host_unreachable', name: 'host_unreachable' },
+      rule: { id: 'default:host_unreachable', name: 'host_unreachable' },
       severity: 'critical',
       entity: { kind: 'host', name: 'node1' },
       labels: {},
@@ -75,7 +75,7 @@ test('what its cause took along and stays after it is told by itself', () =>
     await outbox.hook('team');
     const dark = noticeOf({
       fingerprint: 'fp-host',
-      rule: { id: 'host_unreachable', name: 'host_unreachable' },
+      rule: { id: 'default:host_unreachable', name: 'host_unreachable' },
       entity: { kind: 'host', name: 'node1' },
     });
     await outbox.announce(dark, noticeOf());

@@ -27,7 +27,7 @@ export function globFits(glob: string, text: string): boolean {
   return pattern === glob.length;
 }
 
-/** Every label that a matcher may name. */
+/** Every label that a matcher may name. What the alert is about stands above what its rule calls it. */
 function labelOf(notice: AlertNotice, name: string): string {
   const own: Readonly<Record<string, string>> = {
     host: notice.host,
@@ -36,7 +36,7 @@ function labelOf(notice: AlertNotice, name: string): string {
     rule: notice.rule.name,
     severity: notice.severity,
   };
-  return notice.labels[name] ?? (Object.hasOwn(own, name) ? (own[name] ?? '') : '');
+  return (Object.hasOwn(own, name) ? own[name] : notice.labels[name]) ?? '';
 }
 
 export const labelsFit = (

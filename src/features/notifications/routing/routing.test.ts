@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { parseCron } from '#contract/cron.ts';
 import { type Route, routeSchema } from '#contract/notifications.ts';
 import { noticeOf } from '../fake-outside.ts';
+import type { AlertNotice } from '../message.ts';
 import { createCauses } from './inhibition.ts';
 import { globFits, routeFits } from './match.ts';
 import { channelsFor, escalationFor } from './routes.ts';
@@ -44,6 +45,24 @@ test('routes match any or all, inverted, by label, project name and times over m
   assert.equal(fits(night, noticeOf(), new Date('2026-11-27T05:00:00')), true, 'which lasts into Friday');
   assert.equal(fits(night, noticeOf(), new Date('2026-11-26T05:00:00')), false, 'Wednesday’s night');
   assert.equal(fits(night), false);
+});
+
+test('labels that a rule gives itself do not hide what its alert is about', () => {
+  const wanted = [
+    ['severity', 'critical'],
+    ['rule', 'vm_down'],
+    ['kind', 'vm'],
+    ['entity', 'web1'],
+    ['host', 'node1'],
+  ] as const;
+  const labels = { vm: 'web1', ...Object.fromEntries(wanted.map(([label]) => [label, 'forged'])) };
+  const notice = noticeOf({ severity: 'critical', labels });
+  for (const [label, value] of wanted) {
+    const fits = (text: string) =>
+      routeFits(route({ name: 'x', channels: [], match: { labels: [{ label, value: text }] } }), notice, null, noon);
+    assert.equal(fits(value), true, label);
+    assert.equal(fits('forged'), false, label);
+  }
 });
 
 test('escalation lists its steps by time, and only channels that may hear of it', () => {
@@ -129,14 +148,17 @@ test('a maintenance window is quiet for its length after each begin, within its 
   assert.equal(at('2027-11-10T03:00:00'), false);
 });
 
+const hostDown = noticeOf({
+  fingerprint: 'h',
+  rule: { id: 'default:host_unreachable', name: 'host_unreachable' },
+  entity: { kind: 'host', name: 'node1' },
+  labels: {},
+});
+const causeOf = (notice: AlertNotice, ...firing: readonly AlertNotice[]) =>
+  createCauses([...firing, notice]).of(notice)?.fingerprint;
+
 test('a cause explains what follows from it on its host, and nothing else', () => {
-  const host = noticeOf({
-    fingerprint: 'h',
-    rule: { id: 'host_unreachable', name: 'host_unreachable' },
-    entity: { kind: 'host', name: 'node1' },
-    labels: {},
-  });
-  const libvirt = { ...host, fingerprint: 'l', rule: { ...host.rule, id: 'libvirt_down', name: 'libvirt_down' } };
+  const libvirt = { ...hostDown, fingerprint: 'l', rule: { ...hostDown.rule, id: 'default:libvirt_down' } };
   const pool = noticeOf({
     fingerprint: 'p',
     rule: { condition: 'disk_usage{kind=pool} > 95%', name: 'pool' },
@@ -154,15 +176,49 @@ test('a cause explains what follows from it on its host, and nothing else', () =
     rule: { name: 'paused', condition: 'vm_pause_reason == enospc' },
     labels: { vm: 'web1', pool: 'fast' },
   });
-  const causeOf = (notice: typeof host, ...firing: (typeof host)[]) =>
-    createCauses([...firing, notice]).of(notice)?.fingerprint;
-  assert.equal(causeOf(noticeOf(), host), 'h');
-  assert.equal(causeOf({ ...noticeOf(), host: 'node2' }, host), undefined);
-  assert.equal(causeOf(disk, host), 'h');
+  assert.equal(causeOf(noticeOf(), hostDown), 'h');
+  assert.equal(causeOf({ ...noticeOf(), host: 'node2' }, hostDown), undefined);
+  assert.equal(causeOf(disk, hostDown), 'h');
   assert.equal(causeOf(disk, libvirt), undefined);
   assert.equal(causeOf(noticeOf(), libvirt), 'l');
   assert.equal(causeOf(enospc, pool), 'p');
   assert.equal(causeOf({ ...enospc, labels: { pool: 'slow' } }, pool), undefined);
-  assert.equal(causeOf(noticeOf(), { ...noticeOf(), fingerprint: 'worse', severity: 'critical' }), 'worse');
-  assert.equal(causeOf(host, libvirt), undefined);
+  assert.equal(causeOf({ ...enospc, severity: 'critical' }, pool), undefined, 'a warning hides nothing graver');
+  assert.equal(causeOf(hostDown, libvirt), undefined);
+});
+
+test('a rule that only bears the name of a cause quiets nobody', () => {
+  const named = { ...hostDown, rule: { ...hostDown.rule, id: 'rule-7' } };
+  assert.equal(causeOf(noticeOf({ project: 'shop' }), named), undefined, 'a rule of a user');
+  assert.equal(causeOf(noticeOf({ project: 'shop' }), { ...hostDown, project: 'other' }), undefined, 'of a project');
+  const vm = { ...hostDown, entity: { kind: 'vm', name: 'web2' } };
+  assert.equal(causeOf(noticeOf(), vm), undefined, 'not about a host');
+});
+
+test('of two default rules about one thing only the graver one is told', () => {
+  const about = (name: string, severity: 'warning' | 'critical', change: Partial<AlertNotice> = {}) =>
+    noticeOf({
+      fingerprint: name,
+      severity,
+      rule: { id: `default:${name}`, name },
+      entity: { kind: 'fs', name: '/' },
+      labels: {},
+      ...change,
+    });
+  const full = about('disk_full', 'critical');
+  const filling = about('disk_filling', 'warning');
+  assert.equal(causeOf(filling, full), 'disk_full');
+  assert.equal(causeOf(full, filling), undefined);
+  assert.equal(causeOf({ ...filling, entity: { kind: 'fs', name: '/var' } }, full), undefined);
+  assert.equal(causeOf({ ...filling, host: 'node2' }, full), undefined);
+  assert.equal(causeOf({ ...filling, severity: 'critical' }, { ...full, severity: 'warning' }), undefined);
+  const guest = { entity: { kind: 'guestfs', name: '/' } };
+  const inOne = about('guest_disk_full', 'critical', { ...guest, labels: { vm: 'web1' } });
+  assert.equal(causeOf(about('guest_disk_filling', 'warning', { ...guest, labels: { vm: 'web2' } }), inOne), undefined);
+  assert.equal(
+    causeOf(about('guest_disk_filling', 'warning', { ...guest, labels: { vm: 'web1' } }), inOne),
+    'guest_disk_full',
+  );
+  const own = { ...full, rule: { ...full.rule, id: 'rule-8' } };
+  assert.equal(causeOf(filling, own), undefined, 'a rule of a user outranks nothing');
 });
