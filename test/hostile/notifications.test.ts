@@ -7,7 +7,12 @@ import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { CHANNEL_KINDS } from '#contract/notifications.ts';
-import { type HttpCall, type Outside, SendError } from '#features/notifications/channels/channel.ts';
+import {
+  DESTINATION_SETTINGS,
+  type HttpCall,
+  type Outside,
+  SendError,
+} from '#features/notifications/channels/channel.ts';
 import { CHANNEL_TYPES } from '#features/notifications/channels/index.ts';
 import { noticeOf, resolved } from '#features/notifications/fake-outside.ts';
 import { type Message, type ToldAlert, titleOf } from '#features/notifications/message.ts';
@@ -230,6 +235,17 @@ test('C1: no channel of any kind reaches a private or local address, by literal 
     const outside = outsideOf([], smtp.startsWith('innocent') ? toPrivate : undefined);
     await refused(channel.send(message, outside), `mail to ${smtp}`);
   }
+});
+
+test('C1: every setting that names a server counts as where a channel sends to', () => {
+  let found = 0;
+  for (const kind of HTTP_KINDS)
+    for (const [name, value] of Object.entries(settingsOf(kind, 'https://own.example').settings))
+      if (String(value).includes('own.example')) {
+        found += 1;
+        assert.ok(DESTINATION_SETTINGS.includes(name), `${kind}: ${name}`);
+      }
+  assert.ok(found > 3);
 });
 
 test('C1, C2: redirects are not followed, to wherever they lead', async () => {

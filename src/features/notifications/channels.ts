@@ -2,12 +2,13 @@
 
 import { z } from 'zod';
 import type { Channel, ChannelKind } from '#contract/notifications.ts';
+import { createQueue } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
 import { newId } from '#kernel/ids.ts';
 import type { Database, Transaction } from '#platform/db/database.ts';
 import type { FoundObject } from '#platform/feature.ts';
-import type { OpenChannel } from './channels/channel.ts';
+import { DESTINATION_SETTINGS, type OpenChannel } from './channels/channel.ts';
 import { CHANNEL_TYPES } from './channels/index.ts';
 import type { ConfiguredChannel } from './configured-channels.ts';
 import type { ChannelStateRow, NotificationTables } from './migrations.ts';
@@ -25,6 +26,8 @@ export interface ChannelEntry {
   readonly secretNames: readonly string[];
   /** A state that is sent again and again, instead of messages. */
   readonly isLoop: boolean;
+  /** HOST:PORT that the configuration names by naming this channel: it alone may reach them on private addresses. */
+  readonly ownHosts: readonly string[];
 }
 
 export interface ChannelChange {
@@ -45,7 +48,8 @@ export interface Channels {
   add(
     channel: Omit<ChannelChange, 'name'> & { name: string; kind: ChannelKind; project: string | null },
   ): Promise<ChannelEntry>;
-  /** @throws AppError channel_settings, channel_from_configuration */
+  /** Settings and secrets that are not named stay; where the secrets go changes only together with them.
+   *  @throws AppError channel_settings, channel_from_configuration, already_exists, not_found */
   change(entry: ChannelEntry, change: ChannelChange): Promise<ChannelEntry>;
   /** @throws AppError channel_from_configuration */
   remove(entry: ChannelEntry): Promise<void>;
@@ -71,6 +75,8 @@ interface Known {
 export function createChannels({ db, clock, seal }: { db: Database; clock: Clock; seal: SecretSeal }): Channels {
   let known = new Map<string, Known>();
   let fixed: readonly Known[] = [];
+  /** What is checked still holds when it is written: names are free, and of two changes none undoes the other. */
+  const inTurn = createQueue();
   const tables = (source: Database | Transaction = db) => source.tables<NotificationTables>();
 
   const read = async () => {
@@ -88,8 +94,9 @@ export function createChannels({ db, clock, seal }: { db: Database; clock: Clock
           isEnabled: row.is_enabled === 1,
           title: row.title,
           settings: settingsOf(row.settings),
-          secretNames: namesOf(secrets),
+          secretNames: Object.keys(keptSecrets(secrets)),
           isLoop: CHANNEL_TYPES[row.kind].isLoop,
+          ownHosts: [],
         },
       };
     });
@@ -116,56 +123,62 @@ export function createChannels({ db, clock, seal }: { db: Database; clock: Clock
       const secrets = known.get(entry.id)?.secrets() ?? {};
       return { channel: checked(entry.kind, entry.settings, secrets), secrets };
     },
-    async add({ name, kind, project, isEnabled = true, title = null, settings = {}, secrets = {} }) {
-      requireFreeName(name, null);
-      const id = newId('chn', clock.now().getTime());
-      const given = merged({}, secrets);
-      checked(kind, settings, given);
-      await tables()
-        .insertInto('channel')
-        .values({
-          id,
-          name,
-          kind,
-          project,
-          is_enabled: isEnabled ? 1 : 0,
-          title,
-          settings: JSON.stringify(settings),
-          sealed: seal.seal(id, given),
-          created_at: clock.now().toISOString(),
-        })
-        .execute();
-      await read();
-      return entryOf(get(id));
-    },
-    async change(entry, change) {
-      requireOwn(entry);
-      if (change.name !== undefined) requireFreeName(change.name, entry.id);
-      const settings = withoutNulls({ ...entry.settings, ...change.settings });
-      const secrets = merged(known.get(entry.id)?.secrets() ?? {}, change.secrets ?? {});
-      checked(entry.kind, settings, secrets);
-      await tables()
-        .updateTable('channel')
-        .set({
-          name: change.name ?? entry.name,
-          is_enabled: (change.isEnabled ?? entry.isEnabled) ? 1 : 0,
-          title: change.title === undefined ? entry.title : change.title,
-          settings: JSON.stringify(settings),
-          sealed: seal.seal(entry.id, secrets),
-        })
-        .where('id', '=', entry.id)
-        .execute();
-      await read();
-      return entryOf(get(entry.id));
-    },
-    async remove(entry) {
-      requireOwn(entry);
-      await db.transaction(async (tx) => {
-        await tables(tx).deleteFrom('channel').where('id', '=', entry.id).execute();
-        await tables(tx).deleteFrom('channel_state').where('channel_id', '=', entry.id).execute();
-      });
-      await read();
-    },
+    add: ({ name, kind, project, isEnabled = true, title = null, settings = {}, secrets = {} }) =>
+      inTurn(async () => {
+        requireFreeName(name, null);
+        const id = newId('chn', clock.now().getTime());
+        const given = merged({}, secrets);
+        checked(kind, settings, given);
+        await tables()
+          .insertInto('channel')
+          .values({
+            id,
+            name,
+            kind,
+            project,
+            is_enabled: isEnabled ? 1 : 0,
+            title,
+            settings: JSON.stringify(settings),
+            sealed: seal.seal(id, given),
+            created_at: clock.now().toISOString(),
+          })
+          .execute();
+        await read();
+        return entryOf(get(id));
+      }),
+    change: ({ id }, change) =>
+      inTurn(async () => {
+        const entry = entryOf(known.get(id)?.entry ?? null);
+        requireOwn(entry);
+        if (change.name !== undefined) requireFreeName(change.name, id);
+        const settings = withoutNulls({ ...entry.settings, ...change.settings });
+        const kept = keptSecrets(known.get(id)?.secrets);
+        requireSecretsAnew(entry, settings, Object.keys(kept), change.secrets ?? {});
+        const secrets = merged(kept, change.secrets ?? {});
+        checked(entry.kind, settings, secrets);
+        await tables()
+          .updateTable('channel')
+          .set({
+            name: change.name ?? entry.name,
+            is_enabled: (change.isEnabled ?? entry.isEnabled) ? 1 : 0,
+            title: change.title === undefined ? entry.title : change.title,
+            settings: JSON.stringify(settings),
+            sealed: seal.seal(id, secrets),
+          })
+          .where('id', '=', id)
+          .execute();
+        await read();
+        return entryOf(get(id));
+      }),
+    remove: (entry) =>
+      inTurn(async () => {
+        requireOwn(entry);
+        await db.transaction(async (tx) => {
+          await tables(tx).deleteFrom('channel').where('id', '=', entry.id).execute();
+          await tables(tx).deleteFrom('channel_state').where('channel_id', '=', entry.id).execute();
+        });
+        await read();
+      }),
     async recordResult(tx, channelId, error) {
       const values = {
         is_failing: error === null ? 0 : 1,
@@ -191,7 +204,7 @@ export function createChannels({ db, clock, seal }: { db: Database; clock: Clock
     },
     async load(configured) {
       const taken = new Set((await tables().selectFrom('channel').select('name').execute()).map(({ name }) => name));
-      fixed = configured.map(({ id, name, kind, settings, secrets }) => ({
+      fixed = configured.map(({ id, name, kind, settings, secrets, host }) => ({
         secrets: () => secrets,
         entry: {
           id,
@@ -204,6 +217,7 @@ export function createChannels({ db, clock, seal }: { db: Database; clock: Clock
           settings,
           secretNames: Object.keys(secrets),
           isLoop: CHANNEL_TYPES[kind].isLoop,
+          ownHosts: [host],
         },
       }));
       for (const { entry, secrets } of fixed) checked(entry.kind, entry.settings, secrets());
@@ -223,12 +237,33 @@ function settingsOf(text: string): Record<string, unknown> {
 }
 
 /** A channel whose secrets cannot be opened is listed all the same: it must be seen and can be set anew. */
-function namesOf(secrets: () => Secrets): string[] {
+function keptSecrets(secrets: (() => Secrets) | undefined): Secrets {
   try {
-    return Object.keys(secrets());
+    return secrets?.() ?? {};
   } catch {
-    return [];
+    return {};
   }
+}
+
+/** Whoever may change a channel does not know its secrets: sent to a server of his choice, they would be told to him.
+ *  @throws AppError channel_settings naming the secrets */
+function requireSecretsAnew(
+  { name, settings }: ChannelEntry,
+  next: Readonly<Record<string, unknown>>,
+  kept: readonly string[],
+  given: Readonly<Record<string, string | null>>,
+): void {
+  const moved = DESTINATION_SETTINGS.filter((key) => JSON.stringify(settings[key]) !== JSON.stringify(next[key]));
+  const missing = kept.filter((secret) => given[secret] === undefined);
+  if (moved.length === 0 || missing.length === 0) return;
+  throw new AppError('channel_settings', {
+    detail: `Where "${name}" sends to changes with ${moved.join(' and ')}, so its secrets must be given again: ${missing.join(', ')}.`,
+    fields: missing.map((secret) => ({
+      path: `secrets.${secret}`,
+      problem: `must be given again when ${moved.join(' and ')} changes`,
+      mend: 'Give it in the same change; null removes it.',
+    })),
+  });
 }
 
 const withoutNulls = (values: Readonly<Record<string, unknown>>) =>

@@ -5,6 +5,7 @@ import type { ChannelKind } from '#contract/notifications.ts';
 import type { Config } from '#platform/config.ts';
 import { ConfigError } from '#platform/config.ts';
 import { readSecretFile } from '#platform/secret-file.ts';
+import { hostAndPortOf } from './outside.ts';
 import type { Secrets } from './sealed-secrets.ts';
 
 export interface ConfiguredChannel {
@@ -41,8 +42,6 @@ export function recognise(address: string): Recognised {
   if (/\/notify\/[^/]+\/?$/.test(url.pathname) && host.includes('apprise')) return bySecretUrl('apprise');
   return bySecretUrl('webhook');
 }
-
-const hostOf = (url: URL) => `${url.hostname}:${url.port || (url.protocol === 'https:' ? '443' : '80')}`;
 
 /** @throws ConfigError naming the key */
 export async function configuredChannels(config: Pick<Config, 'alerts' | 'secrets'>): Promise<ConfiguredChannel[]> {
@@ -84,7 +83,7 @@ export async function configuredChannels(config: Pick<Config, 'alerts' | 'secret
       ...recognised,
       id: `configuration:${createHash('sha256').update(address).digest('hex').slice(0, 16)}`,
       name: name ?? (count === 1 ? recognised.kind : `${recognised.kind}-${count}`),
-      host: hostOf(url),
+      host: hostAndPortOf(url),
     });
   }
   return channels;

@@ -17,7 +17,11 @@ export const PING_EVERY_MS = 60_000;
 const MAX_ANSWER_BYTES = 64 * 1024;
 
 /** @param address null = none is configured */
-export function createDeadMan(address: string | null, fetcher: Pick<Fetcher, 'call'>, log: Logger): DeadMan {
+export function createDeadMan(
+  address: string | null,
+  fetcherFor: (address: string) => Pick<Fetcher, 'call'>,
+  log: Logger,
+): DeadMan {
   const watched = new Map<string, () => boolean>();
   const failUrl = (text: string): string => {
     const url = new URL(text);
@@ -35,7 +39,7 @@ export function createDeadMan(address: string | null, fetcher: Pick<Fetcher, 'ca
       const unhealthy = [...watched].filter(([, isHealthy]) => !isHealthy()).map(([what]) => what);
       try {
         const url = unhealthy.length === 0 ? address : failUrl(address);
-        const { status } = await fetcher.call({ url, method: 'GET', maxBytes: MAX_ANSWER_BYTES, signal });
+        const { status } = await fetcherFor(address).call({ url, method: 'GET', maxBytes: MAX_ANSWER_BYTES, signal });
         if (status >= 400) log.warn({ status }, 'the sign of life was not taken');
         if (unhealthy.length > 0) log.error({ unhealthy }, 'the sign of life says that something is wrong');
       } catch (error) {

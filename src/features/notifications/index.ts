@@ -10,10 +10,7 @@ import { projects } from '#features/projects/index.ts';
 import { messageOf } from '#kernel/errors.ts';
 import type { Transaction } from '#platform/db/database.ts';
 import { defineFeature } from '#platform/feature.ts';
-import { createFetcher } from '#platform/fetch/index.ts';
-import { sendMail } from '#platform/smtp.ts';
 import { ALERTMANAGER_EVERY_MS } from './channels/alertmanager.ts';
-import type { Outside } from './channels/channel.ts';
 import { channelObject, createChannels } from './channels.ts';
 import { type ConfiguredChannel, configuredChannels } from './configured-channels.ts';
 import { createDeadMan, PING_EVERY_MS } from './dead-man.ts';
@@ -29,6 +26,7 @@ import { createFollowUp } from './outbox/follow-up.ts';
 import type { RoundFacts } from './outbox/round.ts';
 import { createSender } from './outbox/sender.ts';
 import { acknowledge, settleTimes } from './outbox/told-alerts.ts';
+import { createOutside } from './outside.ts';
 import { createNotificationRoutes } from './routes.ts';
 import { createSilences, silenceObject } from './routing/silences.ts';
 import { createRoutingStore } from './routing-store.ts';
@@ -60,7 +58,6 @@ const TRIM_MS = 3_600_000;
 const FORGET_MS = 30 * 86_400_000;
 /** After a failure of our own, as a database that cannot be written. */
 const TROUBLE_MS = 5_000;
-const REQUEST_MS = { headersMs: 10_000, idleMs: 10_000, textMs: 10_000 } as const;
 /** The dead man's sign says that messages are stuck. */
 const STUCK_MS = 10 * 60_000;
 
@@ -79,7 +76,6 @@ export const notifications = defineFeature<NotificationsApi>({
     const channels = createChannels({ db, clock, seal });
     const silences = createSilences(db, clock);
     const routing = createRoutingStore(db);
-    let allowPrivateHosts: readonly string[] = config.notifications.allowPrivateHosts;
 
     const announcing = createWaker(clock);
     const sending = createWaker(clock);
@@ -89,26 +85,13 @@ export const notifications = defineFeature<NotificationsApi>({
       for (const waker of [announcing, sending, following, stating]) waker.wake();
     };
 
-    const fetcherFor = (ca: string | null) =>
-      createFetcher({
-        allowPrivateHosts,
-        allowKey: 'notifications.allowPrivateHosts',
-        limits: REQUEST_MS,
-        clock,
-        ...(ca === null ? {} : { ca }),
-      });
-    const outside = (signal: AbortSignal): Outside => ({
-      fetcher: fetcherFor,
-      mail: (server, mail, until) => sendMail({ ...server, allowPrivateHosts }, mail, until),
-      nowMs: wallMs,
-      signal,
-    });
+    const outside = createOutside({ allowPrivateHosts: config.notifications.allowPrivateHosts, clock });
     const sender = createSender({
       db,
       clock,
       log,
       channels,
-      outside,
+      outside: outside.forChannel,
       nowMs: steady.nowMs,
       random: Math.random,
       onIdle: () => {
@@ -135,12 +118,12 @@ export const notifications = defineFeature<NotificationsApi>({
     const common = { db, facts, routing: routing.current, onWritten };
     const dispatcher = createDispatcher(common);
     const followUp = createFollowUp({ ...common, reasonOf: silences.reasonOf });
-    const stateLoop = createAlertmanagerLoop({ db, log, channels, facts, outside });
+    const stateLoop = createAlertmanagerLoop({ db, log, channels, facts, outside: outside.forChannel });
     const tests = createTestMessages({ db, clock, channels, host, nowMs: steady.nowMs, origin, onWritten });
     const notices = createNotices({ db, channel: channels.get, nowMs: steady.nowMs, wallMs });
     const figures = notificationMetrics(db, clock);
-    const { deadManUrl } = config.notifications;
-    const deadMan = createDeadMan(deadManUrl ?? null, { call: (options) => fetcherFor(null).call(options) }, log);
+    const deadManUrl = config.notifications.deadManUrl ?? null;
+    const deadMan = createDeadMan(deadManUrl, outside.forAddress, log);
     let oldestWaitingMs = 0;
     let work: Promise<unknown> = Promise.resolve();
     const subscriptions: (() => void)[] = [];
@@ -212,13 +195,6 @@ export const notifications = defineFeature<NotificationsApi>({
       metrics: figures.families,
       async start() {
         const configured: readonly ConfiguredChannel[] = await configuredChannels(config);
-        const deadManHost = deadManUrl === undefined ? [] : [new URL(deadManUrl).hostname];
-        // Who writes the configuration names hosts by naming addresses.
-        allowPrivateHosts = [
-          ...config.notifications.allowPrivateHosts,
-          ...configured.map((one) => one.host),
-          ...deadManHost,
-        ];
         await channels.load(configured);
         await silences.load();
         await routing.load();

@@ -60,6 +60,9 @@ export interface ChannelType {
   open(settings: unknown, secrets: unknown): OpenChannel;
 }
 
+/** Settings that decide which machine gets the secrets of a channel. A kind with another such setting names it here. */
+export const DESTINATION_SETTINGS: readonly string[] = ['server', 'smtp', 'tls', 'ca'];
+
 /** Settings that all services on machines of one's own have. */
 export const ownServer = {
   ca: z

@@ -4,10 +4,10 @@ import { messageOf as textOfError } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { Database } from '#platform/db/database.ts';
 import { ALERTMANAGER_RESOLVED_MS } from '../channels/alertmanager.ts';
-import type { Outside } from '../channels/channel.ts';
 import { digestOf } from '../channels/channel.ts';
 import type { ChannelEntry, Channels } from '../channels.ts';
 import { type Message, type ToldAlert, worstOf } from '../message.ts';
+import type { OutsideOf } from '../outside.ts';
 import { createCauses } from '../routing/inhibition.ts';
 import { channelsFor } from '../routing/routes.ts';
 import { redact } from '../text.ts';
@@ -19,7 +19,7 @@ export interface AlertmanagerLoopDependencies {
   readonly log: Logger;
   readonly channels: Channels;
   readonly facts: RoundFacts;
-  readonly outside: (signal: AbortSignal) => Outside;
+  readonly outside: OutsideOf;
 }
 
 const ATTEMPT_MS = 10_000;
@@ -55,7 +55,7 @@ export function createAlertmanagerLoop({ db, log, channels, facts, outside }: Al
     let error: string | null = null;
     const { channel: opened, secrets } = channels.open(channel);
     try {
-      await opened.send(message, outside(AbortSignal.any([lifetime, AbortSignal.timeout(ATTEMPT_MS)])));
+      await opened.send(message, outside(AbortSignal.any([lifetime, AbortSignal.timeout(ATTEMPT_MS)]), channel));
     } catch (failure) {
       if (lifetime.aborted) return;
       error = redact(textOfError(failure), Object.values(secrets)).slice(0, 500);

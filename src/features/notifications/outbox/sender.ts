@@ -5,10 +5,11 @@ import type { Clock } from '#kernel/clock.ts';
 import { messageOf as textOfError } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { Database } from '#platform/db/database.ts';
-import { type Outside, SendError } from '../channels/channel.ts';
+import { SendError } from '../channels/channel.ts';
 import type { ChannelEntry, Channels } from '../channels.ts';
 import type { Message } from '../message.ts';
 import type { DeliveryRow, NotificationTables } from '../migrations.ts';
+import type { OutsideOf } from '../outside.ts';
 import type { Secrets } from '../sealed-secrets.ts';
 import { redact } from '../text.ts';
 import { announceEvent } from './announcements.ts';
@@ -22,7 +23,7 @@ export interface SenderDependencies {
   readonly clock: Clock;
   readonly log: Logger;
   readonly channels: Channels;
-  readonly outside: (signal: AbortSignal) => Outside;
+  readonly outside: OutsideOf;
   nowMs(): number;
   random(): number;
   /** A channel is done for now: look again. */
@@ -147,7 +148,7 @@ export function createSender(dependencies: SenderDependencies): Sender {
       const opened = channels.open(channel);
       secrets = opened.secrets;
       const signal = AbortSignal.any([lifetime, AbortSignal.timeout(ATTEMPT_MS)]);
-      const remark = await opened.channel.send(message, outside(signal));
+      const remark = await opened.channel.send(message, outside(signal, channel));
       return { failure: null, remark: remark === null ? null : redact(remark, Object.values(secrets)) };
     } catch (error) {
       const isTimeout = error instanceof Error && error.name === 'TimeoutError';
