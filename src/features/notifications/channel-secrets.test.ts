@@ -19,7 +19,7 @@ test('a channel sends to another place only together with its secrets', async ()
     assert.deepEqual(outbox.channels.get('phone')?.settings, settings);
     await outbox.channels.change(made, { title: 'x', settings: { server: settings.server } });
     await outbox.channels.change(made, { settings: { server: moves.server }, secrets: { token: 'another-token' } });
-    assert.equal(outbox.channels.get('phone')?.settings.server, moves.server);
+    assert.equal(outbox.channels.get('phone')?.settings['server'], moves.server);
   } finally {
     await outbox.close();
   }

@@ -25,6 +25,7 @@ import { acknowledge, settleTimes } from './outbox/told-alerts.ts';
 import { createSilences } from './routing/silences.ts';
 import { createSecretSeal } from './sealed-secrets.ts';
 import { createSteadyClock } from './steady-clock.ts';
+import { createTestMessages } from './test-messages.ts';
 
 registerErrors(notificationErrors);
 
@@ -143,6 +144,15 @@ export async function startOutbox(
     nowMs: steady.nowMs,
     wallMs: () => clock.now().getTime(),
   });
+  const tests = createTestMessages({
+    db,
+    clock,
+    channels,
+    host: 'node1',
+    nowMs: steady.nowMs,
+    origin: facts.origin,
+    onWritten: () => undefined,
+  });
   const lifetime = new AbortController();
   await channels.load([]);
 
@@ -167,6 +177,7 @@ export async function startOutbox(
     calls,
     mails,
     notices,
+    tests,
     loop,
     dispatcher,
     sender,

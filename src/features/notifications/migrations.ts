@@ -65,6 +65,10 @@ interface DeliveryTable {
   /** Sum of the pauses so far: what giving up is measured by, so that a leap of the clock gives nothing up. */
   waited_ms: Generated<number>;
   next_ms: number;
+  /** When it was written, for order and age: `at` is for people and may leap. */
+  created_ms: Generated<number>;
+  /** Requests of the message that were taken, where one message is many. */
+  progress: Generated<number>;
   at: string;
   sent_ms: number | null;
   sent_at: string | null;
@@ -125,6 +129,14 @@ export const notificationMigrations: readonly Migration[] = [
          duration_minutes INTEGER, reason TEXT NOT NULL, created_by TEXT NOT NULL, created_at TEXT NOT NULL,
          hits INTEGER NOT NULL DEFAULT 0, may_hide_security INTEGER NOT NULL) STRICT`,
       'CREATE TABLE notification_routing(id INTEGER PRIMARY KEY CHECK(id = 1), routing TEXT NOT NULL) STRICT',
+    ],
+  },
+  {
+    id: '002-order-and-progress',
+    statements: [
+      'ALTER TABLE delivery ADD COLUMN created_ms INTEGER NOT NULL DEFAULT 0',
+      'ALTER TABLE delivery ADD COLUMN progress INTEGER NOT NULL DEFAULT 0',
+      'UPDATE delivery SET created_ms = CAST(unixepoch(at) AS INTEGER) * 1000',
     ],
   },
 ];

@@ -5,6 +5,8 @@ import { AppError } from '#kernel/errors.ts';
 import type { Database } from '#platform/db/database.ts';
 import type { ChannelEntry } from './channels.ts';
 import type { DeliveryRow, NotificationTables } from './migrations.ts';
+import { messageOfRow, rewrite } from './outbox/deliveries.ts';
+import { alertsAsTheyAre } from './outbox/ends.ts';
 
 export interface NoticeQuery {
   readonly limit: number;
@@ -19,7 +21,7 @@ export interface Notices {
   list(query: NoticeQuery): Promise<{ items: Notice[]; next: string | null }>;
   find(id: string): Promise<DeliveryRow | null>;
   view(row: Omit<DeliveryRow, 'message' | 'grp' | 'key'>): Notice;
-  /** What was given up waits again. @throws AppError notice_not_dead */
+  /** What was given up waits again; what is over by now says so. @throws AppError notice_not_dead */
   retry(row: DeliveryRow): Promise<DeliveryRow>;
 }
 
@@ -64,12 +66,19 @@ export function createNotices({ db, channel, nowMs, wallMs }: NoticeDependencies
     async retry(row) {
       if (row.state !== 'dead')
         throw new AppError('notice_not_dead', { detail: `The message ${row.id} is ${row.state.replace('_', ' ')}.` });
-      await tables()
-        .updateTable('delivery')
-        .set({ state: 'waiting', waited_ms: 0, next_ms: nowMs() })
-        .where('id', '=', row.id)
-        .where('state', '=', 'dead')
-        .execute();
+      await db.transaction(async (tx) => {
+        const { numUpdatedRows } = await tx
+          .tables<NotificationTables>()
+          .updateTable('delivery')
+          .set({ state: 'waiting', waited_ms: 0, next_ms: nowMs() })
+          .where('id', '=', row.id)
+          .where('state', '=', 'dead')
+          .executeTakeFirst();
+        if (numUpdatedRows === 0n) return;
+        const title = row.channel_id === null ? null : (channel(row.channel_id)?.title ?? null);
+        const alerts = await alertsAsTheyAre(tx, messageOfRow(row));
+        if (alerts !== null) await rewrite(tx, row, alerts, title);
+      });
       return (await find(row.id)) ?? row;
     },
   };

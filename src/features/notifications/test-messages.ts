@@ -7,6 +7,7 @@ import { digestOf } from './channels/channel.ts';
 import type { ChannelEntry, Channels } from './channels.ts';
 import type { DeliveryRow } from './migrations.ts';
 import { findDelivery, insertDelivery } from './outbox/deliveries.ts';
+import { ASKED_TEST } from './outbox/sender.ts';
 
 export interface TestMessageDependencies {
   readonly db: Database;
@@ -25,17 +26,17 @@ const ANSWER_MS = 30_000;
 const LOOK_MS = 100;
 
 export function createTestMessages({ db, clock, channels, host, nowMs, origin, onWritten }: TestMessageDependencies) {
-  const write = async (channel: ChannelEntry, text: string): Promise<string> => {
+  const write = async (channel: ChannelEntry, grp: string, text: string): Promise<string> => {
     const id = newId('ntc', clock.now().getTime());
     await db.transaction(async (tx) => {
       await insertDelivery(tx, {
         id,
         channelId: channel.id,
-        grp: `test:${channel.id}`,
+        grp,
         project: channel.project,
         message: {
           key: digestOf(id),
-          thread: `test:${channel.id}`,
+          thread: grp,
           kind: 'test',
           severity: 'info',
           title: `Test message of ${host}`,
@@ -46,7 +47,7 @@ export function createTestMessages({ db, clock, channels, host, nowMs, origin, o
           origin: origin(),
         },
         state: 'waiting',
-        dueMs: nowMs(),
+        nowMs: nowMs(),
       });
       await channels.recordTest(tx, channel.id, nowMs());
     });
@@ -60,7 +61,11 @@ export function createTestMessages({ db, clock, channels, host, nowMs, origin, o
       by: string,
       signal: AbortSignal,
     ): Promise<{ id: string; row: DeliveryRow | null }> {
-      const id = await write(channel, `${by} asked for this test. The channel ${channel.name} works.`);
+      const id = await write(
+        channel,
+        `${ASKED_TEST}${channel.id}`,
+        `${by} asked for this test. The channel ${channel.name} works.`,
+      );
       const deadline = clock.monotonicMs() + ANSWER_MS;
       while (clock.monotonicMs() < deadline && !signal.aborted) {
         const row = await findDelivery(db, id);
@@ -75,7 +80,7 @@ export function createTestMessages({ db, clock, channels, host, nowMs, origin, o
       for (const channel of channels.all()) {
         const testedMs = states.get(channel.id)?.tested_ms ?? null;
         if (!channel.isEnabled || (testedMs !== null && nowMs() - testedMs < WEEK_MS)) continue;
-        await write(channel, `The weekly test. The channel ${channel.name} works.`);
+        await write(channel, `weekly-test:${channel.id}`, `The weekly test. The channel ${channel.name} works.`);
       }
     },
   };

@@ -37,13 +37,19 @@ export class SendError extends Error {
   }
 }
 
+/** How far a message came that is several requests: what was taken is not sent again by the next attempt. */
+export interface Progress {
+  readonly done: number;
+  advance(done: number): Promise<void>;
+}
+
 /** A channel with its settings. */
 export interface OpenChannel {
   /** What would be sent, without sending it. Pure. */
   build(message: Message, nowMs: number): readonly HttpCall[] | Mail;
   /** @returns a remark for people, as which recipients were refused; null when all is well
    *  @throws SendError, AppError `address_refused` */
-  send(message: Message, outside: Outside): Promise<string | null>;
+  send(message: Message, outside: Outside, progress?: Progress): Promise<string | null>;
 }
 
 export interface ChannelType {
@@ -56,6 +62,8 @@ export interface ChannelType {
   readonly note: string | null;
   /** Not a queue of messages but a state that is sent again and again. */
   readonly isLoop: boolean;
+  /** Longest time of one attempt. */
+  readonly attemptMs: number;
   /** @throws ZodError with paths below `settings` or `secrets` */
   open(settings: unknown, secrets: unknown): OpenChannel;
 }
@@ -114,6 +122,7 @@ interface HttpOptions<Settings extends z.ZodObject, Secrets extends z.ZodObject>
   readonly nowMs: number;
 }
 
+const HTTP_ATTEMPT_MS = 10_000;
 export const MAX_ANSWER_BYTES = 64 * 1024;
 
 /** A service that is reached by one POST for each message, or a few. */
@@ -127,6 +136,7 @@ export function httpChannel<Settings extends z.ZodObject, Secrets extends z.ZodO
     secrets: type.secrets,
     note: type.note ?? null,
     isLoop: type.isLoop ?? false,
+    attemptMs: HTTP_ATTEMPT_MS,
     open(givenSettings, givenSecrets) {
       const settings = type.settings.parse(givenSettings);
       const secrets = type.secrets.parse(givenSecrets);
@@ -134,11 +144,14 @@ export function httpChannel<Settings extends z.ZodObject, Secrets extends z.ZodO
       const build = (message: Message, nowMs: number) => type.build(message, { settings, secrets, nowMs });
       return {
         build,
-        async send(message, outside) {
-          for (const [index, call] of build(message, outside.nowMs()).entries()) {
+        async send(message, outside, progress) {
+          const calls = build(message, outside.nowMs());
+          for (const [index, call] of calls.entries()) {
+            if (index < (progress?.done ?? 0)) continue;
             const answer = await post(call, `${message.key}${index === 0 ? '' : `-${index}`}`, ca, outside);
             const complaint = type.complaint?.(answer) ?? null;
             if (complaint !== null) throw new SendError(complaint, { isPermanent: true });
+            if (index + 1 < calls.length) await progress?.advance(index + 1);
           }
           return null;
         },

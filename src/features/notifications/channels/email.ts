@@ -77,6 +77,8 @@ export const email: ChannelType = {
   secrets: secretsSchema,
   note: 'The mail server took it; whether it reaches the mailbox is beyond what it tells.',
   isLoop: false,
+  // A server may look through a mail for a minute before it says yes; given up before, it would come twice.
+  attemptMs: 120_000,
   open(givenSettings, givenSecrets) {
     const { smtp, tls, from, to, ca } = checkedSettings(givenSettings);
     const secrets = secretsSchema.parse(givenSecrets);

@@ -1,8 +1,10 @@
 /** SQL of the outbox: messages that wait, were sent, were given up, or went nowhere and why. */
 
+import { sql } from 'kysely';
 import type { Notice } from '#contract/notifications.ts';
 import type { Database, Transaction } from '#platform/db/database.ts';
-import { type AlertNotice, type Message, titleOf } from '../message.ts';
+import { digestOf } from '../channels/channel.ts';
+import { type AlertNotice, type Message, type ToldAlert, titleOf } from '../message.ts';
 import type { DeliveryRow, NotificationTables } from '../migrations.ts';
 
 const tables = (source: Database | Transaction) => source.tables<NotificationTables>();
@@ -14,7 +16,8 @@ export interface NewDelivery {
   readonly project: string | null;
   readonly message: Message;
   readonly state: Notice['state'];
-  readonly dueMs: number;
+  /** When it is written and may be sent, as the steady clock. */
+  readonly nowMs: number;
   /** Why it went to nobody. */
   readonly remark?: string;
 }
@@ -34,7 +37,8 @@ export async function insertDelivery(tx: Transaction, one: NewDelivery): Promise
       kind: one.message.kind,
       message: JSON.stringify(one.message),
       state: one.state,
-      next_ms: one.dueMs,
+      next_ms: one.nowMs,
+      created_ms: one.nowMs,
       at: new Date(one.message.atMs).toISOString(),
       last_error: one.remark ?? null,
     })
@@ -44,24 +48,37 @@ export async function insertDelivery(tx: Transaction, one: NewDelivery): Promise
 
 export const messageOfRow = (row: Pick<DeliveryRow, 'message'>): Message => JSON.parse(row.message);
 
-/** Takes an alert out of a message that still waits, because it is over; what is empty then is not sent.
- *  What was tried before may have arrived: what is left goes under another key, or a receiver would take it for known. */
-export async function takeOut(
+/** Messages of a channel that wait and name an alert. */
+export function waitingAbout(tx: Transaction, channelId: string, fingerprint: string): Promise<DeliveryRow[]> {
+  return tables(tx)
+    .selectFrom('delivery')
+    .selectAll()
+    .where('channel_id', '=', channelId)
+    .where('state', '=', 'waiting')
+    .where(sql<boolean>`instr(message, ${JSON.stringify(fingerprint)}) > 0`)
+    .orderBy('created_ms')
+    .orderBy('id')
+    .execute();
+}
+
+/** Gives a message that is not being sent other alerts; what says nothing then is not sent. What was tried before may have arrived: it goes
+ *  under another key, or a receiver would take it for known. */
+export async function rewrite(
   tx: Transaction,
   row: DeliveryRow,
-  fingerprint: string,
+  alerts: readonly ToldAlert[],
   titleTemplate: string | null,
 ): Promise<void> {
   const message = messageOfRow(row);
-  const alerts = message.alerts.filter(({ notice }) => notice.fingerprint !== fingerprint);
   const update = tables(tx).updateTable('delivery').where('id', '=', row.id);
-  if (alerts.length === 0) {
+  if (alerts.length === 0 && (message.kind !== 'digest' || message.text === '')) {
     await update.set({ state: 'merged' }).execute();
     return;
   }
-  const key = row.attempts > 0 ? `${message.key}-${alerts.length}` : message.key;
-  const title = titleOf(titleTemplate, alerts);
-  await update.set({ key, title, message: JSON.stringify({ ...message, key, title, alerts }) }).execute();
+  const words = alerts.map(({ kind, notice }) => `${notice.fingerprint}:${notice.episode}:${kind}`);
+  const key = row.attempts > 0 ? digestOf(`${message.key}|${words.join('|')}`) : message.key;
+  const title = message.kind === 'digest' ? message.title : titleOf(titleTemplate, alerts);
+  await update.set({ key, title, progress: 0, message: JSON.stringify({ ...message, key, title, alerts }) }).execute();
 }
 
 export function findDelivery(source: Database | Transaction, id: string): Promise<DeliveryRow | undefined> {
@@ -71,12 +88,12 @@ export function findDelivery(source: Database | Transaction, id: string): Promis
 /** Ids and times of what waits, the oldest first; small, however large the messages. */
 export function waitingDeliveries(
   source: Database | Transaction,
-): Promise<Pick<DeliveryRow, 'id' | 'channel_id' | 'next_ms' | 'severity' | 'kind' | 'at'>[]> {
+): Promise<Pick<DeliveryRow, 'id' | 'channel_id' | 'next_ms' | 'severity' | 'kind'>[]> {
   return tables(source)
     .selectFrom('delivery')
-    .select(['id', 'channel_id', 'next_ms', 'severity', 'kind', 'at'])
+    .select(['id', 'channel_id', 'next_ms', 'severity', 'kind'])
     .where('state', '=', 'waiting')
-    .orderBy('at')
+    .orderBy('created_ms')
     .orderBy('id')
     .execute();
 }

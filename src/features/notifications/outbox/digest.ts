@@ -22,7 +22,7 @@ export function mergeIntoDigest(
       .selectAll()
       .where('id', 'in', ids)
       .where('state', '=', 'waiting')
-      .orderBy('at')
+      .orderBy('created_ms')
       .orderBy('id')
       .execute();
     const messages = rows.map(messageOfRow);
@@ -50,7 +50,7 @@ export function mergeIntoDigest(
       project: rows.every(({ project }) => project === rows[0]?.project) ? (rows[0]?.project ?? null) : null,
       message,
       state: 'waiting',
-      dueMs: facts.nowMs,
+      nowMs: facts.nowMs,
     });
     await tables.updateTable('delivery').set({ state: 'merged' }).where('id', 'in', ids).execute();
   });

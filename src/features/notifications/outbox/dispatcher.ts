@@ -195,7 +195,7 @@ async function writeEvent(tx: Transaction, grp: string, event: KeptEvent, facts:
     host: facts.host,
     origin: facts.origin(),
   });
-  const common = { grp, project: event.project, dueMs: facts.nowMs() };
+  const common = { grp, project: event.project, nowMs: facts.nowMs() };
   const id = () => newId('ntc', facts.wallMs());
   if (silence || channels.length === 0) {
     if (silence) await facts.silences.countHit(tx, silence.id);

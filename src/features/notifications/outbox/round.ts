@@ -19,7 +19,8 @@ import { type Causes, createCauses } from '../routing/inhibition.ts';
 import type { RoutingView } from '../routing/routes.ts';
 import { channelsFor } from '../routing/routes.ts';
 import type { Silences } from '../routing/silences.ts';
-import { findDelivery, insertDelivery, keptBack, takeOut } from './deliveries.ts';
+import { findDelivery, insertDelivery, keptBack } from './deliveries.ts';
+import { takeBeginningsOut } from './ends.ts';
 import { firingAlerts, saveRecord, type ToldAlertRecord } from './told-alerts.ts';
 
 /** What all rounds need of the world. */
@@ -105,7 +106,7 @@ export async function beginRound(tx: Transaction, grp: string, facts: RoundFacts
     const key = digestOf(`${grp}|${notice.fingerprint}|${notice.episode}|${notice.kind}|${state}|${nowMs}|${kept}`);
     const message = keptBack(notice, key, { host: facts.host, origin: facts.origin(), atMs: facts.wallMs() });
     const id = newId('ntc', facts.wallMs());
-    await insertDelivery(tx, { id, channelId: null, grp, project: notice.project, message, state, dueMs: 0, remark });
+    await insertDelivery(tx, { id, channelId: null, grp, project: notice.project, message, state, nowMs, remark });
   };
   const tellThese: Round['tellThese'] = async (record, kind, notice, channels) => {
     // A state that is sent again and again says it without a message.
@@ -152,10 +153,9 @@ export async function beginRound(tx: Transaction, grp: string, facts: RoundFacts
       for (const [channelId, deliveryId] of Object.entries(record.told)) {
         const channel = view.channels.find(({ id }) => id === channelId);
         if (!channel?.isEnabled) continue;
+        const isUnsent = await takeBeginningsOut(tx, channel, notice.fingerprint, facts.isInFlight);
         const row = await findDelivery(tx, deliveryId);
-        if (row?.state === 'dead' || row?.state === 'not_sent') continue;
-        const isUnsent = row?.state === 'waiting' && !facts.isInFlight(row.id);
-        if (row && isUnsent) await takeOut(tx, row, notice.fingerprint, channel.title);
+        if (!isUnsent && (row?.state === 'dead' || row?.state === 'not_sent')) continue;
         tell(record, isUnsent ? 'was_firing' : 'resolved', notice, channel);
       }
       record.tellings += 1;
@@ -185,7 +185,7 @@ export async function beginRound(tx: Transaction, grp: string, facts: RoundFacts
           first !== undefined && alerts.every(({ notice }) => notice.project === first.notice.project)
             ? first.notice.project
             : null;
-        await insertDelivery(tx, { id, channelId: channel.id, grp, project, message, state: 'waiting', dueMs: nowMs });
+        await insertDelivery(tx, { id, channelId: channel.id, grp, project, message, state: 'waiting', nowMs });
       }
       return batches.size;
     },

@@ -5,9 +5,9 @@ import type { Clock } from '#kernel/clock.ts';
 import { messageOf as textOfError } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { Database } from '#platform/db/database.ts';
-import { SendError } from '../channels/channel.ts';
+import { type Progress, SendError } from '../channels/channel.ts';
+import { CHANNEL_TYPES } from '../channels/index.ts';
 import type { ChannelEntry, Channels } from '../channels.ts';
-import type { Message } from '../message.ts';
 import type { DeliveryRow, NotificationTables } from '../migrations.ts';
 import type { OutsideOf } from '../outside.ts';
 import type { Secrets } from '../sealed-secrets.ts';
@@ -16,6 +16,7 @@ import { announceEvent } from './announcements.ts';
 import { giveUpAfterMs, pauseMs } from './back-off.ts';
 import { findDelivery, messageOfRow, sentSince, waitingDeliveries } from './deliveries.ts';
 import { mergeIntoDigest } from './digest.ts';
+import { foldEnds } from './ends.ts';
 import { HOUR_MS, isDigestDue, isWithinCap } from './rate-cap.ts';
 
 export interface SenderDependencies {
@@ -32,8 +33,6 @@ export interface SenderDependencies {
   onChange(delivery: Pick<DeliveryRow, 'id' | 'project'>): void;
 }
 
-/** One exchange, whatever the other side does. */
-const ATTEMPT_MS = 10_000;
 const CHANNELS_AT_ONCE = 16;
 /** After a failure of our own, as a database that cannot be written. */
 const TROUBLE_MS = 5_000;
@@ -48,6 +47,9 @@ export interface Sender {
   settled(): Promise<void>;
   isInFlight(deliveryId: string): boolean;
 }
+
+/** Group of tests that somebody asked for. */
+export const ASKED_TEST = 'test:';
 
 type Waiting = Awaited<ReturnType<typeof waitingDeliveries>>[number];
 
@@ -91,7 +93,9 @@ export function createSender(dependencies: SenderDependencies): Sender {
   const fail = async (row: DeliveryRow, channel: ChannelEntry, failure: SendError, error: string) => {
     const pause = pauseMs(row.attempts, failure.retryAfterMs, random());
     const waitedMs = row.waited_ms + pause;
-    const isGivenUp = failure.isPermanent || row.kind === 'test' || waitedMs > giveUpAfterMs(row.severity);
+    // Whoever asked for a test waits for its answer; a weekly one is a message like any other.
+    const isAskedFor = row.grp.startsWith(ASKED_TEST);
+    const isGivenUp = failure.isPermanent || isAskedFor || waitedMs > giveUpAfterMs(row.severity);
     await db.transaction(async (tx) => {
       await tx
         .tables<NotificationTables>()
@@ -105,8 +109,10 @@ export function createSender(dependencies: SenderDependencies): Sender {
         .where('id', '=', row.id)
         .execute();
       await channels.recordResult(tx, channel.id, error);
+      const after = await findDelivery(tx, row.id);
+      if (after) await foldEnds(tx, after, channel);
       // A complaint about a complaint would go round in circles.
-      if (!isGivenUp || row.kind === 'test' || row.grp.startsWith('event:channel_failing:')) return;
+      if (!isGivenUp || isAskedFor || row.grp.startsWith('event:channel_failing:')) return;
       await announceEvent(
         tx,
         {
@@ -133,7 +139,7 @@ export function createSender(dependencies: SenderDependencies): Sender {
     try {
       const row = await claim(id);
       if (row === null) return;
-      const result = await deliver(channel, messageOfRow(row), lifetime);
+      const result = await deliver(channel, row, lifetime);
       if (lifetime.aborted && result.failure !== null) return;
       if (result.failure === null) await succeed(row, channel, result.remark);
       else await fail(row, channel, result.failure, result.remark ?? result.failure.message);
@@ -142,17 +148,24 @@ export function createSender(dependencies: SenderDependencies): Sender {
     }
   };
 
-  const deliver = async (channel: ChannelEntry, message: Message, lifetime: AbortSignal) => {
+  const deliver = async (channel: ChannelEntry, row: DeliveryRow, lifetime: AbortSignal) => {
     let secrets: Secrets = {};
+    const { attemptMs } = CHANNEL_TYPES[channel.kind];
+    const progress: Progress = {
+      done: row.progress,
+      async advance(done) {
+        await tables().updateTable('delivery').set({ progress: done }).where('id', '=', row.id).execute();
+      },
+    };
     try {
       const opened = channels.open(channel);
       secrets = opened.secrets;
-      const signal = AbortSignal.any([lifetime, AbortSignal.timeout(ATTEMPT_MS)]);
-      const remark = await opened.channel.send(message, outside(signal, channel));
+      const signal = AbortSignal.any([lifetime, AbortSignal.timeout(attemptMs)]);
+      const remark = await opened.channel.send(messageOfRow(row), outside(signal, channel), progress);
       return { failure: null, remark: remark === null ? null : redact(remark, Object.values(secrets)) };
     } catch (error) {
       const isTimeout = error instanceof Error && error.name === 'TimeoutError';
-      const text = isTimeout ? `no answer within ${ATTEMPT_MS / 1000} s` : textOfError(error);
+      const text = isTimeout ? `no answer within ${attemptMs / 1000} s` : textOfError(error);
       const failure = error instanceof SendError ? error : new SendError(text, { isPermanent: false });
       return { failure, remark: redact(text, Object.values(secrets)).slice(0, 500) };
     }

@@ -111,6 +111,7 @@ export async function settleTimes(db: Database, nowMs: number, forgetBeforeMs: n
     await tables(tx).updateTable('notice_group').set({ told_ms: nowMs }).where('told_ms', '>', nowMs).execute();
     await tables(tx).updateTable('announced').set({ at_ms: nowMs }).where('at_ms', '>', nowMs).execute();
     await tables(tx).updateTable('delivery').set({ sent_ms: nowMs }).where('sent_ms', '>', nowMs).execute();
+    await tables(tx).updateTable('delivery').set({ created_ms: nowMs }).where('created_ms', '>', nowMs).execute();
     await tables(tx)
       .updateTable('delivery')
       .set({ next_ms: nowMs })
