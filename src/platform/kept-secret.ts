@@ -1,5 +1,6 @@
 /** Secrets that hyperd makes for itself and keeps in files of the state folder, where nobody else enters. */
 
+import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { hasErrno } from '#kernel/errors.ts';
@@ -13,7 +14,8 @@ export function keptSecret(path: string, make: () => string): string {
   } catch (error) {
     if (!hasErrno(error, 'ENOENT')) throw error;
   }
-  const half = `${path}.${process.pid}`;
+  // Not by the process id: in a container that is the same at each start, and a half that a crash left would stand in the way for ever.
+  const half = `${path}.${randomBytes(6).toString('hex')}`;
   const file = openSync(half, 'wx', 0o600);
   try {
     writeSync(file, make());
@@ -27,6 +29,12 @@ export function keptSecret(path: string, make: () => string): string {
     if (!hasErrno(error, 'EEXIST')) throw error;
   } finally {
     rmSync(half, { force: true });
+  }
+  const folder = openSync(dirname(path), 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
   }
   return readFileSync(path, 'utf8');
 }

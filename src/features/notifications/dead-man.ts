@@ -40,7 +40,8 @@ export function createDeadMan(
       try {
         const url = unhealthy.length === 0 ? address : failUrl(address);
         const { status } = await fetcherFor(address).call({ url, method: 'GET', maxBytes: MAX_ANSWER_BYTES, signal });
-        if (status >= 400) log.warn({ status }, 'the sign of life was not taken');
+        // A redirect is no answer either: nobody knows whether the service behind it heard.
+        if (status < 200 || status >= 300) log.warn({ status }, 'the sign of life was not taken');
         if (unhealthy.length > 0) log.error({ unhealthy }, 'the sign of life says that something is wrong');
       } catch (error) {
         if (!signal.aborted) log.warn({}, `the sign of life could not be sent: ${redact(messageOf(error), [address])}`);

@@ -13,6 +13,7 @@ import type { Mail } from '#platform/smtp.ts';
 import type { Outside } from './channels/channel.ts';
 import { createChannels } from './channels.ts';
 import type { AlertNotice } from './message.ts';
+import { notificationMetrics } from './metrics.ts';
 import { notificationMigrations } from './migrations.ts';
 import { createNotices } from './notices.ts';
 import { createAlertmanagerLoop } from './outbox/alertmanager-loop.ts';
@@ -177,6 +178,10 @@ export async function startOutbox(
     calls,
     mails,
     notices,
+    figures: notificationMetrics(db, steady.nowMs),
+    facts,
+    outside,
+    nowMs: steady.nowMs,
     tests,
     loop,
     dispatcher,

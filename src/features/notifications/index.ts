@@ -14,6 +14,7 @@ import { ALERTMANAGER_EVERY_MS } from './channels/alertmanager.ts';
 import { channelObject, createChannels } from './channels.ts';
 import { type ConfiguredChannel, configuredChannels } from './configured-channels.ts';
 import { createDeadMan, PING_EVERY_MS } from './dead-man.ts';
+import { createHeartbeats } from './heartbeats.ts';
 import type { AlertNotice } from './message.ts';
 import { notificationMetrics } from './metrics.ts';
 import { notificationMigrations } from './migrations.ts';
@@ -121,7 +122,8 @@ export const notifications = defineFeature<NotificationsApi>({
     const stateLoop = createAlertmanagerLoop({ db, log, channels, facts, outside: outside.forChannel });
     const tests = createTestMessages({ db, clock, channels, host, nowMs: steady.nowMs, origin, onWritten });
     const notices = createNotices({ db, channel: channels.get, nowMs: steady.nowMs, wallMs });
-    const figures = notificationMetrics(db, clock);
+    const figures = notificationMetrics(db, steady.nowMs);
+    const heartbeats = createHeartbeats(steady.nowMs, STUCK_MS);
     const deadManUrl = config.notifications.deadManUrl ?? null;
     const deadMan = createDeadMan(deadManUrl, outside.forAddress, log);
     let oldestWaitingMs = 0;
@@ -140,11 +142,18 @@ export const notifications = defineFeature<NotificationsApi>({
       signal: AbortSignal,
       act: () => Promise<number>,
     ) => {
+      heartbeats.expect(what);
       while (!signal.aborted) {
-        const waitMs = await act().catch((error: unknown) => {
-          if (!signal.aborted) log.error({ err: error }, `${what} failed: ${messageOf(error)}`);
-          return TROUBLE_MS;
-        });
+        const waitMs = await act().then(
+          (ms) => {
+            heartbeats.beat(what, ms);
+            return ms;
+          },
+          (error: unknown) => {
+            if (!signal.aborted) log.error({ err: error }, `${what} failed: ${messageOf(error)}`);
+            return TROUBLE_MS;
+          },
+        );
         await waker.wait(waitMs, signal);
       }
     };
@@ -207,7 +216,8 @@ export const notifications = defineFeature<NotificationsApi>({
             );
           }),
         );
-        deadMan.watch('messages', () => oldestWaitingMs < STUCK_MS);
+        // What is announced and cannot be told, and a database that cannot be asked, show in work that does not come round.
+        deadMan.watch('messages', () => oldestWaitingMs < STUCK_MS && heartbeats.isAlive());
       },
       async resume(signal) {
         work = Promise.all([

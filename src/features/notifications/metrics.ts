@@ -1,33 +1,33 @@
 /** What `/metrics`, the history and health checks learn of the outbox. */
 
-import type { Clock } from '#kernel/clock.ts';
+import { sql } from 'kysely';
 import type { Database } from '#platform/db/database.ts';
 import type { MetricFamily } from '#platform/feature.ts';
 import type { NotificationTables } from './migrations.ts';
 
-interface OutboxFigures {
-  readonly waiting: number;
-  readonly dead: number;
-  readonly oldestWaitingMs: number;
-}
-
-export function notificationMetrics(db: Database, clock: Clock) {
-  let newest: OutboxFigures = { waiting: 0, dead: 0, oldestWaitingMs: 0 };
+/** @param nowMs the steady clock, by which messages are kept */
+export function notificationMetrics(db: Database, nowMs: () => number) {
+  let newest = { waiting: 0, dead: 0, oldestWaitingMs: 0 };
 
   const read = async () => {
     const rows = await db
       .tables<NotificationTables>()
       .selectFrom('delivery')
-      .select(({ fn }) => ['state', fn.countAll<number>().as('count'), fn.min('at').as('oldest')])
+      .select(({ fn }) => [
+        'state',
+        fn.countAll<number>().as('count'),
+        // What was never tried waits for its turn, as for the next digest: only since that came it is late.
+        sql<number>`min(CASE WHEN attempts > 0 THEN created_ms ELSE next_ms END)`.as('since_ms'),
+      ])
       .where('state', 'in', ['waiting', 'dead'])
       .groupBy('state')
       .execute();
     const of = (state: string) => rows.find((row) => row.state === state);
-    const oldest = of('waiting')?.oldest;
+    const sinceMs = of('waiting')?.since_ms;
     newest = {
       waiting: of('waiting')?.count ?? 0,
       dead: of('dead')?.count ?? 0,
-      oldestWaitingMs: oldest === undefined ? 0 : Math.max(0, clock.now().getTime() - Date.parse(oldest)),
+      oldestWaitingMs: sinceMs === undefined ? 0 : Math.max(0, nowMs() - sinceMs),
     };
     return newest;
   };
@@ -43,7 +43,11 @@ export function notificationMetrics(db: Database, clock: Clock) {
       });
       return [
         gauge('hyper_outbox_waiting', 'Messages that wait to be sent.', newest.waiting),
-        gauge('hyper_outbox_oldest_seconds', 'Age of the oldest of them.', newest.oldestWaitingMs / 1000),
+        gauge(
+          'hyper_outbox_oldest_seconds',
+          'How long the oldest of them could have been sent and was not.',
+          newest.oldestWaitingMs / 1000,
+        ),
         gauge('hyper_outbox_dead', 'Messages that were given up.', newest.dead),
       ];
     },

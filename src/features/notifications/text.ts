@@ -52,9 +52,11 @@ export const escapeHtml = (text: string): string =>
 /** Removes secrets from a text for people: each secret as it is, as it stands in addresses, and the telling parts of a secret address. */
 export function redact(text: string, secrets: readonly string[]): string {
   const parts = new Set<string>();
+  // A whole secret goes however short it is; of the pieces of an address only those that tell something.
+  const whole = new Set<string>();
   for (const secret of secrets) {
-    parts.add(secret);
-    parts.add(encodeURIComponent(secret));
+    whole.add(secret);
+    whole.add(encodeURIComponent(secret));
     const url = URL.parse(secret);
     if (url === null) continue;
     parts.add(url.href);
@@ -64,8 +66,8 @@ export function redact(text: string, secrets: readonly string[]): string {
       parts.add(decodeURIComponentSafely(piece));
     }
   }
-  return [...parts]
-    .filter((part) => part.length >= 6)
+  return [...whole, ...[...parts].filter((part) => part.length >= 6)]
+    .filter((part) => part !== '')
     .sort((one, other) => other.length - one.length)
     .reduce((shown, part) => shown.replaceAll(part, '…'), text);
 }

@@ -10,6 +10,7 @@ import { type Message, type ToldAlert, worstOf } from '../message.ts';
 import type { OutsideOf } from '../outside.ts';
 import { createCauses } from '../routing/inhibition.ts';
 import { channelsFor } from '../routing/routes.ts';
+import type { Secrets } from '../sealed-secrets.ts';
 import { redact } from '../text.ts';
 import type { RoundFacts } from './round.ts';
 import { endedSince, firingAlerts } from './told-alerts.ts';
@@ -25,13 +26,23 @@ export interface AlertmanagerLoopDependencies {
 const ATTEMPT_MS = 10_000;
 
 export function createAlertmanagerLoop({ db, log, channels, facts, outside }: AlertmanagerLoopDependencies) {
+  /** What this process sent as firing. */
+  const sent = new Set<string>();
   const stateFor = async (): Promise<readonly ToldAlert[]> => {
-    const firing = (await firingAlerts(db)).map(({ notice }) => notice);
-    const causes = createCauses(firing);
-    const told = firing.filter((notice) => facts.silences.covering(notice) === null && causes.of(notice) === null);
+    const firing = await firingAlerts(db);
+    const causes = createCauses(firing.map(({ notice }) => notice));
+    // A state that leaves out what it told of says that it is over: what was told before it was quiet stays until it ends.
+    const told = firing.filter(
+      ({ notice, firstToldMs, fingerprint }) =>
+        firstToldMs !== null ||
+        sent.has(fingerprint) ||
+        (facts.silences.covering(notice) === null && causes.of(notice) === null),
+    );
     const ended = (await endedSince(db, facts.nowMs() - ALERTMANAGER_RESOLVED_MS)).map(({ notice }) => notice);
+    sent.clear();
+    for (const { fingerprint } of told) sent.add(fingerprint);
     return [
-      ...told.map((notice): ToldAlert => ({ kind: 'firing', notice })),
+      ...told.map(({ notice }): ToldAlert => ({ kind: 'firing', notice })),
       ...ended.map((notice): ToldAlert => ({ kind: 'resolved', notice })),
     ];
   };
@@ -53,9 +64,14 @@ export function createAlertmanagerLoop({ db, log, channels, facts, outside }: Al
       origin: facts.origin(),
     };
     let error: string | null = null;
-    const { channel: opened, secrets } = channels.open(channel);
+    let secrets: Secrets = {};
     try {
-      await opened.send(message, outside(AbortSignal.any([lifetime, AbortSignal.timeout(ATTEMPT_MS)]), channel));
+      const opened = channels.open(channel);
+      secrets = opened.secrets;
+      await opened.channel.send(
+        message,
+        outside(AbortSignal.any([lifetime, AbortSignal.timeout(ATTEMPT_MS)]), channel),
+      );
     } catch (failure) {
       if (lifetime.aborted) return;
       error = redact(textOfError(failure), Object.values(secrets)).slice(0, 500);

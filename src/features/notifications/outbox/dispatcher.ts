@@ -48,8 +48,14 @@ function kindAfter(before: Fold | null, { kind }: AlertNotice, isTold: boolean):
   return kind === 'severity_raised' || kind === 'flapping' ? kind : before.kind;
 }
 
-/** How soon what waits for its cooldown is looked at again. */
+/** How soon a group that was told is looked at again: something may have been announced meanwhile. */
 const LOOK_AGAIN_MS = 1000;
+
+/** What of a group waits for its cooldown: without news nothing is to be done before. */
+interface Cooling {
+  readonly newestId: number | undefined;
+  readonly untilMs: number;
+}
 
 export function createDispatcher({ db, facts, routing, onWritten }: DispatcherDependencies) {
   const dueMs = (rows: readonly Announced[], toldMs: number | undefined): number => {
@@ -62,6 +68,8 @@ export function createDispatcher({ db, facts, routing, onWritten }: DispatcherDe
       ? gathered
       : Math.max(gathered, toldMs + durationMs(routing().groupInterval));
   };
+
+  const cooling = new Map<string, Cooling>();
 
   /** @returns the ids that are done with; others wait for the end of their cooldown */
   const tellOne = async (round: Round, record: ToldAlertRecord, rows: readonly Announced[]): Promise<number[]> => {
@@ -115,13 +123,19 @@ export function createDispatcher({ db, facts, routing, onWritten }: DispatcherDe
         byFingerprint.set(row.notice.fingerprint, [...(byFingerprint.get(row.notice.fingerprint) ?? []), row]);
     const round = await beginRound(tx, grp, facts);
     const done: number[] = [];
+    let coolMs = Number.POSITIVE_INFINITY;
     for (const [fingerprint, own] of byFingerprint) {
       const record = await findRecord(tx, fingerprint);
-      done.push(...(record === null ? own.map(({ id }) => id) : await tellOne(round, record, own)));
+      const ids = record === null ? own.map(({ id }) => id) : await tellOne(round, record, own);
+      done.push(...ids);
+      if (record !== null && ids.length === 0)
+        coolMs = Math.min(coolMs, (record.toldMs ?? 0) + record.notice.rule.cooldownMs);
     }
     const written = await round.finish();
     if (done.length > 0) await forgetAnnounced(tx, done);
     if (written > 0) await markGroupTold(tx, grp, facts.nowMs());
+    if (Number.isFinite(coolMs)) cooling.set(grp, { newestId: rows.at(-1)?.id, untilMs: coolMs });
+    else cooling.delete(grp);
     return written;
   };
 
@@ -148,10 +162,11 @@ export function createDispatcher({ db, facts, routing, onWritten }: DispatcherDe
       let nextMs: number | null = null;
       let written = 0;
       for (const [grp, own] of groups) {
-        const due = dueMs(own, told.get(grp));
+        const rest = cooling.get(grp);
+        const restsUntilMs = rest !== undefined && rest.newestId === own.at(-1)?.id ? rest.untilMs : 0;
+        const due = Math.max(dueMs(own, told.get(grp)), restsUntilMs);
         if (due <= facts.nowMs())
           written += await db.transaction((tx) => (own[0]?.kind === 'event' ? tellEvent(tx, grp) : tellGroup(tx, grp)));
-        // What waits for its cooldown is looked at again soon; what is not gathered yet at its time.
         const again = due <= facts.nowMs() ? facts.nowMs() + LOOK_AGAIN_MS : due;
         nextMs = nextMs === null ? again : Math.min(nextMs, again);
       }

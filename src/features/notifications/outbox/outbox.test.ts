@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { silentLogger } from '#kernel/logger.ts';
 import { noticeOf, resolved, startOutbox } from '../fake-outside.ts';
+import type { NotificationTables } from '../migrations.ts';
+import { createAlertmanagerLoop } from './alertmanager-loop.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -428,6 +431,89 @@ test('an Alertmanager gets the whole state again and again, and what is over for
     await outbox.pass(6 * MINUTE);
     await outbox.loop.run(signal);
     assert.equal(outbox.calls.length, 2, 'no message besides, and nothing when all is long over');
+  }));
+
+test('an Alertmanager is told of no end when an alert that it knows is silenced, and of nothing that was quiet from the start', () =>
+  withOutbox(async (outbox) => {
+    await outbox.channels.add({
+      name: 'am',
+      kind: 'alertmanager',
+      project: null,
+      settings: { server: 'https://am.example/' },
+    });
+    const { signal } = new AbortController();
+    const shown = async () => {
+      await outbox.loop.run(signal);
+      const names = JSON.parse(outbox.calls.at(-1)?.text ?? '[]').map(
+        (one: { labels: { vm: string } }) => one.labels.vm,
+      );
+      return names.sort().join();
+    };
+    await outbox.announce(noticeOf());
+    assert.equal(await shown(), 'web1');
+    await outbox.pass(MINUTE);
+    const now = outbox.clock.now().getTime();
+    await outbox.silences.add({
+      project: null,
+      match: { rule: '*' },
+      from: new Date(now).toISOString(),
+      to: new Date(now + HOUR).toISOString(),
+      cron: null,
+      durationMinutes: null,
+      reason: 'work',
+      createdBy: 'alice',
+      mayHideSecurity: false,
+    });
+    await outbox.announce(noticeOf({ fingerprint: 'fp-2', labels: { vm: 'web2' } }));
+    assert.equal(await shown(), 'web1');
+    // Another process knows only what the database keeps.
+    const { db, channels, facts } = outbox;
+    const next = createAlertmanagerLoop({ db, log: silentLogger, channels, facts, outside: outbox.outside });
+    await next.run(signal);
+    assert.equal(JSON.parse(outbox.calls.at(-1)?.text ?? '[]').length, 1);
+  }));
+
+test('an Alertmanager whose secrets cannot be opened keeps no other from its state', () =>
+  withOutbox(async (outbox) => {
+    for (const name of ['broken', 'works'])
+      await outbox.channels.add({
+        name,
+        kind: 'alertmanager',
+        project: null,
+        settings: { server: `https://${name}.example/` },
+        secrets: { token: 'token-of-it' },
+      });
+    await outbox.db
+      .tables<NotificationTables>()
+      .updateTable('channel')
+      .set({ sealed: 'v1.a.b.c' })
+      .where('name', '=', 'broken')
+      .execute();
+    await outbox.channels.load([]);
+    await outbox.announce(noticeOf());
+    await outbox.loop.run(new AbortController().signal);
+    assert.deepEqual(
+      outbox.calls.map(({ url }) => new URL(url).hostname),
+      ['works.example'],
+    );
+    const broken = outbox.channels.get('broken');
+    assert.equal((await outbox.channels.states()).get(broken?.id ?? '')?.is_failing, 1);
+  }));
+
+test('what waits for its cooldown opens no transaction until that ends', () =>
+  withOutbox(async (outbox) => {
+    await outbox.hook('team');
+    await outbox.announce(noticeOf());
+    await outbox.pass(35_000);
+    await outbox.announce(resolved(noticeOf()));
+    await outbox.pass(6 * MINUTE);
+    await outbox.announce(noticeOf({ episode: 2 }));
+    await outbox.pass(6 * MINUTE);
+    const nextMs = await outbox.dispatcher.run();
+    assert.ok(nextMs !== null && nextMs - outbox.nowMs() > 10 * MINUTE);
+    await outbox.announce(resolved(noticeOf({ episode: 2 })));
+    await outbox.dispatcher.run();
+    assert.equal((await outbox.list())[0]?.state, 'not_sent', 'news is looked at all the same');
   }));
 
 test('after a start with the clock set back nothing waits longer than before', () =>

@@ -8,7 +8,7 @@ import type { AlertNotice } from '../message.ts';
 import { createCauses } from './inhibition.ts';
 import { globFits, routeFits } from './match.ts';
 import { channelsFor, escalationFor } from './routes.ts';
-import { covers, isQuiet, type StoredSilence } from './silences.ts';
+import { covers, isQuiet, type StoredSilence, windowPlan } from './silences.ts';
 
 const channels = ['a', 'b', 'c'].map((name) => ({ id: `id-${name}`, name, project: null, isEnabled: true }));
 const route = (value: unknown): Route => routeSchema.parse(value);
@@ -138,9 +138,25 @@ test('critical security alerts are silenced only by those who may configure aler
 });
 
 test('a maintenance window is quiet for its length after each begin, within its plan', () => {
-  const window = silence({ durationMinutes: 60, from: '2026-11-01T00:00:00Z', to: '2026-12-01T00:00:00Z' });
+  const window = silence({
+    cron: '0 3 * * *',
+    durationMinutes: 60,
+    from: '2026-11-01T00:00:00Z',
+    to: '2026-12-01T00:00:00Z',
+  });
+  let asked = 0;
   const schedule = parseCron('0 3 * * *');
-  const at = (time: string) => isQuiet(window, schedule, new Date(time));
+  assert.ok(schedule);
+  const counted = {
+    matches(time: Date) {
+      asked += 1;
+      return schedule.matches(time);
+    },
+  };
+  const plan = windowPlan(counted, 60);
+  const at = (time: string) => isQuiet(window, plan, new Date(time));
+  for (let n = 0; n < 1000; n += 1) at('2026-11-10T12:00:30');
+  assert.equal(asked, 60, 'the window is looked through once a minute, however many alerts ask');
   assert.equal(at('2026-11-10T02:59:00'), false);
   assert.equal(at('2026-11-10T03:00:00'), true);
   assert.equal(at('2026-11-10T03:59:59'), true);

@@ -37,19 +37,23 @@ export const silenceObject = ({ id, reason, project }: Pick<Silence, 'id' | 'rea
 
 const MINUTE_MS = 60_000;
 
-/** Whether it is quiet at this time: within from and to, and where there is a plan within a window that began at most its length ago. */
-export function isQuiet(
-  silence: Pick<StoredSilence, 'from' | 'to' | 'durationMinutes'>,
-  schedule: CronSchedule | null,
-  now: Date,
-): boolean {
-  const ms = now.getTime();
-  if (ms < Date.parse(silence.from) || ms >= Date.parse(silence.to)) return false;
-  if (schedule === null) return true;
-  const minute = Math.floor(ms / MINUTE_MS);
-  for (let ago = 0; ago < (silence.durationMinutes ?? 0); ago += 1)
+/** The windows of a silence that comes again. */
+export interface WindowPlan {
+  isOpen(now: Date): boolean;
+}
+
+/** Whether a window began at most its length ago. @param minute since 1970 */
+function isWindowOpen(schedule: CronSchedule, durationMinutes: number, minute: number): boolean {
+  for (let ago = 0; ago < durationMinutes; ago += 1)
     if (schedule.matches(new Date((minute - ago) * MINUTE_MS))) return true;
   return false;
+}
+
+/** Whether it is quiet at this time: within from and to, and where there is a plan within one of its windows. */
+export function isQuiet(silence: Pick<StoredSilence, 'from' | 'to'>, plan: WindowPlan | null, now: Date): boolean {
+  const ms = now.getTime();
+  if (ms < Date.parse(silence.from) || ms >= Date.parse(silence.to)) return false;
+  return plan === null || plan.isOpen(now);
 }
 
 /** Alerts about who tries to get in: only those who configure alerts may keep them from being told. */
@@ -66,11 +70,25 @@ export function covers({ match, project, mayHideSecurity }: StoredSilence, notic
   );
 }
 
+/** Looks back over a whole window only once in a minute: that takes milliseconds, and is asked for each alert. */
+export function windowPlan(schedule: CronSchedule, durationMinutes: number): WindowPlan {
+  let known = { minute: Number.NaN, isOpen: false };
+  return {
+    isOpen(now) {
+      const minute = Math.floor(now.getTime() / MINUTE_MS);
+      if (known.minute !== minute) known = { minute, isOpen: isWindowOpen(schedule, durationMinutes, minute) };
+      return known.isOpen;
+    },
+  };
+}
+
 export function createSilences(db: Database, clock: Clock): Silences {
-  const known = new Map<string, { readonly silence: StoredSilence; readonly schedule: CronSchedule | null }>();
+  const known = new Map<string, { readonly silence: StoredSilence; readonly plan: WindowPlan | null }>();
   const tables = (source: Database | Transaction = db) => source.tables<NotificationTables>();
-  const keep = (silence: StoredSilence) =>
-    known.set(silence.id, { silence, schedule: silence.cron === null ? null : parseCron(silence.cron) });
+  const keep = (silence: StoredSilence) => {
+    const schedule = silence.cron === null ? null : parseCron(silence.cron);
+    known.set(silence.id, { silence, plan: schedule && windowPlan(schedule, silence.durationMinutes ?? 0) });
+  };
   const view = (id: string): Silence | null => {
     const found = known.get(id);
     if (!found) return null;
@@ -78,7 +96,7 @@ export function createSilences(db: Database, clock: Clock): Silences {
     const now = clock.now();
     return {
       ...silence,
-      isActive: isQuiet(silence, found.schedule, now),
+      isActive: isQuiet(silence, found.plan, now),
       isOver: now.getTime() >= Date.parse(silence.to),
     };
   };
@@ -88,8 +106,8 @@ export function createSilences(db: Database, clock: Clock): Silences {
     get: view,
     covering(notice) {
       const now = clock.now();
-      for (const { silence, schedule } of known.values())
-        if (covers(silence, notice) && isQuiet(silence, schedule, now)) return silence;
+      for (const { silence, plan } of known.values())
+        if (covers(silence, notice) && isQuiet(silence, plan, now)) return silence;
       return null;
     },
     reasonOf: (id) => known.get(id)?.silence.reason ?? null,
