@@ -18,6 +18,11 @@ export const notificationErrors = defineErrors({
     title: 'The settings of the channel do not fit',
     hint: 'Correct the named fields; `hv channel kinds` shows what each kind takes.',
   },
+  channel_tested_just_now: {
+    status: 429,
+    title: 'A test message was sent through this channel just now',
+    hint: 'Wait ten seconds and try again.',
+  },
   notice_not_dead: {
     status: 409,
     title: 'This message was not given up',
@@ -200,7 +205,10 @@ export const noticeSchema = z.object({
   at: timeSchema,
   project: z.string().nullable(),
   channelId: z.string().nullable(),
-  channel: z.string().nullable().describe('name of the channel; null = it went to none'),
+  channel: z
+    .string()
+    .nullable()
+    .describe('name of the channel; null = it went to none, or to one that you may not see'),
   severity: severitySchema,
   title: z.string(),
   state: z

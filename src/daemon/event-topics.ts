@@ -42,7 +42,11 @@ export function eventTopics(
     'project.removed': ({ id }) => ['project.read', { type: 'project', id, project: id }],
     'channel.changed': ({ id, project }) => ['alert.read', { type: 'channel', id, project }],
     'silence.changed': ({ id, project }) => ['alert.read', { type: 'silence', id, project }],
-    'notice.changed': ({ id, project }) => ['alert.read', { type: 'channel', id, project }],
+    // A message is seen where the alerts of its project are.
+    'notice.changed': ({ project }) => [
+      'alert.read',
+      project === null ? SYSTEM : { type: 'project', id: project, project },
+    ],
     'alert.changed': (alert) => ['alert.read', alertObject(alert), (may) => alertAsSeen(alert, may)],
     'rule.changed': ({ id, project }) => ['alert.read', { type: 'rule', id, project }],
     'healing.acted': ({ project, vmId }) =>

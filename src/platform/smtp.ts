@@ -49,23 +49,28 @@ export class MailError extends Error {
 
 const CONNECT_MS = 10_000;
 /** Silence of the server in the middle of it. */
-const IDLE_MS = 20_000;
+const IDLE_MS = 60_000;
 
 /** @throws MailError; AppError `address_refused` for a host on a private address that nobody allowed */
 export async function sendMail(server: MailServer, mail: Mail, signal: AbortSignal): Promise<MailResult> {
   const url = new URL(`http://${server.host}:${server.port}`);
-  const addresses = await permittedAddresses({
+  const lookedUp = permittedAddresses({
     url,
     allowPrivateHosts: server.allowPrivateHosts,
     resolve: server.resolve ?? systemResolve,
     allowKey: 'notifications.allowPrivateHosts',
-  }).catch((error: unknown) => {
+  });
+  const addresses = await orTooLong(lookedUp, signal).catch((error: unknown) => {
     if (error instanceof AppError) throw error;
     throw new MailError(`${server.host} cannot be looked up: ${messageOf(error)}`, false);
   });
   const socket = await connectToAny(addresses, server.port, signal);
   // Loaded with the first mail: most installations send none.
   const { createTransport } = await import('nodemailer');
+  if (signal.aborted) {
+    socket.destroy();
+    throw new MailError(`${server.host} did not take it: it took too long`, false);
+  }
   const transport = createTransport({
     host: server.host,
     port: server.port,
@@ -109,6 +114,16 @@ export async function sendMail(server: MailServer, mail: Mail, signal: AbortSign
   }
 }
 
+/** A lookup cannot be called back; it is waited for no longer than the signal lets us. */
+function orTooLong<Value>(work: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(new Error('it took too long'));
+    signal.addEventListener('abort', onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+    if (signal.aborted) onAbort();
+  });
+}
+
 async function connectToAny(addresses: readonly string[], port: number, signal: AbortSignal): Promise<Socket> {
   let failure: unknown = new Error('it has no address');
   for (const address of addresses) {
@@ -116,6 +131,7 @@ async function connectToAny(addresses: readonly string[], port: number, signal: 
       return await connectTo(address, port, signal);
     } catch (error) {
       failure = error;
+      if (signal.aborted) break;
     }
   }
   throw new MailError(`the mail server cannot be reached: ${messageOf(failure)}`, false);
@@ -126,12 +142,14 @@ function connectTo(address: string, port: number, signal: AbortSignal): Promise<
     const socket = connectTcp({ host: address, port });
     const fail = (error: Error) => {
       clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
       socket.destroy();
       reject(error);
     };
     const timer = setTimeout(() => fail(new Error(`no connection within ${CONNECT_MS / 1000} s`)), CONNECT_MS);
     const onAbort = () => fail(new Error('it took too long'));
     signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
     socket.once('error', fail);
     socket.once('connect', () => {
       clearTimeout(timer);

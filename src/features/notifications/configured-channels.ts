@@ -66,7 +66,9 @@ export async function configuredChannels(config: Pick<Config, 'alerts' | 'secret
     });
   }
   const counts = new Map<ChannelKind, number>();
-  for (const entry of alerts.webhooks) {
+  for (const [index, entry] of alerts.webhooks.entries()) {
+    // The address itself may be a secret: its place names it.
+    const where = `alerts.webhooks[${index}]`;
     const name = entry.startsWith('secret:') ? entry.slice('secret:'.length) : null;
     const address = name === null ? entry : await secretOf(name);
     if (address === null)
@@ -74,8 +76,11 @@ export async function configuredChannels(config: Pick<Config, 'alerts' | 'secret
         `alerts.webhooks: "${entry}" has no file: set secrets.${name}.file to one that holds the address.`,
       );
     const url = URL.parse(address);
+    const place = name === null ? where : `${where} ("${entry}")`;
     if (url === null || !/^https?:$/.test(url.protocol))
-      throw new ConfigError(`alerts.webhooks: ${name === null ? 'an entry' : `"${entry}"`} is no http(s):// address.`);
+      throw new ConfigError(`${place} is no http(s):// address with a port of at most 65535.`);
+    if (url.username !== '' || url.password !== '')
+      throw new ConfigError(`${place} holds a user name or password: give the service a token of its own instead.`);
     const recognised = recognise(address);
     const count = (counts.get(recognised.kind) ?? 0) + 1;
     counts.set(recognised.kind, count);

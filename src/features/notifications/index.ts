@@ -7,6 +7,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { notificationErrors } from '#contract/notifications.ts';
 import { projects } from '#features/projects/index.ts';
+import { createQueue } from '#kernel/async.ts';
 import { messageOf } from '#kernel/errors.ts';
 import type { Transaction } from '#platform/db/database.ts';
 import { defineFeature } from '#platform/feature.ts';
@@ -129,11 +130,15 @@ export const notifications = defineFeature<NotificationsApi>({
     let oldestWaitingMs = 0;
     let work: Promise<unknown> = Promise.resolve();
     const subscriptions: (() => void)[] = [];
+    const cleaning = createQueue();
     /** What was only about a project goes with it. */
-    const forgetProject = async (project: string) => {
-      for (const entry of channels.all()) if (entry.project === project) await channels.remove(entry);
-      for (const silence of silences.all()) if (silence.project === project) await silences.remove(silence.id);
-    };
+    const forgetProjects = () =>
+      cleaning(async () => {
+        const isGone = ({ project }: { readonly project: string | null }) =>
+          project !== null && registry.get(project) === null;
+        for (const entry of channels.all().filter(isGone)) await channels.remove(entry);
+        for (const silence of silences.all().filter(isGone)) await silences.remove(silence.id);
+      });
 
     /** Runs `act` whenever it is woken, and after what it answers; what fails is tried again soon. */
     const loop = async (
@@ -209,9 +214,11 @@ export const notifications = defineFeature<NotificationsApi>({
         await routing.load();
         const isDateSure = calendar.leap() === null;
         await settleTimes(db, steady.nowMs(), isDateSure ? steady.nowMs() - FORGET_MS : null);
+        // Of a project that went while this could not be done.
+        await forgetProjects();
         subscriptions.push(
-          events.on('project.removed', ({ id }) => {
-            forgetProject(id).catch((error: unknown) =>
+          events.on('project.removed', () => {
+            forgetProjects().catch((error: unknown) =>
               log.warn({ err: error }, `channels of a removed project could not be removed: ${messageOf(error)}`),
             );
           }),
@@ -246,6 +253,7 @@ export const notifications = defineFeature<NotificationsApi>({
       async stop() {
         for (const endOne of subscriptions.splice(0)) endOne();
         await work;
+        await cleaning(async () => undefined);
         await sender.settled();
       },
     };

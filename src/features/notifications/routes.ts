@@ -1,7 +1,7 @@
 /** Channels, routing, silences and messages over HTTP. */
 
 import { z } from 'zod';
-import { CHANNEL_KINDS, type Channel, maxSilenceMs } from '#contract/notifications.ts';
+import { CHANNEL_KINDS, type Channel, maxSilenceMs, type Notice } from '#contract/notifications.ts';
 import type { ProjectsApi } from '#features/projects/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
@@ -182,23 +182,31 @@ export function createNotificationRoutes(dependencies: NotificationRouteDependen
       wake();
       return undefined;
     },
-    'GET /notices': ({ query, reach }) => {
-      const { channel } = query;
+    'GET /notices': async ({ query, reach, may }) => {
       const where = reach('alert.read');
-      const entry = channel === undefined ? null : channels.get(channel);
-      return notices.list({
+      const sees = (idOrName: string) => {
+        const entry = channels.get(idOrName);
+        return entry === null ? where === null : may('alert.read', channelObject(entry));
+      };
+      const { channel } = query;
+      if (channel !== undefined && !sees(channel)) return { items: [], next: null };
+      const { items, next } = await notices.list({
         limit: query.limit,
         cursor: query.cursor,
         state: query.state,
-        ...(channel === undefined ? {} : { channelId: entry?.id ?? channel }),
+        ...(channel === undefined ? {} : { channelId: channels.get(channel)?.id ?? channel }),
         projects: where === null ? null : where.projects,
       });
+      return { items: items.map((one) => (one.channelId === null || sees(one.channelId) ? one : masked(one))), next };
     },
     'POST /notices/{id}/retry': async ({ params, require }) => {
       const row = await notices.find(params.id);
       const place = placeOf(row === null ? null : row.project);
       require('alert.configure', place);
       if (row === null) throw new AppError('not_found', { detail: `There is no message "${params.id.slice(0, 80)}".` });
+      // It goes out through the channel: that must be his too.
+      const entry = row.channel_id === null ? null : channels.get(row.channel_id);
+      if (entry !== null) require('alert.configure', channelObject(entry));
       const again = await notices.retry(row);
       changed('notice', again.id, again.project);
       wake();
@@ -206,6 +214,9 @@ export function createNotificationRoutes(dependencies: NotificationRouteDependen
     },
   };
 }
+
+/** For those who see the message but not the channel, whose answers may tell of its machine. */
+const masked = (notice: Notice): Notice => ({ ...notice, channelId: null, channel: null, lastError: null });
 
 function fieldsOf(schema: z.ZodObject, isSecret: boolean) {
   return Object.entries(schema.shape).map(([name, field]) => {

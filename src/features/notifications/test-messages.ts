@@ -1,6 +1,7 @@
 /** Test messages go the way of all others: into the outbox, and out of it. */
 
 import type { Clock } from '#kernel/clock.ts';
+import { AppError } from '#kernel/errors.ts';
 import { newId } from '#kernel/ids.ts';
 import type { Database } from '#platform/db/database.ts';
 import { digestOf } from './channels/channel.ts';
@@ -24,6 +25,8 @@ const WEEK_MS = 7 * 86_400_000;
 /** A test that nobody took by then has no answer: it waits behind others. */
 const ANSWER_MS = 30_000;
 const LOOK_MS = 100;
+/** Between two tests of one channel. */
+const REST_MS = 10_000;
 
 export function createTestMessages({ db, clock, channels, host, nowMs, origin, onWritten }: TestMessageDependencies) {
   const write = async (channel: ChannelEntry, grp: string, text: string): Promise<string> => {
@@ -54,13 +57,24 @@ export function createTestMessages({ db, clock, channels, host, nowMs, origin, o
     onWritten();
     return id;
   };
+  const askedMs = new Map<string, number>();
+  /** Whoever may test a channel must not flood with it whoever reads it. */
+  const requireRest = ({ id, name }: ChannelEntry) => {
+    const before = askedMs.get(id);
+    if (before !== undefined && nowMs() - before < REST_MS)
+      throw new AppError('channel_tested_just_now', {
+        detail: `The channel "${name}" was tested within the last 10 s.`,
+      });
+    askedMs.set(id, nowMs());
+  };
   return {
-    /** Sends one and waits for its end; null = it still waits. */
+    /** Sends one and waits for its end; null = it still waits. @throws AppError channel_tested_just_now */
     async run(
       channel: ChannelEntry,
       by: string,
       signal: AbortSignal,
     ): Promise<{ id: string; row: DeliveryRow | null }> {
+      requireRest(channel);
       const id = await write(
         channel,
         `${ASKED_TEST}${channel.id}`,

@@ -17,7 +17,7 @@ import {
   markGroupTold,
 } from './announcements.ts';
 import { insertDelivery } from './deliveries.ts';
-import { beginRound, type Round, type RoundFacts } from './round.ts';
+import { beginRound, type Round, type RoundFacts, silencedRemark } from './round.ts';
 import { findRecord, type ToldAlertRecord } from './told-alerts.ts';
 
 export interface DispatcherDependencies {
@@ -220,7 +220,9 @@ async function writeEvent(tx: Transaction, grp: string, event: KeptEvent, facts:
       channelId: null,
       message: messageFor('nobody'),
       state: silence ? 'silenced' : 'unrouted',
-      remark: silence ? `silenced: ${silence.reason}` : 'no channel takes it: see `hv channel list` and the routing',
+      remark: silence
+        ? silencedRemark(silence, event.project)
+        : 'no channel takes it: see `hv channel list` and the routing',
     });
     return 0;
   }

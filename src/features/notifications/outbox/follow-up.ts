@@ -3,6 +3,7 @@
 import { durationMs } from '#contract/alerts-config.ts';
 import type { Routing } from '#contract/notifications.ts';
 import type { Database } from '#platform/db/database.ts';
+import type { ChannelEntry } from '../channels.ts';
 import { type Causes, createCauses } from '../routing/inhibition.ts';
 import { escalationFor } from '../routing/routes.ts';
 import { groupOf } from './announcements.ts';
@@ -16,9 +17,18 @@ export interface FollowUpDependencies {
   readonly db: Database;
   readonly facts: RoundFacts;
   routing(): Routing;
-  reasonOf(silenceId: string): string | null;
+  /** @see Silences.reasonOf */
+  reasonOf(silenceId: string, project: string | null): string | null;
   onWritten(): void;
 }
+
+interface Wanted {
+  readonly grp: string;
+  /** What is said to a channel besides. */
+  textFor(channel: Pick<ChannelEntry, 'project'>): string;
+}
+
+const noText = () => '';
 
 export function createFollowUp({ db, facts, routing, reasonOf, onWritten }: FollowUpDependencies) {
   /** Since when nothing inhibits it any more. */
@@ -37,7 +47,7 @@ export function createFollowUp({ db, facts, routing, reasonOf, onWritten }: Foll
   };
 
   /** What a record asks for now, and the group in which that is told. */
-  const wanted = (record: ToldAlertRecord, causes: Causes): { readonly grp: string; readonly text: string } | null => {
+  const wanted = (record: ToldAlertRecord, causes: Causes): Wanted | null => {
     // Most that is held stays so: that is seen without a transaction.
     if (record.hold !== null && holdNow(record.notice, facts.silences, causes)?.hold === record.hold) {
       releasedMs.delete(record.fingerprint);
@@ -45,17 +55,19 @@ export function createFollowUp({ db, facts, routing, reasonOf, onWritten }: Foll
     }
     if (record.hold?.startsWith('silence:')) {
       const id = record.hold.slice('silence:'.length);
-      const reason = reasonOf(id);
       return {
         grp: record.hold,
-        text: `This still fires after the silence${reason === null ? '' : ` "${reason}"`} ended.`,
+        textFor({ project }) {
+          const reason = reasonOf(id, project);
+          return `This still fires after the silence${reason === null ? '' : ` "${reason}"`} ended.`;
+        },
       };
     }
-    if (record.hold === 'inhibited') return { grp: groupOf(record.notice), text: '' };
-    return isRepeatDue(record) || stepDue(record) ? { grp: groupOf(record.notice), text: '' } : null;
+    if (record.hold === 'inhibited') return { grp: groupOf(record.notice), textFor: noText };
+    return isRepeatDue(record) || stepDue(record) ? { grp: groupOf(record.notice), textFor: noText } : null;
   };
 
-  const tell = (grp: string, text: string, fingerprints: readonly string[]): Promise<number> =>
+  const tell = (grp: string, textFor: Wanted['textFor'], fingerprints: readonly string[]): Promise<number> =>
     db.transaction(async (tx) => {
       const round = await beginRound(tx, grp, facts);
       for (const fingerprint of fingerprints) {
@@ -86,23 +98,23 @@ export function createFollowUp({ db, facts, routing, reasonOf, onWritten }: Foll
           await round.tellThese(record, 'still_firing', notice, step.channels);
         } else if (isRepeatDue(record)) await round.fires(record, 'repeat', notice);
       }
-      return round.finish(text);
+      return round.finish(textFor);
     });
 
   return {
     async run(): Promise<void> {
-      const groups = new Map<string, { readonly text: string; readonly fingerprints: string[] }>();
+      const groups = new Map<string, { readonly textFor: Wanted['textFor']; readonly fingerprints: string[] }>();
       const firing = await firingAlerts(db);
       const causes = createCauses(firing.map(({ notice }) => notice));
       for (const record of firing) {
         const due = wanted(record, causes);
         if (due === null) continue;
-        const group = groups.get(due.grp) ?? { text: due.text, fingerprints: [] };
+        const group = groups.get(due.grp) ?? { textFor: due.textFor, fingerprints: [] };
         group.fingerprints.push(record.fingerprint);
         groups.set(due.grp, group);
       }
       let written = 0;
-      for (const [grp, { text, fingerprints }] of groups) written += await tell(grp, text, fingerprints);
+      for (const [grp, { textFor, fingerprints }] of groups) written += await tell(grp, textFor, fingerprints);
       if (written > 0) onWritten();
     },
   };

@@ -336,6 +336,30 @@ test('silenced alerts are counted and shown, and told in one message when they f
     assert.match(outbox.calls[0]?.text ?? '', /moving racks/);
   }));
 
+test('what a silence of the system is for is told to no project', () =>
+  withOutbox(async (outbox) => {
+    await outbox.hook('system');
+    await outbox.hook('shop', { project: 'shop' });
+    const now = outbox.clock.now().getTime();
+    await outbox.silences.add({
+      project: null,
+      match: { rule: '*' },
+      from: new Date(now).toISOString(),
+      to: new Date(now + HOUR).toISOString(),
+      cron: null,
+      durationMinutes: null,
+      reason: 'hunting an intruder',
+      createdBy: 'alice',
+      mayHideSecurity: false,
+    });
+    await outbox.announce(noticeOf({ project: 'shop' }));
+    await outbox.pass(62 * MINUTE, MINUTE);
+    const texts = new Map(outbox.calls.map(({ url, text }) => [new URL(url).hostname, text]));
+    assert.match(texts.get('system.example') ?? '', /hunting an intruder/);
+    assert.match(texts.get('shop.example') ?? '', /after the silence ended/);
+    assert.doesNotMatch(`${texts.get('shop.example')} ${JSON.stringify(await outbox.list())}`, /intruder/);
+  }));
+
 test('what fires on is told again every four hours until somebody acknowledges it', () =>
   withOutbox(async (outbox) => {
     await outbox.hook('team');

@@ -18,7 +18,7 @@ import {
 import { type Causes, createCauses } from '../routing/inhibition.ts';
 import type { RoutingView } from '../routing/routes.ts';
 import { channelsFor } from '../routing/routes.ts';
-import type { Silences } from '../routing/silences.ts';
+import type { Silences, StoredSilence } from '../routing/silences.ts';
 import { findDelivery, insertDelivery, keptBack } from './deliveries.ts';
 import { takeBeginningsOut } from './ends.ts';
 import { firingAlerts, saveRecord, type ToldAlertRecord } from './told-alerts.ts';
@@ -41,9 +41,15 @@ interface Hold {
   readonly remark: string;
 }
 
+/** Readers of a project learn of a silence of the system that it is one, not what for. */
+export const silencedRemark = (
+  { id, reason, project }: Pick<StoredSilence, 'id' | 'reason' | 'project'>,
+  readers: string | null,
+): string => `silenced: ${readers === null || project === readers ? reason : id}`;
+
 export function holdNow(notice: AlertNotice, silences: Pick<Silences, 'covering'>, causes: Causes): Hold | null {
   const silence = silences.covering(notice);
-  if (silence) return { hold: `silence:${silence.id}`, remark: `silenced: ${silence.reason}` };
+  if (silence) return { hold: `silence:${silence.id}`, remark: silencedRemark(silence, notice.project) };
   const cause = causes.of(notice);
   return cause ? { hold: 'inhibited', remark: `${cause.rule.name} on ${cause.host} explains it` } : null;
 }
@@ -77,7 +83,7 @@ export interface Round {
   /** Null when it is not to be held back now. */
   holdOf(notice: AlertNotice): Hold | null;
   /** Writes the messages. @returns how many there are */
-  finish(text?: string): Promise<number>;
+  finish(textFor?: (channel: ChannelEntry) => string): Promise<number>;
 }
 
 /** @param grp the group that the messages belong to */
@@ -166,7 +172,7 @@ export async function beginRound(tx: Transaction, grp: string, facts: RoundFacts
       record.escalated = 0;
       await saveRecord(tx, record);
     },
-    async finish(text = '') {
+    async finish(textFor = () => '') {
       for (const { id, channel, alerts, keys } of batches.values()) {
         const message: Message = {
           key: digestOf(`${channel.id}|${keys.sort().join('|')}`),
@@ -174,7 +180,7 @@ export async function beginRound(tx: Transaction, grp: string, facts: RoundFacts
           kind: 'alert',
           severity: worstOf(alerts.map(({ notice }) => notice.severity)),
           title: titleOf(channel.title, alerts),
-          text,
+          text: textFor(channel),
           alerts,
           atMs: facts.wallMs(),
           host: facts.host,

@@ -20,8 +20,9 @@ export interface Silences {
   get(id: string): Silence | null;
   /** The silence that covers the notice now, or null. */
   covering(notice: AlertNotice): StoredSilence | null;
-  /** What an ended silence was for. */
-  reasonOf(id: string): string | null;
+  /** What a silence is or was for, as far as readers of a project may know it: null for one of the system or another project.
+   *  @param project of the readers; null = the system */
+  reasonOf(id: string, project: string | null): string | null;
   add(silence: Omit<StoredSilence, 'id' | 'createdAt' | 'hits'>): Promise<Silence>;
   remove(id: string): Promise<void>;
   countHit(tx: Transaction, id: string): Promise<void>;
@@ -110,7 +111,10 @@ export function createSilences(db: Database, clock: Clock): Silences {
         if (covers(silence, notice) && isQuiet(silence, plan, now)) return silence;
       return null;
     },
-    reasonOf: (id) => known.get(id)?.silence.reason ?? null,
+    reasonOf(id, project) {
+      const silence = known.get(id)?.silence;
+      return silence !== undefined && (project === null || silence.project === project) ? silence.reason : null;
+    },
     async add(given) {
       const now = clock.now();
       const silence: StoredSilence = {
