@@ -13,6 +13,11 @@ export const notificationErrors = defineErrors({
     title: 'This channel is set in the configuration',
     hint: 'Change it in the section `alerts` of the configuration and restart hyperd.',
   },
+  channel_in_use: {
+    status: 409,
+    title: 'Something sends through this channel by its name',
+    hint: 'Take it out of the routing and of the named rules first.',
+  },
   channel_settings: {
     status: 422,
     title: 'The settings of the channel do not fit',

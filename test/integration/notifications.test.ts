@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ApiProblem, createApiClient } from '#contract/client.ts';
 import { CHANNEL_KINDS } from '#contract/notifications.ts';
 import { DEFAULT_RULES } from '#features/alerts/rules/default-rules.ts';
 import type { Outside } from '#features/notifications/channels/channel.ts';
@@ -18,6 +19,7 @@ import { isWorse, type Message, type ToldAlert, titleOf } from '#features/notifi
 import { OUTRANKED_RULES } from '#features/notifications/routing/outranked-rules.ts';
 import { createFetcher } from '#platform/fetch/index.ts';
 import { sendMail } from '#platform/smtp.ts';
+import { signInByLink } from '../support/browser-session.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { freePort } from '../support/free-port.ts';
 import { hvOn } from '../support/hv.ts';
@@ -348,6 +350,75 @@ test('webhooks of the document are recognised by their host and stay after a res
     );
   } finally {
     await daemon.close();
+  }
+});
+
+test('a channel stays while something sends through it, and a project sees nothing of those of the system', async () => {
+  const receiver = await startMessageReceiver((_request, response) => response.writeHead(410).end('an inner word'));
+  const daemon = await startDaemon({
+    waitFor: 'doors',
+    config: { notifications: { allowPrivateHosts: ['127.0.0.1'] } },
+  });
+  const { admin } = daemon;
+  try {
+    const project = await admin('POST /projects', { body: { name: 'shop' } });
+    await admin('POST /users', { body: { name: 'carol' } });
+    await admin('POST /grants', { body: { user: 'carol', role: 'project-admin', scope: `project:${project.id}` } });
+    const secrets = { url: `${receiver.origin}/hook` };
+    const add = (name: string, of?: string) =>
+      admin('POST /channels', {
+        body: { name, kind: 'webhook', secrets, ...(of === undefined ? {} : { project: of }) },
+      });
+    const channel = await add('ops');
+    await add('shop-hook', 'shop');
+
+    const rule = { name: 'own', condition: 'vm_state == crashed' };
+    const refusedAs = (code: string, text: RegExp) => (error: unknown) => {
+      assert.ok(error instanceof ApiProblem);
+      assert.equal(error.problem.code, code);
+      assert.match(JSON.stringify(error.problem), text);
+      return true;
+    };
+    await assert.rejects(
+      admin('POST /rules', { body: { ...rule, channels: ['opps'] } }),
+      refusedAs('invalid_input', /no channel \\"opps\\"/),
+    );
+    const made = await admin('POST /rules', { body: { ...rule, channels: ['ops'] } });
+    const params = { id: 'ops' };
+    await assert.rejects(admin('DELETE /channels/{id}', { params }), refusedAs('channel_in_use', /the rule \\"own\\"/));
+    await assert.rejects(
+      admin('PATCH /channels/{id}', { params, body: { name: 'other' } }),
+      refusedAs('channel_in_use', /the rule \\"own\\"/),
+    );
+    await assert.rejects(
+      admin('PATCH /rules/{id}', { params: { id: made.id }, body: { channels: ['shop-hook', 'none'] } }),
+      refusedAs('invalid_input', /\\"none\\"/),
+    );
+
+    // A test of the channel of the project is a message of the project; the one of the system is not.
+    for (const id of ['ops', 'shop-hook']) await admin('POST /channels/{id}/test', { params: { id } });
+    const { api } = await (async () => {
+      const session = await signInByLink(daemon, 'carol');
+      return {
+        api: createApiClient(async ({ method, path, body }) => {
+          const text = body === null ? undefined : JSON.parse(body);
+          const answer = await session.call(method, path.slice('/api/v1'.length), text);
+          return { status: answer.status, body: JSON.stringify(answer.json) };
+        }),
+      };
+    })();
+    const seen = (await api('GET /notices', { query: {} })).items;
+    assert.deepEqual(
+      seen.map((one) => one.channel),
+      ['shop-hook'],
+    );
+    assert.deepEqual((await api('GET /notices', { query: { channel: 'ops' } })).items, []);
+
+    await admin('PATCH /rules/{id}', { params: { id: made.id }, body: { channels: null } });
+    await admin('DELETE /channels/{id}', { params: { id: channel.id } });
+  } finally {
+    await daemon.close();
+    await receiver.close();
   }
 });
 

@@ -78,6 +78,17 @@ export const alerts = defineFeature<AlertsApi>({
       const gone = await removeOrphans(rules, (id) => registry.all().some((project) => project.id === id), commit);
       for (const { id, spec } of gone) events.emit('rule.changed', { id, project: spec.project });
     };
+    announcer.onChannelUse(({ id, name, project }) =>
+      rules
+        .all()
+        .map(({ spec }) => spec)
+        .filter(({ channels }) => channels?.some((one) => one === id || one === name))
+        // A rule of another project cannot send there, whatever it names.
+        .filter((spec) => project === null || spec.project === null || spec.project === project)
+        .map((spec) =>
+          project === null || spec.project === project ? `the rule "${spec.name}"` : 'a rule of the system',
+        ),
+    );
     const subscriptions: (() => void)[] = [];
     let background: Promise<unknown> = Promise.resolve();
 
@@ -99,6 +110,7 @@ export const alerts = defineFeature<AlertsApi>({
           commit,
           past: { figures, masksWithin: store.masksWithin, projectOf },
           projects: registry,
+          channelExists: announcer.channelExists,
           clock,
           events,
         }),

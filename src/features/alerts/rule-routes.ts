@@ -3,6 +3,7 @@
 import type { AlertRuleSpec } from '#contract/alert-rule-spec.ts';
 import { ACTIVE_STATES, type AlertRule } from '#contract/alerts.ts';
 import type { ApiEvents } from '#contract/events.ts';
+import type { NotificationsApi } from '#features/notifications/index.ts';
 import type { ProjectsApi } from '#features/projects/index.ts';
 import { createQueue } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
@@ -21,6 +22,7 @@ export interface RuleRouteDependencies {
   readonly commit: CommitChange;
   readonly past: BacktestDependencies;
   readonly projects: Pick<ProjectsApi, 'get'>;
+  readonly channelExists: NotificationsApi['channelExists'];
   readonly clock: Clock;
   readonly events: EventBus<ApiEvents>;
 }
@@ -34,15 +36,8 @@ const MAX_RANGE_MS = 30 * DAY_MS;
 const objectOf = ({ id, spec, origin }: RuleEntry) =>
   ruleObject({ id, name: spec.name, project: spec.project, origin });
 
-export function createRuleRoutes({
-  registry,
-  engine,
-  commit,
-  past,
-  projects,
-  clock,
-  events,
-}: RuleRouteDependencies): Handlers {
+export function createRuleRoutes(dependencies: RuleRouteDependencies): Handlers {
+  const { registry, engine, commit, past, projects, channelExists, clock, events } = dependencies;
   /** One backtest holds a month of figures in memory; several at once would be too much. */
   const inTurn = createQueue();
   const view = (entry: RuleEntry, may: Sees): AlertRule => ({
@@ -70,6 +65,16 @@ export function createRuleRoutes({
     if (!project) throw new AppError('not_found', { detail: `There is no project "${spec.project}".` });
     return { ...spec, project: project.id };
   };
+  const requireChannels = (names: readonly string[] | null | undefined, project: string | null) => {
+    const index = names?.findIndex((name) => !channelExists(name, project)) ?? -1;
+    if (index >= 0)
+      throw new AppError('invalid_input', {
+        detail: `There is no channel "${names?.[index]}" that this rule may send to.`,
+        fields: [
+          { path: `channels.${index}`, problem: 'there is no such channel', mend: '`hv channel list` lists them.' },
+        ],
+      });
+  };
   const changed = ({ id, spec }: RuleEntry) => events.emit('rule.changed', { id, project: spec.project });
 
   return {
@@ -84,7 +89,9 @@ export function createRuleRoutes({
     'GET /rules/{id}': ({ params, may }) => view(found(params.id), may),
 
     'POST /rules': async ({ body, identity, may }) => {
-      const entry = await registry.create(withProjectId(body), identity.user, clock.now());
+      const spec = withProjectId(body);
+      requireChannels(spec.channels, spec.project);
+      const entry = await registry.create(spec, identity.user, clock.now());
       changed(entry);
       return view(entry, may);
     },
@@ -94,6 +101,7 @@ export function createRuleRoutes({
       const patch = withProjectId(body);
       // Who may change it where it is may not put it everywhere.
       if (patch.project !== undefined) require('alert.configure', { ...objectOf(before), project: patch.project });
+      requireChannels(patch.channels, patch.project === undefined ? before.spec.project : patch.project);
       const entry = await registry.change(before.id, patch, identity.user, clock.now(), commit);
       if (entry.spec.project !== before.spec.project) changed(before);
       changed(entry);

@@ -213,7 +213,7 @@ export async function startOutbox(
         title: more.title ?? null,
         secrets: { url: `https://${name}.example/very-secret-path` },
       }),
-    list: async () => (await notices.list({ limit: 1000, projects: null })).items,
+    list: async () => (await notices.list({ limit: 1000, projects: null, seesChannel: () => true })).items,
     /** Opens what was sent, as its receiver does. */
     alertsOf: (sent: SentCall): { status: string; kind: string; alerts: { kind: string; fingerprint: string }[] } =>
       JSON.parse(sent.text),

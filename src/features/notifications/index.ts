@@ -49,6 +49,16 @@ export interface NotificationsApi {
   acknowledge(tx: Transaction, fingerprint: string): Promise<void>;
   /** The sign of life to the service outside says that something is wrong while this answers false. Returns what ends it. */
   watch(what: string, isHealthy: () => boolean): () => void;
+  /** Whether a rule of this project (null = the system) may send through a channel of this name or id. */
+  channelExists(idOrName: string, project: string | null): boolean;
+  /** Asks before a channel is removed or renamed who sends through it: the answer names each in words. Call it while setting up. */
+  onChannelUse(
+    usesOf: (channel: {
+      readonly id: string;
+      readonly name: string;
+      readonly project: string | null;
+    }) => readonly string[],
+  ): void;
   /** For the health checks. */
   health(): Promise<{ readonly oldestWaitingMs: number; readonly dead: number; readonly hasDeadMan: boolean }>;
 }
@@ -130,6 +140,7 @@ export const notifications = defineFeature<NotificationsApi>({
     let oldestWaitingMs = 0;
     let work: Promise<unknown> = Promise.resolve();
     const subscriptions: (() => void)[] = [];
+    const users: Parameters<NotificationsApi['onChannelUse']>[0][] = [];
     const cleaning = createQueue();
     /** What was only about a project goes with it. */
     const forgetProjects = () =>
@@ -180,6 +191,11 @@ export const notifications = defineFeature<NotificationsApi>({
         },
         acknowledge,
         watch: deadMan.watch,
+        channelExists(idOrName, project) {
+          const entry = channels.get(idOrName);
+          return entry !== null && (project === null || entry.project === null || entry.project === project);
+        },
+        onChannelUse: (usesOf) => void users.push(usesOf),
         health: async () => ({
           ...(await figures.read()),
           hasDeadMan: deadMan.isConfigured,
@@ -193,6 +209,7 @@ export const notifications = defineFeature<NotificationsApi>({
         tests,
         projects: registry,
         clock,
+        usesOf: (channel) => users.flatMap((usesOf) => usesOf(channel)),
         wake: wakeAll,
         changed: (what, id, project) => events.emit(`${what}.changed`, { id, project }),
       }),

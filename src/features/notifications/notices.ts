@@ -15,6 +15,8 @@ export interface NoticeQuery {
   readonly channelId?: string | undefined;
   /** Null = all. */
   readonly projects: readonly string[] | null;
+  /** Whether the one who asks may see a channel: what it answered may tell of its machine. */
+  seesChannel(id: string): boolean;
 }
 
 export interface Notices {
@@ -53,7 +55,7 @@ export function createNotices({ db, channel, nowMs, wallMs }: NoticeDependencies
   return {
     find,
     view,
-    async list({ limit, cursor, state, channelId, projects }) {
+    async list({ limit, cursor, state, channelId, projects, seesChannel }) {
       let query = tables().selectFrom('delivery').selectAll().orderBy('id', 'desc');
       if (cursor !== undefined) query = query.where('id', '<', cursor);
       if (state !== undefined) query = query.where('state', '=', state);
@@ -61,7 +63,11 @@ export function createNotices({ db, channel, nowMs, wallMs }: NoticeDependencies
       if (projects !== null) query = query.where('project', 'in', projects);
       const rows = await query.limit(limit + 1).execute();
       const shown = rows.slice(0, limit);
-      return { items: shown.map(view), next: rows.length > limit ? (shown.at(-1)?.id ?? null) : null };
+      const seen = (notice: Notice): Notice =>
+        notice.channelId === null || seesChannel(notice.channelId)
+          ? notice
+          : { ...notice, channelId: null, channel: null, lastError: null };
+      return { items: shown.map(view).map(seen), next: rows.length > limit ? (shown.at(-1)?.id ?? null) : null };
     },
     async retry(row) {
       if (row.state !== 'dead')

@@ -1,7 +1,7 @@
 /** Channels, routing, silences and messages over HTTP. */
 
 import { z } from 'zod';
-import { CHANNEL_KINDS, type Channel, maxSilenceMs, type Notice } from '#contract/notifications.ts';
+import { CHANNEL_KINDS, type Channel, maxSilenceMs } from '#contract/notifications.ts';
 import type { ProjectsApi } from '#features/projects/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
@@ -23,13 +23,15 @@ export interface NotificationRouteDependencies {
   readonly tests: ReturnType<typeof createTestMessages>;
   readonly projects: Pick<ProjectsApi, 'get'>;
   readonly clock: Clock;
+  /** What other features send through a channel, in words. */
+  usesOf(channel: Pick<ChannelEntry, 'id' | 'name' | 'project'>): readonly string[];
   changed(what: 'channel' | 'silence' | 'notice', id: string, project: string | null): void;
   /** Messages wait that did not before. */
   wake(): void;
 }
 
 export function createNotificationRoutes(dependencies: NotificationRouteDependencies): Handlers {
-  const { channels, silences, routing, notices, tests, projects, clock, changed, wake } = dependencies;
+  const { channels, silences, routing, notices, tests, projects, clock, usesOf, changed, wake } = dependencies;
 
   const view = (entry: ChannelEntry, state: ChannelStateRow | undefined): Channel => ({
     id: entry.id,
@@ -74,6 +76,19 @@ export function createNotificationRoutes(dependencies: NotificationRouteDependen
       });
   };
 
+  /** Who removes or renames a channel would quiet what is sent there. @param channel with an empty id: what names it by its name */
+  const requireUnused = (channel: Pick<ChannelEntry, 'id' | 'name' | 'project'>) => {
+    const isNamed = (names: readonly string[]) => names.includes(channel.name) || names.includes(channel.id);
+    const routes = routing
+      .current()
+      .routes.filter((route) => isNamed(route.channels) || route.escalation.some((step) => isNamed(step.channels)));
+    const uses = [...routes.map(({ name }) => `the route "${name}"`), ...usesOf(channel)];
+    if (uses.length > 0)
+      throw new AppError('channel_in_use', {
+        detail: `${uses.slice(0, 5).join(', ')} ${uses.length === 1 ? 'sends' : 'send'} through "${channel.name}".`,
+      });
+  };
+
   return {
     'GET /channel-kinds': () => ({
       items: CHANNEL_KINDS.map((kind) => ({
@@ -96,13 +111,16 @@ export function createNotificationRoutes(dependencies: NotificationRouteDependen
     },
     'GET /channels/{id}': ({ params }) => viewNow(channelOf(params.id)),
     'PATCH /channels/{id}': async ({ params, body }) => {
-      const entry = await channels.change(channelOf(params.id), body);
+      const before = channelOf(params.id);
+      if (body.name !== undefined && body.name !== before.name) requireUnused({ ...before, id: '' });
+      const entry = await channels.change(before, body);
       changed('channel', entry.id, entry.project);
       wake();
       return viewNow(entry);
     },
     'DELETE /channels/{id}': async ({ params }) => {
       const entry = channelOf(params.id);
+      requireUnused(entry);
       await channels.remove(entry);
       changed('channel', entry.id, entry.project);
       wake();
@@ -190,14 +208,14 @@ export function createNotificationRoutes(dependencies: NotificationRouteDependen
       };
       const { channel } = query;
       if (channel !== undefined && !sees(channel)) return { items: [], next: null };
-      const { items, next } = await notices.list({
+      return notices.list({
         limit: query.limit,
         cursor: query.cursor,
         state: query.state,
         ...(channel === undefined ? {} : { channelId: channels.get(channel)?.id ?? channel }),
         projects: where === null ? null : where.projects,
+        seesChannel: sees,
       });
-      return { items: items.map((one) => (one.channelId === null || sees(one.channelId) ? one : masked(one))), next };
     },
     'POST /notices/{id}/retry': async ({ params, require }) => {
       const row = await notices.find(params.id);
@@ -214,9 +232,6 @@ export function createNotificationRoutes(dependencies: NotificationRouteDependen
     },
   };
 }
-
-/** For those who see the message but not the channel, whose answers may tell of its machine. */
-const masked = (notice: Notice): Notice => ({ ...notice, channelId: null, channel: null, lastError: null });
 
 function fieldsOf(schema: z.ZodObject, isSecret: boolean) {
   return Object.entries(schema.shape).map(([name, field]) => {

@@ -29,7 +29,8 @@ const MONITOR_PERIOD_MS = 60_000;
 test('every figure that a rule reads is measured by somebody, or awaited', async () => {
   const root = join(import.meta.dirname, '../..');
   const files = (await readdir(root, { recursive: true })).filter(
-    (name) => name.endsWith('.ts') && !name.includes('test') && (!name.startsWith('alerts/') || name.endsWith('-collector.ts')),
+    (name) =>
+      name.endsWith('.ts') && !name.includes('test') && (!name.startsWith('alerts/') || name.endsWith('-collector.ts')),
   );
   const sources = (await Promise.all(files.map((name) => readFile(join(root, name), 'utf8')))).join('\n');
   const read = new Set(DEFAULT_RULES.flatMap((spec) => checkRule(spec).metrics));

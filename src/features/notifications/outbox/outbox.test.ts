@@ -336,6 +336,21 @@ test('silenced alerts are counted and shown, and told in one message when they f
     assert.match(outbox.calls[0]?.text ?? '', /moving racks/);
   }));
 
+test('who may not see a channel sees neither its name nor what it answered', () =>
+  withOutbox(
+    async (outbox) => {
+      const system = await outbox.hook('system');
+      await outbox.hook('shop', { project: 'shop' });
+      await outbox.announce(noticeOf({ project: 'shop' }));
+      await outbox.pass(MINUTE);
+      const seesChannel = (id: string) => id !== system.id;
+      const { items } = await outbox.notices.list({ limit: 100, projects: ['shop'], seesChannel });
+      assert.deepEqual(items.map(({ channel }) => channel).sort(), ['shop', null].sort());
+      assert.doesNotMatch(JSON.stringify(items), /system|inner/);
+    },
+    ({ url }) => (url.includes('system') ? { status: 410, body: 'an inner word' } : { status: 200 }),
+  ));
+
 test('what a silence of the system is for is told to no project', () =>
   withOutbox(async (outbox) => {
     await outbox.hook('system');
@@ -415,6 +430,19 @@ test('a project’s alert reaches channels of that project and of the system onl
     await outbox.pass(MINUTE);
     assert.equal(outbox.calls.length, 3);
     assert.equal((await outbox.list())[0]?.state, 'unrouted');
+  }));
+
+test('a rule that sends to a channel that is gone is told by the others, and complained of once', () =>
+  withOutbox(async (outbox) => {
+    await outbox.hook('team');
+    for (const n of [1, 2]) await outbox.announce(noticeOf({ fingerprint: `fp-${n}`, rule: { channels: ['gone'] } }));
+    await outbox.pass(2 * MINUTE);
+    await outbox.announce(noticeOf({ fingerprint: 'fp-3', rule: { channels: ['gone'] } }));
+    await outbox.pass(10 * MINUTE);
+    const sent = outbox.calls.map((call) => outbox.alertsOf(call));
+    assert.equal(sent.flatMap(({ alerts }) => alerts).length, 3);
+    assert.equal(sent.filter(({ kind }) => kind === 'event').length, 1);
+    assert.ok(outbox.calls.some(({ text }) => text.includes('There is no channel \\"gone\\"')));
   }));
 
 test('an event is told once however often it is announced', () =>

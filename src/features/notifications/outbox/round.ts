@@ -17,8 +17,9 @@ import {
 } from '../message.ts';
 import { type Causes, createCauses } from '../routing/inhibition.ts';
 import type { RoutingView } from '../routing/routes.ts';
-import { channelsFor } from '../routing/routes.ts';
+import { channelsFor, missingChannels } from '../routing/routes.ts';
 import type { Silences, StoredSilence } from '../routing/silences.ts';
+import { announceEvent } from './announcements.ts';
 import { findDelivery, insertDelivery, keptBack } from './deliveries.ts';
 import { takeBeginningsOut } from './ends.ts';
 import { firingAlerts, saveRecord, type ToldAlertRecord } from './told-alerts.ts';
@@ -114,6 +115,21 @@ export async function beginRound(tx: Transaction, grp: string, facts: RoundFacts
     const id = newId('ntc', facts.wallMs());
     await insertDelivery(tx, { id, channelId: null, grp, project: notice.project, message, state, nowMs, remark });
   };
+  const complainOfMissing = async (notice: AlertNotice) => {
+    const missing = missingChannels(notice, view);
+    if (missing.length === 0) return;
+    const names = missing.map((name) => `"${name}"`).join(', ');
+    const event = {
+      key: `unrouted:${notice.rule.id}:${missing.join(',')}:${new Date(facts.wallMs()).toISOString().slice(0, 10)}`,
+      severity: 'warning' as const,
+      title: `${notice.rule.name} is sent to channels that do not exist`,
+      text: `There is no channel ${names}. Where no other is named, the default takes it. Correct the rule or the routing.`,
+      project: notice.project,
+      labels: { event: 'unrouted' },
+      exceptChannelId: null,
+    };
+    await announceEvent(tx, event, nowMs);
+  };
   const tellThese: Round['tellThese'] = async (record, kind, notice, channels) => {
     // A state that is sent again and again says it without a message.
     for (const channel of channels.filter(({ isLoop }) => !isLoop)) tell(record, kind, notice, channel);
@@ -145,6 +161,7 @@ export async function beginRound(tx: Transaction, grp: string, facts: RoundFacts
         await keepBack(notice, held.hold === 'inhibited' ? 'inhibited' : 'silenced', held.remark);
         return false;
       }
+      await complainOfMissing(notice);
       const channels = channelsFor(notice, view);
       if (channels.length === 0) {
         record.hold = null;

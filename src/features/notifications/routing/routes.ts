@@ -1,4 +1,5 @@
-/** Which channels a notice goes to: what its rule names, else the first route that fits, else all channels for warnings and worse.
+/** Which channels a notice goes to: what its rule names, else the first route that fits, else all channels for warnings and worse. Names that
+ *  lead to no channel at all are no reason for silence: then the next of these decides.
  *  What belongs to a project goes only to channels of that project and of the system. */
 
 import type { Route, Routing } from '#contract/notifications.ts';
@@ -39,15 +40,24 @@ function fitting<Entry extends Destination>(notice: AlertNotice, view: RoutingVi
   return found;
 }
 
+const exists = (name: string, { channels }: RoutingView<Destination>): boolean =>
+  channels.some((channel) => channel.id === name || channel.name === name);
+
+/** Whether a list of names leads anywhere; an empty one leads nowhere on purpose. */
+const leads = (names: readonly string[], view: RoutingView<Destination>): boolean =>
+  names.length === 0 || names.some((name) => exists(name, view));
+
+/** Names of channels that the rule or its routes send to and that are none. */
+export function missingChannels<Entry extends Destination>(notice: AlertNotice, view: RoutingView<Entry>): string[] {
+  const names = [...(notice.rule.channels ?? []), ...fitting(notice, view).flatMap(({ channels }) => channels)];
+  return [...new Set(names)].filter((name) => !exists(name, view));
+}
+
 export function channelsFor<Entry extends Destination>(notice: AlertNotice, view: RoutingView<Entry>): Entry[] {
-  if (notice.rule.channels !== null) return named(notice.rule.channels, notice, view.channels);
-  const routes = fitting(notice, view);
-  if (routes.length > 0)
-    return named(
-      routes.flatMap(({ channels }) => channels),
-      notice,
-      view.channels,
-    );
+  if (notice.rule.channels !== null && leads(notice.rule.channels, view))
+    return named(notice.rule.channels, notice, view.channels);
+  const routed = fitting(notice, view).map(({ channels }) => channels);
+  if (routed.length > 0 && leads(routed.flat(), view)) return named(routed.flat(), notice, view.channels);
   return isWorse(notice.severity, 'info') ? view.channels.filter((channel) => mayHear(channel, notice)) : [];
 }
 

@@ -30,6 +30,19 @@ test('the first route that fits decides; one that goes on lets the following add
   assert.deepEqual(namesFor([], noticeOf({ severity: 'info' })), []);
 });
 
+test('names that lead to no channel quiet nothing: the routing, then the default takes it', () => {
+  const all = ['a', 'b', 'c'];
+  const gone = route({ name: 'gone', channels: ['x'] });
+  const vms = route({ name: 'vms', channels: ['b'] });
+  const by = (...names: string[]) => noticeOf({ rule: { channels: names } });
+  assert.deepEqual(namesFor([vms], by('x')), ['b']);
+  assert.deepEqual(namesFor([], by('x')), all);
+  assert.deepEqual(namesFor([gone]), all);
+  assert.deepEqual(namesFor([vms], by('x', 'a')), ['a'], 'what is there is enough');
+  assert.deepEqual(namesFor([vms], by()), [], 'nobody, on purpose');
+  assert.deepEqual(namesFor([route({ name: 'drop', channels: [] })]), [], 'nobody, on purpose');
+});
+
 test('routes match any or all, inverted, by label, project name and times over midnight', () => {
   const fits = (value: object, notice = noticeOf(), at = noon) =>
     routeFits(route({ name: 'x', channels: [], ...value }), notice, 'shop', at);
