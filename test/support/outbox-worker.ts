@@ -3,7 +3,7 @@
 
 import { join } from 'node:path';
 import { notificationErrors, routingSchema } from '#contract/notifications.ts';
-import { createChannels } from '#features/notifications/channels.ts';
+import { createChannels } from '#features/notifications/channel-registry.ts';
 import { noticeOf } from '#features/notifications/fake-outside.ts';
 import { notificationMigrations } from '#features/notifications/migrations.ts';
 import { announceAlert } from '#features/notifications/outbox/announcements.ts';

@@ -3,7 +3,7 @@
 import type { Notice } from '#contract/notifications.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { Database } from '#platform/db/database.ts';
-import type { ChannelEntry } from './channels.ts';
+import type { ChannelEntry } from './channel-registry.ts';
 import type { DeliveryRow, NotificationTables } from './migrations.ts';
 import { messageOfRow, rewrite } from './outbox/deliveries.ts';
 import { alertsAsTheyAre } from './outbox/ends.ts';

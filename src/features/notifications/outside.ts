@@ -4,8 +4,8 @@
 import type { Clock } from '#kernel/clock.ts';
 import { createFetcher, type Fetcher, type Resolve } from '#platform/fetch/index.ts';
 import { sendMail } from '#platform/smtp.ts';
+import type { ChannelEntry } from './channel-registry.ts';
 import type { Outside } from './channels/channel.ts';
-import type { ChannelEntry } from './channels.ts';
 
 const ALLOW_KEY = 'notifications.allowPrivateHosts';
 const REQUEST_MS = { headersMs: 10_000, idleMs: 10_000, textMs: 10_000 } as const;

@@ -3,9 +3,9 @@
 import { messageOf as textOfError } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { Database } from '#platform/db/database.ts';
+import type { ChannelEntry, Channels } from '../channel-registry.ts';
 import { ALERTMANAGER_RESOLVED_MS } from '../channels/alertmanager.ts';
 import { digestOf } from '../channels/channel.ts';
-import type { ChannelEntry, Channels } from '../channels.ts';
 import { type Message, type ToldAlert, worstOf } from '../message.ts';
 import type { OutsideOf } from '../outside.ts';
 import { createCauses } from '../routing/inhibition.ts';

@@ -1,7 +1,7 @@
 /** The end of an alert never comes before its beginning: what still waits to say that it fires says that it fired, once it is over. */
 
 import type { Transaction } from '#platform/db/database.ts';
-import type { ChannelEntry } from '../channels.ts';
+import type { ChannelEntry } from '../channel-registry.ts';
 import { type AlertNotice, isOver, type Message, type ToldAlert } from '../message.ts';
 import type { DeliveryRow } from '../migrations.ts';
 import { messageOfRow, rewrite, waitingAbout } from './deliveries.ts';

@@ -3,7 +3,7 @@
 import { durationMs } from '#contract/alerts-config.ts';
 import type { Routing } from '#contract/notifications.ts';
 import type { Database } from '#platform/db/database.ts';
-import type { ChannelEntry } from '../channels.ts';
+import type { ChannelEntry } from '../channel-registry.ts';
 import { type Causes, createCauses } from '../routing/inhibition.ts';
 import { escalationFor } from '../routing/routes.ts';
 import { groupOf } from './announcements.ts';

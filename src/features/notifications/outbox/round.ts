@@ -3,8 +3,8 @@
 
 import { newId } from '#kernel/ids.ts';
 import type { Transaction } from '#platform/db/database.ts';
+import type { ChannelEntry } from '../channel-registry.ts';
 import { digestOf } from '../channels/channel.ts';
-import type { ChannelEntry } from '../channels.ts';
 import {
   type AlertNotice,
   isOver,

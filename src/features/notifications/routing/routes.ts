@@ -3,7 +3,7 @@
  *  What belongs to a project goes only to channels of that project and of the system. */
 
 import type { Route, Routing } from '#contract/notifications.ts';
-import type { ChannelEntry } from '../channels.ts';
+import type { ChannelEntry } from '../channel-registry.ts';
 import { type AlertNotice, isWorse } from '../message.ts';
 import { routeFits } from './match.ts';
 
