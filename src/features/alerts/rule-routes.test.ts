@@ -45,6 +45,7 @@ function routesOf({ rules, engine, commit }: FakeDaemon, mine: string) {
     registry: rules,
     engine,
     commit,
+    channelExists: () => true,
     past: {
       figures: { read: () => assert.fail(), labelsOf: () => ({}) },
       masksWithin: async () => [],
@@ -161,6 +162,7 @@ test('backtests come one after the other, and one whose client went away is not 
     registry: {} as never,
     engine: { all: () => [] },
     commit: () => assert.fail('nothing changes'),
+    channelExists: () => true,
     past: {
       figures: {
         read: () => new Promise((resolve) => waiting.push(() => resolve({ stepMs: 10_000, tier: 'raw', series: [] }))),
