@@ -143,7 +143,7 @@ describe('alerts from a guest to a mailbox', { skip }, () => {
     for (const name of ['crash', 'again', 'stuck']) await make(name, { disks: [{ sizeBytes: 8 * MIB }] });
     [shell] = await Promise.all([guestShell(libvirtd, 'busy'), guestShell(libvirtd, 'quiet')]);
     putFirst(libvirtd.qemuPid('busy'));
-    await daemon.admin('POST /alerts/rules', {
+    await daemon.admin('POST /rules', {
       body: {
         name: 'busy guest',
         condition: 'cpu_usage{vm="busy"} > 50% for 20s',

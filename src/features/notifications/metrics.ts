@@ -5,6 +5,9 @@ import type { Database } from '#platform/db/database.ts';
 import type { MetricFamily } from '#platform/feature.ts';
 import type { NotificationTables } from './migrations.ts';
 
+/** Longer than the longest waiting, so that what was given up is told of; later it is history. */
+const DEAD_FOR_MS = 4 * 86_400_000;
+
 /** @param nowMs the steady clock, by which messages are kept */
 export function notificationMetrics(db: Database, nowMs: () => number) {
   let newest = { waiting: 0, dead: 0, oldestWaitingMs: 0 };
@@ -19,7 +22,14 @@ export function notificationMetrics(db: Database, nowMs: () => number) {
         // What was never tried waits for its turn, as for the next digest: only since that came it is late.
         sql<number>`min(CASE WHEN attempts > 0 THEN created_ms ELSE next_ms END)`.as('since_ms'),
       ])
-      .where('state', 'in', ['waiting', 'dead'])
+      // Who asks for a test is told of its failure at once.
+      .where('kind', '!=', 'test')
+      .where(({ eb, and, or }) =>
+        or([
+          eb('state', '=', 'waiting'),
+          and([eb('state', '=', 'dead'), eb('created_ms', '>', nowMs() - DEAD_FOR_MS)]),
+        ]),
+      )
       .groupBy('state')
       .execute();
     const of = (state: string) => rows.find((row) => row.state === state);
@@ -48,7 +58,7 @@ export function notificationMetrics(db: Database, nowMs: () => number) {
           'How long the oldest of them could have been sent and was not.',
           newest.oldestWaitingMs / 1000,
         ),
-        gauge('hyper_outbox_dead', 'Messages that were given up.', newest.dead),
+        gauge('hyper_outbox_dead', 'Messages of the last four days that were given up.', newest.dead),
       ];
     },
   };
