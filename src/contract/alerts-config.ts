@@ -1,6 +1,7 @@
 /** The section `alerts` of the configuration, as `services.hypervisor-alerts` writes it: where messages go and which rules there are. */
 
 import { z } from 'zod';
+import { parseDuration } from '#kernel/units.ts';
 
 export const SEVERITIES = ['info', 'warning', 'critical'] as const;
 export const severitySchema = z.enum(SEVERITIES);
@@ -12,21 +13,9 @@ export const durationTextSchema = z
   .regex(/^(\d{1,6}(ms|s|m|h|d|w))+$/, 'use a duration as 30m, 1h30m or 2d')
   .describe('a duration as 30m, 1h30m or 2d');
 
-const UNIT_MS: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-  w: 604_800_000,
-};
-
 /** Milliseconds of a text that `durationTextSchema` takes. */
 export function durationMs(text: string): number {
-  let sum = 0;
-  for (const [, amount = '0', unit = 'ms'] of text.matchAll(/(\d+)(ms|[smhdw])/g))
-    sum += Number(amount) * (UNIT_MS[unit] ?? 0);
-  return sum;
+  return parseDuration(text) ?? 0;
 }
 
 /** A mail address without display name. */

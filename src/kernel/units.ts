@@ -57,3 +57,22 @@ export function formatDuration(ms: number): string {
     .map(([amount, unit]) => `${amount} ${unit}`)
     .join(' ');
 }
+
+const DURATION_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  min: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+};
+
+/** Milliseconds of `90s`, `1h30m` or `7d`; null when it is none of these. */
+export function parseDuration(text: string): number | null {
+  if (!/^(\d{1,6} ?(ms|s|min|m|h|d|w))+$/.test(text)) return null;
+  let sum = 0;
+  for (const [, amount = '0', unit = ''] of text.matchAll(/(\d+) ?(ms|s|min|m|h|d|w)/g))
+    sum += Number(amount) * (DURATION_MS[unit] ?? 0);
+  return sum;
+}

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { METRIC_NAMES } from '#contract/metric-catalogue.ts';
-import { matchesGlob } from '#contract/rules/entities.ts';
 import { FUNCTIONS, KEYWORDS, LIMITS, RELATIONS, UNITS } from '#contract/rules/language.ts';
 import { checkRule } from '#contract/rules/rule.ts';
+import { matchesGlob } from '#kernel/glob.ts';
 
 const isFull = process.env['HV_TEST_FULL'] === '1';
 const seed = Number(process.env['HV_TEST_SEED'] ?? 1);

@@ -1,9 +1,10 @@
 /** The type check of `metric{label=value, …}`: does the metric exist, has it the labels, and which kinds of entities are left. */
 
+import { matchesGlob } from '#kernel/glob.ts';
 import { nearestName } from '#kernel/names.ts';
 import { ENTITY_KINDS, type EntityKind, isMetric, METRIC_NAMES, METRICS } from '../metric-catalogue.ts';
 import type { Match, Selector } from './checked.ts';
-import { allLabelsOf, labelsOfKind, matchesGlob } from './entities.ts';
+import { allLabelsOf, labelsOfKind } from './entities.ts';
 import { type ProblemCode, problemAt, type RuleProblem, type Span } from './problem.ts';
 import type { RawMatch, RawSelector } from './syntax.ts';
 

@@ -32,6 +32,7 @@ test('a figure of the wrong kind of thing names those that have it', () => {
 test('times are dates or times ago; others name their field', () => {
   assert.equal(timeAsked('from', '6h', NOW), NOW - 6 * 3_600_000);
   assert.equal(timeAsked('from', '-30 min', NOW), NOW - 30 * 60_000);
+  assert.equal(timeAsked('from', '1h30m', NOW), NOW - 90 * 60_000);
   assert.equal(timeAsked('to', '2026-02-28T00:00:00Z', NOW), Date.parse('2026-02-28T00:00:00Z'));
   for (const text of ['yesterday', '6', '6y', '', '1e9d', '2026-99-99'])
     assert.equal(refusal(() => timeAsked('to', text, NOW)).path, 'query.to');

@@ -4,15 +4,7 @@ import { type EntityKind, isMetric, METRIC_NAMES, type MetricName } from '#contr
 import { MAX_METRICS } from '#contract/metrics.ts';
 import { AppError } from '#kernel/errors.ts';
 import { nearestName } from '#kernel/names.ts';
-
-const UNITS: Readonly<Record<string, number>> = {
-  s: 1000,
-  min: 60_000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-  w: 7 * 86_400_000,
-};
+import { parseDuration } from '#kernel/units.ts';
 
 const wrong = (field: string, problem: string, mend: string): AppError =>
   new AppError('invalid_input', {
@@ -48,8 +40,8 @@ export function checkKind(metric: MetricName, kinds: readonly EntityKind[], kind
 /** Milliseconds since 1970 of a date, or of a time ago as `6h`.
  *  @throws invalid_input */
 export function timeAsked(field: 'from' | 'to', text: string, nowMs: number): number {
-  const ago = /^-?(\d{1,6})\s*(s|min|m|h|d|w)$/.exec(text.trim());
-  if (ago) return nowMs - Number(ago[1]) * (UNITS[ago[2] ?? ''] ?? 0);
+  const agoMs = parseDuration(text.trim().replace(/^-/, ''));
+  if (agoMs !== null) return nowMs - agoMs;
   const at = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN;
   if (Number.isNaN(at))
     throw wrong(

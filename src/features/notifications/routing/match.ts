@@ -1,31 +1,8 @@
-/** Whether a notice fits: globs in linear time, labels, severities, times of the day. */
+/** Whether a notice fits: globs, labels, severities, times of the day. */
 
 import type { Route } from '#contract/notifications.ts';
+import { matchesGlob } from '#kernel/glob.ts';
 import type { AlertNotice } from '../message.ts';
-
-/** `*` any text, `?` any character; case counts. Two pointers: no input makes it slow. */
-export function globFits(glob: string, text: string): boolean {
-  let [at, star, retry] = [0, -1, 0];
-  let pattern = 0;
-  while (at < text.length) {
-    if (pattern < glob.length && (glob[pattern] === '?' || (glob[pattern] === text[at] && glob[pattern] !== '*'))) {
-      pattern += 1;
-      at += 1;
-    } else if (glob[pattern] === '*') {
-      star = pattern;
-      retry = at;
-      pattern += 1;
-    } else if (star >= 0) {
-      pattern = star + 1;
-      retry += 1;
-      at = retry;
-    } else {
-      return false;
-    }
-  }
-  while (glob[pattern] === '*') pattern += 1;
-  return pattern === glob.length;
-}
 
 /** Every label that a matcher may name. What the alert is about stands above what its rule calls it. */
 function labelOf(notice: AlertNotice, name: string): string {
@@ -42,7 +19,7 @@ function labelOf(notice: AlertNotice, name: string): string {
 export const labelsFit = (
   wanted: readonly { readonly label: string; readonly value: string; readonly isNot: boolean }[],
   notice: AlertNotice,
-): boolean => wanted.every(({ label, value, isNot }) => globFits(value, labelOf(notice, label)) !== isNot);
+): boolean => wanted.every(({ label, value, isNot }) => matchesGlob(labelOf(notice, label), value) !== isNot);
 
 function timeFits(times: NonNullable<Route['match']['times']>, now: Date): boolean {
   const { days, from = '00:00', to = '24:00' } = times;
@@ -65,7 +42,7 @@ export function routeFits(
   if (match.severities !== undefined) answers.push(match.severities.includes(notice.severity));
   if (match.labels !== undefined) answers.push(labelsFit(match.labels, notice));
   if (match.project !== undefined) answers.push(match.project === notice.project || match.project === projectName);
-  if (match.rule !== undefined) answers.push(globFits(match.rule, notice.rule.name));
+  if (match.rule !== undefined) answers.push(matchesGlob(notice.rule.name, match.rule));
   if (match.times !== undefined) answers.push(timeFits(match.times, now));
   const fits = mode === 'any' && answers.length > 0 ? answers.some(Boolean) : answers.every(Boolean);
   return fits !== isInverted;

@@ -3,12 +3,13 @@
 import { type CronSchedule, parseCron } from '#contract/cron.ts';
 import type { Silence } from '#contract/notifications.ts';
 import type { Clock } from '#kernel/clock.ts';
+import { matchesGlob } from '#kernel/glob.ts';
 import { newId } from '#kernel/ids.ts';
 import type { Database, Transaction } from '#platform/db/database.ts';
 import type { FoundObject } from '#platform/feature.ts';
 import type { AlertNotice } from '../message.ts';
 import type { NotificationTables } from '../migrations.ts';
-import { globFits, labelsFit } from './match.ts';
+import { labelsFit } from './match.ts';
 
 export type StoredSilence = Omit<Silence, 'isActive' | 'isOver'> & {
   /** Whoever made it may also silence what concerns security. */
@@ -65,7 +66,7 @@ export function covers({ match, project, mayHideSecurity }: StoredSilence, notic
   if (project !== null && project !== notice.project) return false;
   if (isCriticalSecurity(notice) && !mayHideSecurity) return false;
   return (
-    (match.rule === undefined || globFits(match.rule, notice.rule.name)) &&
+    (match.rule === undefined || matchesGlob(notice.rule.name, match.rule)) &&
     (match.severities === undefined || match.severities.includes(notice.severity)) &&
     labelsFit(match.labels ?? [], notice)
   );
