@@ -25,10 +25,12 @@ interface Dependencies {
 }
 
 export function findCrashedVms({ known, hands, oom, delaysMs, openForMs, wasTried }: Dependencies): Finder {
-  /** libvirt calls a guest whose restart failed `failed`; one that nobody tried to start was not healed into that state. */
-  const isDown = (vm: KnownVm): boolean =>
-    (vm.state === 'crashed' && vm.stateReason === 'crashed') ||
-    (vm.state === 'off' && vm.stateReason === 'failed' && wasTried(vm.id));
+  /** libvirt calls a guest whose restart failed `failed`; one that nobody tried to start was not healed into that state.
+   *  A libvirtd that was restarted does not remember why a guest is off; a crash that was seen before is still the reason. */
+  const isDown = ({ id, state, stateReason }: KnownVm): boolean =>
+    (state === 'crashed' && stateReason === 'crashed') ||
+    (state === 'off' && stateReason === 'failed' && wasTried(id)) ||
+    (state === 'off' && (stateReason === null || stateReason === 'daemon') && openForMs(id) !== null);
   const isCrashed = (vm: KnownVm): boolean => isOurs(known, vm) && isToRun(known, vm.id) && isDown(vm);
 
   const obstacle = async (vm: KnownVm): Promise<Finding['obstacle']> => {

@@ -40,14 +40,19 @@ const crashed = (values: Partial<Vm> = {}): Vm =>
   fakeVm('1', { state: 'crashed', stateReason: 'crashed', persistent: true, operationId: null, ...values });
 const finderOf = (
   vm: Vm,
-  { vmRow = row(), oomMs = null, tried = false }: { vmRow?: Row; oomMs?: number | null; tried?: boolean } = {},
+  {
+    vmRow = row(),
+    oomMs = null,
+    tried = false,
+    openMs = 5_000,
+  }: { vmRow?: Row; oomMs?: number | null; tried?: boolean; openMs?: number | null } = {},
 ) =>
   findCrashedVms({
     known: inventoryOf([vm], null, vmRow),
     hands,
     oom: { sinceLastMs: () => oomMs },
     delaysMs: [0],
-    openForMs: () => 5_000,
+    openForMs: () => openMs,
     wasTried: () => tried,
   });
 const count = async (...args: Parameters<typeof finderOf>) => (await finderOf(...args).find())?.findings.length;
@@ -64,6 +69,13 @@ test('only a VM of ours that is meant to run and whose QEMU died is found', asyn
   assert.equal(await count(crashed({ state: 'unknown' })), 0);
   assert.equal(await count(crashed({ state: 'off', stateReason: 'failed' })), 0, 'a start of somebody else failed');
   assert.equal(await count(crashed({ state: 'off', stateReason: 'failed' }), { tried: true }), 1, 'our restart failed');
+});
+
+test('a libvirtd that was restarted forgets why a VM is off; a crash that was seen before still counts', async () => {
+  for (const stateReason of [null, 'daemon']) {
+    assert.equal(await count(crashed({ state: 'off', stateReason })), 1);
+    assert.equal(await count(crashed({ state: 'off', stateReason }), { openMs: null }), 0, 'nobody saw it crash');
+  }
 });
 
 test('nothing is found while libvirt is silent', async () => {
