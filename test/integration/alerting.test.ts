@@ -137,6 +137,8 @@ describe('alerts from a guest to a mailbox', { skip }, () => {
         secrets: { url: `${receiver.origin}/signed`, signingSecret: SIGNING_SECRET },
       },
     });
+    // A crash shall last until somebody was told of it.
+    await daemon.admin('PATCH /healing/actions/{id}', { params: { id: 'vm-restart' }, body: { mode: 'observe' } });
     await daemon.finish(await daemon.admin('POST /images/import', { body: { path: disk, name: 'hello' } }));
     const system = { disks: [{ imageId: 'hello' }], memoryBytes: 256 * MIB };
     for (const name of ['busy', 'quiet']) await make(name, system);
