@@ -42,14 +42,14 @@ export const SUITES: readonly Suite[] = [
   {
     name: 'integration',
     pattern: 'test/integration/**/*.test.ts',
-    longest: ['/vms.', '/docs.', '/launcher.', '/images.'],
+    longest: ['/alerting.', '/metrics-collect.', '/vms.', '/docs.', '/launcher.', '/images.'],
     timeoutMs: LONG_MS,
     programs: LIBVIRT,
   },
   {
     name: 'e2e',
     pattern: 'test/e2e/**/*.test.ts',
-    longest: ['/security.', '/pages.', '/journey.'],
+    longest: ['/pages.', '/alerts.', '/security.', '/journey.', '/metrics.'],
     timeoutMs: LONG_MS,
     programs: [...LIBVIRT, ['chromium', 'google-chrome', 'chromium-browser']],
   },
@@ -63,7 +63,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: 'hostile',
     pattern: 'test/hostile/**/*.test.ts',
-    longest: ['/consoles.', '/vms.', '/projects.', '/quota.'],
+    longest: ['/nic-filters.', '/permissions-matrix.', '/consoles.', '/vms.', '/projects.', '/quota.'],
     timeoutMs: LONG_MS,
     programs: LIBVIRT,
   },
