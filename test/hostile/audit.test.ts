@@ -59,7 +59,7 @@ before(async () => {
   signed = Number(database.prepare('SELECT max(seq) AS seq FROM audit_checkpoint').get()?.['seq']);
   database.close();
 });
-after(() => rm(folder, { recursive: true, force: true }));
+after(() => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
 
 /** Some change that needs no libvirt. */
 const change = (daemon: TestDaemon) => daemon.admin('POST /auth/links', { body: {} });

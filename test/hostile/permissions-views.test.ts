@@ -76,6 +76,18 @@ const LISTS: Readonly<Record<string, ListModel>> = {
     type: 'grant',
     place: (item) => ({ project: projectOfScope(text(item, 'scope')) }),
   },
+  'GET /rules': {
+    permission: 'alert.read',
+    type: 'rule',
+    // What comes with the program is no secret.
+    place: (rule) => ({
+      project: rule['project'] === null ? null : text(rule, 'project'),
+      ...(rule['origin'] === 'default' ? { sharedWith: [tenants.alpha, tenants.zebra] } : {}),
+    }),
+  },
+  'GET /alerts': { permission: 'alert.read', type: 'alert', place: known('alert') },
+  'GET /channels': { permission: 'alert.read', type: 'channel', place: known('channel') },
+  'GET /silences': { permission: 'alert.read', type: 'silence', place: known('silence') },
   'GET /tokens': { permission: 'self.manage', type: 'token', place: ofOwner },
   'GET /auth/sessions': { permission: 'self.manage', type: 'session', place: ofOwner },
 };
@@ -89,6 +101,18 @@ const NO_LISTS = [
   'GET /auth/passkeys',
   'GET /roles/{id}',
   'GET /images/catalogue',
+  'GET /metrics/catalogue',
+  'GET /metrics/latest',
+  'GET /metrics/range',
+  'GET /metrics/range.csv',
+  'GET /metrics/overview',
+  'GET /metrics/top',
+  'GET /metrics/capacity',
+  'GET /alerts/history',
+  'GET /channel-kinds',
+  'GET /notices',
+  'GET /healing/actions',
+  'GET /healing/acts',
 ];
 
 const projectOfScope = (scope: string): string | null => {

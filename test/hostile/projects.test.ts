@@ -239,6 +239,9 @@ async function defineOutside(vm: Vm, xml: string): Promise<boolean> {
   throw new Error('the daemon did not see the change');
 }
 
+const FILTERLESS = 'NIC without a traffic filter';
+const FILTER_OFF = 'NIC that lets everything out';
+
 test('A10 A11 what somebody smuggled into a VM is not carried on by edit, rename, move or restore', {
   skip,
 }, async () => {
@@ -250,6 +253,8 @@ test('A10 A11 what somebody smuggled into a VM is not carried on by edit, rename
   let count = 0;
   const outside: string[] = [];
   for (const part of FORBIDDEN_PARTS) {
+    // One is mended, see the test below; the other may be an administrator's will, and stays where it is.
+    if (part.name === FILTERLESS || part.name === FILTER_OFF) continue;
     if (!part.at.test(clean) || !(await defineOutside(vm, withPart(clean, part)))) {
       outside.push(part.name);
       continue;
@@ -305,6 +310,27 @@ test('A10 A11 what somebody smuggled into a VM is not carried on by edit, rename
     }
     throw new Error('the daemon did not see the VM');
   }
+});
+
+test('A10 a traffic filter that somebody took away outside is back with the next edit', { skip }, async () => {
+  const { shop } = tenants;
+  const vm = await create(shop, small('unfiltered', shop));
+  const clean = await libvirtd.virsh('dumpxml', '--inactive', '--security-info', vm.id);
+  const part = FORBIDDEN_PARTS.find(({ name }) => name === FILTERLESS);
+  assert.ok(part);
+  assert.match(clean, part.at);
+  assert.ok(await defineOutside(vm, withPart(clean, part)));
+  const unfiltered = async () => {
+    const xml = await libvirtd.virsh('dumpxml', '--inactive', vm.id);
+    return (xml.match(/<interface /g)?.length ?? 0) - (xml.match(/<filterref filter='hyper-mac/g)?.length ?? 0);
+  };
+  assert.equal(await unfiltered(), 1);
+  const edited = await ended(
+    await shop.api('PATCH /vms/{id}', { params: { id: vm.id }, body: { description: 'edited' } }),
+  );
+  assert.equal(edited.state, 'done', JSON.stringify(edited.error));
+  assert.equal(await unfiltered(), 0);
+  await ended(await shop.api('DELETE /vms/{id}', { params: { id: vm.id } }));
 });
 
 test('A10 an edit of a foreign VM keeps what another program gave it, and adds nothing', { skip }, async () => {

@@ -96,8 +96,16 @@ function prepareSchema(sqlite: DatabaseSync): void {
   // Reads a page of each table, so that most damage shows now and not in the middle of the day.
   const version = sqlite.prepare('SELECT version FROM meta').get()?.['version'];
   if (version !== VERSION) throw new UnknownVersion(String(version));
-  for (const table of ['owner', 'metric', 'series', 'held', 'tick', 'chunk', 'rollup'])
-    sqlite.prepare(`SELECT min(rowid), max(rowid) FROM ${table}`).get();
+  for (const look of [
+    'SELECT min(rowid), max(rowid) FROM owner',
+    'SELECT min(rowid), max(rowid) FROM metric',
+    'SELECT min(rowid), max(rowid) FROM series',
+    'SELECT min(rowid), max(rowid) FROM held',
+    'SELECT min(rowid), max(rowid) FROM tick',
+    'SELECT min(rowid), max(rowid) FROM chunk',
+    'SELECT min(rowid), max(rowid) FROM rollup',
+  ])
+    sqlite.prepare(look).get();
 }
 
 /** A file that a newer version of this program wrote. */

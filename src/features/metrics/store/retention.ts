@@ -33,16 +33,14 @@ export function createRetention(
   limits: () => RetentionLimits,
 ): Retention {
   const oldChunks = sqlite.prepare(
-    `DELETE FROM chunk WHERE id IN (SELECT id FROM chunk WHERE hour < ? ORDER BY hour LIMIT ${STEP_ROWS})`,
+    'DELETE FROM chunk WHERE id IN (SELECT id FROM chunk WHERE hour < ? ORDER BY hour LIMIT ?)',
   );
   const oldRollups = sqlite.prepare(
-    `DELETE FROM rollup WHERE id IN (SELECT id FROM rollup WHERE tier = ? AND hour + hours <= ? AND hour < ? LIMIT ${STEP_ROWS})`,
+    'DELETE FROM rollup WHERE id IN (SELECT id FROM rollup WHERE tier = ? AND hour + hours <= ? AND hour < ? LIMIT ?)',
   );
-  const futureChunks = sqlite.prepare(
-    `DELETE FROM chunk WHERE id IN (SELECT id FROM chunk WHERE hour > ? LIMIT ${STEP_ROWS})`,
-  );
+  const futureChunks = sqlite.prepare('DELETE FROM chunk WHERE id IN (SELECT id FROM chunk WHERE hour > ? LIMIT ?)');
   const futureRollups = sqlite.prepare(
-    `DELETE FROM rollup WHERE id IN (SELECT id FROM rollup WHERE tier = ? AND hour > ? LIMIT ${STEP_ROWS})`,
+    'DELETE FROM rollup WHERE id IN (SELECT id FROM rollup WHERE tier = ? AND hour > ? LIMIT ?)',
   );
   const oldestChunk = sqlite.prepare('SELECT min(hour) AS hour FROM chunk');
   const oldestRollup = sqlite.prepare('SELECT min(hour) AS hour FROM rollup WHERE tier = ?');
@@ -55,18 +53,18 @@ export function createRetention(
     return changes > 0;
   };
   const dropRollups = (tier: number, beforeHour: number) =>
-    changed(() => oldRollups.run(tier, beforeHour, beforeHour).changes);
+    changed(() => oldRollups.run(tier, beforeHour, beforeHour, STEP_ROWS).changes);
 
   const byAge = (nowHour: number): boolean => {
     const { rawDays, fiveMinuteDays, hourDays } = limits();
     const daysAgo = (days: number) => nowHour - days * HOURS_PER_DAY;
     return (
-      changed(() => oldChunks.run(daysAgo(rawDays)).changes) ||
+      changed(() => oldChunks.run(daysAgo(rawDays), STEP_ROWS).changes) ||
       dropRollups(300, daysAgo(fiveMinuteDays)) ||
       dropRollups(3600, daysAgo(hourDays)) ||
-      changed(() => futureChunks.run(nowHour + FUTURE_HOURS).changes) ||
-      changed(() => futureRollups.run(300, nowHour + FUTURE_HOURS).changes) ||
-      changed(() => futureRollups.run(3600, nowHour + FUTURE_HOURS).changes) ||
+      changed(() => futureChunks.run(nowHour + FUTURE_HOURS, STEP_ROWS).changes) ||
+      changed(() => futureRollups.run(300, nowHour + FUTURE_HOURS, STEP_ROWS).changes) ||
+      changed(() => futureRollups.run(3600, nowHour + FUTURE_HOURS, STEP_ROWS).changes) ||
       changed(() => rows.deleteOwnersBefore(daysAgo(Math.max(rawDays, fiveMinuteDays, hourDays)), STEP_ROWS))
     );
   };
@@ -75,7 +73,7 @@ export function createRetention(
   const bySize = (): boolean => {
     if (size().usedBytes <= limits().maxBytes) return false;
     const chunk = oldestChunk.get()?.['hour'];
-    if (typeof chunk === 'number') return changed(() => oldChunks.run(chunk + 1).changes);
+    if (typeof chunk === 'number') return changed(() => oldChunks.run(chunk + 1, STEP_ROWS).changes);
     for (const tier of [300, 3600]) {
       const hour = oldestRollup.get(tier)?.['hour'];
       if (typeof hour === 'number') return dropRollups(tier, hour + HOURS_PER_DAY);

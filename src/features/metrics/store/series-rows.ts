@@ -41,11 +41,14 @@ export function createSeriesRows({ sqlite }: MetricsFile): SeriesRows {
   const deleteSeries = sqlite.prepare('DELETE FROM series WHERE owner = ?');
   const deleteHeld = sqlite.prepare('DELETE FROM held WHERE series IN (SELECT id FROM series WHERE owner = ?)');
   const deleteOwner = sqlite.prepare('DELETE FROM owner WHERE id = ?');
-  const maxOf = (table: 'owner' | 'series' | 'metric') =>
-    Number(sqlite.prepare(`SELECT coalesce(max(id), 0) AS n FROM ${table}`).get()?.['n']);
+  const maxOf = (question: string) => Number(sqlite.prepare(question).get()?.['n']);
 
   return {
-    maxima: () => ({ owner: maxOf('owner'), metric: maxOf('metric'), series: maxOf('series') }),
+    maxima: () => ({
+      owner: maxOf('SELECT coalesce(max(id), 0) AS n FROM owner'),
+      metric: maxOf('SELECT coalesce(max(id), 0) AS n FROM metric'),
+      series: maxOf('SELECT coalesce(max(id), 0) AS n FROM series'),
+    }),
     metrics: () =>
       sqlite
         .prepare('SELECT id, name FROM metric')

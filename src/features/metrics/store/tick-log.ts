@@ -23,15 +23,15 @@ export interface TickLog {
 
 export function createTickLog({ sqlite }: MetricsFile, log: Logger): TickLog {
   const insert = sqlite.prepare('INSERT OR IGNORE INTO tick(at, bytes) VALUES(?, ?)');
-  const hours = sqlite.prepare(`SELECT DISTINCT at / ${TICKS_PER_HOUR} AS hour FROM tick ORDER BY hour`);
+  const hours = sqlite.prepare('SELECT DISTINCT at / CAST(? AS INTEGER) AS hour FROM tick ORDER BY hour');
   const ofHour = sqlite.prepare('SELECT at, bytes FROM tick WHERE at >= ? AND at < ? ORDER BY at');
   const remove = sqlite.prepare(
-    `DELETE FROM tick WHERE at IN (SELECT at FROM tick WHERE at BETWEEN ? AND ? ORDER BY at LIMIT ${DELETE_ROWS})`,
+    'DELETE FROM tick WHERE at IN (SELECT at FROM tick WHERE at BETWEEN ? AND ? ORDER BY at LIMIT ?)',
   );
   const writer = new ByteWriter();
   return {
     insert: (wallTick, values) => void insert.run(wallTick, encodeTick(values, writer)),
-    hours: () => hours.all().map((row) => Number(row['hour'])),
+    hours: () => hours.all(TICKS_PER_HOUR).map((row) => Number(row['hour'])),
     *read(hour) {
       for (const row of ofHour.iterate(hour * TICKS_PER_HOUR, (hour + 1) * TICKS_PER_HOUR)) {
         const [wallTick, bytes] = [Number(row['at']), row['bytes']];
@@ -45,6 +45,6 @@ export function createTickLog({ sqlite }: MetricsFile, log: Logger): TickLog {
         }
       }
     },
-    deleteSome: (from, to) => remove.run(from, to).changes === DELETE_ROWS,
+    deleteSome: (from, to) => remove.run(from, to, DELETE_ROWS).changes === DELETE_ROWS,
   };
 }
