@@ -639,6 +639,8 @@ test('an operator sees everything that he may see, and is offered nothing that h
 test('tags stand in the rows of the list, and a click shows only VMs with the same', { skip }, async () => {
   const { admin, finish } = dashboard.daemon;
   await finish(await admin('PATCH /vms/{id}', { params: { id: dashboard.helloId }, body: { tags: ['prod', 'shop'] } }));
+  const plain = { firmware: 'bios', accel: 'tcg', vcpus: 1, start: false } as const;
+  await finish(await admin('POST /vms', { body: { ...plain, name: 'untagged', disks: [{ sizeBytes: MIB }] } }));
   await go('/vms');
   await page.locator('a.vm-name').nth(1).waitFor();
   const all = await page.locator('a.vm-name').count();
