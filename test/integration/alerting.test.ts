@@ -212,7 +212,7 @@ describe('alerts from a guest to a mailbox', { skip }, () => {
     assert.ok(alert);
     assert.match(text, /^To: ops@example\.org$/m);
     assert.match(text, /^From: hypervisor@example\.org$/m);
-    assert.match(text, /\b(5[1-9]|[6-9]\d|1\d\d)(\.\d)?\s?%/);
+    assert.match(text, /\b(5[1-9]|[6-9]\d|1\d\d)(\.\d+)?\s?%/);
     assert.ok(text.includes('cpu_usage{vm="busy"} > 50% for 20s'));
     assert.ok(text.includes('Somebody computes.'));
     assert.ok(text.includes(`${daemon.origin}/alerts/${alert.id}`));
