@@ -1,5 +1,6 @@
 /** Bounded waiting: deadlines and limited parallel work. Nothing waits on the outside without one of these. */
 
+import type { Clock } from './clock.ts';
 import { AppError } from './errors.ts';
 
 /** Rejects with `timeout` when `work` has not settled after `ms`. The work itself is told through the signal.
@@ -60,4 +61,9 @@ export function createQueue(): <Value>(work: () => Promise<Value>) => Promise<Va
     last = done.catch(() => undefined);
     return done;
   };
+}
+
+/** Sleeps until the time is over or the signal is aborted, which for a loop that looks at its signal next are both the expected way out. */
+export async function nap(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  await clock.sleep(ms, signal).catch(() => undefined);
 }

@@ -1,6 +1,7 @@
 /** One libvirt host: its connections, their limits, reconnecting, and the state that the rest of the program sees.
  *  Separate connections keep one slow thing from stopping another: control, events, statistics, one per stream, one per long job. */
 
+import { nap } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { systemClock } from '#kernel/clock.ts';
 import { messageOf } from '#kernel/errors.ts';
@@ -192,7 +193,7 @@ export function createLibvirtHost(options: LibvirtHostOptions) {
       log.warn({ host: target.label, reason: messageOf(failure.cause ?? failure) }, 'no connection to libvirt');
       setState('disconnected', failure);
       attempted();
-      await clock.sleep(backoffMs * (0.75 + random() / 2), signal).catch(() => undefined); // stopped while waiting
+      await nap(clock, backoffMs * (0.75 + random() / 2), signal); // stopped while waiting
       backoffMs = Math.min(backoffMs * 2, BACKOFF_LAST_MS);
     }
   }

@@ -1,6 +1,7 @@
 /** Whether the date can be believed. A machine that starts with a wrong clock, or whose clock is set wrongly, would delete at once
  *  everything that is kept for a time; so after a leap of the date nothing is deleted by its age until a day of running has passed. */
 
+import { nap } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Logger } from '#kernel/logger.ts';
 import { formatDuration } from '#kernel/units.ts';
@@ -105,8 +106,7 @@ export function createCalendar({ db, clock, log }: { db: Database; clock: Clock;
           // Only a start after a long rest is told from a leap by it; the next minute tries again.
           log.debug({ err: error }, 'the date could not be kept');
         }
-        // The abort ends the sleep; that is the expected way out.
-        await clock.sleep(LOOK_EVERY_MS, signal).catch(() => undefined);
+        await nap(clock, LOOK_EVERY_MS, signal);
       }
     },
   };

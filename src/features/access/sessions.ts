@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import type { Session, SignInMethod } from '#contract/access.ts';
+import { nap } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
 import { newId, newSecret } from '#kernel/ids.ts';
@@ -232,8 +233,7 @@ export function createSessions({ db, clock, log, directory, rights }: Dependenci
 
   const keepSweeping = async (signal: AbortSignal) => {
     while (!signal.aborted) {
-      // The abort ends the sleep; that is the expected way out.
-      await clock.sleep(SWEEP_MS, signal).catch(() => undefined);
+      await nap(clock, SWEEP_MS, signal);
       if (!signal.aborted) await sweep();
     }
   };

@@ -7,6 +7,7 @@ import { access } from '#features/access/index.ts';
 import { inventory, qemuRuns } from '#features/inventory/index.ts';
 import { projects } from '#features/projects/index.ts';
 import { quotas } from '#features/quotas/index.ts';
+import { nap } from '#kernel/async.ts';
 import { systemBootClock } from '#platform/boot-clock.ts';
 import { defineFeature } from '#platform/feature.ts';
 import { createAccountingClock } from './clock.ts';
@@ -52,8 +53,7 @@ export const accounting = defineFeature({
     const keepTicking = async (signal: AbortSignal) => {
       while (!signal.aborted) {
         await tick();
-        // The abort ends the sleep; that is the expected way out.
-        await clock.sleep(TICK_MS, signal).catch(() => undefined);
+        await nap(clock, TICK_MS, signal);
       }
     };
 

@@ -9,6 +9,7 @@ import { metrics } from '#features/metrics/index.ts';
 import { notifications } from '#features/notifications/index.ts';
 import { operations } from '#features/operations/index.ts';
 import { projects } from '#features/projects/index.ts';
+import { nap } from '#kernel/async.ts';
 import { messageOf } from '#kernel/errors.ts';
 import { systemBootClock } from '#platform/boot-clock.ts';
 import { defineFeature } from '#platform/feature.ts';
@@ -95,8 +96,7 @@ export const alerts = defineFeature<AlertsApi>({
     const prune = async (signal: AbortSignal) => {
       while (!signal.aborted) {
         if (calendar.leap() === null) engine.forget(await store.prune(clock.now().getTime()));
-        // The abort ends the sleep; that is the expected way out.
-        await clock.sleep(PRUNE_EVERY_MS, signal).catch(() => undefined);
+        await nap(clock, PRUNE_EVERY_MS, signal);
       }
     };
 

@@ -6,6 +6,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type AuditStatus, auditErrors } from '#contract/audit.ts';
 import type { Overview } from '#contract/system.ts';
+import { nap } from '#kernel/async.ts';
 import { messageOf } from '#kernel/errors.ts';
 import { defineFeature, type MetricFamily } from '#platform/feature.ts';
 import { VERSION } from '#platform/version.ts';
@@ -116,8 +117,7 @@ export const audit = defineFeature<AuditFeatureApi>({
     /** Work that has its own time; what fails is tried again at the next one. */
     const every = async (ms: number, firstMs: number, signal: AbortSignal, act: () => Promise<unknown>) => {
       for (let waitMs = firstMs; !signal.aborted; waitMs = ms) {
-        // The abort ends the sleep; that is the expected way out.
-        await clock.sleep(waitMs, signal).catch(() => undefined);
+        await nap(clock, waitMs, signal);
         if (signal.aborted) return;
         await act().catch((error: unknown) => log.warn({ err: error }, `audit upkeep failed: ${messageOf(error)}`));
       }

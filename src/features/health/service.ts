@@ -2,6 +2,7 @@
 
 import type { ApiEvents } from '#contract/events.ts';
 import type { Check, Preflight } from '#contract/system.ts';
+import { nap } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
 import type { Logger } from '#kernel/logger.ts';
@@ -116,7 +117,7 @@ export function createPreflightService({
         } catch (error) {
           if (signal.aborted) return;
           log.error({ err: error }, 'the preflight could not be run');
-          await clock.sleep(EVERY_MS, signal).catch(() => undefined); // stopped while waiting
+          await nap(clock, EVERY_MS, signal); // stopped while waiting
         }
       }
     },

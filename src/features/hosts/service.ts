@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { hostname, release } from 'node:os';
 import type { ApiEvents } from '#contract/events.ts';
 import type { Host } from '#contract/system.ts';
+import { nap } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
 import type { Logger } from '#kernel/logger.ts';
@@ -110,8 +111,7 @@ export function createHostService({ parts, sampler, clock, events, log }: HostSe
         // A step that fails is a gap in the history; the next one is tried all the same.
         log.warn({ err: error }, 'the host could not be measured');
       }
-      // Stopped while waiting is the usual end.
-      await clock.sleep(STEP_SECONDS * 1000, signal).catch(() => undefined);
+      await nap(clock, STEP_SECONDS * 1000, signal);
     }
   };
 

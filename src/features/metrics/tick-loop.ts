@@ -1,6 +1,7 @@
 /** Every ten seconds, at the full ten seconds of the wall clock, all collectors are asked at once. Whoever is late is left out: what he
  *  put until then counts, and he is not asked again before he has ended. */
 
+import { nap } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { messageOf } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
@@ -90,8 +91,7 @@ export function createTickLoop({ clock, log, tickMs, deadlineMs }: TickLoopOptio
       let isFailing = false;
       while (!signal.aborted) {
         const nowMs = clock.now().getTime();
-        // The abort ends the sleep; that is the expected way out.
-        await clock.sleep(tickMs + EARLY_MS - ((nowMs + EARLY_MS) % tickMs), signal).catch(() => undefined);
+        await nap(clock, tickMs + EARLY_MS - ((nowMs + EARLY_MS) % tickMs), signal);
         if (signal.aborted) return;
         try {
           await act(Math.round(clock.now().getTime() / tickMs));

@@ -3,7 +3,7 @@
 
 import { networkInterfaces } from 'node:os';
 import { filterUse, type InventoryApi } from '#features/inventory/index.ts';
-import { createQueue } from '#kernel/async.ts';
+import { createQueue, nap } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { messageOf } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
@@ -87,7 +87,7 @@ export function createNicFilters({ libvirt, known, port, clock, log }: Dependenc
           if (messageOf(error) !== complaint) log.warn({ err: error }, 'the network filters could not be looked after');
           complaint = messageOf(error);
         }
-        await clock.sleep(LOOK_EVERY_MS, signal).catch(() => undefined);
+        await nap(clock, LOOK_EVERY_MS, signal);
       }
     },
   };

@@ -4,6 +4,7 @@
 import type { ApiEvents } from '#contract/events.ts';
 import { FINAL_STATES, type Operation } from '#contract/operations.ts';
 import type { AuditApi } from '#features/audit/index.ts';
+import { nap } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
@@ -178,7 +179,7 @@ export function createRunner({
   const endOrAfter = async (work: Promise<unknown>, ms: number) => {
     const timer = new AbortController();
     // The sleep ends by the abort when the work was first; that rejection is the expected way out.
-    await Promise.race([work, clock.sleep(ms, timer.signal).catch(() => undefined)]);
+    await Promise.race([work, nap(clock, ms, timer.signal)]);
     timer.abort();
   };
 
@@ -452,8 +453,7 @@ export function createRunner({
 
   const keepRetrying = async (signal: AbortSignal) => {
     for (;;) {
-      // The abort ends the sleep; that is the expected way out.
-      await clock.sleep(RETRY_EVERY_MS, signal).catch(() => undefined);
+      await nap(clock, RETRY_EVERY_MS, signal);
       if (signal.aborted) return;
       try {
         for (const row of await store.needingAttention()) if (!live.has(row.id)) await undoAgain(row);

@@ -1,5 +1,6 @@
 /** Keeps the ledger equal to what exists: at the start, each hour, and soon after something changed without an operation of ours. */
 
+import { nap } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { Database } from '#platform/db/database.ts';
@@ -58,8 +59,7 @@ export function createKeeping({ db, ledger, sources, clock, log }: KeepingOption
     const early = new AbortController();
     wake = () => early.abort();
     if (isDirty) return;
-    // Both ways out are expected.
-    await clock.sleep(ms, AbortSignal.any([signal, early.signal])).catch(() => undefined);
+    await nap(clock, ms, AbortSignal.any([signal, early.signal]));
   };
 
   return {
@@ -73,8 +73,7 @@ export function createKeeping({ db, ledger, sources, clock, log }: KeepingOption
       let isFirst = true;
       while (!signal.aborted) {
         const isHourly = clock.monotonicMs() >= nextMs;
-        // The abort ends the sleep; that is the expected way out.
-        if (isDirty && !isHourly) await clock.sleep(SETTLE_MS, signal).catch(() => undefined);
+        if (isDirty && !isHourly) await nap(clock, SETTLE_MS, signal);
         if (signal.aborted) return;
         const hasChanged = isDirty;
         isDirty = false;

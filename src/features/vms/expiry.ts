@@ -5,6 +5,7 @@ import { lstat, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OperationsApi } from '#features/operations/index.ts';
 import type { ProjectsApi } from '#features/projects/index.ts';
+import { nap } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
@@ -42,8 +43,7 @@ export async function runTrashExpiry(
     } catch (error) {
       log.warn({ err: error }, 'the trash could not be looked through; the next look is in an hour');
     }
-    // The abort ends the sleep; that is the expected way out.
-    await clock.sleep(LOOK_EVERY_MS, signal).catch(() => undefined);
+    await nap(clock, LOOK_EVERY_MS, signal);
   }
 
   async function expire(): Promise<void> {

@@ -5,6 +5,7 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FINAL_STATES, type Operation } from '#contract/operations.ts';
 import { factsOf, type InventoryApi } from '#features/inventory/index.ts';
+import { nap } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { hasErrno } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
@@ -130,8 +131,7 @@ export function createOwnerlessFiles({
             'disk files without an owner could not be looked for; it is tried again in ten minutes',
           );
         }
-        // The abort ends the sleep; that is the expected way out.
-        await clock.sleep(LOOK_EVERY_MS, signal).catch(() => undefined);
+        await nap(clock, LOOK_EVERY_MS, signal);
       }
     },
   };

@@ -1,5 +1,6 @@
 /** Keeps the certificate of a running daemon from ending: looks now and then, and has a new one used from the next handshake on. */
 
+import { nap } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { messageOf } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
@@ -26,8 +27,7 @@ export async function keepCertificate(
   let waitMs = looks.firstMs;
   let lastTrouble = '';
   while (!signal.aborted) {
-    // The abort ends the sleep; that is the expected way out.
-    await clock.sleep(waitMs, signal).catch(() => undefined);
+    await nap(clock, waitMs, signal);
     if (signal.aborted) return;
     waitMs = looks.everyMs;
     try {

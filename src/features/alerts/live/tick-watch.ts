@@ -1,5 +1,6 @@
 /** Tells when nothing is measured or no rule is evaluated any more, or ever was: then silence would look like health. */
 
+import { nap } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Logger } from '#kernel/logger.ts';
 import { formatDuration } from '#kernel/units.ts';
@@ -83,8 +84,7 @@ export function watchTicks({ db, clock, announcer, log }: Dependencies): TickWat
     isEvaluating: () => isYoung(evaluatedMs),
     async run(signal) {
       while (!signal.aborted) {
-        // The abort ends the sleep; that is the expected way out.
-        await clock.sleep(TICK_MS, signal).catch(() => undefined);
+        await nap(clock, TICK_MS, signal);
         if (!signal.aborted) await look();
       }
     },

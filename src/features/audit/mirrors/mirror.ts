@@ -3,6 +3,7 @@
 
 import type { AuditStatus } from '#contract/audit.ts';
 import { chainLine, statementLine } from '#contract/audit-chain.ts';
+import { nap } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { messageOf } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
@@ -74,8 +75,7 @@ export function createMirror({
     const stop = () => timer.abort();
     if (canWake) wakeUp = stop;
     signal.addEventListener('abort', stop, { once: true });
-    // The abort ends the sleep; that is the expected way out.
-    await clock.sleep(ms, timer.signal).catch(() => undefined);
+    await nap(clock, ms, timer.signal);
     signal.removeEventListener('abort', stop);
     wakeUp = null;
   };

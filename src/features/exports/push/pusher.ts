@@ -2,6 +2,7 @@
  *  up. Nothing ever waits for a target but its own queue. */
 
 import type { PushStatus } from '#contract/metrics.ts';
+import { nap } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { messageOf } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
@@ -100,7 +101,7 @@ export function createPusher({ target, clock, log, random }: PusherOptions): Pus
         if (next === undefined) {
           wake = new AbortController();
           // Both the stop and something to send end the sleep; that is the expected way out.
-          await clock.sleep(IDLE_MS, AbortSignal.any([signal, wake.signal])).catch(() => undefined);
+          await nap(clock, IDLE_MS, AbortSignal.any([signal, wake.signal]));
           continue;
         }
         const pauseMs = await send(next, signal).catch((error: unknown) => {
@@ -108,7 +109,7 @@ export function createPusher({ target, clock, log, random }: PusherOptions): Pus
           failed(messageOf(error));
           return waitMs(null);
         });
-        if (pauseMs > 0) await clock.sleep(pauseMs, signal).catch(() => undefined);
+        if (pauseMs > 0) await nap(clock, pauseMs, signal);
       }
     },
     status: () => ({
