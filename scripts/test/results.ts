@@ -23,6 +23,6 @@ export interface SuiteResult {
   /** How long each file took; empty for checks. */
   readonly files: readonly FileTime[];
   readonly notRun: readonly NotRun[];
-  /** Names of what failed. */
+  /** Names of what failed, each with its reason. */
   readonly failures: readonly string[];
 }

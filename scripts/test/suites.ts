@@ -27,6 +27,9 @@ interface Suite {
 /** Files at once. Also those with guests wait for half of their time; more would take the cores from what has a time limit. */
 const FILES_AT_ONCE = Math.min(4, Math.max(2, availableParallelism()));
 
+/** Characters. */
+const LONGEST_REASON = 400;
+
 export type SuiteName = Suite['name'];
 
 const LONG_MS = 15 * 60_000;
@@ -136,11 +139,17 @@ async function execute(suite: Suite, files: readonly string[]) {
     if (details.type === 'suite' && details.error.cause === undefined) return;
     if (details.type === 'suite' && /subtests? failed/.test(String(details.error.message))) return;
     failed += 1;
-    failures.push(`${place(file)}${name}`);
+    failures.push(`${place(file)}${name}: ${reasonOf(details.error)}`);
   });
   for await (const chunk of stream.compose(new spec())) process.stdout.write(String(chunk));
   if (tried.properties > 0) counts.push(`${tried.properties} properties tried with ${tried.cases} random cases`);
   return { passed, failed, skipped, counts, files: times, notRun, failures };
+}
+
+/** The first lines of what was thrown: enough to know it again where the whole output is cut. */
+function reasonOf(error: Error): string {
+  const text = messageOf(error.cause ?? error).replaceAll(/\s+/g, ' ');
+  return text.length > LONGEST_REASON ? `${text.slice(0, LONGEST_REASON)}…` : text;
 }
 
 async function filesOf({ pattern, longest = [] }: Suite, filters: readonly string[]): Promise<string[]> {

@@ -1173,13 +1173,13 @@ export const P = {
     { leases: list(Lease), ret: u },
     { acl: 'network:read' },
   ),
-  connectListAllNwfilters: proc(
+  nwfilterLookupByName: proc(
     'remote',
-    286,
-    'CONNECT_LIST_ALL_NWFILTERS',
-    { need: i, flags: u },
-    { filters: list(Filt), ret: u },
-    { acl: 'connect:search_nwfilters', isHighPriority: true },
+    175,
+    'NWFILTER_LOOKUP_BY_NAME',
+    { name: s },
+    { nwfilter: Filt },
+    { acl: 'nwfilter:getattr', isHighPriority: true },
   ),
   nwfilterDefineXmlFlags: proc(
     'remote',

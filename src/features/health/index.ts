@@ -5,10 +5,10 @@
 import { join } from 'node:path';
 import { DEFAULT_PROJECT } from '#contract/common.ts';
 import type { Check, Preflight } from '#contract/system.ts';
-import { type InventoryApi, inventory } from '#features/inventory/index.ts';
+import { filterUse, type InventoryApi, inventory } from '#features/inventory/index.ts';
 import { operations } from '#features/operations/index.ts';
 import { messageOf } from '#kernel/errors.ts';
-import { LibvirtError, type LibvirtHost } from '#libvirt/index.ts';
+import { isNotFound, LibvirtError, type LibvirtHost } from '#libvirt/index.ts';
 import { defineFeature } from '#platform/feature.ts';
 import { buildMicroGuest } from '#platform/hello-disk/index.ts';
 import { type Accel, createAccelService } from './accel.ts';
@@ -124,9 +124,10 @@ function libvirtFacts(libvirt: LibvirtHost, known: InventoryApi): LibvirtFacts {
     },
     async canFilterNics() {
       try {
-        await libvirt.networkFilters.list();
+        await libvirt.networkFilters.byName(filterUse('mac').name);
         return true;
       } catch (error) {
+        if (isNotFound(error)) return true;
         if (error instanceof LibvirtError && error.code === 'unsupported_by_host') return false;
         throw error;
       }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TestClock } from '#kernel/clock.ts';
 import { silentLogger } from '#kernel/logger.ts';
+import { LibvirtError } from '#libvirt/index.ts';
 import { closedPorts } from './filter-documents.ts';
 import { createNicFilters } from './nic-filters.ts';
 
@@ -10,7 +11,11 @@ test('two daemons on one libvirt close both ports and then leave the filters alo
   let defined = 0;
   const libvirt = {
     networkFilters: {
-      list: async () => [...filters.values()],
+      async byName(name: string) {
+        const filter = [...filters.values()].find((one) => one.name === name);
+        if (filter === undefined) throw new LibvirtError('not_found', { procedure: 'NWFILTER_LOOKUP_BY_NAME' });
+        return filter;
+      },
       xml: async (uuid: string) => filters.get(uuid)?.xml ?? assert.fail('asked for a filter that is not there'),
       async define(xml: string) {
         const name = /<filter name=['"]([^'"]+)/.exec(xml)?.[1] ?? assert.fail(xml);

@@ -7,7 +7,7 @@ import { createQueue, nap } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { messageOf } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
-import { LibvirtError, type LibvirtHost } from '#libvirt/index.ts';
+import { isNotFound, LibvirtError, type LibvirtHost } from '#libvirt/index.ts';
 import { closedPorts, filterDocuments } from './filter-documents.ts';
 
 /** How long a new address of this machine can be unknown to the filters. */
@@ -42,26 +42,33 @@ export function createNicFilters({ libvirt, known, port, clock, log }: Dependenc
 
   /** Another daemon on this libvirt, as one that runs beside ours for a test, closes its own port in the same filter: what it closed stays
    *  closed, or the two would rewrite each other's for ever. Only ports of this machine are meant, so one too many harms nobody. */
-  const portsWith = async (present: readonly { readonly name: string; readonly uuid: string }[]): Promise<number[]> => {
-    const uuid = present.find(({ name }) => name === filterUse('mac').name)?.uuid;
-    const closed = uuid === undefined ? [] : closedPorts(await libvirt.networkFilters.xml(uuid));
+  const portsWith = async (present: string | null): Promise<number[]> => {
+    const closed = present === null ? [] : closedPorts(await libvirt.networkFilters.xml(present));
     return [...new Set([...closed, port()])].sort((a, b) => a - b);
+  };
+
+  const uuidOf = async (name: string): Promise<string | null> => {
+    try {
+      return (await libvirt.networkFilters.byName(name)).uuid;
+    } catch (error) {
+      if (isNotFound(error)) return null;
+      throw error;
+    }
   };
 
   const ensure = () =>
     inTurn(async () => {
-      let present: Awaited<ReturnType<typeof libvirt.networkFilters.list>>;
+      let ports: readonly number[];
       try {
-        present = await libvirt.networkFilters.list();
+        ports = await portsWith(await uuidOf(filterUse('mac').name));
       } catch (error) {
         if (!(error instanceof LibvirtError && error.code === 'unsupported_by_host')) throw error;
         if (isThere) log.warn({ err: error }, 'libvirt cannot filter NICs here: VMs of projects get none');
         isThere = false;
         return false;
       }
-      const ports = await portsWith(present);
       for (const { name, xml } of filterDocuments({ addresses: addressesOf(known.networks()), ports })) {
-        const uuid = present.find((filter) => filter.name === name)?.uuid ?? null;
+        const uuid = await uuidOf(name);
         const before = defined.get(name);
         const wanted = xml(null);
         if (uuid !== null && before?.wanted === wanted && before.stored === (await libvirt.networkFilters.xml(uuid)))

@@ -103,10 +103,10 @@ export function createNetworkApi({ call }: Caller) {
       },
     },
     networkFilters: {
-      async list(options: CallOptions = {}): Promise<readonly NetworkRef[]> {
-        return (
-          await call(P.connectListAllNwfilters, { need: 1, flags: 0 }, { deadlineMs: LIST_DEADLINE_MS, ...options })
-        ).filters;
+      // Listing them all is left out on purpose: while it waits for one filter, libvirtd 9.0 keeps others locked that a starting VM needs, and
+      // neither goes on, nor does anything after them until libvirtd is killed.
+      async byName(name: string, options?: CallOptions): Promise<NetworkRef> {
+        return (await call(P.nwfilterLookupByName, { name }, options)).nwfilter;
       },
       async define(xml: string, options?: CallOptions): Promise<NetworkRef> {
         return (await call(P.nwfilterDefineXmlFlags, { xml, flags: VALIDATE }, options)).nwfilter;

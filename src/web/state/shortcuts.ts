@@ -9,7 +9,7 @@ const SECOND_KEY_MS = 1500;
 
 /** @param pages letter after `g` to the path that it opens. Returns the way to stop. */
 export function startShortcuts(pages: ReadonlyMap<string, string>, go: (path: string) => void): () => void {
-  let firstKeyAt = 0;
+  let firstKeyAt = Number.NEGATIVE_INFINITY;
   const onKey = (event: KeyboardEvent) => {
     const isSearchCombo = event.key === 'k' && (event.ctrlKey || event.metaKey);
     if (event.defaultPrevented || (!isSearchCombo && (event.ctrlKey || event.metaKey || event.altKey))) return;
@@ -21,9 +21,10 @@ export function startShortcuts(pages: ReadonlyMap<string, string>, go: (path: st
       event.preventDefault();
       isHelpOpen.value = true;
     } else if (event.key === 'g') {
-      firstKeyAt = Date.now();
-    } else if (Date.now() - firstKeyAt < SECOND_KEY_MS) {
-      firstKeyAt = 0;
+      // When it was pressed, not when a busy page came to it.
+      firstKeyAt = event.timeStamp;
+    } else if (event.timeStamp - firstKeyAt < SECOND_KEY_MS) {
+      firstKeyAt = Number.NEGATIVE_INFINITY;
       const path = pages.get(event.key);
       if (path) go(path);
     }

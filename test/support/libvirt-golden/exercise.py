@@ -88,7 +88,7 @@ if network:
     attempt(connection.networkLookupByUUIDString, network.UUIDString())
     attempt(connection.listAllNetworks)
 nwfilter = attempt(connection.nwfilterDefineXMLFlags, "<filter name='golden' chain='root'/>", 0)
-attempt(connection.listAllNWFilters)
+attempt(connection.nwfilterLookupByName, 'golden')
 if nwfilter:
     attempt(nwfilter.XMLDesc, 0)
     attempt(nwfilter.undefine)
