@@ -165,16 +165,17 @@ test('a project sees and runs its own VMs and no others, by its exact prefix', (
   assert.equal(ask(api('domain.start'), { user: 'x', groups: ['hv-p3', 'hv-p4'] }, 'p4-web'), 'yes');
 });
 
-test('an operator reads everything and changes nothing; an administrator runs everything', () => {
+test('an operator reads everything but a list that can stop libvirtd, and changes nothing; an administrator runs everything', () => {
   for (const action of LIBVIRT_ACTIONS) {
     const isRead =
       /\.(getattr|read|search-.*)$/.test(action) &&
       !action.startsWith('secret.') &&
-      action !== 'connect.search-secrets';
+      !['connect.search-secrets', 'connect.search-nwfilters'].includes(action);
     assert.equal(ask(api(action), operator, 'p3-web'), isRead ? 'yes' : 'no', action);
   }
   for (const action of ['domain.start', 'domain.stop', 'network.start', 'storage-pool.refresh'])
     assert.equal(ask(api(action), admin, 'anything at all'), 'yes', action);
+  assert.equal(ask(api('connect.search-nwfilters'), admin), 'no');
 });
 
 test('hyper gets exactly what the calls of the libvirt client need, and every one of them exists', () => {
