@@ -2,15 +2,13 @@
 
 import { glob } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { join, relative } from 'node:path';
-import { run } from 'node:test';
-import { spec } from 'node:test/reporters';
-import { pathToFileURL } from 'node:url';
+import { join } from 'node:path';
 import { messageOf } from '#kernel/errors.ts';
 import { run as runProgram } from '#platform/process.ts';
 import { buildBundle } from '#test/support/bundle.ts';
 import { helloDisk } from '#test/support/guest.ts';
-import type { FileTime, NotRun, SuiteResult } from './results.ts';
+import type { SuiteResult } from './results.ts';
+import { runFiles, type Tally } from './run-files.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 interface Suite {
@@ -18,6 +16,8 @@ interface Suite {
   readonly pattern: string;
   /** Parts of the names of files that take minutes: they begin first, so that no core waits for one of them at the end. */
   readonly longest?: readonly string[];
+  /** Parts of the names of files that wait most of their time for clocks and not for a core: they run beside the others, one by one. */
+  readonly patient?: readonly string[];
   /** Longest life of one test, and of one file. */
   readonly timeoutMs: number;
   /** Programs without which the suite cannot run; any of a group will do. */
@@ -26,9 +26,6 @@ interface Suite {
 
 /** Files at once. Also those with guests wait for half of their time; more would take the cores from what has a time limit. */
 const FILES_AT_ONCE = Math.min(4, Math.max(2, availableParallelism()));
-
-/** Characters. */
-const LONGEST_REASON = 400;
 
 export type SuiteName = Suite['name'];
 
@@ -45,7 +42,8 @@ export const SUITES: readonly Suite[] = [
   {
     name: 'integration',
     pattern: 'test/integration/**/*.test.ts',
-    longest: ['/alerting.', '/metrics-collect.', '/vms.', '/docs.', '/launcher.', '/images.'],
+    longest: ['/vms.', '/docs.', '/launcher.', '/images.'],
+    patient: ['/metrics-collect.', '/alerting.'],
     timeoutMs: LONG_MS,
     programs: LIBVIRT,
   },
@@ -95,61 +93,25 @@ async function makeShared(): Promise<void> {
     await make().catch((error: unknown) => process.stdout.write(`﹣ ${make.name}: ${messageOf(error)}\n`));
 }
 
-async function execute(suite: Suite, files: readonly string[]) {
-  const counts: string[] = [];
-  const times: FileTime[] = [];
-  const notRun: NotRun[] = [];
-  const failures: string[] = [];
-  let [passed, failed, skipped] = [0, 0, 0];
-
-  const stream = run({
-    files,
-    concurrency: FILES_AT_ONCE,
-    timeout: suite.timeoutMs,
-    execArgv: ['--import', pathToFileURL(join(import.meta.dirname, 'properties.ts')).href],
-  });
-  const place = (file: string | undefined) => (file === undefined ? '' : `${relative(ROOT, file)}: `);
-  const tried = { properties: 0, cases: 0 };
-  const count = (text: string) => {
-    for (const match of text.matchAll(/^#? ?count: (.+)$/gm)) counts.push(match[1] ?? '');
-    for (const match of text.matchAll(/^# properties: (\d+) tried with (\d+) cases$/gm)) {
-      tried.properties += Number(match[1]);
-      tried.cases += Number(match[2]);
-    }
+async function execute(suite: Suite, files: readonly string[]): Promise<Tally> {
+  const isPatient = (file: string) => (suite.patient ?? []).some((part) => file.includes(part));
+  const [waiting, working] = [files.filter(isPatient), files.filter((file) => !isPatient(file))];
+  // Printed when the others are through: two outputs at once would mix.
+  const later: string[] = [];
+  const [beside, main] = await Promise.all([
+    runFiles(waiting, { ...suite, atOnce: 1 }, (text) => later.push(text)),
+    runFiles(working, { ...suite, atOnce: FILES_AT_ONCE }, (text) => process.stdout.write(text)),
+  ]);
+  process.stdout.write(later.join(''));
+  return {
+    passed: beside.passed + main.passed,
+    failed: beside.failed + main.failed,
+    skipped: beside.skipped + main.skipped,
+    counts: [...beside.counts, ...main.counts],
+    files: [...beside.files, ...main.files],
+    notRun: [...beside.notRun, ...main.notRun],
+    failures: [...beside.failures, ...main.failures],
   };
-  stream.on('test:stdout', ({ message }) => count(message));
-  stream.on('test:diagnostic', ({ message }) => count(message));
-  stream.on('test:pass', ({ name, file, skip, todo, details }) => {
-    if (details.type === 'suite') return;
-    if (skip === undefined && todo === undefined) {
-      passed += 1;
-      return;
-    }
-    skipped += 1;
-    const reason = skip ?? todo;
-    notRun.push({ what: `${place(file)}${name}`, why: typeof reason === 'string' ? reason : 'no reason given' });
-  });
-  // Node tells of a file as of a test with its name.
-  stream.on('test:complete', ({ name, file, details }) => {
-    if (file !== undefined && name === file)
-      times.push({ file: relative(ROOT, file), durationMs: details.duration_ms });
-  });
-  stream.on('test:fail', ({ name, file, details }) => {
-    // A suite fails because a test in it did, which was counted; unless its own hook failed.
-    if (details.type === 'suite' && details.error.cause === undefined) return;
-    if (details.type === 'suite' && /subtests? failed/.test(String(details.error.message))) return;
-    failed += 1;
-    failures.push(`${place(file)}${name}: ${reasonOf(details.error)}`);
-  });
-  for await (const chunk of stream.compose(new spec())) process.stdout.write(String(chunk));
-  if (tried.properties > 0) counts.push(`${tried.properties} properties tried with ${tried.cases} random cases`);
-  return { passed, failed, skipped, counts, files: times, notRun, failures };
-}
-
-/** The first lines of what was thrown: enough to know it again where the whole output is cut. */
-function reasonOf(error: Error): string {
-  const text = messageOf(error.cause ?? error).replaceAll(/\s+/g, ' ');
-  return text.length > LONGEST_REASON ? `${text.slice(0, LONGEST_REASON)}…` : text;
 }
 
 async function filesOf({ pattern, longest = [] }: Suite, filters: readonly string[]): Promise<string[]> {
