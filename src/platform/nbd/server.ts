@@ -1,0 +1,98 @@
+/** A read-only NBD server on a unix socket: what QEMU boots from, and what qemu-img, nbdcopy and guestfish read. */
+
+import { once } from 'node:events';
+import { chmod, rm } from 'node:fs/promises';
+import { createConnection, createServer, type Server, type Socket } from 'node:net';
+import { hasErrno } from '#kernel/errors.ts';
+import { ByteReader } from './byte-reader.ts';
+import { acceptHandshake } from './server-handshake.ts';
+import { serveRequests } from './server-requests.ts';
+import type { NbdSource } from './source.ts';
+
+export interface ServeNbdOptions {
+  /** Made with mode 0660 in a folder that exists and lets in only who may read the disks: nobody has to say who he is. A
+   *  socket that was left behind there is replaced, one that is in use is not. */
+  readonly socketPath: string;
+  /** Disks by name. Looked up when a client opens one, so the caller may add and remove. */
+  readonly exports: ReadonlyMap<string, NbdSource>;
+  /** Hears why a read failed; the client sees an input/output error only. */
+  onReadError?(exportName: string, error: unknown): void;
+}
+
+export interface NbdServer {
+  /** Ends all connections and removes the socket. */
+  close(): Promise<void>;
+}
+
+/** Clients at once; QEMU needs one, nbdcopy four. */
+const MAX_CLIENTS = 256;
+/** From the connection to an open export. Afterwards a client may be silent for as long as it likes, as a VM may. */
+const HANDSHAKE_MS = 10_000;
+
+/** Serves until `close`.
+ *  @throws system errors of listening (EADDRINUSE when another server answers there, EACCES, ENOENT) */
+export async function serveNbd(options: ServeNbdOptions): Promise<NbdServer> {
+  const clients = new Set<Socket>();
+  const server = createServer((socket) => {
+    clients.add(socket);
+    socket.once('close', () => clients.delete(socket));
+    void serveClient(socket, options);
+  });
+  server.maxConnections = MAX_CLIENTS;
+  try {
+    await listen(server, options.socketPath);
+  } catch (error) {
+    if (!hasErrno(error, 'EADDRINUSE') || (await isAnswered(options.socketPath))) throw error;
+    await rm(options.socketPath);
+    await listen(server, options.socketPath);
+  }
+  await chmod(options.socketPath, 0o660);
+  return {
+    async close() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const socket of clients) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+async function listen(server: Server, socketPath: string): Promise<void> {
+  server.listen(socketPath);
+  await once(server, 'listening');
+}
+
+/** False when the socket belongs to a server that is gone. */
+async function isAnswered(socketPath: string): Promise<boolean> {
+  const socket = createConnection(socketPath);
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch (error) {
+    return !hasErrno(error, 'ECONNREFUSED');
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Never rejects. Clients that go, or that speak something else, are nobody's fault here: they are cut. */
+async function serveClient(socket: Socket, { exports, onReadError }: ServeNbdOptions): Promise<void> {
+  const reader = new ByteReader();
+  reader.attachFlowing(socket, () => new Error('the client is gone'));
+  const deadline = setTimeout(() => socket.destroy(), HANDSHAKE_MS);
+  try {
+    const opened = await acceptHandshake({ reader, write: (bytes) => void socket.write(bytes) }, exports);
+    clearTimeout(deadline);
+    if (opened === null) return void socket.end();
+    await serveRequests({
+      socket,
+      reader,
+      opened,
+      onReadError: (error) => onReadError?.(opened.exportName, error),
+    });
+    socket.end();
+  } catch {
+    socket.destroy();
+  } finally {
+    clearTimeout(deadline);
+  }
+}
