@@ -25,6 +25,7 @@ const alert: Alert = {
   endedAt: null,
   acknowledged: null,
   maskedBy: null,
+  inhibitedBy: null,
 };
 const rule: AlertRule = {
   id: 'rule-1',

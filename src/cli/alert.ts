@@ -17,11 +17,12 @@ const COLOURS = { info: 'blue', warning: 'yellow', critical: 'red' } as const;
 export const paintSeverity = (text: string, severity: Severity, paint: Paint): string => paint(COLOURS[severity], text);
 
 /** The state with what is special about it. */
-function stateText({ state, isNoData, isFlapping, acknowledged }: Alert): string {
+function stateText({ state, isNoData, isFlapping, acknowledged, inhibitedBy }: Alert): string {
   const more = [
     ...(acknowledged === null ? [] : ['acknowledged']),
     ...(isNoData ? ['no data'] : []),
     ...(isFlapping ? ['flapping'] : []),
+    ...(inhibitedBy === null ? [] : ['told by another']),
   ];
   return more.length === 0 ? state : `${state} (${more.join(', ')})`;
 }
@@ -140,7 +141,7 @@ export const commands = defineCommands([
         output.json(alert);
         return EXIT.done;
       }
-      const { acknowledged, maskedBy } = alert;
+      const { acknowledged, maskedBy, inhibitedBy } = alert;
       printFacts(output, [
         ['alert', output.paint('bold', safeText(alert.text))],
         ['severity', paintSeverity(alert.severity, alert.severity, output.paint)],
@@ -157,6 +158,7 @@ export const commands = defineCommands([
             : `${safeText(acknowledged.by)}, ${ageText(acknowledged.at)}${acknowledged.note === null ? '' : `: ${safeText(acknowledged.note)}`}`,
         ],
         ['hidden by', maskedBy === null ? null : `${safeText(maskedBy.title)} (${maskedBy.operationId})`],
+        ['told by', inhibitedBy === null ? null : `${safeText(inhibitedBy.rule)} (${inhibitedBy.alertId})`],
         ['runbook', alert.rule.runbook === null ? null : safeText(alert.rule.runbook)],
         [
           'labels',

@@ -63,6 +63,12 @@ export const alertSchema = z.object({
     .object({ operationId: z.string(), title: z.string(), from: timeSchema })
     .nullable()
     .describe('the operation that keeps it quiet, or kept it quiet at first'),
+  inhibitedBy: z
+    .object({ alertId: z.string(), rule: z.string().describe('its name') })
+    .nullable()
+    .describe(
+      'the alert that tells of the same thing and cause, so that this one is told to nobody, or to fewer channels',
+    ),
 });
 export type Alert = z.infer<typeof alertSchema>;
 

@@ -46,6 +46,8 @@ export const alertsText = {
     clearingHint: 'It is well again; it ends when it stays so',
     suppressed: 'held back',
     suppressedBy: (title: string) => `"${title}" keeps it quiet`,
+    inhibited: 'told by another',
+    inhibitedBy: (rule: string) => `"${rule}" tells of it, so that one thing is one message`,
   },
 
   actions: {
@@ -83,6 +85,7 @@ export const alertsText = {
     acknowledged: 'Acknowledged',
     by: 'by',
     mask: 'Held back by',
+    toldBy: 'Told by',
     timeLine: 'What happened',
     noEvents: 'Nothing yet.',
     episode: (number: number) => `episode ${number}`,

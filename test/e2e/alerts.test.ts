@@ -302,6 +302,7 @@ function madeUp(count: number): Alert[] {
       endedAt: null,
       acknowledged: index % 4 === 0 ? { by: 'ann', at, note: null } : null,
       maskedBy: null,
+      inhibitedBy: null,
     };
   });
 }

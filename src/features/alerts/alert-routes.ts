@@ -1,8 +1,9 @@
 /** The routes of alerts: filter by what one may see, answer. */
 
-import { ALERT_STATES, type Alert, type AlertEvent, alertEventSchema } from '#contract/alerts.ts';
+import { ACTIVE_STATES, ALERT_STATES, type Alert, type AlertEvent, alertEventSchema } from '#contract/alerts.ts';
 import { SEVERITIES } from '#contract/alerts-config.ts';
 import type { InventoryApi } from '#features/inventory/index.ts';
+import type { NotificationsApi } from '#features/notifications/index.ts';
 import type { ProjectsApi } from '#features/projects/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import { page } from '#kernel/page.ts';
@@ -16,6 +17,7 @@ export interface AlertRouteDependencies {
   readonly engine: Pick<Engine, 'all' | 'get' | 'acknowledge'>;
   readonly store: Pick<AlertStore, 'events'>;
   readonly projects: Pick<ProjectsApi, 'get'>;
+  readonly announcer: Pick<NotificationsApi, 'held'>;
   readonly inventory: Pick<InventoryApi, 'vm' | 'named'>;
 }
 
@@ -25,7 +27,7 @@ const SHOWN_EVENTS = 100;
 /** Which of several is looked at first. */
 const ORDER: readonly Alert['state'][] = ['firing', 'clearing', 'suppressed', 'pending', 'ok'];
 
-export function createAlertRoutes({ engine, store, projects, inventory }: AlertRouteDependencies): Handlers {
+export function createAlertRoutes({ engine, store, announcer, projects, inventory }: AlertRouteDependencies): Handlers {
   const projectId = (idOrName: string) => projects.get(idOrName)?.id ?? idOrName;
   /** One VM of that name; of several those that one may see are all meant, and the label decides. */
   const isVm = (alert: Alert, idOrName: string) => alert.vmId === idOrName || alert.labels['vm'] === idOrName;
@@ -48,14 +50,15 @@ export function createAlertRoutes({ engine, store, projects, inventory }: AlertR
   const view = (row: EventRow): AlertEvent => eventView(row, alertEventSchema.shape.kind.parse(row.kind));
 
   return {
-    'GET /alerts': ({ query, may }) => {
+    'GET /alerts': async ({ query, may }) => {
       const isWanted = ({ state }: Alert) =>
         query.state === 'active' ? state !== 'ok' && state !== 'pending' : state === query.state;
       const seen = engine
         .all()
         .filter((alert) => isWanted(alert) && may('alert.read', alertObject(alert)) && fits(alert, query))
         .sort(byUrgency);
-      return page(seen, query, (alert) => alertAsSeen(alert, may));
+      const held = await announcer.held();
+      return page(seen, query, (alert) => alertAsSeen(withHolder(alert, held), may));
     },
 
     'GET /alerts/history': async ({ query, may, reach }) => {
@@ -86,13 +89,21 @@ export function createAlertRoutes({ engine, store, projects, inventory }: AlertR
     'GET /alerts/{id}': async ({ params, may }) => {
       const alert = found(params.id);
       const { items } = await store.events({ limit: SHOWN_EVENTS, alertId: alert.id, of: null });
-      return { ...alertAsSeen(alert, may), events: items.map(view) };
+      const seen = withHolder(alert, await announcer.held());
+      return { ...alertAsSeen(seen, may), events: items.map(view) };
     },
 
-    'POST /alerts/{id}/acknowledge': async ({ params, body, identity, may }) =>
-      alertAsSeen(await engine.acknowledge(found(params.id).id, identity.user, body.note ?? null), may),
+    'POST /alerts/{id}/acknowledge': async ({ params, body, identity, may }) => {
+      const alert = await engine.acknowledge(found(params.id).id, identity.user, body.note ?? null);
+      return alertAsSeen(withHolder(alert, await announcer.held()), may);
+    },
   };
 }
+
+const withHolder = (alert: Alert, held: Awaited<ReturnType<NotificationsApi['held']>>): Alert => ({
+  ...alert,
+  inhibitedBy: ACTIVE_STATES.includes(alert.state) ? (held.get(alert.id) ?? null) : null,
+});
 
 function byUrgency(a: Alert, b: Alert): number {
   return (

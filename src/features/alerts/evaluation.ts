@@ -71,8 +71,16 @@ const KEEP_FIRING_MS = 60_000;
 /** A part of something, as a disk or a mount, without figures for so long is gone. */
 const PART_GONE_MS = 3_600_000;
 
+const periodsOf = ({ requires }: Pick<CompiledRule, 'requires'>): readonly number[] =>
+  requires.map((metric) => definitionOf(metric).periodSeconds);
+
+/** Whether all its figures are events, as crashes, which come when they happen. */
+export function isAboutEvents(compiled: Pick<CompiledRule, 'requires'>): boolean {
+  const periods = periodsOf(compiled);
+  return periods.length > 0 && periods.every((seconds) => seconds === 0);
+}
+
 export function runningRule(id: string, spec: AlertRuleSpec, compiled: CompiledRule): RunningRule {
-  const periods = compiled.requires.map((metric) => definitionOf(metric).periodSeconds);
   const forMs = compiled.forMs;
   return {
     id,
@@ -83,8 +91,8 @@ export function runningRule(id: string, spec: AlertRuleSpec, compiled: CompiledR
       forMs,
       keepFiringMs: spec.keepFiring === null ? KEEP_FIRING_MS : durationMs(spec.keepFiring),
       noData: spec.noData,
-      periodMs: Math.max(TICK_MS, ...periods.map((seconds) => seconds * 1000)),
-      isAtOnce: periods.length > 0 && periods.every((seconds) => seconds === 0),
+      periodMs: Math.max(TICK_MS, ...periodsOf(compiled).map((seconds) => seconds * 1000)),
+      isAtOnce: isAboutEvents(compiled),
     },
   };
 }

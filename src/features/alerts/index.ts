@@ -103,7 +103,7 @@ export const alerts = defineFeature<AlertsApi>({
     return {
       api: { all: engine.all },
       handlers: {
-        ...createAlertRoutes({ engine, store, projects: registry, inventory: known }),
+        ...createAlertRoutes({ engine, store, announcer, projects: registry, inventory: known }),
         ...createRuleRoutes({
           registry: rules,
           engine,

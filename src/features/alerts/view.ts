@@ -3,7 +3,7 @@
 import type { AlertRuleSpec } from '#contract/alert-rule-spec.ts';
 import type { Alert, AlertEvent } from '#contract/alerts.ts';
 import { durationMs } from '#contract/alerts-config.ts';
-import type { Track } from './evaluation.ts';
+import { isAboutEvents, type Track } from './evaluation.ts';
 import type { Effect } from './machine/machine.ts';
 import type { AlertNotice } from './notices.ts';
 import type { CompiledRule } from './rule-language.ts';
@@ -31,6 +31,7 @@ const sentence = (facts: RuleFacts, track: Track, reason: string | null): Senten
   reason,
 });
 
+/** What is told of it by another alert only notifications know. */
 export function alertView(facts: RuleFacts, track: Track): Alert {
   const { machine, entity, labels } = track;
   const isActive = machine.phase === 'firing' || machine.phase === 'clearing';
@@ -74,6 +75,7 @@ export function alertView(facts: RuleFacts, track: Track): Alert {
             title: machine.mask.title,
             from: isoOf(machine.mask.fromAtMs),
           },
+    inhibitedBy: null,
   };
 }
 
@@ -104,7 +106,7 @@ export function eventOf(
 
 export function noticeOf(facts: RuleFacts, track: Track, effect: Extract<Effect, { type: 'notice' }>): AlertNotice {
   const { machine, entity, labels } = track;
-  const { spec } = facts;
+  const { spec, compiled } = facts;
   return {
     fingerprint: track.id,
     episode: effect.episode,
@@ -113,6 +115,9 @@ export function noticeOf(facts: RuleFacts, track: Track, effect: Extract<Effect,
       id: facts.id,
       name: facts.name,
       condition: spec?.condition ?? '',
+      metrics: compiled?.requires ?? [],
+      isEvent: compiled !== null && isAboutEvents(compiled),
+      project: spec?.project ?? null,
       cooldownMs: spec === null ? 0 : durationMs(spec.cooldown),
       channels: spec?.channels ?? null,
     },

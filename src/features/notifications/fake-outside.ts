@@ -55,6 +55,9 @@ export function noticeOf(
       id: 'rule-1',
       name: 'vm_down',
       condition: 'vm_state != running',
+      metrics: ['vm_state', 'vm_state_desired'],
+      isEvent: false,
+      project: null,
       cooldownMs: 30 * 60_000,
       channels: null,
       ...rule,
@@ -136,8 +139,8 @@ export async function startOutbox(
     view: () => ({ routes: routing.routes, channels: channels.all(), projectName: (id) => id, now: () => clock.now() }),
   };
   const common = { db, facts, routing: () => routing, onWritten: () => undefined };
-  const dispatcher = createDispatcher(common);
-  const followUp = createFollowUp({ ...common, reasonOf: silences.reasonOf });
+  let dispatcher = createDispatcher(common);
+  let followUp = createFollowUp({ ...common, reasonOf: silences.reasonOf });
   const loop = createAlertmanagerLoop({ db, log: silentLogger, channels, facts, outside });
   const notices = createNotices({
     db,
@@ -184,9 +187,14 @@ export async function startOutbox(
     nowMs: steady.nowMs,
     tests,
     loop,
-    dispatcher,
+    dispatcher: { run: () => dispatcher.run() },
     sender,
     work,
+    /** What was only in memory is gone. */
+    restart() {
+      dispatcher = createDispatcher(common);
+      followUp = createFollowUp({ ...common, reasonOf: silences.reasonOf });
+    },
     route(next: unknown) {
       routing = routingSchema.parse(next);
     },

@@ -28,7 +28,7 @@ import { createDispatcher } from './outbox/dispatcher.ts';
 import { createFollowUp } from './outbox/follow-up.ts';
 import type { RoundFacts } from './outbox/round.ts';
 import { createSender } from './outbox/sender.ts';
-import { acknowledge, settleTimes } from './outbox/told-alerts.ts';
+import { acknowledge, type HeldBy, heldAlerts, settleTimes } from './outbox/told-alerts.ts';
 import { createOutside } from './outside.ts';
 import { createSilences, silenceObject } from './routing/silences.ts';
 import { createRoutingStore } from './routing-store.ts';
@@ -47,6 +47,8 @@ export interface NotificationsApi {
   announceEvent(tx: Transaction, event: AnnouncedEvent): Promise<void>;
   /** Somebody knows of it: repeats and escalation stop until it is over or gets worse. */
   acknowledge(tx: Transaction, fingerprint: string): Promise<void>;
+  /** Which alerts somebody is not told of, because another alert tells the same or is their cause. By fingerprint. */
+  held(): Promise<ReadonlyMap<string, HeldBy>>;
   /** The sign of life to the service outside says that something is wrong while this answers false. Returns what ends it. */
   watch(what: string, isHealthy: () => boolean): () => void;
   /** Whether a rule of this project (null = the system) may send through a channel of this name or id. */
@@ -190,6 +192,7 @@ export const notifications = defineFeature<NotificationsApi>({
           tx.afterCommit(announcing.wake);
         },
         acknowledge,
+        held: () => heldAlerts(db),
         watch: deadMan.watch,
         channelExists(idOrName, project) {
           const entry = channels.get(idOrName);

@@ -13,6 +13,12 @@ export interface AlertNotice {
     readonly id: string;
     readonly name: string;
     readonly condition: string;
+    /** The figures that it asks for. */
+    readonly metrics: readonly string[];
+    /** Its figures are events: it fires for a while after something happened. */
+    readonly isEvent: boolean;
+    /** Id of the project that it belongs to; null = the system. */
+    readonly project: string | null;
     readonly cooldownMs: number;
     /** Names or ids; null = as the routing says. */
     readonly channels: readonly string[] | null;

@@ -42,8 +42,12 @@ interface ToldAlertTable {
   told: Generated<string>;
   /** The worst severity that was told. */
   told_severity: Severity | null;
-  /** `silence:<id>` or `inhibited`: nobody was told for that reason. */
+  /** `silence:<id>` or `inhibited`: nobody was told for that reason. `heard`: all heard of it by another alert. */
   hold: string | null;
+  /** Channel → fingerprint of the alert that speaks for it there. */
+  spared: Generated<string>;
+  /** The alert for whose sake somebody was not told: `{alertId, rule}`. */
+  held_by: string | null;
   is_acked: Generated<number>;
   escalated: Generated<number>;
   tellings: Generated<number>;
@@ -137,6 +141,13 @@ export const notificationMigrations: readonly Migration[] = [
       'ALTER TABLE delivery ADD COLUMN created_ms INTEGER NOT NULL DEFAULT 0',
       'ALTER TABLE delivery ADD COLUMN progress INTEGER NOT NULL DEFAULT 0',
       'UPDATE delivery SET created_ms = CAST(unixepoch(at) AS INTEGER) * 1000',
+    ],
+  },
+  {
+    id: '003-precedence',
+    statements: [
+      "ALTER TABLE told_alert ADD COLUMN spared TEXT NOT NULL DEFAULT '{}'",
+      'ALTER TABLE told_alert ADD COLUMN held_by TEXT',
     ],
   },
 ];

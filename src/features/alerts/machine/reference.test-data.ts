@@ -147,7 +147,8 @@ export function reference(history: readonly Seen[], policy: Policy): ReferenceRe
     } else if (wrong) enter('firing');
     else maybeResolve();
 
-    if (quietUntilMs !== null && now + HALF_TICK >= quietUntilMs) {
+    const isLast = canResolve && (closing === 'rule_removed' || closing === 'rule_disabled');
+    if (quietUntilMs !== null && (isLast || now + HALF_TICK >= quietUntilMs)) {
       quietUntilMs = null;
       forgottenChanges = changes.length;
       if (!isActive(current.phase) && told !== null) notice('resolved', told);

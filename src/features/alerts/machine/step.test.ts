@@ -149,6 +149,19 @@ test('what comes and goes too often is told once as flapping, and its end when i
   assert.equal(run.machine.toldEpisode, null);
 });
 
+test('a rule that is deleted or switched off while its alert flaps leaves nobody with a beginning', () => {
+  const of = policy({ isAtOnce: true, keepFiringMs: 10_000 });
+  for (const closing of ['rule_removed', 'rule_disabled'] as const) {
+    const last = observation({ closing });
+    for (const flaps of [times(6, [BAD, GOOD, GOOD]).flat(), [...times(6, [BAD, GOOD, GOOD]).flat(), BAD]]) {
+      const run = runOver(ticks([...flaps, last]), of);
+      assert.match(run.notices.at(-2) ?? '', /flapping/);
+      assert.match(run.notices.at(-1) ?? '', /resolved/);
+      assert.equal(run.machine.toldEpisode, null);
+    }
+  }
+});
+
 test('a VM that is deleted or stopped by its owner ends its alerts with the reason', () => {
   const firing = runOver(ticks([BAD, BAD]), policy()).machine;
   const taken = step(firing, { ...UNKNOWN, closing: 'removed' }, policy(), { monotonicMs: 20_000, wallMs: WALL });
@@ -164,6 +177,8 @@ test('after a start nothing ends until figures can be trusted', () => {
   assert.equal(runOver(ticks([BAD, BAD, closing]), policy()).machine.phase, 'firing');
 });
 
+const CLOSINGS = ['stopped', 'rule_disabled', 'rule_removed'] as const;
+
 const observations: fc.Arbitrary<Observation> = fc
   .record({
     kind: fc.oneof(
@@ -176,7 +191,7 @@ const observations: fc.Arbitrary<Observation> = fc
     isMasked: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
     isFrozen: fc.integer({ min: 0, max: 19 }).map((n) => n === 0),
     canResolve: fc.integer({ min: 0, max: 19 }).map((n) => n !== 0),
-    closing: fc.integer({ min: 0, max: 39 }).map((n) => (n === 0 ? ('stopped' as const) : null)),
+    closing: fc.integer({ min: 0, max: 39 }).map((n) => CLOSINGS[n] ?? null),
   })
   .map(({ kind, isMasked, ...more }) => ({
     ...{ bad: BAD, good: GOOD, between: { ...BAD, truth: false }, unknown: UNKNOWN, half: { ...BAD, isClear: null } }[

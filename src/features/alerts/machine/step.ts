@@ -3,6 +3,7 @@
 
 import { SEVERITIES } from '#contract/alerts-config.ts';
 import {
+  type Closing,
   type Effect,
   FLAP_CHANGES,
   FLAP_HOLD_MS,
@@ -19,6 +20,9 @@ import {
   UNKNOWN_PERIODS,
 } from './machine.ts';
 
+/** Nobody evaluates it afterwards, so people hear of the end now or never. */
+const FINAL: readonly Closing[] = ['rule_removed', 'rule_disabled'];
+
 export function step(before: Machine, seen: Observation, policy: Policy, now: Moment): Step {
   let machine = before;
   const effects: Effect[] = [];
@@ -32,7 +36,7 @@ export function step(before: Machine, seen: Observation, policy: Policy, now: Mo
       if (isActive()) resolve(closing);
       else if (machine.phase !== 'ok') become('ok', { mask: null });
       seenNow(null);
-      endQuiet();
+      endQuiet(FINAL.includes(closing));
       return;
     }
     const truth = truthOfPhase();
@@ -188,9 +192,9 @@ export function step(before: Machine, seen: Observation, policy: Policy, now: Mo
   }
 
   /** Once notices are no longer held back, people hear of the end that they were not told of. */
-  function endQuiet(): void {
+  function endQuiet(isFinal = false): void {
     const { quietUntilMs, toldEpisode } = machine;
-    if (quietUntilMs === null || !hasPassed(now.monotonicMs, quietUntilMs)) return;
+    if (quietUntilMs === null || !(isFinal || hasPassed(now.monotonicMs, quietUntilMs))) return;
     machine = { ...machine, quietUntilMs: null, changesMs: [] };
     if (!isActive() && toldEpisode !== null) notice('resolved', toldEpisode, null);
   }

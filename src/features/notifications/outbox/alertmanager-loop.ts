@@ -6,12 +6,13 @@ import type { Database } from '#platform/db/database.ts';
 import type { ChannelEntry, Channels } from '../channel-registry.ts';
 import { ALERTMANAGER_RESOLVED_MS } from '../channels/alertmanager.ts';
 import { digestOf } from '../channels/channel.ts';
-import { type Message, type ToldAlert, worstOf } from '../message.ts';
+import { type AlertNotice, type Message, type ToldAlert, worstOf } from '../message.ts';
 import type { OutsideOf } from '../outside.ts';
 import { createCauses } from '../routing/inhibition.ts';
 import { channelsFor } from '../routing/routes.ts';
 import type { Secrets } from '../sealed-secrets.ts';
 import { redact } from '../text.ts';
+import { audienceOf } from './audience.ts';
 import type { RoundFacts } from './round.ts';
 import { endedSince, firingAlerts } from './told-alerts.ts';
 
@@ -23,33 +24,43 @@ export interface AlertmanagerLoopDependencies {
   readonly outside: OutsideOf;
 }
 
+/** What is said of one alert, and to whom. */
+interface Stated {
+  readonly alert: ToldAlert;
+  readonly channelIds: ReadonlySet<string>;
+}
+
+const statedOf = (kind: 'firing' | 'resolved', notice: AlertNotice, channels: readonly ChannelEntry[]): Stated => ({
+  alert: { kind, notice },
+  channelIds: new Set(channels.map(({ id }) => id)),
+});
+
 const ATTEMPT_MS = 10_000;
 
 export function createAlertmanagerLoop({ db, log, channels, facts, outside }: AlertmanagerLoopDependencies) {
   /** What this process sent as firing. */
   const sent = new Set<string>();
-  const stateFor = async (): Promise<readonly ToldAlert[]> => {
+  const stateFor = async (): Promise<readonly Stated[]> => {
     const firing = await firingAlerts(db);
     const causes = createCauses(firing.map(({ notice }) => notice));
     // A state that leaves out what it told of says that it is over: what was told before it was quiet stays until it ends.
-    const told = firing.filter(
-      ({ notice, firstToldMs, fingerprint }) =>
-        firstToldMs !== null ||
-        sent.has(fingerprint) ||
-        (facts.silences.covering(notice) === null && causes.of(notice) === null),
-    );
+    const view = facts.view();
+    const told = firing.flatMap(({ notice, firstToldMs, fingerprint }): Stated[] => {
+      const wanted = channelsFor(notice, view);
+      const heard =
+        firstToldMs !== null || sent.has(fingerprint)
+          ? wanted
+          : audienceOf(notice, { silences: facts.silences, view, causes }).channels;
+      return heard.length === 0 ? [] : [statedOf('firing', notice, heard)];
+    });
     const ended = (await endedSince(db, facts.nowMs() - ALERTMANAGER_RESOLVED_MS)).map(({ notice }) => notice);
     sent.clear();
-    for (const { fingerprint } of told) sent.add(fingerprint);
-    return [
-      ...told.map(({ notice }): ToldAlert => ({ kind: 'firing', notice })),
-      ...ended.map((notice): ToldAlert => ({ kind: 'resolved', notice })),
-    ];
+    for (const { alert } of told) sent.add(alert.notice.fingerprint);
+    return [...told, ...ended.map((notice) => statedOf('resolved', notice, channelsFor(notice, view)))];
   };
 
-  const push = async (channel: ChannelEntry, state: readonly ToldAlert[], lifetime: AbortSignal) => {
-    const view = facts.view();
-    const alerts = state.filter(({ notice }) => channelsFor(notice, view).some(({ id }) => id === channel.id));
+  const push = async (channel: ChannelEntry, state: readonly Stated[], lifetime: AbortSignal) => {
+    const alerts = state.filter(({ channelIds }) => channelIds.has(channel.id)).map(({ alert }) => alert);
     if (alerts.length === 0) return;
     const message: Message = {
       key: digestOf(`${channel.id}|state|${facts.nowMs()}`),

@@ -4,7 +4,7 @@ import type { Severity } from '#contract/alerts-config.ts';
 import type { Database, Transaction } from '#platform/db/database.ts';
 import type { AlertNotice } from '../message.ts';
 import type { NotificationTables } from '../migrations.ts';
-import { noteAnnounced } from './told-alerts.ts';
+import { noteAnnounced, noticeOfJson } from './told-alerts.ts';
 
 /** Something that no rule told of: an act of healing, a message given up, an update. */
 export interface AnnouncedEvent {
@@ -66,7 +66,7 @@ export async function announcedOnes(source: Database | Transaction, grp?: string
     const common = { id: row.id, grp: row.grp, atMs: row.at_ms };
     return row.kind === 'event'
       ? { ...common, kind: 'event', event: JSON.parse(row.body) }
-      : { ...common, kind: 'alert', notice: JSON.parse(row.body) };
+      : { ...common, kind: 'alert', notice: noticeOfJson(row.body) };
   });
 }
 

@@ -16,8 +16,9 @@ import {
   type KeptEvent,
   markGroupTold,
 } from './announcements.ts';
+import { silencedRemark } from './audience.ts';
 import { insertDelivery } from './deliveries.ts';
-import { beginRound, type Round, type RoundFacts, silencedRemark } from './round.ts';
+import { beginRound, type Round, type RoundFacts } from './round.ts';
 import { findRecord, type ToldAlertRecord } from './told-alerts.ts';
 
 export interface DispatcherDependencies {
@@ -181,7 +182,16 @@ const noticeOf = (event: KeptEvent, host: string): AlertNotice => ({
   fingerprint: `event:${event.key}`,
   episode: 1,
   kind: 'firing',
-  rule: { id: 'event', name: event.labels['event'] ?? 'event', condition: '', cooldownMs: 0, channels: null },
+  rule: {
+    id: 'event',
+    name: event.labels['event'] ?? 'event',
+    condition: '',
+    metrics: [],
+    isEvent: true,
+    project: null,
+    cooldownMs: 0,
+    channels: null,
+  },
   severity: event.severity,
   labels: event.labels,
   entity: { kind: event.labels['kind'] ?? 'host', name: event.labels['vm'] ?? host },

@@ -15,11 +15,12 @@ import {
   titleOf,
   worstOf,
 } from '../message.ts';
-import { type Causes, createCauses } from '../routing/inhibition.ts';
+import { createCauses } from '../routing/inhibition.ts';
 import type { RoutingView } from '../routing/routes.ts';
-import { channelsFor, missingChannels } from '../routing/routes.ts';
-import type { Silences, StoredSilence } from '../routing/silences.ts';
+import { missingChannels } from '../routing/routes.ts';
+import type { Silences } from '../routing/silences.ts';
 import { announceEvent } from './announcements.ts';
+import { type Audience, audienceOf, sparedRemark } from './audience.ts';
 import { findDelivery, insertDelivery, keptBack } from './deliveries.ts';
 import { takeBeginningsOut } from './ends.ts';
 import { firingAlerts, saveRecord, type ToldAlertRecord } from './told-alerts.ts';
@@ -34,25 +35,6 @@ export interface RoundFacts {
   view(): RoutingView<ChannelEntry>;
   /** Whether a delivery is being sent at this moment: it may have arrived already. */
   isInFlight(deliveryId: string): boolean;
-}
-
-/** Why an alert is held back: the value of `hold`, and a sentence. */
-interface Hold {
-  readonly hold: string;
-  readonly remark: string;
-}
-
-/** Readers of a project learn of a silence of the system that it is one, not what for. */
-export const silencedRemark = (
-  { id, reason, project }: Pick<StoredSilence, 'id' | 'reason' | 'project'>,
-  readers: string | null,
-): string => `silenced: ${readers === null || project === readers ? reason : id}`;
-
-export function holdNow(notice: AlertNotice, silences: Pick<Silences, 'covering'>, causes: Causes): Hold | null {
-  const silence = silences.covering(notice);
-  if (silence) return { hold: `silence:${silence.id}`, remark: silencedRemark(silence, notice.project) };
-  const cause = causes.of(notice);
-  return cause ? { hold: 'inhibited', remark: `${cause.rule.name} on ${cause.host} explains it` } : null;
 }
 
 interface Batch {
@@ -81,10 +63,21 @@ export interface Round {
     state: 'silenced' | 'inhibited' | 'unrouted' | 'not_sent',
     remark: string,
   ): Promise<void>;
-  /** Null when it is not to be held back now. */
-  holdOf(notice: AlertNotice): Hold | null;
+  audienceOf(notice: AlertNotice): Audience;
   /** Writes the messages. @returns how many there are */
   finish(textFor?: (channel: ChannelEntry) => string): Promise<number>;
+}
+
+/** Takes down who was spared, and for whose sake. */
+export function noteSpared(
+  record: ToldAlertRecord,
+  spared: ReadonlyMap<string, AlertNotice>,
+  cause: AlertNotice | null,
+): void {
+  const [speaker] = spared.values();
+  const by = cause ?? speaker ?? null;
+  record.spared = Object.fromEntries([...spared].map(([channelId, { fingerprint }]) => [channelId, fingerprint]));
+  record.heldBy = by === null ? null : { alertId: by.fingerprint, rule: by.rule.name };
 }
 
 /** @param grp the group that the messages belong to */
@@ -146,12 +139,15 @@ export async function beginRound(tx: Transaction, grp: string, facts: RoundFacts
     await saveRecord(tx, record);
   };
 
+  const audience = (notice: AlertNotice) => audienceOf(notice, { silences: facts.silences, view, causes });
+
   return {
     keepBack,
-    holdOf: (notice) => holdNow(notice, facts.silences, causes),
+    audienceOf: audience,
     tellThese,
     async fires(record, kind, notice) {
-      const held = holdNow(notice, facts.silences, causes);
+      const { hold: held, channels, spared } = audience(notice);
+      if (!isOver(kind)) noteSpared(record, spared, held?.by ?? null);
       if (held) {
         const isFirst = record.hold !== held.hold || kind !== 'repeat';
         if (!isOver(kind)) record.hold = held.hold;
@@ -162,12 +158,16 @@ export async function beginRound(tx: Transaction, grp: string, facts: RoundFacts
         return false;
       }
       await complainOfMissing(notice);
-      const channels = channelsFor(notice, view);
       if (channels.length === 0) {
         record.hold = null;
         await saveRecord(tx, record);
         await keepBack(notice, 'unrouted', 'no channel takes it: see `hv channel list` and the routing');
         return false;
+      }
+      const [speaker] = spared.values();
+      if (speaker !== undefined && kind !== 'repeat') {
+        const names = view.channels.filter(({ id }) => spared.has(id)).map(({ name }) => name);
+        await keepBack(notice, 'inhibited', `${sparedRemark(speaker)} to ${names.join(', ')}`);
       }
       await tellThese(record, kind, notice, channels);
       return true;
@@ -186,6 +186,7 @@ export async function beginRound(tx: Transaction, grp: string, facts: RoundFacts
       record.firstToldMs = null;
       record.toldSeverity = null;
       record.hold = null;
+      noteSpared(record, new Map(), null);
       record.escalated = 0;
       await saveRecord(tx, record);
     },

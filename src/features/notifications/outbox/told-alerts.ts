@@ -5,6 +5,13 @@ import type { Database, Transaction } from '#platform/db/database.ts';
 import type { AlertNotice } from '../message.ts';
 import type { NotificationTables, ToldAlertRow } from '../migrations.ts';
 
+/** The alert for whose sake another one is not told, or not to all. */
+export interface HeldBy {
+  readonly alertId: string;
+  /** Its name. */
+  readonly rule: string;
+}
+
 export interface ToldAlertRecord {
   readonly fingerprint: string;
   notice: AlertNotice;
@@ -15,8 +22,11 @@ export interface ToldAlertRecord {
   /** Channel → delivery by which it heard that this fires. */
   told: Record<string, string>;
   toldSeverity: Severity | null;
-  /** `silence:<id>` or `inhibited`. */
+  /** `silence:<id>`, `inhibited` or `heard`. */
   hold: string | null;
+  /** Channel → fingerprint of the alert that speaks for it there. */
+  spared: Record<string, string>;
+  heldBy: HeldBy | null;
   isAcked: boolean;
   escalated: number;
   tellings: number;
@@ -24,9 +34,16 @@ export interface ToldAlertRecord {
 
 const tables = (source: Database | Transaction) => source.tables<NotificationTables>();
 
+/** Of notices that were kept before rules told what they ask for, nothing is known of that. */
+export function noticeOfJson(text: string): AlertNotice {
+  const kept: AlertNotice = JSON.parse(text);
+  return { ...kept, rule: { ...UNKNOWN_ASK, ...kept.rule } };
+}
+const UNKNOWN_ASK: Partial<AlertNotice['rule']> = { metrics: [], isEvent: false, project: null };
+
 const recordOf = (row: ToldAlertRow): ToldAlertRecord => ({
   fingerprint: row.fp,
-  notice: JSON.parse(row.notice),
+  notice: noticeOfJson(row.notice),
   isFiring: row.is_firing === 1,
   changedMs: row.changed_ms,
   toldMs: row.told_ms,
@@ -34,6 +51,8 @@ const recordOf = (row: ToldAlertRow): ToldAlertRecord => ({
   told: JSON.parse(row.told),
   toldSeverity: row.told_severity,
   hold: row.hold,
+  spared: JSON.parse(row.spared),
+  heldBy: row.held_by === null ? null : JSON.parse(row.held_by),
   isAcked: row.is_acked === 1,
   escalated: row.escalated,
   tellings: row.tellings,
@@ -74,6 +93,17 @@ export async function endedSince(source: Database | Transaction, sinceMs: number
   return rows.map(recordOf);
 }
 
+/** Which of those that fire somebody was not told of for the sake of another alert. */
+export async function heldAlerts(source: Database | Transaction): Promise<ReadonlyMap<string, HeldBy>> {
+  const rows = await tables(source)
+    .selectFrom('told_alert')
+    .select(['fp', 'held_by'])
+    .where('is_firing', '=', 1)
+    .where('held_by', 'is not', null)
+    .execute();
+  return new Map(rows.map(({ fp, held_by }) => [fp, JSON.parse(held_by ?? 'null')]));
+}
+
 export async function findRecord(tx: Transaction, fingerprint: string): Promise<ToldAlertRecord | null> {
   const row = await tables(tx).selectFrom('told_alert').selectAll().where('fp', '=', fingerprint).executeTakeFirst();
   return row === undefined ? null : recordOf(row);
@@ -88,6 +118,8 @@ export async function saveRecord(tx: Transaction, record: ToldAlertRecord): Prom
       told: JSON.stringify(record.told),
       told_severity: record.toldSeverity,
       hold: record.hold,
+      spared: JSON.stringify(record.spared),
+      held_by: record.heldBy === null ? null : JSON.stringify(record.heldBy),
       escalated: record.escalated,
       tellings: record.tellings,
     })

@@ -1,7 +1,8 @@
 /** What needs no message of its own because its cause has one. Only rules of the system are causes: a project's rule quiets nobody else's. */
 
 import { type AlertNotice, isWorse } from '../message.ts';
-import { defaultRuleOf, OUTRANKED_RULES } from './outranked-rules.ts';
+import { defaultRuleOf } from './outranked-rules.ts';
+import { createSpeakers } from './precedence.ts';
 
 /** A host out of sight takes all below it along. */
 const HOST_GONE = ['host_unreachable'];
@@ -34,29 +35,18 @@ function explains(cause: AlertNotice, notice: AlertNotice): boolean {
   return /\benospc\b/.test(notice.rule.condition) && (pool === undefined || pool === cause.entity.name);
 }
 
-/** What one rule says of one thing. Disks and file systems of two VMs may be called the same. */
-const keyOf = (rule: string, { host, project, entity, labels }: AlertNotice): string =>
-  [rule, host, project ?? '', entity.kind, entity.name, labels['vm'] ?? ''].join('\n');
-
 export interface Causes {
-  /** The firing alert that explains this one, or null. */
+  /** The firing alert of something greater that explains this one, or null. */
   of(notice: AlertNotice): AlertNotice | null;
+  /** @see createSpeakers */
+  speakersFor(notice: AlertNotice): readonly AlertNotice[];
 }
 
 /** @param firing all that fire now; looked through once, so that asking for each of many costs little */
 export function createCauses(firing: readonly AlertNotice[]): Causes {
   const general = firing.filter(isGeneral);
-  const outranking = new Map<string, AlertNotice>();
-  for (const notice of firing)
-    for (const lesser of OUTRANKED_RULES[defaultRuleOf(notice.rule.id) ?? ''] ?? [])
-      outranking.set(keyOf(lesser, notice), notice);
   return {
-    of(notice) {
-      const own = defaultRuleOf(notice.rule.id);
-      const graver = own === null ? undefined : outranking.get(keyOf(own, notice));
-      // Who made the lesser rule the graver one wants to hear of it.
-      if (graver && !isWorse(notice.severity, graver.severity)) return graver;
-      return general.find((cause) => explains(cause, notice)) ?? null;
-    },
+    of: (notice) => general.find((cause) => explains(cause, notice)) ?? null,
+    speakersFor: createSpeakers(firing),
   };
 }

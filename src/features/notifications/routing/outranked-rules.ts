@@ -1,5 +1,5 @@
 /** Which of the rules that come with the program say the same of one thing in two degrees: while the graver one fires, the lesser one has
- *  nothing to add. Rules of users stand in no such relation: whoever may write one must not quiet the rules of others by it. */
+ *  nothing to add. */
 
 /** The graver rule → those that it makes needless, by the names of the default rules. */
 export const OUTRANKED_RULES: Readonly<Record<string, readonly string[]>> = {
@@ -7,6 +7,7 @@ export const OUTRANKED_RULES: Readonly<Record<string, readonly string[]>> = {
   pool_full: ['pool_filling', 'disk_fills_fast', 'disk_will_fill'],
   guest_disk_full: ['guest_disk_filling', 'disk_fills_fast', 'disk_will_fill'],
   vm_monitor_stuck_long: ['vm_monitor_stuck'],
+  vm_down: ['vm_crashed'],
   vm_crash_loop: ['vm_crashed'],
   vm_paused_by_error: ['vm_paused'],
   host_memory_full: ['host_memory_low'],

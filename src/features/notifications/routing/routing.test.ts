@@ -186,6 +186,8 @@ const hostDown = noticeOf({
 });
 const causeOf = (notice: AlertNotice, ...firing: readonly AlertNotice[]) =>
   createCauses([...firing, notice]).of(notice)?.fingerprint;
+const speakerOf = (notice: AlertNotice, ...firing: readonly AlertNotice[]) =>
+  createCauses([...firing, notice]).speakersFor(notice)[0]?.fingerprint;
 
 test('a cause explains what follows from it on its host, and nothing else', () => {
   const libvirt = { ...hostDown, fingerprint: 'l', rule: { ...hostDown.rule, id: 'default:libvirt_down' } };
@@ -230,25 +232,63 @@ test('of two default rules about one thing only the graver one is told', () => {
     noticeOf({
       fingerprint: name,
       severity,
-      rule: { id: `default:${name}`, name },
+      rule: { id: `default:${name}`, name, metrics: ['disk_usage'] },
       entity: { kind: 'fs', name: '/' },
       labels: {},
       ...change,
     });
   const full = about('disk_full', 'critical');
   const filling = about('disk_filling', 'warning');
-  assert.equal(causeOf(filling, full), 'disk_full');
-  assert.equal(causeOf(full, filling), undefined);
-  assert.equal(causeOf({ ...filling, entity: { kind: 'fs', name: '/var' } }, full), undefined);
-  assert.equal(causeOf({ ...filling, host: 'node2' }, full), undefined);
-  assert.equal(causeOf({ ...filling, severity: 'critical' }, { ...full, severity: 'warning' }), undefined);
+  assert.equal(speakerOf(filling, full), 'disk_full');
+  assert.equal(speakerOf(full, filling), undefined);
+  assert.equal(speakerOf({ ...filling, entity: { kind: 'fs', name: '/var' } }, full), undefined);
+  assert.equal(speakerOf({ ...filling, host: 'node2' }, full), undefined);
+  assert.equal(speakerOf({ ...filling, severity: 'critical' }, { ...full, severity: 'warning' }), undefined);
   const guest = { entity: { kind: 'guestfs', name: '/' } };
   const inOne = about('guest_disk_full', 'critical', { ...guest, labels: { vm: 'web1' } });
-  assert.equal(causeOf(about('guest_disk_filling', 'warning', { ...guest, labels: { vm: 'web2' } }), inOne), undefined);
   assert.equal(
-    causeOf(about('guest_disk_filling', 'warning', { ...guest, labels: { vm: 'web1' } }), inOne),
+    speakerOf(about('guest_disk_filling', 'warning', { ...guest, labels: { vm: 'web2' } }), inOne),
+    undefined,
+  );
+  assert.equal(
+    speakerOf(about('guest_disk_filling', 'warning', { ...guest, labels: { vm: 'web1' } }), inOne),
     'guest_disk_full',
   );
-  const own = { ...full, rule: { ...full.rule, id: 'rule-8' } };
-  assert.equal(causeOf(filling, own), undefined, 'a rule of a user outranks nothing');
+});
+
+const shipped = (name: string, metrics: readonly string[], change: Parameters<typeof noticeOf>[0] = {}) =>
+  noticeOf({ fingerprint: name, ...change, rule: { id: `default:${name}`, name, metrics, ...change.rule } });
+const own = (change: Parameters<typeof noticeOf>[0] = {}) =>
+  noticeOf({ fingerprint: 'own', ...change, rule: { id: 'rule-8', name: 'own', ...change.rule } });
+const STATE = ['vm_state', 'vm_state_desired'];
+
+test('a rule that somebody made speaks for those of the program that say the same of one thing', () => {
+  const down = shipped('vm_down', STATE, { severity: 'critical' });
+  const crashed = shipped('vm_crashed', ['vm_crash_total'], { rule: { isEvent: true } });
+  assert.equal(speakerOf(down, own()), 'own', 'whatever its severity: not to run has no degrees');
+  assert.equal(speakerOf(crashed, own(), down), 'own', 'and before the graver one of the program');
+  assert.equal(speakerOf(crashed, down), 'vm_down');
+  assert.equal(speakerOf(own(), down), undefined, 'nothing speaks for a rule that somebody made');
+  assert.equal(speakerOf(own(), own({ fingerprint: 'second' })), undefined);
+  const hourAgo = own({ startedAtMs: crashed.startedAtMs - 3_600_000 });
+  assert.equal(speakerOf(crashed, hourAgo), undefined, 'a state from before the crash is something else');
+  assert.equal(speakerOf(down, own({ entity: { kind: 'vm', name: 'web2' }, labels: { vm: 'web2' } })), undefined);
+  assert.equal(speakerOf(down, own({ host: 'node2' })), undefined);
+  assert.equal(speakerOf(down, own({ rule: { metrics: ['cpu_usage'] } })), undefined);
+  assert.equal(
+    speakerOf(down, own({ rule: { metrics: [...STATE, 'cpu_usage'] } })),
+    undefined,
+    'it says something else',
+  );
+  assert.equal(speakerOf(down, own({ rule: { metrics: [] } })), undefined, 'of a rule of an older version');
+});
+
+test('where there are degrees a rule that somebody made hides nothing graver', () => {
+  const disk = { entity: { kind: 'fs', name: '/' }, labels: {} };
+  const mine = own({ ...disk, rule: { metrics: ['disk_usage'] } });
+  assert.equal(speakerOf(shipped('disk_filling', ['disk_usage'], disk), mine), 'own');
+  assert.equal(speakerOf(shipped('disk_full', ['disk_usage'], { ...disk, severity: 'critical' }), mine), undefined);
+  assert.equal(speakerOf(shipped('disk_fills_fast', ['disk_free', 'disk_used'], disk), mine), undefined);
+  const loop = shipped('vm_crash_loop', ['vm_crash_total'], { severity: 'critical' });
+  assert.equal(speakerOf(loop, own({ rule: { metrics: ['vm_crash_total'] } })), undefined);
 });

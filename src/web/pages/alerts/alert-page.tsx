@@ -184,7 +184,7 @@ function TimeLine({ alert }: { readonly alert: AlertWithEvents }) {
 }
 
 function FactsCard({ alert }: { readonly alert: AlertWithEvents }) {
-  const { entity, vmId, rule, acknowledged, maskedBy } = alert;
+  const { entity, vmId, rule, acknowledged, maskedBy, inhibitedBy } = alert;
   const fact = (name: string, value: ComponentChildren): readonly [ComponentChildren, ComponentChildren][] =>
     value === null || value === '' || value === false ? [] : [[name, value]];
   return (
@@ -221,6 +221,10 @@ function FactsCard({ alert }: { readonly alert: AlertWithEvents }) {
           ...fact(
             words.mask,
             maskedBy && <a href={`/operations/${encodeURIComponent(maskedBy.operationId)}`}>{maskedBy.title}</a>,
+          ),
+          ...fact(
+            words.toldBy,
+            inhibitedBy && <a href={`/alerts/${encodeURIComponent(inhibitedBy.alertId)}`}>{inhibitedBy.rule}</a>,
           ),
           ...fact(
             words.runbook,

@@ -124,6 +124,7 @@ export function AlertBadges({ alert }: { readonly alert: Alert }) {
           {marks.suppressed}
         </Badge>
       )}
+      {alert.inhibitedBy && <Badge title={marks.inhibitedBy(alert.inhibitedBy.rule)}>{marks.inhibited}</Badge>}
       {alert.isFlapping && (
         <Badge tone="warn" title={marks.flappingHint}>
           {marks.flapping}
