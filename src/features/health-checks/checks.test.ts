@@ -134,25 +134,41 @@ test('a VM that an operation works on, or whose owner has just changed his mind,
 
 test('a card that nothing is plugged into is no failure; one card of a bond is a warning, the whole bond a failure', async () => {
   const nic = (sub: string, up: number) => ofHost('nic_up', up, { kind: 'nic', sub });
-  const bonding = (status: string) =>
-    `Bonding Mode: fault-tolerance\nMII Status: up\n\nSlave Interface: eth0\nMII Status: up\n\nSlave Interface: eth1\nMII Status: ${status}\n`;
-  const folders = {
-    '/sys/class/net/eth0/device': [],
-    '/sys/class/net/eth1/device': [],
-    '/proc/net/bonding': ['bond0'],
-  };
+  const folders = { '/sys/class/net/eth0/device': [], '/sys/class/net/eth1/device': [] };
   const unplugged = await run('network.cards', {
     series: [nic('eth0', 1), nic('eth1', 0)],
-    folders: { ...folders, '/proc/net/bonding': [] },
+    folders,
   });
   assert.equal(unplugged?.status, 'ok');
-  const half = {
-    series: [nic('bond0', 1), nic('eth0', 1)],
-    folders,
-    files: { '/proc/net/bonding/bond0': bonding('down') },
-  };
-  assert.equal((await run('network.cards', half))?.status, 'warn');
-  assert.equal((await run('network.cards', { ...half, series: [nic('bond0', 0)] }))?.status, 'fail');
+  const bond = (up: number, down: number) => [
+    nic('bond0', up),
+    ofHost('bond_cards', 2, { kind: 'nic', sub: 'bond0' }),
+    ofHost('bond_cards_down', down, { kind: 'nic', sub: 'bond0' }),
+  ];
+  const half = await run('network.cards', { series: [...bond(1, 1), nic('eth0', 1)], folders });
+  assert.equal(half?.status, 'warn');
+  assert.match(half?.evidence ?? '', /bond0: 1 of its 2 cards have no link/);
+  assert.equal((await run('network.cards', { series: bond(0, 2) }))?.status, 'fail');
+  assert.equal((await run('network.cards', { series: [...bond(1, 0), nic('eth0', 1)], folders }))?.status, 'ok');
+});
+
+test('a disk says what it counts: failed places and the newest self-test, where it tells of them', async () => {
+  const disk = { kind: 'disk', sub: 'sda' } as const;
+  const world = (state: string, selfTest: string): FakeWorld => ({
+    series: [
+      ofHost('smart_state', numberOf('smart_state', state), disk),
+      ofHost('smart_pending', 8, disk),
+      ofHost('smart_reallocated_total', 1, disk),
+      ofHost('smart_uncorrectable', 0, disk),
+      ofHost('smart_self_test', numberOf('smart_self_test', selfTest), disk),
+    ],
+  });
+  const failed = await run('disks.smart', world('failed', 'failed'));
+  assert.equal(failed?.status, 'fail');
+  assert.match(failed?.evidence ?? '', /its newest self-test failed, 8 sectors wait to be replaced, 1 sector replaced/);
+  const passed = await run('disks.smart', world('warning', 'passed'));
+  assert.equal(passed?.status, 'warn');
+  assert.doesNotMatch(passed?.evidence ?? '', /self-test|could not be read/);
 });
 
 test('the processor: a change is told for a day and is then what is normal; the first look remembers', async () => {

@@ -70,6 +70,7 @@ export function numberOf(
     | 'pool_state'
     | 'raid_state'
     | 'smart_state'
+    | 'smart_self_test'
     | 'ups_state'
     | 'service_state'
     | 'backup_state',

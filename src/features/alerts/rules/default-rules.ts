@@ -127,6 +127,11 @@ const HOST_RULES: readonly DefaultRule[] = [
   ),
   warning('conntrack_full', 'conntrack_usage > 90% for 5m', 'New connections will be dropped. Raise nf_conntrack_max.'),
   warning(
+    'bond_degraded',
+    'bond_cards_down > 0 for 2m',
+    'A card of a bond has no link, so that nothing is left to stand in. Look at its cable and the port of the switch.',
+  ),
+  warning(
     'clock_off',
     'time_offset > 1s or time_offset < -1s for 15m',
     'The clock of the host is wrong. See `timedatectl`.',

@@ -57,6 +57,14 @@ async function raid(context: HealthContext): Promise<Finding | null> {
 /** Disks of a machine that is itself a VM have no health of their own. */
 const VIRTUAL_DISK = /^(vd|xvd|nbd|zd|dm-|drbd|rbd|md|zram|loop)/;
 
+/** What a disk counts that is worth a word, the worst first. */
+const COUNTED = [
+  ['smart_pending', (n: number) => `${plural(n, 'sector')} wait to be replaced`],
+  ['smart_uncorrectable', (n: number) => `${plural(n, 'sector')} could not be read`],
+  ['smart_media_errors_total', (n: number) => `${plural(n, 'request')} failed for good`],
+  ['smart_reallocated_total', (n: number) => `${plural(n, 'sector')} replaced`],
+] as const;
+
 async function smart(context: HealthContext): Promise<Finding | null> {
   const disks = context.figures.fresh('smart_state', 'disk').filter(({ sub }) => !VIRTUAL_DISK.test(sub));
   const hint = 'Secure what lies on it now, then replace the disk: `smartctl -a /dev/NAME` says what it counts.';
@@ -70,7 +78,11 @@ async function smart(context: HealthContext): Promise<Finding | null> {
         )
       : null;
   }
-  const wears = new Map(context.figures.fresh('wear', 'disk').map(({ sub, value }) => [sub, value]));
+  const bySub = (metric: 'wear' | 'smart_self_test' | (typeof COUNTED)[number][0]) =>
+    new Map(context.figures.fresh(metric, 'disk').map(({ sub, value }) => [sub, value]));
+  const wears = bySub('wear');
+  const selfTests = bySub('smart_self_test');
+  const counts = COUNTED.map(([metric, words]) => ({ values: bySub(metric), words }));
   const items = disks.map(({ sub, value }): HealthItem => {
     const state = METRICS.smart_state.values[value] ?? 'unknown';
     const wear = wears.get(sub);
@@ -80,7 +92,22 @@ async function smart(context: HealthContext): Promise<Finding | null> {
     return {
       name: sub,
       status: isWorn ? byWear : byState,
-      detail: `${{ passed: 'passed', warning: 'has sectors or cells that failed', failed: 'says that it fails', unknown: 'tells nothing' }[state]}${wear === undefined ? '' : `, ${percent(wear)} worn`}`,
+      detail: [
+        {
+          passed: 'passed',
+          warning: 'has sectors or cells that failed',
+          failed: 'says that it fails',
+          unknown: 'tells nothing',
+        }[state],
+        ...(METRICS.smart_self_test.values[selfTests.get(sub) ?? 0] === 'failed'
+          ? ['its newest self-test failed']
+          : []),
+        ...counts.flatMap(({ values, words }) => {
+          const count = values.get(sub) ?? 0;
+          return count > 0 ? [words(count)] : [];
+        }),
+        ...(wear === undefined ? [] : [`${percent(wear)} worn`]),
+      ].join(', '),
     };
   });
   return conclude(items, `${plural(disks.length, 'disk')}, all say that they are well.`, hint);
@@ -217,9 +244,9 @@ export const hardwareChecks: readonly HealthCheck[] = [
     id: 'disks.smart',
     number: 21,
     title: 'Disks',
-    meaning: 'What disks say of themselves, and how worn flash is.',
-    warnsWhen: 'a disk has sectors that cannot be read',
-    failsWhen: 'a disk says that it fails, or has no spare cells',
+    meaning: 'What disks say of themselves, what their newest self-test found, and how worn flash is.',
+    warnsWhen: 'a disk has sectors that cannot be read, or requests to it failed for good',
+    failsWhen: 'a disk says that it fails, its newest self-test failed, or it has no spare cells',
     limits: ['disks.wear'],
     everyMs: 5 * MINUTE_MS,
     run: smart,

@@ -15,13 +15,15 @@ import type { Collector, Owner } from '../sample.ts';
 import { createCounterMemory } from './counter-memory.ts';
 import { createEventCounts } from './event-counts.ts';
 import { createFileSystemSpace } from './file-system-space.ts';
-import { createKernelFiles, type KernelFiles } from './kernel-files.ts';
+import { createKernelFiles, createPageSize, type KernelFiles } from './kernel-files.ts';
 import { createPrograms, type Programs } from './programs.ts';
 import { type RawFamily, type RawSource, readFamilies } from './raw-families.ts';
+import { createBonds } from './readers/bonds.ts';
 import { cephReader } from './readers/ceph.ts';
 import { fileSystemsReader } from './readers/file-systems.ts';
 import { createHostDisks } from './readers/host-disks.ts';
 import { createHostKernel } from './readers/host-kernel.ts';
+import { createHostMemory } from './readers/host-memory.ts';
 import { createHostNics } from './readers/host-nics.ts';
 import { lvmThinReader } from './readers/lvm-thin.ts';
 import { memoryErrorsReader } from './readers/memory-errors.ts';
@@ -95,17 +97,21 @@ export function createCollection(options: CollectionOptions): Collection {
   let missed = 0;
   let rejected = 0;
 
+  const pageSize = createPageSize(files);
   const hostKernel = createHostKernel({
     host,
     files,
     clock,
     memory,
+    pageSize,
     reading: hosts.kernelReading,
     processors: hosts.processors,
     committedBytes: () => (inventory.staleSince === null ? committedBytes(inventory) : null),
   });
   const hostDisks = createHostDisks({ host, files, clock, memory });
   const hostNics = createHostNics({ host, files, clock, memory });
+  const hostMemory = createHostMemory({ host, files, pageSize });
+  const bonds = createBonds({ host, files });
   const processes = createQemuProcesses({
     files,
     clock,
@@ -213,6 +219,8 @@ export function createCollection(options: CollectionOptions): Collection {
     hostKernel.raw,
     hostDisks.raw,
     hostNics.raw,
+    hostMemory.raw,
+    bonds.raw,
     pools.raw,
     own,
   ];
@@ -229,7 +237,9 @@ export function createCollection(options: CollectionOptions): Collection {
   const subscriptions: (() => void)[] = [];
 
   return {
-    collectors: [hostKernel, hostDisks, hostNics, vmFigures, eventCounts, ...slowCollectors].map(limited),
+    collectors: [hostKernel, hostDisks, hostNics, hostMemory, bonds, vmFigures, eventCounts, ...slowCollectors].map(
+      limited,
+    ),
     families: () => readFamilies(sources),
     libvirtExporterFamilies: (view) =>
       libvirtExporterFamilies(

@@ -45,3 +45,22 @@ export function keyedNumbers(text: string | null): ReadonlyMap<string, number> {
   }
   return numbers;
 }
+
+/** Bytes of a page of memory; null where the kernel does not tell. */
+export type PageSize = () => Promise<number | null>;
+
+/** The kernel's own name for the size of its pages stands in the map of any process. */
+const PAGE_SIZE = /^KernelPageSize:\s+(\d+) kB$/m;
+
+/** Looks once. */
+export function createPageSize(files: KernelFiles): PageSize {
+  let looking: Promise<number | null> | null = null;
+  const look = async () => {
+    const kib = PAGE_SIZE.exec((await files.read('/proc/self/smaps')) ?? '')?.[1];
+    return kib === undefined ? null : Number(kib) * 1024;
+  };
+  return () => {
+    looking ??= look();
+    return looking;
+  };
+}

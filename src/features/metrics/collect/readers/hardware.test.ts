@@ -7,7 +7,8 @@ import { readMemoryErrors } from './memory-errors.ts';
 import * as answers from './programs.test-data.ts';
 import { readTemperatures, sensorsReader } from './sensors.ts';
 import { failedUnits, timeOffset } from './services.ts';
-import { diskHealth, smartReader } from './smart.ts';
+import { smartReader } from './smart.ts';
+import { diskHealth } from './smart-report.ts';
 import { raidStates } from './software-raid.ts';
 import { upsOf, worstOf } from './ups.ts';
 
@@ -46,7 +47,12 @@ test('software RAID: a scrub leaves an array clean, a missing member degrades it
   assert.equal(raidStates('Personalities : \nunused devices: <none>\n').size, 0);
 });
 
-const SMART_CASES: readonly (readonly [string, string, number, ReturnType<typeof diskHealth>])[] = [
+const SMART_CASES: readonly (readonly [
+  string,
+  string,
+  number,
+  { readonly state: string; readonly celsius: number | null; readonly wearRatio: number | null } | null,
+])[] = [
   ['a good hard disk', answers.SMART_HARD_DISK, 0, { state: 'passed', celsius: 34, wearRatio: null }],
   ['sectors that cannot be read', answers.SMART_PENDING, 0, { state: 'warning', celsius: 34, wearRatio: null }],
   ['a disk that gives itself up', answers.SMART_FAILED, 8, { state: 'failed', celsius: 34, wearRatio: null }],
@@ -64,9 +70,58 @@ for (const [what, output, status, expected] of SMART_CASES)
   test(`SMART: ${what}`, () => {
     const health = diskHealth(output, status);
     assert.deepEqual(
-      health && { ...health, wearRatio: health.wearRatio === null ? null : Math.round(health.wearRatio * 100) / 100 },
+      health && {
+        state: health.state,
+        celsius: health.celsius,
+        wearRatio: health.wearRatio === null ? null : Math.round(health.wearRatio * 100) / 100,
+      },
       expected,
     );
+  });
+
+test('SMART: what disks count, and nothing for what they do not', () => {
+  assert.deepEqual(diskHealth(answers.SMART_COUNTING, 0)?.counts, {
+    smart_reallocated_total: 3,
+    smart_pending: 0,
+    smart_uncorrectable: 0,
+    smart_media_errors_total: 0,
+    smart_timeouts_total: 21,
+    smart_link_errors_total: 5,
+    smart_start_stops_total: 60,
+    smart_power_cycles_total: 61,
+    smart_unsafe_shutdowns_total: 17,
+    smart_power_on: 21_034 * 3600,
+  });
+  assert.deepEqual(diskHealth(answers.SMART_NVME, 0)?.counts, {
+    smart_media_errors_total: 0,
+    smart_power_cycles_total: 40,
+    smart_unsafe_shutdowns_total: 12,
+    smart_power_on: 5_000 * 3600,
+    smart_spare: 1,
+  });
+  assert.deepEqual(diskHealth(answers.SMART_SAS, 0)?.counts, { smart_reallocated_total: 2, smart_power_on: 360_000 });
+  assert.deepEqual(diskHealth(answers.SMART_UNSUPPORTED, 1)?.counts, {});
+});
+
+const SELF_TESTS: readonly (readonly [string, string, string | null, string])[] = [
+  ['ATA, the newest well after one that failed', answers.SMART_COUNTING, 'passed', 'passed'],
+  ['ATA, the newest failed at a read', answers.SMART_TEST_FAILED, 'failed', 'failed'],
+  ['ATA, one runs', answers.SMART_TEST_RUNS, 'running', 'passed'],
+  ['ATA, ended by the host', answers.SMART_TEST_ABORTED, 'aborted', 'passed'],
+  ['ATA, never tested, with errors told to the host', answers.SMART_REPORTED_ERRORS, 'none', 'warning'],
+  ['ATA without a log', answers.SMART_HARD_DISK, null, 'passed'],
+  ['SAS', answers.SMART_SAS, null, 'passed'],
+  ['NVMe, the newest failed', answers.SMART_NVME_TEST_FAILED, 'failed', 'failed'],
+  ['NVMe, ended by a reset', answers.SMART_NVME_TEST_ABORTED, 'aborted', 'passed'],
+  ['NVMe, one runs', answers.SMART_NVME_TEST_RUNS, 'running', 'passed'],
+  ['NVMe, the newest well after one that failed', answers.SMART_NVME_TESTED, 'passed', 'passed'],
+  ['NVMe, never tested', answers.SMART_NVME_UNTESTED, 'none', 'passed'],
+  ['NVMe without a log', answers.SMART_NVME, null, 'passed'],
+];
+for (const [what, output, selfTest, state] of SELF_TESTS)
+  test(`self-tests: ${what}`, () => {
+    const health = diskHealth(output, 0);
+    assert.deepEqual([health?.selfTest, health?.state], [selfTest, state]);
   });
 
 test('SMART: what is no report is an error, not a healthy disk', () => {
@@ -111,4 +166,7 @@ test('the temperature of a disk is told once: by the kernel where it can, else b
   assert.equal(sink.values.get('temperature/nvme0n1'), 38.85);
   assert.equal(sink.values.get('temperature/sdb'), 39);
   assert.equal(sink.values.get('smart_state/nvme0n1'), 0);
+  assert.equal(sink.values.get('smart_spare/sdb'), 1);
+  assert.equal(sink.values.has('smart_pending/sdb'), false);
+  assert.equal(sink.values.has('smart_self_test/sdb'), false);
 });

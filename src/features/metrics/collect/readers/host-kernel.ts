@@ -3,7 +3,7 @@
 import { cpuRatio, type KernelReading } from '#features/hosts/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { CounterMemory } from '../counter-memory.ts';
-import { type KernelFiles, keyedNumbers, numberIn } from '../kernel-files.ts';
+import { type KernelFiles, keyedNumbers, numberIn, type PageSize } from '../kernel-files.ts';
 import { type Collector, type Owner, TICK_MS } from '../measuring.ts';
 import type { RawSource } from '../raw-families.ts';
 import { PRESSURE_RESOURCES, type Pressure, type PressureResource, pressureOf, putPressure } from './pressure.ts';
@@ -11,14 +11,13 @@ import { PRESSURE_RESOURCES, type Pressure, type PressureResource, pressureOf, p
 const MAX_GAP_MS = 3 * TICK_MS;
 /** Of the kernel's processor times in /proc, on every Linux of today. */
 const TICKS_PER_SECOND = 100;
-/** The kernel's own name for the size of its pages stands in the map of any process. */
-const PAGE_SIZE = /^KernelPageSize:\s+(\d+) kB$/m;
 
 export interface HostKernelOptions {
   readonly host: Owner;
   readonly files: KernelFiles;
   readonly clock: Clock;
   readonly memory: CounterMemory;
+  readonly pageSize: PageSize;
   reading(): Promise<KernelReading>;
   processors(): number;
   /** Memory promised to running VMs; null = not known. */
@@ -72,8 +71,7 @@ export function createHostKernel(options: HostKernelOptions): Collector & { read
       const atMs = clock.monotonicMs();
       const counters = memory.of('host');
       vmstat = keyedNumbers(await files.read('/proc/vmstat'));
-      pageBytes ??= Number(PAGE_SIZE.exec((await files.read('/proc/self/smaps')) ?? '')?.[1] ?? Number.NaN) * 1024;
-      if (Number.isNaN(pageBytes)) pageBytes = null;
+      pageBytes = await options.pageSize();
       put('swap_out', counters.rate('swap-out', swapOutBytes(), atMs, TICK_MS));
       put('oom_kill_total', vmstat.get('oom_kill') ?? null);
       pressures = await readPressures(files, '/proc/pressure/');

@@ -3,11 +3,13 @@ import { test } from 'node:test';
 import type { KernelReading } from '#features/hosts/index.ts';
 import { TestClock } from '#kernel/clock.ts';
 import { createCounterMemory } from '../counter-memory.ts';
-import { createKernelFiles } from '../kernel-files.ts';
+import { createKernelFiles, createPageSize } from '../kernel-files.ts';
 import { readFamilies } from '../raw-families.ts';
 import { createRecordingSink } from '../recording-sink.test-data.ts';
+import { createBonds } from './bonds.ts';
 import { createHostDisks } from './host-disks.ts';
 import { createHostKernel } from './host-kernel.ts';
+import { createHostMemory } from './host-memory.ts';
 import { createHostNics } from './host-nics.ts';
 import * as files from './machine.test-data.ts';
 import { pressureOf } from './pressure.ts';
@@ -18,9 +20,11 @@ const signal = new AbortController().signal;
 function hostKernel(tree: Record<string, string>, readings: readonly Omit<KernelReading, 'atMs'>[]) {
   const clock = new TestClock();
   let at = -1;
+  const kernelFiles = files.recordedFiles(tree);
   const collector = createHostKernel({
     host: HOST,
-    files: files.recordedFiles(tree),
+    files: kernelFiles,
+    pageSize: createPageSize(kernelFiles),
     clock,
     memory: createCounterMemory(),
     reading: async () => {
@@ -175,4 +179,74 @@ test('the files of this machine can be read, and what is not there is nothing', 
   assert.equal(await real.read('/proc'), null);
   assert.deepEqual(await real.list('/proc/no/such/folder'), []);
   assert.ok((await real.list('/proc/self')).includes('status'));
+});
+
+function hostMemory(tree: Record<string, string>) {
+  const kernelFiles = files.recordedFiles(tree);
+  return createHostMemory({ host: HOST, files: kernelFiles, pageSize: createPageSize(kernelFiles) });
+}
+
+test('pages: what KSM saves, and huge pages without those that are promised', async () => {
+  const collector = hostMemory(files.HUGE_PAGES);
+  const sink = createRecordingSink();
+  await collector.collect(sink, signal);
+  assert.deepEqual(Object.fromEntries(sink.values), {
+    ksm_saved: 25_600 * 4096,
+    hugepage_size: 2 * 2 ** 30,
+    hugepage_free: 512 * 2 ** 20,
+    hugepage_usage: 0.75,
+    mem_huge: 479_232 * 1024,
+  });
+  const families = readFamilies([collector.raw]).map(({ name, samples }) => [name, samples]);
+  assert.deepEqual(families, [
+    ['hyper_host_ksm_saved_bytes', [{ labels: {}, value: 104_857_600 }]],
+    ['hyper_host_hugepages_size_bytes', [{ labels: { page_bytes: '2097152' }, value: 2 ** 31 }]],
+    ['hyper_host_hugepages_free_bytes', [{ labels: { page_bytes: '2097152' }, value: 2 ** 29 }]],
+  ]);
+});
+
+test('pages: a kernel without KSM and huge pages, or with files that are no numbers, gives no samples', async () => {
+  const broken = {
+    '/sys/kernel/mm/ksm/pages_sharing': 'many\n',
+    '/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages': '4\n',
+    '/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages': '',
+    '/proc/meminfo': 'AnonHugePages: lots\n',
+  };
+  for (const tree of [{}, broken]) {
+    const collector = hostMemory(tree);
+    const sink = createRecordingSink();
+    await collector.collect(sink, signal);
+    assert.deepEqual([...sink.values], []);
+    assert.deepEqual(readFamilies([collector.raw]), []);
+  }
+});
+
+test('pages: this machine tells what its files hold', async () => {
+  const real = createKernelFiles();
+  const sink = createRecordingSink();
+  await createHostMemory({ host: HOST, files: real, pageSize: createPageSize(real) }).collect(sink, signal);
+  const hasKsm = (await real.read('/sys/kernel/mm/ksm/pages_sharing')) !== null;
+  assert.equal(sink.values.has('ksm_saved'), hasKsm);
+  assert.equal(sink.values.has('mem_huge'), /AnonHugePages/.test((await real.read('/proc/meminfo')) ?? ''));
+});
+
+test('bonds: cards without a link, and those that are on their way up, are down', async () => {
+  const tree: Record<string, string> = {
+    '/proc/net/bonding/bond0': files.bonding('up', 'up'),
+    '/proc/net/bonding/bond1': files.bonding('up', 'down', 'going back'),
+    '/proc/net/bonding/bond2': files.bonding(),
+    '/proc/net/bonding/bond3': 'no bond at all\n',
+  };
+  const collector = createBonds({ host: HOST, files: files.recordedFiles(tree) });
+  const sink = createRecordingSink();
+  await collector.collect(sink, signal);
+  assert.deepEqual(Object.fromEntries(sink.values), {
+    'bond_cards/bond0': 2,
+    'bond_cards_down/bond0': 0,
+    'bond_cards/bond1': 3,
+    'bond_cards_down/bond1': 2,
+    'bond_cards/bond2': 0,
+    'bond_cards_down/bond2': 0,
+  });
+  assert.equal(readFamilies([collector.raw]).length, 2);
 });

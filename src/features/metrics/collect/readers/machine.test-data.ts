@@ -108,6 +108,40 @@ export const PRESSURE_IO = `some avg10=0.00 avg60=0.05 avg300=0.11 total=1705514
 full avg10=0.00 avg60=0.03 avg300=0.08 total=131021111
 `;
 
+/** Pages of 2 MiB, some promised and not yet used; none of 1 GiB. KSM at work. */
+export const HUGE_PAGES = {
+  '/proc/self/smaps': 'KernelPageSize:        4 kB\n',
+  '/proc/meminfo': 'MemTotal:       32768000 kB\nAnonHugePages:    479232 kB\nHugePages_Total:    1024\n',
+  '/sys/kernel/mm/ksm/run': '1\n',
+  '/sys/kernel/mm/ksm/pages_shared': '500\n',
+  '/sys/kernel/mm/ksm/pages_sharing': '25600\n',
+  '/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages': '0\n',
+  '/sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages': '0\n',
+  '/sys/kernel/mm/hugepages/hugepages-1048576kB/resv_hugepages': '0\n',
+  '/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages': '1024\n',
+  '/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages': '512\n',
+  '/sys/kernel/mm/hugepages/hugepages-2048kB/resv_hugepages': '256\n',
+};
+
+const slave = (name: string, status: string) => `
+Slave Interface: ${name}
+MII Status: ${status}
+Speed: 10000 Mbps
+Duplex: full
+Link Failure Count: 1
+Permanent HW addr: 02:00:00:00:00:01
+Slave queue ID: 0
+`;
+/** @param statuses of its cards */
+export const bonding = (...statuses: readonly string[]) => `Ethernet Channel Bonding Driver: v6.1.0
+
+Bonding Mode: fault-tolerance (active-backup)
+Primary Slave: None
+Currently Active Slave: eno1
+MII Status: up
+MII Polling Interval (ms): 100
+${statuses.map((status, n) => slave(`eno${n + 1}`, status)).join('')}`;
+
 export const VM_GROUP = '/sys/fs/cgroup/machine.slice/machine-qemu\\x2d3\\x2dweb1.scope';
 
 /** A host with control groups of version 2, systemd, and one QEMU with process id 4711. */

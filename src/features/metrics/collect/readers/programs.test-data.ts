@@ -1,7 +1,12 @@
 /** Answers of programs that look at hardware and storage, for the tests of the readers: shapes by the programs' manuals, shortened, with
  *  invented names and numbers. None was recorded on a machine that has the thing. */
 
-const ata = (passed: boolean, attributes: readonly (readonly [number, string, number, number])[], rotation: number) =>
+const ata = (
+  passed: boolean,
+  attributes: readonly (readonly [number, string, number, number])[],
+  rotation: number,
+  more: Readonly<Record<string, unknown>> = {},
+) =>
   JSON.stringify({
     json_format_version: [1, 0],
     smartctl: { version: [7, 3], exit_status: passed ? 0 : 8 },
@@ -21,7 +26,9 @@ const ata = (passed: boolean, attributes: readonly (readonly [number, string, nu
       })),
     },
     power_on_time: { hours: 21_034 },
+    power_cycle_count: 61,
     temperature: { current: 34 },
+    ...more,
   });
 
 export const SMART_HARD_DISK = ata(
@@ -37,10 +44,58 @@ export const SMART_HARD_DISK = ata(
 );
 export const SMART_PENDING = ata(true, [[197, 'Current_Pending_Sector', 100, 8]], 5400);
 export const SMART_FAILED = ata(false, [[5, 'Reallocated_Sector_Ct', 1, 4711]], 7200);
+
+/** @param now byte of the self-test that runs or ran @param log bytes of those that ended, the newest first */
+const selfTests = (now: number, log: readonly number[]) => ({
+  ata_smart_data: { self_test: { status: { value: now, string: 'as the value says' }, polling_minutes: { short: 2 } } },
+  ata_smart_self_test_log: {
+    standard:
+      log.length === 0
+        ? { revision: 1, count: 0 }
+        : {
+            revision: 1,
+            table: log.map((value, n) => ({
+              type: { value: 1, string: 'Short offline' },
+              status: { value, string: 'as the value says' },
+              lifetime_hours: 20_000 - n,
+            })),
+            count: log.length,
+          },
+  },
+});
+/** All that is counted, with the attribute into whose upper bytes makers put more. */
+export const SMART_COUNTING = ata(
+  true,
+  [
+    [4, 'Start_Stop_Count', 100, 60],
+    [5, 'Reallocated_Sector_Ct', 100, 3],
+    [12, 'Power_Cycle_Count', 100, 59],
+    [187, 'Reported_Uncorrect', 100, 0],
+    [188, 'Command_Timeout', 100, 4_295_032_853],
+    [192, 'Power-Off_Retract_Count', 100, 17],
+    [197, 'Current_Pending_Sector', 100, 0],
+    [198, 'Offline_Uncorrectable', 100, 0],
+    [199, 'UDMA_CRC_Error_Count', 200, 5],
+  ],
+  7200,
+  selfTests(0, [0, 121]),
+);
+export const SMART_REPORTED_ERRORS = ata(true, [[187, 'Reported_Uncorrect', 98, 2]], 7200, selfTests(0, []));
+export const SMART_TEST_FAILED = ata(true, [], 7200, selfTests(121, [121, 0]));
+export const SMART_TEST_RUNS = ata(true, [], 7200, selfTests(249, [121]));
+export const SMART_TEST_ABORTED = ata(true, [], 7200, selfTests(25, [25]));
+export const SMART_SAS = JSON.stringify({
+  device: { name: '/dev/sdc', type: 'scsi', protocol: 'SCSI' },
+  smart_status: { passed: true },
+  rotation_rate: 10_000,
+  scsi_grown_defect_list: 2,
+  power_on_time: { hours: 100, minutes: 12 },
+  temperature: { current: 30, drive_trip: 65 },
+});
 export const SMART_SSD = ata(true, [[177, 'Wear_Leveling_Count', 93, 120]], 0);
 export const SMART_SSD_WORN = ata(true, [[231, 'SSD_Life_Left', 6, 6]], 0);
 
-const nvme = (log: Readonly<Record<string, number>>) =>
+const nvme = (log: Readonly<Record<string, number>>, more: Readonly<Record<string, unknown>> = {}) =>
   JSON.stringify({
     json_format_version: [1, 0],
     smartctl: { version: [7, 3], exit_status: 0 },
@@ -52,16 +107,36 @@ const nvme = (log: Readonly<Record<string, number>>) =>
       available_spare: 100,
       available_spare_threshold: 10,
       percentage_used: 3,
+      power_cycles: 40,
+      power_on_hours: 5_000,
+      unsafe_shutdowns: 12,
       media_errors: 0,
       ...log,
     },
     temperature: { current: 39 },
+    ...more,
   });
 
 export const SMART_NVME = nvme({});
 export const SMART_NVME_SPARE_GONE = nvme({ available_spare: 8 });
 export const SMART_NVME_MEDIA_ERRORS = nvme({ media_errors: 2 });
 export const SMART_NVME_WORN_OUT = nvme({ percentage_used: 104 });
+
+const nvmeTests = (running: number, results: readonly number[]) => ({
+  nvme_self_test_log: {
+    current_self_test_operation: { value: running, string: 'as the value says' },
+    table: results.map((value) => ({
+      self_test_code: { value: 2, string: 'Extended' },
+      self_test_result: { value, string: 'as the value says' },
+      power_on_hours: 4_000,
+    })),
+  },
+});
+export const SMART_NVME_TEST_FAILED = nvme({}, nvmeTests(0, [7, 0]));
+export const SMART_NVME_TEST_ABORTED = nvme({}, nvmeTests(0, [2]));
+export const SMART_NVME_TEST_RUNS = nvme({}, nvmeTests(2, [0]));
+export const SMART_NVME_TESTED = nvme({}, nvmeTests(0, [0, 7]));
+export const SMART_NVME_UNTESTED = nvme({}, nvmeTests(0, []));
 
 /** Exit status 1: a device of no known kind, as the disks of VMs. */
 export const SMART_UNSUPPORTED = JSON.stringify({
