@@ -52,7 +52,8 @@ export function newId(
     | 'sil'
     | 'ntc'
     | 'rule'
-    | 'heal',
+    | 'heal'
+    | 'rp',
   now: number = Date.now(),
 ): string {
   return `${kind}-${timeSorted(now)}`;

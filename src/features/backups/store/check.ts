@@ -1,0 +1,324 @@
+/** Reads everything that restore points need and compares it with what its id or digest promises. Bad objects go to quarantine, so that
+ *  the next writer stores them anew; which places of which points they take is kept beside the points. */
+
+import { rename, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { mapLimit } from '#kernel/async.ts';
+import { AppError, hasErrno } from '#kernel/errors.ts';
+import { distinctPages, isZeroAt, MAX_IDS_AT_ONCE, visitChunks } from './contents.ts';
+import type { Core } from './core.ts';
+import { type DamagedPlace, writeDamage } from './damage.ts';
+import { IdSet, idRanges } from './id-set.ts';
+import type { Layout } from './layout.ts';
+import { type Lease, takeLease } from './lease.ts';
+import { clearLeftovers } from './leftovers.ts';
+import { IDS_PER_PAGE, type Manifest } from './manifest.ts';
+import { HEADER_BYTES, ID_BYTES, ObjectDamage, type ObjectKind } from './object.ts';
+import { createObjectReader, type ObjectReader } from './objects.ts';
+import { type ManifestFile, manifestFiles, readManifest } from './points.ts';
+import { readSettings } from './settings.ts';
+
+export interface CheckOptions {
+  /** Read and compare every chunk; otherwise pages and documents are read, and chunks only have to be there. */
+  readonly isDataRead?: boolean;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: CheckProgress) => void;
+}
+
+export interface CheckProgress {
+  readonly checkedObjects: number;
+  readonly checkedBytes: number;
+}
+
+export interface CheckProblem {
+  readonly kind: 'settings' | 'manifest' | ObjectKind;
+  /** Hex id of an object, or the file's place in the repository. */
+  readonly name: string;
+  readonly isMissing: boolean;
+  /** For people. */
+  readonly reason: string;
+}
+
+export interface CheckReport {
+  /** Manifests that were looked at; 0 proves nothing. */
+  readonly points: number;
+  readonly objects: number;
+  readonly bytes: number;
+  readonly problems: readonly CheckProblem[];
+  /** Also those that are not in `problems`, which has at most 10,000. */
+  readonly problemCount: number;
+  /** Points that cannot be restored as a whole. */
+  readonly damagedPoints: readonly string[];
+  /** False when sealed objects were compared with their digest only, because the key was not at hand. */
+  readonly isComplete: boolean;
+}
+
+const MOST_PROBLEMS = 10_000;
+const OBJECTS_AT_ONCE = 8;
+
+/** @throws AppError repository_locked while other upkeep runs */
+export async function check(core: Core, options: CheckOptions = {}): Promise<CheckReport> {
+  const lease = await takeLease(core.layout, 'check');
+  try {
+    return (await checkUnder(core, lease, options)).report;
+  } finally {
+    await lease.release();
+  }
+}
+
+/** Ids of what is missing or in quarantine. */
+export type BadObjects = Readonly<Record<ObjectKind, IdSet>>;
+
+/** The check itself, for whoever holds a lease of upkeep already. */
+export async function checkUnder(
+  core: Core,
+  lease: Lease,
+  options: CheckOptions,
+): Promise<{ readonly report: CheckReport; readonly bad: BadObjects }> {
+  const { layout, settings } = core;
+  const { isDataRead = false, signal, onProgress } = options;
+  const threads = core.threads.acquire();
+  try {
+    await clearLeftovers(layout);
+    const objects = createObjectReader({
+      layout,
+      pool: threads.pool,
+      chunkSizeBytes: settings.chunkSizeBytes,
+      isKeyMissing: core.isEncrypted && !core.keys,
+    });
+    const report = createReport(core, isDataRead, onProgress);
+    for (const { path, reason } of await settingsProblems(core))
+      report.problem({ kind: 'settings', name: path, isMissing: reason === 'it is missing', reason });
+    const points = await readablePoints(core, report);
+    const bad = { chunk: new IdSet(), page: new IdSet(), blob: new IdSet() };
+    const part: Part = { core, points, objects, report, bad, lease, signal };
+    await verifyAll(part, 'page', await distinctPages(core, points));
+    await verifyAll(part, 'blob', await distinctBlobs(core, points));
+    await checkChunks(part, isDataRead);
+    await noteDamage(part);
+    return { report: report.done(), bad };
+  } finally {
+    await threads.release();
+  }
+}
+
+interface Part {
+  readonly core: Core;
+  readonly points: readonly ManifestFile[];
+  readonly objects: ObjectReader;
+  readonly report: Report;
+  readonly bad: BadObjects;
+  readonly lease: Lease;
+  readonly signal: AbortSignal | undefined;
+}
+
+type Report = ReturnType<typeof createReport>;
+
+function createReport(core: Core, isDataRead: boolean, onProgress: CheckOptions['onProgress']) {
+  const problems: CheckProblem[] = [];
+  const damagedPoints = new Set<string>();
+  let problemCount = 0;
+  let points = 0;
+  let objects = 0;
+  let bytes = 0;
+  return {
+    point() {
+      points += 1;
+    },
+    object(length: number) {
+      objects += 1;
+      bytes += length;
+      onProgress?.({ checkedObjects: objects, checkedBytes: bytes });
+    },
+    problem(problem: CheckProblem) {
+      problemCount += 1;
+      if (problems.length < MOST_PROBLEMS) problems.push(problem);
+    },
+    damagedPoint: (id: string) => void damagedPoints.add(id),
+    done: (): CheckReport => ({
+      points,
+      objects,
+      bytes,
+      problems,
+      problemCount,
+      damagedPoints: [...damagedPoints],
+      isComplete: isDataRead && !(core.isEncrypted && !core.keys),
+    }),
+  };
+}
+
+async function settingsProblems({ layout, settingsBytes }: Core): Promise<{ path: string; reason: string }[]> {
+  const relative = (path: string) => path.slice(layout.folder.length + 1);
+  try {
+    // The key was compared when the repository was opened, and these are the bytes of then.
+    const { problems, bytes } = await readSettings(layout, null);
+    const changed = bytes.equals(settingsBytes)
+      ? []
+      : [{ path: 'repo.json', reason: 'it changed since it was opened' }];
+    return [...problems.map(({ path, reason }) => ({ path: relative(path), reason })), ...changed];
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return layout.settings.map((path) => ({ path: relative(path), reason: error.message }));
+  }
+}
+
+/** Reads every manifest and compares the chain of those that follow each other. */
+async function readablePoints(core: Core, report: Report): Promise<ManifestFile[]> {
+  const readable: ManifestFile[] = [];
+  let before: { readonly file: ManifestFile; readonly digest: string | null } | null = null;
+  for (const file of await manifestFiles(core.layout)) {
+    report.point();
+    const name = `manifests/${file.vm}/${file.path.slice(file.path.lastIndexOf('/') + 1)}`;
+    try {
+      const { manifest, digest } = await readManifest(core, file);
+      readable.push(file);
+      const isNext = before !== null && before.file.vm === file.vm && before.file.seq + 1 === file.seq;
+      if (isNext && before?.digest && before.digest !== manifest.prev)
+        report.problem({
+          kind: 'manifest',
+          name,
+          isMissing: false,
+          reason: 'the one before it is not the one it followed',
+        });
+      if (before?.file.vm === file.vm && before.file.seq === file.seq)
+        report.problem({ kind: 'manifest', name, isMissing: false, reason: 'another one has the same number' });
+      before = { file, digest };
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      before = { file, digest: null };
+      report.damagedPoint(file.pointId);
+      report.problem({ kind: 'manifest', name, isMissing: false, reason: error.message });
+    }
+  }
+  return readable;
+}
+
+async function distinctBlobs(core: Core, points: readonly ManifestFile[]): Promise<IdSet> {
+  const blobs = new IdSet();
+  for (const file of points)
+    for (const id of Object.values((await readManifest(core, file)).manifest.blobs)) blobs.add(Buffer.from(id, 'hex'));
+  return blobs;
+}
+
+async function checkChunks(part: Part, isDataRead: boolean): Promise<void> {
+  const { core, points, objects, bad, signal } = part;
+  const pages = new IdSet();
+  for (const id of await distinctPages(core, points)) if (!bad.page.has(id)) pages.add(id);
+  const ranges = idRanges(MAX_IDS_AT_ONCE, (visit) =>
+    visitChunks({ objects, pages, visit, onDamage: throwDamage, signal }),
+  );
+  for await (const { ids } of ranges) {
+    if (isDataRead) await verifyAll(part, 'chunk', ids);
+    else await lookAtAll(part, ids);
+  }
+}
+
+function throwDamage(_id: string, damage: ObjectDamage): never {
+  throw damage;
+}
+
+async function verifyAll(
+  { core, objects, report, bad, lease, signal }: Part,
+  kind: ObjectKind,
+  ids: IdSet,
+): Promise<void> {
+  await inBatches(ids, async (id) => {
+    signal?.throwIfAborted();
+    try {
+      report.object(await objects.verify(kind, id));
+    } catch (error) {
+      if (!(error instanceof ObjectDamage)) throw error;
+      bad[kind].add(Buffer.from(id, 'hex'));
+      report.problem({ kind, name: id, isMissing: error.isMissing, reason: error.message });
+      if (!error.isMissing) await quarantine(core.layout, lease, id);
+    }
+  });
+}
+
+/** Only whether they are there and could be objects. */
+async function lookAtAll({ core, report, bad, lease, signal }: Part, ids: IdSet): Promise<void> {
+  await inBatches(ids, async (id) => {
+    signal?.throwIfAborted();
+    const sizeBytes = await sizeOf(core.layout.object(id));
+    if (sizeBytes !== null && sizeBytes > HEADER_BYTES) return report.object(sizeBytes);
+    bad.chunk.add(Buffer.from(id, 'hex'));
+    const isMissing = sizeBytes === null;
+    const reason = isMissing ? 'it is missing' : 'it is shorter than its header';
+    report.problem({ kind: 'chunk', name: id, isMissing, reason });
+    if (!isMissing) await quarantine(core.layout, lease, id);
+  });
+}
+
+async function sizeOf(path: string): Promise<number | null> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if (hasErrno(error, 'ENOENT')) return null;
+    throw error;
+  }
+}
+
+async function inBatches(ids: IdSet, work: (id: string) => Promise<void>): Promise<void> {
+  let batch: string[] = [];
+  for (const id of ids) {
+    batch.push(id.toString('hex'));
+    if (batch.length < 256) continue;
+    await mapLimit(batch, OBJECTS_AT_ONCE, work);
+    batch = [];
+  }
+  await mapLimit(batch, OBJECTS_AT_ONCE, work);
+}
+
+/** Out of the way of the next writer, who would take it for good; kept for those who want to look at it. */
+async function quarantine(layout: Layout, lease: Lease, id: string): Promise<void> {
+  try {
+    await rename(layout.object(id), join(layout.quarantine, `${id}.${lease.token}`));
+  } catch (error) {
+    // On a file system that cannot be written the report has to do.
+    if (!hasErrno(error, 'ENOENT', 'EROFS', 'EIO')) throw error;
+  }
+}
+
+/** Finds the places of what is bad, and writes them beside each point; of a good point an older note is removed. */
+async function noteDamage({ core, points, objects, report, bad, lease, signal }: Part): Promise<void> {
+  const chunkSizeBytes = core.settings.chunkSizeBytes;
+  for (const file of points) {
+    const { manifest } = await readManifest(core, file);
+    const isAllGood = bad.chunk.size + bad.page.size + bad.blob.size === 0;
+    const places = isAllGood ? [] : await placesIn(manifest, objects, bad, chunkSizeBytes, signal);
+    if (places.length > 0) report.damagedPoint(manifest.id);
+    await writeDamage(core.layout, lease, manifest.id, places);
+  }
+}
+
+async function placesIn(
+  manifest: Manifest,
+  objects: ObjectReader,
+  bad: BadObjects,
+  chunkSizeBytes: number,
+  signal: AbortSignal | undefined,
+): Promise<DamagedPlace[]> {
+  const places: DamagedPlace[] = [];
+  for (const id of Object.values(manifest.blobs))
+    if (bad.blob.has(Buffer.from(id, 'hex'))) places.push({ id, kind: 'blob', target: null, offsetBytes: 0 });
+  for (const { target, pages } of manifest.disks) {
+    for (const [n, id] of pages.entries()) {
+      const bytes = Buffer.from(id, 'hex');
+      if (isZeroAt(bytes, 0)) continue;
+      const firstChunk = n * IDS_PER_PAGE;
+      if (bad.page.has(bytes)) {
+        places.push({ id, kind: 'page', target, offsetBytes: firstChunk * chunkSizeBytes });
+        continue;
+      }
+      signal?.throwIfAborted();
+      const page = await objects.read('page', id);
+      for (let slot = 0; slot < IDS_PER_PAGE; slot += 1) {
+        const at = slot * ID_BYTES;
+        if (isZeroAt(page, at) || !bad.chunk.has(page, at)) continue;
+        const chunk = page.subarray(at, at + ID_BYTES).toString('hex');
+        places.push({ id: chunk, kind: 'chunk', target, offsetBytes: (firstChunk + slot) * chunkSizeBytes });
+      }
+    }
+  }
+  return places;
+}

@@ -1,0 +1,76 @@
+/** What the restore points of a repository are made of: the ids in their pages, each page read once. */
+
+import { mapLimit } from '#kernel/async.ts';
+import { AppError } from '#kernel/errors.ts';
+import { IdSet } from './id-set.ts';
+import { IDS_PER_PAGE, type Manifest } from './manifest.ts';
+import { ID_BYTES, ObjectDamage, ZERO_ID } from './object.ts';
+import type { ObjectReader } from './objects.ts';
+import { type ManifestFile, type ManifestReading, readManifest } from './points.ts';
+
+/** 64 MiB of slots, and half of that again while the set grows: 1 TiB of chunks that all differ. */
+export const MAX_IDS_AT_ONCE = 1_000_000;
+const PAGES_AT_ONCE = 4;
+
+/** Every page id of these points but that of zeros, each once. */
+export async function distinctPages(reading: ManifestReading, files: readonly ManifestFile[]): Promise<IdSet> {
+  const pages = new IdSet();
+  for (const file of files) for (const id of pageIdsOf((await readManifest(reading, file)).manifest)) pages.add(id);
+  return pages;
+}
+
+function* pageIdsOf({ disks }: Manifest): Generator<Buffer> {
+  for (const { pages } of disks)
+    for (const page of pages) {
+      const id = Buffer.from(page, 'hex');
+      if (!id.equals(ZERO_ID)) yield id;
+    }
+}
+
+/** Reads each page and tells the chunk ids in it, zeros left out.
+ *  @param onDamage called instead of failing for a page that cannot be used */
+export async function visitChunks(options: {
+  readonly objects: ObjectReader;
+  readonly pages: Iterable<Buffer>;
+  readonly visit: (bytes: Buffer, offset: number) => void;
+  readonly onDamage: (id: string, damage: ObjectDamage) => void;
+  readonly signal?: AbortSignal | undefined;
+}): Promise<void> {
+  const { objects, pages, visit, onDamage, signal } = options;
+  let batch: string[] = [];
+  const work = async () => {
+    signal?.throwIfAborted();
+    const ids = batch;
+    batch = [];
+    await mapLimit(ids, PAGES_AT_ONCE, async (id) => {
+      let page: Buffer;
+      try {
+        page = await objects.read('page', id);
+      } catch (error) {
+        if (!(error instanceof ObjectDamage)) throw error;
+        onDamage(id, error);
+        return;
+      }
+      for (let slot = 0; slot < IDS_PER_PAGE; slot += 1)
+        if (!isZeroAt(page, slot * ID_BYTES)) visit(page, slot * ID_BYTES);
+    });
+  };
+  for (const id of pages) {
+    batch.push(id.toString('hex'));
+    if (batch.length >= 64) await work();
+  }
+  await work();
+}
+
+/** For who needs all pages to be good. */
+export function pageDamaged(id: string, cause: ObjectDamage): AppError {
+  return new AppError('point_damaged', {
+    detail: `A page of a restore point is damaged (${cause.message}), so it is not known what is in use.`,
+    hint: 'Check the repository: it names the restore points. Repair it from a second copy or delete these points, then prune.',
+    params: { object: id },
+    cause,
+  });
+}
+
+export const isZeroAt = (bytes: Buffer, offset: number) =>
+  bytes.compare(ZERO_ID, 0, ID_BYTES, offset, offset + ID_BYTES) === 0;

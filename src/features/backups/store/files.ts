@@ -1,0 +1,84 @@
+/** Files that are there whole or not at all, and stay after a power cut: written below `tmp`, synced, renamed, the folder synced. */
+
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { AppError, hasErrno } from '#kernel/errors.ts';
+
+/** Names of what one process writes: whoever finds one knows by the token whether it is still being written. */
+export function temporaryName(tmp: string, token: string): string {
+  return join(tmp, `${token}-${randomBytes(6).toString('hex')}`);
+}
+
+/** Writes `bytes` to `path`, over what is there. The folder is not synced: see `syncFolder`.
+ *  @throws AppError no_space; nothing is left then */
+export async function writeWhole(options: {
+  readonly temporary: string;
+  readonly path: string;
+  readonly bytes: Uint8Array;
+  /** Makes the folder of `path` when it is missing; told of each folder that has a new entry. */
+  readonly onFolder: (folder: string) => void;
+}): Promise<void> {
+  const { temporary, path, bytes, onFolder } = options;
+  try {
+    const file = await open(temporary, 'wx', 0o640);
+    try {
+      await file.writeFile(bytes);
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+    await renameInto(temporary, path, onFolder);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw asStoreError(error);
+  }
+}
+
+async function renameInto(from: string, to: string, onFolder: (folder: string) => void): Promise<void> {
+  const folder = dirname(to);
+  try {
+    await rename(from, to);
+  } catch (error) {
+    if (!hasErrno(error, 'ENOENT')) throw error;
+    // All that is above it may be new, and needs its own sync.
+    const first = await mkdir(folder, { recursive: true, mode: 0o750 });
+    for (let made = folder; first !== undefined && made.length >= first.length; made = dirname(made))
+      onFolder(dirname(made));
+    await rename(from, to);
+  }
+  onFolder(folder);
+}
+
+/** Makes sure that new entries of a folder stay. */
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } catch (error) {
+    throw asStoreError(error);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Entries of a folder; none when it is missing. */
+export async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (hasErrno(error, 'ENOENT', 'ENOTDIR')) return [];
+    throw error;
+  }
+}
+
+/** What the file system says, in the words of the store. */
+export function asStoreError(error: unknown): unknown {
+  return hasErrno(error, 'ENOSPC', 'EDQUOT')
+    ? new AppError('no_space', {
+        detail: 'The file system of the repository is full; what was published before is complete.',
+        hint: 'Free space there, or delete restore points and prune; then run it again: what was stored already is not stored twice.',
+        cause: error,
+      })
+    : error;
+}

@@ -1,0 +1,47 @@
+/** Where everything lies below the folder of a repository. */
+
+import { join } from 'node:path';
+
+export const SETTINGS_FILES = ['repo.json', 'repo-copy.json'] as const;
+
+export interface Layout {
+  readonly folder: string;
+  readonly settings: readonly [string, string];
+  readonly chunks: string;
+  readonly manifests: string;
+  readonly quarantine: string;
+  readonly damage: string;
+  readonly locks: string;
+  readonly tmp: string;
+  /** The file of an object; `id` in hex. */
+  object(id: string): string;
+  /** A manifest's file; sorted by name they are sorted by `seq`. */
+  manifest(vm: string, seq: number, pointId: string): string;
+}
+
+const MANIFEST = /^(\d{10})-(rp-[0-9a-z]{26})\.json$/;
+
+export const isObjectId = (name: string) => /^[0-9a-f]{64}$/.test(name);
+
+export function layoutOf(folder: string): Layout {
+  const chunks = join(folder, 'chunks');
+  const manifests = join(folder, 'manifests');
+  return {
+    folder,
+    settings: [join(folder, SETTINGS_FILES[0]), join(folder, SETTINGS_FILES[1])],
+    chunks,
+    manifests,
+    quarantine: join(folder, 'quarantine'),
+    damage: join(folder, 'damage'),
+    locks: join(folder, 'locks'),
+    tmp: join(folder, 'tmp'),
+    object: (id) => join(chunks, id.slice(0, 2), id.slice(2, 4), id),
+    manifest: (vm, seq, pointId) => join(manifests, vm, `${String(seq).padStart(10, '0')}-${pointId}.json`),
+  };
+}
+
+/** What the name of a manifest says; null for other files. */
+export function readManifestName(name: string): { readonly seq: number; readonly pointId: string } | null {
+  const match = MANIFEST.exec(name);
+  return match ? { seq: Number(match[1]), pointId: match[2] ?? '' } : null;
+}

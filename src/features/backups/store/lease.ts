@@ -1,0 +1,178 @@
+/** Who works in a repository: one small file for each writer, export and upkeep, kept fresh by a heartbeat. It says since when, so that
+ *  nothing newer is swept, and which restore points must stay. */
+
+import { randomBytes } from 'node:crypto';
+import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { basename, join } from 'node:path';
+import { z } from 'zod';
+import { AppError, hasErrno } from '#kernel/errors.ts';
+import { asStoreError, namesIn } from './files.ts';
+import type { Layout } from './layout.ts';
+import { exclusively } from './mutex.ts';
+import { isSurelyGone, ownProcessMark, processMarkSchema } from './process-mark.ts';
+
+const HEARTBEAT_MS = 10_000;
+/** A lease without heartbeat for so long belongs to nobody. */
+export const STALE_MS = 120_000;
+
+/** `write` and `export` go on beside each other and beside one kind of upkeep; of `prune`, `check` and `repair` there is one at a time. */
+export type LeaseWork = 'write' | 'export' | 'prune' | 'check' | 'repair';
+const UPKEEP: readonly LeaseWork[] = ['prune', 'check', 'repair'];
+
+const leaseSchema = z.object({
+  token: z.string().regex(/^[0-9a-f]{16}$/),
+  work: z.enum(['write', 'export', 'prune', 'check', 'repair']),
+  host: z.string(),
+  process: processMarkSchema,
+  startedAtMs: z.number().describe('by the clock of the file system'),
+  pins: z.array(z.string()).describe('restore points that must stay'),
+});
+export type LeaseFacts = z.infer<typeof leaseSchema>;
+
+export interface Lease {
+  readonly token: string;
+  /** By the clock of the repository's file system, as the times of its files. */
+  readonly startedAtMs: number;
+  /** What to add to this process' clock to get that of the file system. */
+  readonly skewMs: number;
+  /** Keeps a point from being pruned until the lease ends. @param exists asked under the lock; false = point_not_found */
+  pin(pointId: string, exists: () => Promise<boolean>): Promise<void>;
+  /** To be called under the lock. @throws AppError backup_lease_lost when others took this process for dead */
+  assertHeld(): Promise<void>;
+  release(): Promise<void>;
+}
+
+/** @throws AppError repository_locked when upkeep is asked for and other upkeep runs */
+export async function takeLease(layout: Layout, work: LeaseWork, host = hostname()): Promise<Lease> {
+  const token = randomBytes(8).toString('hex');
+  const path = join(layout.locks, `${token}.json`);
+  let facts: LeaseFacts = { token, work, host, process: ownProcessMark(), startedAtMs: 0, pins: [] };
+  let skewMs = 0;
+  try {
+    await exclusively(layout.locks, async () => {
+      const others = await liveLeases(layout);
+      const upkeep = UPKEEP.includes(work) && others.find((other) => UPKEEP.includes(other.work));
+      if (upkeep) throw lockedBy(upkeep);
+      await writeFile(path, JSON.stringify(facts), { flag: 'wx', mode: 0o640 });
+      // Files of the next moments must not seem older than this: times of files are a few milliseconds late.
+      const { mtimeMs } = await stat(path);
+      skewMs = mtimeMs - Date.now();
+      facts = { ...facts, startedAtMs: Math.floor(mtimeMs) - 1 };
+      await replace(layout, path, facts);
+    });
+  } catch (error) {
+    await rm(path, { force: true });
+    throw asStoreError(error);
+  }
+  const timer = setInterval(() => void beat(path), HEARTBEAT_MS);
+  timer.unref();
+
+  return {
+    token,
+    startedAtMs: facts.startedAtMs,
+    skewMs,
+    pin: (pointId, exists) =>
+      exclusively(layout.locks, async () => {
+        await assertHeld(path);
+        if (!(await exists()))
+          throw new AppError('point_not_found', { detail: `There is no restore point ${pointId}.` });
+        if (facts.pins.includes(pointId)) return;
+        facts = { ...facts, pins: [...facts.pins, pointId] };
+        await replace(layout, path, facts);
+      }),
+    assertHeld: () => assertHeld(path),
+    release: async () => {
+      clearInterval(timer);
+      await rm(path, { force: true });
+    },
+  };
+}
+
+/** All leases that somebody keeps; removes the others. To be called under the lock. */
+export async function liveLeases(layout: Layout): Promise<LeaseFacts[]> {
+  const live: LeaseFacts[] = [];
+  const nowMs = await fileSystemNowMs(layout);
+  for (const name of await namesIn(layout.locks)) {
+    if (!/^[0-9a-f]{16}\.json$/.test(name)) continue;
+    const path = join(layout.locks, name);
+    const facts = await readLease(path);
+    if (facts === 'gone') continue;
+    const ageMs = nowMs - (await modifiedMs(path));
+    // A torn one was being written when its process or the power ended; its owner would have replaced it at once.
+    if (ageMs > STALE_MS || (facts && isSurelyGone(facts.process))) await rm(path, { force: true });
+    else if (facts) live.push(facts);
+  }
+  return live;
+}
+
+async function readLease(path: string): Promise<LeaseFacts | null | 'gone'> {
+  try {
+    const read = leaseSchema.safeParse(JSON.parse(await readFile(path, 'utf8')));
+    return read.success ? read.data : null;
+  } catch (error) {
+    if (hasErrno(error, 'ENOENT')) return 'gone';
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
+}
+
+async function modifiedMs(path: string): Promise<number> {
+  try {
+    return (await stat(path)).mtimeMs;
+  } catch (error) {
+    // Released meanwhile: as old as can be.
+    if (hasErrno(error, 'ENOENT')) return 0;
+    throw error;
+  }
+}
+
+/** What the file system would write on a new file now. */
+async function fileSystemNowMs({ locks }: Layout): Promise<number> {
+  const path = join(locks, 'now');
+  await writeFile(path, '', { mode: 0o640 });
+  const { mtimeMs } = await stat(path);
+  return mtimeMs;
+}
+
+async function replace({ tmp }: Layout, path: string, facts: LeaseFacts): Promise<void> {
+  const temporary = join(tmp, `${facts.token}-lease`);
+  await writeFile(temporary, JSON.stringify(facts), { mode: 0o640 });
+  await rename(temporary, path);
+}
+
+/** Writes the first byte again: the time on the file then comes from the file system. A lease that others removed is not made anew. */
+async function beat(path: string): Promise<void> {
+  try {
+    const file = await open(path, 'r+');
+    try {
+      await file.write('{', 0);
+    } finally {
+      await file.close();
+    }
+  } catch {
+    // Whoever needs the lease asks `assertHeld`, and a file system that is back in time makes this good at the next beat.
+  }
+}
+
+async function assertHeld(path: string): Promise<void> {
+  try {
+    await stat(path);
+  } catch (error) {
+    if (!hasErrno(error, 'ENOENT')) throw error;
+    throw new AppError('backup_lease_lost', { cause: error });
+  }
+}
+
+function lockedBy({ work, host, process, startedAtMs }: LeaseFacts): AppError {
+  const since = new Date(startedAtMs).toISOString();
+  return new AppError('repository_locked', {
+    detail: `A ${work} of process ${process.pid} on ${host} has been running since ${since}.`,
+    params: { work, host, pid: process.pid, since },
+  });
+}
+
+/** Token of the process that a file below `tmp` belongs to; null for a file that is not named by us. */
+export function tokenOf(path: string): string | null {
+  return /^([0-9a-f]{16})-/.exec(basename(path))?.[1] ?? null;
+}

@@ -1,0 +1,51 @@
+/** A lock for moments in which nobody else may change who works in a repository or which points it has: SQLite's lock on a file, which
+ *  the kernel releases even after `kill -9`. Long work is announced by leases instead. */
+
+import { closeSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AppError } from '#kernel/errors.ts';
+
+const SQLITE_BUSY = 5;
+const RETRY_MS = 10;
+/** What is done under the lock takes milliseconds. */
+const LONGEST_WAIT_MS = 60_000;
+
+/** Runs `work` while nobody else, in this process or another, is in here for the same repository.
+ *  @throws AppError repository_locked after a minute */
+export async function exclusively<Value>(locks: string, work: () => Promise<Value>): Promise<Value> {
+  const path = join(locks, 'mutex.db');
+  closeSync(openSync(path, 'a', 0o640));
+  const lock = new DatabaseSync(path);
+  try {
+    await begin(lock);
+    return await work();
+  } finally {
+    lock.close();
+  }
+}
+
+async function begin(lock: DatabaseSync): Promise<void> {
+  const deadlineMs = performance.now() + LONGEST_WAIT_MS;
+  for (;;) {
+    try {
+      lock.exec('BEGIN EXCLUSIVE');
+      return;
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+      if (performance.now() > deadlineMs)
+        throw new AppError('repository_locked', {
+          detail: 'Another process holds the short lock of the repository for more than a minute.',
+          cause: error,
+        });
+    }
+    await sleep(RETRY_MS * (0.5 + Math.random()));
+  }
+}
+
+const isBusy = (error: unknown) =>
+  error instanceof Error &&
+  'errcode' in error &&
+  typeof error.errcode === 'number' &&
+  (error.errcode & 0xff) === SQLITE_BUSY;

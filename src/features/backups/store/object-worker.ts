@@ -1,0 +1,73 @@
+/** The thread that hashes, compresses, seals and checks objects: `pool.ts` gives it work. It touches no file but to mark an object that is
+ *  already there as used. */
+
+import { utimesSync } from 'node:fs';
+import { parentPort, workerData } from 'node:worker_threads';
+import { layoutOf } from './layout.ts';
+import { checkedObject, idOf, ObjectDamage, packObject, unpackObject } from './object.ts';
+import type { PoolAnswer, PoolSettings, PoolTask } from './pool-messages.ts';
+
+const settings: PoolSettings = workerData;
+const layout = layoutOf(settings.folder);
+const zeros = Buffer.alloc(settings.maxChunkBytes);
+
+parentPort?.on('message', ({ n, task }: { readonly n: number; readonly task: PoolTask }) => {
+  const { answer, transfer } = answerTo(task);
+  parentPort?.postMessage({ n, answer }, transfer);
+});
+
+function answerTo(task: PoolTask): { readonly answer: PoolAnswer; readonly transfer: ArrayBuffer[] } {
+  try {
+    return task.does === 'pack' ? pack(task) : unpack(task);
+  } catch (error) {
+    if (error instanceof ObjectDamage) return { answer: { is: 'damaged', reason: error.message }, transfer: [] };
+    const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return { answer: { is: 'failed', reason }, transfer: [] };
+  }
+}
+
+function pack({ kind, bytes, skewMs, isForced }: Extract<PoolTask, { does: 'pack' }>) {
+  const raw = Buffer.from(bytes);
+  if (kind !== 'blob' && isZero(raw)) return { answer: { is: 'zero' as const }, transfer: [] };
+  const id = idOf(kind, raw, settings.keys);
+  if (!isForced && isThere(id.toString('hex'), skewMs))
+    return { answer: { is: 'present' as const, id: Uint8Array.from(id) }, transfer: [] };
+  const object = packObject({ kind, raw, id, keys: settings.keys, level: settings.level });
+  return { answer: { is: 'packed' as const, id: Uint8Array.from(id), object }, transfer: transferable(object) };
+}
+
+function unpack({ kind, id, bytes, maxRawBytes, isDigestOnly }: Extract<PoolTask, { does: 'unpack' }>) {
+  const object = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const { keys, isEncrypted } = settings;
+  if (isDigestOnly) {
+    checkedObject(object);
+    return { answer: { is: 'sound' as const }, transfer: [] };
+  }
+  const raw = unpackObject({ kind, object, id, keys, isEncrypted, maxRawBytes });
+  return { answer: { is: 'unpacked' as const, raw }, transfer: transferable(raw) };
+}
+
+/** Only memory that nobody else looks at may go to another thread; the rest is copied. */
+function transferable({ buffer, byteLength }: Buffer): ArrayBuffer[] {
+  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : [];
+}
+
+function isZero(raw: Buffer): boolean {
+  for (let at = 0; at < raw.length; at += zeros.length) {
+    const length = Math.min(zeros.length, raw.length - at);
+    if (raw.compare(zeros, 0, length, at, at + length) !== 0) return false;
+  }
+  return true;
+}
+
+/** Tells the sweep that the object is in use, which is at once the question whether there is one. */
+function isThere(id: string, skewMs: number): boolean {
+  const now = (Date.now() + skewMs) / 1000;
+  try {
+    utimesSync(layout.object(id), now, now);
+    return true;
+  } catch {
+    // Missing or not ours to touch: it is written anew, which is right either way.
+    return false;
+  }
+}

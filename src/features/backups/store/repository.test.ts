@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { openRepository } from './index.ts';
+import {
+  backUp,
+  bodyOf,
+  CHUNK,
+  entriesOf,
+  problemsOf,
+  pruneAtOnce,
+  restore,
+  testRepository,
+} from './repository.test-data.ts';
+
+for (const isEncrypted of [false, true]) {
+  const kind = isEncrypted ? 'encrypted' : 'plain';
+
+  test(`${kind}: a full point and an incremental one read back as they were`, async () => {
+    await using made = await testRepository(isEncrypted);
+    const { repository } = made;
+    // Two pages, and a last chunk that is shorter than the others.
+    const sizeBytes = 4097 * CHUNK + 512;
+    const first = Buffer.alloc(sizeBytes);
+    randomBytes(3 * CHUNK).copy(first, 5 * CHUNK);
+    randomBytes(512).copy(first, 4097 * CHUNK);
+    const changes = new Map([5, 6, 7, 4097].map((n) => [n, first.subarray(n * CHUNK, (n + 1) * CHUNK)]));
+    const full = await backUp(repository, { sizeBytes, changes });
+    assert.equal(full.seq, 1);
+    assert.equal(full.prev, null);
+    assert.ok((await restore(repository, full.id)).equals(first));
+
+    const second = Buffer.from(first);
+    randomBytes(CHUNK).copy(second, 6 * CHUNK);
+    second.fill(0, 7 * CHUNK, 8 * CHUNK);
+    const next = await backUp(repository, {
+      sizeBytes,
+      parent: full.id,
+      changes: new Map([
+        [6, second.subarray(6 * CHUNK, 7 * CHUNK)],
+        [7, null],
+      ]),
+    });
+    assert.equal(next.seq, 2);
+    assert.match(next.prev ?? '', /^[0-9a-f]{64}$/);
+    assert.equal(next.disks[0]?.pages[1], full.disks[0]?.pages[1], 'a page without a change is the same one');
+    assert.ok((await restore(repository, next.id)).equals(second));
+    assert.ok((await restore(repository, full.id)).equals(first));
+
+    const report = await repository.check({ isDataRead: true });
+    assert.deepEqual(problemsOf(report), []);
+    assert.deepEqual([report.points, report.isComplete], [2, true]);
+    assert.deepEqual(await readdir(join(made.folder, 'tmp')), []);
+    assert.deepEqual(
+      (await readdir(join(made.folder, 'locks'))).filter((name) => name !== 'mutex.db' && name !== 'now'),
+      [],
+    );
+    assert.ok((await pruneAtOnce(repository, [full.id])).sweptObjects > 0);
+    assert.deepEqual(
+      (await entriesOf(repository)).map(({ pointId }) => pointId),
+      [next.id],
+    );
+    const reopened = await openRepository(made.folder, made.key ? { key: made.key } : {});
+    assert.ok((await restore(reopened, next.id)).equals(second));
+  });
+
+  test(`${kind}: documents come back, and equal chunks are stored once`, async () => {
+    await using made = await testRepository(isEncrypted);
+    const { repository } = made;
+    const writer = await repository.writer();
+    const blob = await writer.blob(Buffer.from('<domain/>'));
+    const disk = await writer.disk({ target: 'vda', sizeBytes: 64 * CHUNK });
+    const data = randomBytes(CHUNK);
+    for (let n = 0; n < 64; n += 1) await disk.write(n, Buffer.from(data));
+    const { stats } = await disk.finish();
+    assert.deepEqual([stats.newBytes, stats.duplicateBytes], [CHUNK, 63 * CHUNK]);
+    const manifest = await writer.publish(
+      bodyOf([{ target: 'vda' }], { blobs: { domainXml: blob }, guest: { hostname: 'web1' } }),
+    );
+    await writer.close();
+    assert.equal((await repository.readBlob(manifest.id, 'domainXml')).toString(), '<domain/>');
+    if (isEncrypted) {
+      assert.equal(manifest.guest, null);
+      assert.equal((await repository.readBlob(manifest.id, 'guest')).toString(), '{"hostname":"web1"}');
+    } else assert.deepEqual(manifest.guest, { hostname: 'web1' });
+    assert.deepEqual(
+      (await entriesOf(repository)).map(({ pointId, problem }) => [pointId, problem]),
+      [[manifest.id, null]],
+    );
+  });
+}

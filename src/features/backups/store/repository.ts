@@ -1,0 +1,185 @@
+/** An open repository: everything that can be done with it, for the rest of the slice. */
+
+import { AppError, hasErrno } from '#kernel/errors.ts';
+import { type CheckOptions, type CheckReport, check } from './check.ts';
+import { type Core, needKey } from './core.ts';
+import { readDamage } from './damage.ts';
+import { createDiskImage, type DiskImage } from './disk-image.ts';
+import { type Lease, takeLease } from './lease.ts';
+import type { Manifest } from './manifest.ts';
+import { ObjectDamage } from './object.ts';
+import { createObjectReader } from './objects.ts';
+import { findManifest, type ManifestFile, manifestFiles, readManifest } from './points.ts';
+import { type PruneOptions, type PruneResult, prune } from './prune.ts';
+import { type RepairOptions, type RepairReport, type RepairSource, repair } from './repair.ts';
+import type { Settings } from './settings.ts';
+import { openWriter, type RepositoryWriter } from './writer.ts';
+
+/** One restore point as it lies there. */
+export interface PointEntry {
+  readonly vm: string;
+  readonly pointId: string;
+  readonly seq: number;
+  /** Null when it cannot be read. */
+  readonly manifest: Manifest | null;
+  /** point_damaged: the manifest cannot be read, or the last check missed something that has not come back. */
+  readonly problem: AppError | null;
+}
+
+export interface Repository {
+  readonly id: string;
+  readonly createdAt: string;
+  readonly chunkSizeBytes: number;
+  readonly compression: Settings['compression'];
+  readonly isEncrypted: boolean;
+  /** False for an encrypted one that was opened without its key: points, prune and a check of digests go without. */
+  readonly hasKey: boolean;
+  /** @param options.host for people who wonder who holds a lock @throws AppError key_needed, no_space */
+  writer(options?: { readonly host?: string }): Promise<RepositoryWriter>;
+  /** All restore points, by VM and in the order of their making, read from the files. */
+  points(vm?: string): AsyncIterable<PointEntry>;
+  /** @throws AppError point_not_found, point_damaged when its manifest cannot be read */
+  point(pointId: string): Promise<Manifest>;
+  /** Opens a disk for reading and pins its point until it is closed.
+   *  @throws AppError point_not_found, point_damaged, key_needed */
+  openDisk(pointId: string, target: string): Promise<DiskImage>;
+  /** A document of a point. @throws AppError point_not_found, point_damaged, key_needed */
+  readBlob(pointId: string, name: string): Promise<Buffer>;
+  /** Keeps a point from being pruned until it is released or this process ends. @throws AppError point_not_found */
+  pin(pointId: string): Promise<{ release(): Promise<void> }>;
+  check(options?: CheckOptions): Promise<CheckReport>;
+  prune(options: PruneOptions): Promise<PruneResult>;
+  /** Fetches what is bad here from a second repository. */
+  repair(from: Repository, options?: RepairOptions): Promise<RepairReport>;
+  /** What `repair` of another repository takes from this one. */
+  repairSource(): RepairSource;
+}
+
+export function repositoryOf(core: Core): Repository {
+  const { layout, settings } = core;
+  const read = async (pointId: string) => (await readManifest(core, await findManifest(layout, pointId))).manifest;
+
+  return {
+    id: settings.id,
+    createdAt: settings.createdAt,
+    chunkSizeBytes: settings.chunkSizeBytes,
+    compression: settings.compression,
+    isEncrypted: core.isEncrypted,
+    hasKey: core.keys !== null,
+    writer: (options = {}) => openWriter(core, options.host),
+    async *points(vm) {
+      for (const file of await manifestFiles(layout, vm)) {
+        const entry = await entryOf(core, file);
+        if (entry) yield entry;
+      }
+    },
+    point: read,
+    async openDisk(pointId, target) {
+      needKey(core);
+      const lease = await pinned(core, pointId);
+      const threads = core.threads.acquire();
+      const close = async () => {
+        await threads.release();
+        await lease?.release();
+      };
+      try {
+        const disk = (await read(pointId)).disks.find((each) => each.target === target);
+        if (!disk) throw new AppError('point_not_found', { detail: `Restore point ${pointId} has no disk ${target}.` });
+        const objects = createObjectReader({
+          layout,
+          pool: threads.pool,
+          chunkSizeBytes: settings.chunkSizeBytes,
+          isKeyMissing: false,
+        });
+        return createDiskImage({ pointId, disk, chunkSizeBytes: settings.chunkSizeBytes, objects, close: once(close) });
+      } catch (error) {
+        await close();
+        throw error;
+      }
+    },
+    async readBlob(pointId, name) {
+      needKey(core);
+      const id = (await read(pointId)).blobs[name];
+      if (id === undefined)
+        throw new AppError('point_not_found', { detail: `Restore point ${pointId} has no document "${name}".` });
+      const threads = core.threads.acquire();
+      try {
+        const objects = createObjectReader({
+          layout,
+          pool: threads.pool,
+          chunkSizeBytes: settings.chunkSizeBytes,
+          isKeyMissing: false,
+        });
+        return await objects.read('blob', id);
+      } catch (cause) {
+        if (!(cause instanceof ObjectDamage)) throw cause;
+        throw new AppError('point_damaged', {
+          detail: `The document "${name}" of restore point ${pointId} is damaged: ${cause.message}.`,
+          params: { point: pointId, blob: name },
+          cause,
+        });
+      } finally {
+        await threads.release();
+      }
+    },
+    async pin(pointId) {
+      const lease = await takePin(core, pointId);
+      return { release: () => lease.release() };
+    },
+    check: (options) => check(core, options),
+    prune: (options) => prune(core, options),
+    repair: (from, options) => repair(core, from.repairSource(), options),
+    repairSource: () => ({ core }),
+  };
+}
+
+async function entryOf(core: Core, file: ManifestFile): Promise<PointEntry | null> {
+  const { vm, pointId, seq } = file;
+  try {
+    const { manifest } = await readManifest(core, file);
+    const damage = await readDamage(core.layout, pointId);
+    const first = damage?.places[0];
+    const problem = damage
+      ? new AppError('point_damaged', {
+          detail: `The last check found ${damage.count} damaged places in restore point ${pointId}${first?.target ? `, the first in disk ${first.target} at byte ${first.offsetBytes}` : ''}.`,
+          params: { point: pointId, count: damage.count, places: damage.places },
+        })
+      : null;
+    return { vm, pointId, seq, manifest, problem };
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    // Pruned between the listing and now.
+    if (error.code === 'point_not_found') return null;
+    return { vm, pointId, seq, manifest: null, problem: error };
+  }
+}
+
+/** A repository on a file system that cannot be written is not pruned either. */
+async function pinned(core: Core, pointId: string): Promise<Lease | null> {
+  try {
+    return await takePin(core, pointId);
+  } catch (error) {
+    if (hasErrno(error, 'EROFS')) return null;
+    throw error;
+  }
+}
+
+async function takePin(core: Core, pointId: string): Promise<Lease> {
+  const lease = await takeLease(core.layout, 'export');
+  try {
+    await lease.pin(pointId, async () => (await manifestFiles(core.layout)).some((file) => file.pointId === pointId));
+    return lease;
+  } catch (error) {
+    await lease.release();
+    throw error;
+  }
+}
+
+/** The pool counts its users: a second close must not count twice. */
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | null = null;
+  return () => {
+    done ??= work();
+    return done;
+  };
+}
