@@ -229,7 +229,13 @@ class RequestServer {
       socket.cork();
       for (const [index, part] of parts.entries()) {
         if (index < parts.length - 1) socket.write(part);
-        else socket.write(part, (error) => (error ? reject(error) : resolve()));
+        else
+          socket.write(part, (error) => {
+            if (!error) return resolve();
+            // At once: room that is given back now must not make the source read on for nobody.
+            this.end();
+            reject(error);
+          });
       }
       socket.uncork();
     });
