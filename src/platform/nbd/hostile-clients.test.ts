@@ -4,25 +4,22 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, mock, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { ByteReader } from './byte-reader.ts';
 import { connectNbd, type NbdSource, serveNbd } from './index.ts';
 import { randomDisk, randomNumbers } from './random-disk.test-data.ts';
+import { contextQuery, goRequest, RawClient } from './raw-client.test-data.ts';
 import {
   CHUNKS,
   COMMANDS,
   decodeChunkHeader,
-  encodeRequest,
   lengthAndText,
   OPTION_ERRORS,
   OPTION_REPLIES,
   OPTIONS,
   optionRequest,
-  putUint64,
   uint16,
   uint32,
 } from './wire.ts';
@@ -44,67 +41,6 @@ async function served(source: NbdSource = disk) {
   const server = await serveNbd({ socketPath, exports: new Map([['vda', source]]) });
   return { socketPath, [Symbol.asyncDispose]: () => server.close() };
 }
-
-/** A client that writes what it likes. */
-class RawClient {
-  readonly socket: Socket;
-  readonly reader = new ByteReader();
-  readonly closed: Promise<unknown>;
-  #cookies = 0;
-
-  constructor(socketPath: string) {
-    this.socket = connect(socketPath);
-    this.closed = new Promise((resolve) => this.socket.once('close', resolve));
-    this.reader.attachFlowing(this.socket, () => new Error('the server closed'));
-  }
-
-  /** Reads the greeting and answers it. */
-  async greet(flags = 3): Promise<void> {
-    await this.reader.take(18);
-    this.socket.write(uint32(flags));
-  }
-
-  async option(option: number, data?: Buffer): Promise<{ readonly type: number; readonly data: Buffer }> {
-    this.socket.write(optionRequest(option, data));
-    return await this.optionReply();
-  }
-
-  async optionReply(): Promise<{ readonly type: number; readonly data: Buffer }> {
-    const header = await this.reader.take(20);
-    return { type: header.readUInt32BE(12), data: await this.reader.take(header.readUInt32BE(16)) };
-  }
-
-  async open(): Promise<void> {
-    await this.greet();
-    await this.option(OPTIONS.structuredReply);
-    await this.option(OPTIONS.setMetaContext, contextQuery(['base:allocation']));
-    await this.optionReply();
-    await this.option(OPTIONS.go, goRequest('vda'));
-    await this.optionReply();
-  }
-
-  request(command: number, offsetBytes: number, lengthBytes: number, flags = 0): void {
-    const cookie = Buffer.alloc(8);
-    this.#cookies += 1;
-    putUint64(cookie, this.#cookies, 0);
-    this.socket.write(encodeRequest({ flags, command, cookie, offsetBytes, lengthBytes }));
-  }
-
-  /** The error number of the next reply; 0 for success, whose data is passed over. */
-  async errno(): Promise<number> {
-    const magic = (await this.reader.take(4)).readUInt32BE(0);
-    if (magic === 0x67446698) return (await this.reader.take(12)).readUInt32BE(0);
-    const header = decodeChunkHeader(await this.reader.take(16));
-    if (header.type === CHUNKS.error) return (await this.reader.take(header.lengthBytes)).readUInt32BE(0);
-    await this.reader.skip(header.lengthBytes);
-    return header.isDone ? 0 : await this.errno();
-  }
-}
-
-const goRequest = (name: string, ...infos: readonly number[]) =>
-  Buffer.concat([lengthAndText(name), uint16(infos.length), ...infos.map(uint16)]);
-const contextQuery = (queries: readonly string[], name = 'vda') =>
-  Buffer.concat([lengthAndText(name), uint32(queries.length), ...queries.map(lengthAndText)]);
 
 async function assertServed(socketPath: string): Promise<void> {
   const connection = await connectNbd({ socketPath }, { exportName: 'vda', requestTimeoutMs: 5_000 });

@@ -2,7 +2,7 @@
  *  more memory than was asked for, or leave a connection open. */
 
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -181,6 +181,22 @@ for (const [what, code, script] of HANDSHAKES)
     await assert.rejects(connectTo(peer), { code });
     await peer.closed;
   });
+
+test('bytes in the clear behind the agreement to encrypt are not taken for encrypted ones', async () => {
+  await using peer = await scriptedPeer(null, async (side) => {
+    await greetClient(side);
+    await nextOption(side);
+    side.send(optionReply(5, OPTION_REPLIES.ack), optionReply(8, OPTION_REPLIES.ack));
+  });
+  const caFile = join(folder, 'ca.pem');
+  await writeFile(caFile, '');
+  const address = { host: '127.0.0.1', port: peer.port, tls: { caFile } };
+  await assert.rejects(connectNbd(address, { exportName: 'vda', requestTimeoutMs: 5_000 }), {
+    code: 'nbd_protocol_broken',
+    message: /in the clear/,
+  });
+  await peer.closed;
+});
 
 const errorPayload = (errno: number, text: string) => [
   uint32(errno),

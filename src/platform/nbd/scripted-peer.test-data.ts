@@ -28,15 +28,18 @@ export interface PeerSide {
 
 export interface ScriptedPeer extends AsyncDisposable {
   readonly socketPath: string;
+  /** Of 127.0.0.1 when no path was given, otherwise 0. */
+  readonly port: number;
   /** Resolves when the first client's connection is closed. */
   readonly closed: Promise<void>;
 }
 
 export const GREETING = Buffer.concat([Buffer.from('NBDMAGICIHAVEOPT'), uint16(3)]);
 
-/** Every client gets `script`; when it ends the connection stays open, so that only the client closes it. */
+/** @param socketPath null for TCP
+ *  Every client gets `script`; when it ends the connection stays open, so that only the client closes it. */
 export async function scriptedPeer(
-  socketPath: string,
+  socketPath: string | null,
   script: (peer: PeerSide) => Promise<void>,
 ): Promise<ScriptedPeer> {
   const sockets = new Set<Socket>();
@@ -48,10 +51,14 @@ export async function scriptedPeer(
     reader.attachFlowing(socket, () => new Error('the client is gone'));
     const send = (...parts: readonly Buffer[]) => void socket.write(Buffer.concat(parts));
     script({ socket, reader, send }).catch(() => undefined); // the client may go in the middle of it
-  }).listen(socketPath);
+  });
+  if (socketPath === null) server.listen(0, '127.0.0.1');
+  else server.listen(socketPath);
   await once(server, 'listening');
+  const address = server.address();
   return {
-    socketPath,
+    socketPath: socketPath ?? '',
+    port: typeof address === 'object' && address ? address.port : 0,
     closed: closed.promise,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
