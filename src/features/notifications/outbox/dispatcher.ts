@@ -6,6 +6,7 @@ import { newId } from '#kernel/ids.ts';
 import type { Database, Transaction } from '#platform/db/database.ts';
 import { digestOf } from '../channels/channel.ts';
 import { type AlertNotice, isWorse, type TellingKind } from '../message.ts';
+import { waitForSpeakerMs } from '../routing/precedence.ts';
 import { channelsFor } from '../routing/routes.ts';
 import { cleanLine } from '../text.ts';
 import {
@@ -62,7 +63,7 @@ export function createDispatcher({ db, facts, routing, onWritten }: DispatcherDe
   const dueMs = (rows: readonly Announced[], toldMs: number | undefined): number => {
     const [first] = rows;
     if (first === undefined || first.kind === 'event') return 0;
-    const gathered = first.atMs + durationMs(routing().groupWait);
+    const gathered = first.atMs + Math.max(durationMs(routing().groupWait), waitForSpeakerMs(first.notice));
     // What got worse does not wait for the interval.
     const isUrgent = rows.some((row) => row.kind === 'alert' && row.notice.kind === 'severity_raised');
     return toldMs === undefined || isUrgent

@@ -72,26 +72,39 @@ test('a crash under a rule of one’s own is one message and one end, and the ot
     assert.equal((await heldAlerts(outbox.db)).size, 0);
   }));
 
+test('without a rule of one’s own a crash is one message too: that it stays down, or that it crashed', () =>
+  withOutbox(async (outbox) => {
+    await outbox.hook('team');
+    await outbox.announce(crashed);
+    await outbox.pass(70_000);
+    await outbox.announce(down);
+    await outbox.pass(2 * MINUTE);
+    await outbox.announce(resolved(down));
+    await outbox.pass(9 * MINUTE);
+    await outbox.announce(resolved(crashed));
+    await outbox.pass(40 * MINUTE);
+    assert.deepEqual(said(outbox), ['team: down firing', 'team: down resolved']);
+    await outbox.announce({ ...crashed, episode: 2 });
+    await outbox.pass(2 * MINUTE);
+    assert.deepEqual(said(outbox).slice(2), ['team: crashed firing']);
+  }));
+
 test('what the own rule does not reach hears of it by the rules of the program', () =>
   withOutbox(async (outbox) => {
     await outbox.hook('mail');
     await outbox.hook('pager');
     await crash(outbox, own({ channels: ['mail'] }));
-    assert.deepEqual(said(outbox).sort(), ['mail: own firing', 'pager: crashed firing', 'pager: down firing']);
+    assert.deepEqual(said(outbox).sort(), ['mail: own firing', 'pager: down firing']);
     await outbox.announce(resolved(own({ channels: ['mail'] })), resolved(down), resolved(crashed));
     await outbox.pass(10 * MINUTE);
-    assert.deepEqual(said(outbox).slice(3).sort(), [
-      'mail: own resolved',
-      'pager: crashed resolved',
-      'pager: down resolved',
-    ]);
+    assert.deepEqual(said(outbox).slice(2).sort(), ['mail: own resolved', 'pager: down resolved']);
   }));
 
 test('a rule of one’s own that nobody hears of, or that is silenced, quiets nothing', () =>
   withOutbox(async (outbox) => {
     await outbox.hook('team');
     await crash(outbox, own({ channels: [] }));
-    assert.deepEqual(said(outbox), ['team: crashed firing', 'team: down firing']);
+    assert.deepEqual(said(outbox), ['team: down firing']);
     await outbox.announce(resolved(own()), resolved(down), resolved(crashed));
     await outbox.pass(40 * MINUTE, MINUTE);
     outbox.calls.length = 0;
@@ -145,7 +158,7 @@ test('an event that nobody heard of is told when the rule that would have told g
     });
     await outbox.pass(MINUTE);
     await outbox.announce(crashed, own());
-    await outbox.pass(MINUTE);
+    await outbox.pass(100_000);
     assert.deepEqual(said(outbox), ['team: other firing']);
     const to = new Date(outbox.clock.now().getTime() + 60 * MINUTE).toISOString();
     const from = outbox.clock.now().toISOString();

@@ -15,6 +15,13 @@ const SAID_BY: Readonly<Record<string, readonly string[]>> = {
 /** An event and a state that began within this time of each other have one cause. */
 const TOGETHER_MS = 120_000;
 
+/** How long an event waits for an alert that tells of what became of it: a VM that stays down after a crash is one message. */
+const EVENT_WAIT_MS = 90_000;
+
+export function waitForSpeakerMs({ rule }: AlertNotice): number {
+  return rule.isEvent && Object.hasOwn(SAID_BY, defaultRuleOf(rule.id) ?? '') ? EVENT_WAIT_MS : 0;
+}
+
 /** What an alert is about. Disks and file systems of two VMs may be called the same. */
 const thingOf = ({ host, project, entity, labels }: AlertNotice): string =>
   [host, project ?? '', entity.kind, entity.name, labels['vm'] ?? ''].join('\n');
