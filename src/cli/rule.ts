@@ -137,6 +137,12 @@ function printRule(output: Output, rule: AlertRule): void {
   printProblems(output, { condition: rule.condition, clear: rule.clear ?? '' }, rule.problems);
 }
 
+const TIER_WORDS: Readonly<Record<Backtest['tier'], string>> = {
+  raw: 'as they were measured',
+  '5m': 'of five minutes, not exact',
+  '1h': 'of an hour, not exact',
+};
+
 function printBacktest(output: Output, found: Backtest): void {
   printFacts(output, [
     ['range', `${timeText(found.from)} – ${timeText(found.to)}`],
@@ -144,6 +150,7 @@ function printBacktest(output: Output, found: Backtest): void {
       'looked at',
       `${found.entities} ${found.entities === 1 ? 'thing' : 'things'}, every ${formatDuration(found.stepSeconds * 1000)}`,
     ],
+    ['figures', TIER_WORDS[found.tier]],
     ['fired', `${found.episodeCount}×`],
     ['messages', `${found.notices} would have been sent`],
     ['hidden', found.maskedMinutes === 0 ? null : `${formatDuration(found.maskedMinutes * 60_000)} by operations`],

@@ -130,6 +130,9 @@ export const ruleCheckSchema = z.object({
 export const backtestSchema = z.object({
   from: timeSchema,
   to: timeSchema,
+  tier: z
+    .enum(['raw', '5m', '1h'])
+    .describe('which figures were used: as they were measured, or of five minutes or an hour'),
   stepSeconds: z.number().describe('how far apart the samples lie that were used'),
   episodes: z
     .array(

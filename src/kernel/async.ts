@@ -67,3 +67,39 @@ export function createQueue(): <Value>(work: () => Promise<Value>) => Promise<Va
 export async function nap(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   await clock.sleep(ms, signal).catch(() => undefined);
 }
+
+/** Long reckoning in pieces: each `yield` is a place where others may have their turn. */
+export type Steps<Result> = Generator<void, Result>;
+
+/** All steps at once, where there are few. */
+export function atOnce<Result>(steps: Steps<Result>): Result {
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** Lets others have their turn when so much time has passed since they had it, else goes straight on.
+ *  @throws what the signal was aborted with */
+export function createBreather(sliceMs: number, signal?: AbortSignal): () => Promise<void> | undefined {
+  let sinceMs = performance.now();
+  const breathe = async () => {
+    await new Promise((resolve) => setImmediate(resolve));
+    signal?.throwIfAborted();
+    sinceMs = performance.now();
+  };
+  return () => (performance.now() - sinceMs < sliceMs ? undefined : breathe());
+}
+
+/** Runs steps to their end, with a breath between two where one is due. @param breathe from `createBreather` */
+export async function withBreaths<Result>(
+  steps: Steps<Result>,
+  breathe: () => Promise<void> | undefined,
+): Promise<Result> {
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+    const breath = breathe();
+    if (breath !== undefined) await breath;
+  }
+}

@@ -274,6 +274,11 @@ export const alertsText = {
         : `It would have fired ${episodes === 1 ? 'once' : `${episodes} times`} in the last ${plural(days, 'day')}.`,
     facts: (notices: number, entities: number) =>
       `${plural(notices, 'message')} after cooldown and grouping; ${plural(entities, 'thing')} looked at.`,
+    tiers: {
+      raw: 'Figures as they were measured.',
+      '5m': 'Figures of five minutes: not exact.',
+      '1h': 'Figures of an hour: not exact.',
+    },
     masked: (minutes: number) => `Operations would have held it back for ${plural(minutes, 'minute')}.`,
     unknown: (percent: string) => `For ${percent} of the time there are no figures.`,
     nothing: 'There are no figures of this time yet, so nothing is proven.',

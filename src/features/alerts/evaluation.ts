@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import type { AlertRuleSpec } from '#contract/alert-rule-spec.ts';
 import { durationMs } from '#contract/alerts-config.ts';
 import { definitionOf, VM_KINDS } from '#contract/metric-catalogue.ts';
+import type { Steps } from '#kernel/async.ts';
 import {
   type Closing,
   type Effect,
@@ -103,20 +104,22 @@ export const entityKey = ({ owner, kind, sub }: SeriesEntity): string => `${owne
 export const alertId = (ruleId: string, key: string): string =>
   createHash('sha256').update(`${ruleId}\n${key}`).digest('hex').slice(0, 24);
 
+const LOOKED_PER_STEP = 64;
+
 const UNSEEN = { truth: null, isClear: null, value: null } as const;
 
 /** What changes; tracks that stay as they are, or of which only the time goes on, are among it too. */
-export function evaluate(
+export function* evaluate(
   rule: RunningRule,
   moment: JudgedMoment,
   tracks: Tracks,
   around: Surroundings,
   now: Moment,
-): Change[] {
+): Steps<Change[]> {
   const changes: Change[] = [];
   const seen = new Set<string>();
   const { spec, policy, compiled } = rule;
-  const outcomes = around.closing === null ? compiled.evaluate(moment) : [];
+  const outcomes = around.closing === null ? yield* compiled.evaluate(moment) : [];
 
   const advance = (key: string, track: Track | null, outcome: Pick<Outcome, 'entity' | 'labels'> & Facts) => {
     const { owner } = outcome.entity;
@@ -136,7 +139,10 @@ export function evaluate(
     changes.push({ key, before: track, after, effects: taken.effects });
   };
 
+  let looked = 0;
   for (const outcome of outcomes) {
+    looked += 1;
+    if (looked % LOOKED_PER_STEP === 0) yield;
     if (spec.project !== null && !isOfProject(outcome.entity.owner, spec.project, around)) continue;
     const isQuiet = outcome.truth === false || (outcome.truth === null && policy.noData !== 'alert');
     // Most things are well and always were.

@@ -1,6 +1,7 @@
 /** A history of figures in memory, for tests: samples are put at ticks, live readers see them up to the newest tick. */
 
 import { definitionOf } from '#contract/metric-catalogue.ts';
+import { AppError } from '#kernel/errors.ts';
 import type { Figures, Series, SeriesKey, Tick } from './figures.ts';
 import { TICK_MS } from './machine/machine.ts';
 
@@ -12,6 +13,8 @@ export interface Sample {
 export interface FakeFigures extends Figures {
   /** How often all is measured from now on, where that is less often than the catalogue says. */
   leastPeriodMs: number;
+  /** More samples of one metric than this are too many for one answer. */
+  mostSamples: number;
   /** Puts the samples of one moment and tells the listeners. */
   tick(tick: Tick, samples: readonly Sample[]): void;
 }
@@ -35,6 +38,7 @@ export function createFakeFigures(names: ReadonlyMap<string, string>): FakeFigur
 
   const fake: FakeFigures = {
     leastPeriodMs: 0,
+    mostSamples: Number.POSITIVE_INFINITY,
     tick(tick, samples) {
       now = tick;
       for (const { key, value } of samples) {
@@ -74,15 +78,27 @@ export function createFakeFigures(names: ReadonlyMap<string, string>): FakeFigur
       const from = series.monotonicMs.findIndex((ms) => now.monotonicMs - ms <= durationMs);
       return from < 0 ? { atMs: [], values: [] } : { atMs: series.atMs.slice(from), values: series.values.slice(from) };
     },
-    async read({ metric, fromMs, toMs }) {
+    async read({ metric, fromMs, toMs, points }) {
+      const stepMs = points === undefined ? TICK_MS : (toMs - fromMs) / points;
       const series = kept
         .filter((one) => one.metric === metric)
         .map(({ owner, kind, sub, atMs, values }) => {
-          const picked = atMs.flatMap((at, n) => (at >= fromMs && at <= toMs ? [n] : []));
-          const of = picked.map((n) => values[n] ?? null);
-          return { key: { owner, kind, sub, metric }, atMs: picked.map((n) => atMs[n] ?? 0), min: of, max: of };
+          const steps = Map.groupBy(
+            [...atMs.keys()].filter((n) => (atMs[n] ?? 0) >= fromMs && (atMs[n] ?? 0) <= toMs),
+            (n) => (points === undefined ? (atMs[n] ?? 0) : Math.floor((atMs[n] ?? 0) / stepMs) * stepMs),
+          );
+          const of = [...steps.values()].map((picked) => picked.map((n) => values[n] ?? 0));
+          return {
+            key: { owner, kind, sub, metric },
+            atMs: [...steps.keys()],
+            min: of.map((those) => Math.min(...those)),
+            max: of.map((those) => Math.max(...those)),
+          };
         });
-      return { stepMs: TICK_MS, tier: 'raw', series };
+      if (series.reduce((sum, one) => sum + one.atMs.length, 0) > fake.mostSamples)
+        throw new AppError('metrics_budget', { detail: 'Those are too many samples.' });
+      const tier = stepMs >= 3_600_000 ? '1h' : stepMs >= 300_000 ? '5m' : 'raw';
+      return { stepMs, tier, series };
     },
     labelsOf({ owner, kind, sub }) {
       const labels: Record<string, string> = { host: 'host1', kind };

@@ -20,10 +20,13 @@ export interface Figures {
     seriesId: number,
     durationMs: number,
   ): { readonly atMs: readonly number[]; readonly values: readonly number[] };
+  /** @throws metrics_budget when that is too much */
   read(request: {
     readonly metric: MetricName;
     readonly fromMs: number;
     readonly toMs: number;
+    /** Of a coarser step; absent = as they were measured. */
+    readonly points?: number;
     readonly signal?: AbortSignal;
   }): Promise<{
     readonly stepMs: number;

@@ -6,6 +6,7 @@ import { explain } from '#contract/rules/explain.ts';
 import { formatFigure } from '#contract/rules/figures.ts';
 import type { RuleProblem } from '#contract/rules/problem.ts';
 import { checkRule } from '#contract/rules/rule.ts';
+import type { Steps } from '#kernel/async.ts';
 import { compileRule as compileExpressions } from './expressions/evaluate.ts';
 import { TickIndex } from './expressions/tick-index.ts';
 import type { Outcome, SampleView } from './expressions/view.ts';
@@ -29,7 +30,7 @@ export interface CompiledRule {
   /** Longest window that it looks back over. */
   readonly windowMs: number;
   /** Of things that the rule does not cover there is no outcome. */
-  evaluate(moment: JudgedMoment): readonly Outcome[];
+  evaluate(moment: JudgedMoment): Steps<readonly Outcome[]>;
   /** The compared figure as people write it; '' where it tells nothing beyond the rule. */
   valueText(value: number): string;
 }

@@ -3,6 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { metricsErrors } from '#contract/metrics.ts';
+import { registerErrors } from '#kernel/errors.ts';
 import {
   createFakeMachine,
   type FakeDaemonOptions,
@@ -137,6 +139,44 @@ test('a backtest knows figures that came once a minute', async () => {
   const found = await daemon.backtest(rule, { fromMs, toMs: machine.clock.now().getTime() });
   assert.equal(found.episodeCount, 1);
   assert.equal(daemon.notices.length, 1);
+  await daemon.close();
+  await rm(folder, { recursive: true });
+});
+
+test('where samples are too many the figures of a coarser step are used, and the answer says which', async () => {
+  registerErrors(metricsErrors);
+  const folder = await mkdtemp(join(tmpdir(), 'hv-backtest-'));
+  const machine = createFakeMachine(['web1', 'web2', 'web3']);
+  const rule = { name: 'cpu_high', condition: 'cpu_usage > 90% for 10m' };
+  const daemon = await startFakeDaemon({ machine, database: join(folder, 'state.db'), rules: [rule] });
+  const fromMs = machine.clock.now().getTime();
+  const hoursLong = 6;
+  for (let n = 0; n < hoursLong * TICKS_PER_HOUR; n += 1) {
+    const isBusy = n >= 2 * TICKS_PER_HOUR && n < 4 * TICKS_PER_HOUR;
+    await daemon.tick([
+      hostSample('libvirt_up', 1),
+      ...[...machine.vms.keys()].flatMap((id, vm) => [
+        stateSample(id, 'running'),
+        vmSample(id, 'cpu_usage', isBusy && vm === 0 ? 0.95 : 0.3),
+      ]),
+    ]);
+  }
+  const span = { fromMs, toMs: machine.clock.now().getTime() };
+  const exact = await daemon.backtest(rule, span);
+  assert.deepEqual([exact.tier, exact.stepSeconds, exact.episodeCount, exact.notes], ['raw', 10, 1, []]);
+  const firedMs = (found: typeof exact) => Date.parse(found.episodes[0]?.firedAt ?? '');
+  for (const [mostSamples, tier, stepSeconds] of [
+    [1000, '5m', 300],
+    [100, '1h', 3600],
+  ] as const) {
+    machine.figures.mostSamples = mostSamples;
+    const found = await daemon.backtest(rule, span);
+    assert.deepEqual([found.tier, found.stepSeconds, found.episodeCount], [tier, stepSeconds, 1]);
+    assert.match(found.notes[0] ?? '', /too many for one answer/);
+    assert.ok(Math.abs(firedMs(found) - firedMs(exact)) <= 2 * stepSeconds * 1000, `${tier} fired about then`);
+  }
+  machine.figures.mostSamples = 1;
+  await assert.rejects(daemon.backtest(rule, span), { code: 'invalid_input' });
   await daemon.close();
   await rm(folder, { recursive: true });
 });

@@ -4,7 +4,8 @@ import type { AlertRuleSpec } from '#contract/alert-rule-spec.ts';
 import type { Backtest } from '#contract/alerts.ts';
 import { durationMs } from '#contract/alerts-config.ts';
 import { METRICS, type MetricName } from '#contract/metric-catalogue.ts';
-import { AppError } from '#kernel/errors.ts';
+import { createBreather, withBreaths } from '#kernel/async.ts';
+import { formatDuration } from '#kernel/units.ts';
 import { type Change, evaluate, type RunningRule, runningRule, type Surroundings, type Track } from '../evaluation.ts';
 import type { Figures } from '../figures.ts';
 import { isWorthKeeping } from '../live/kept.ts';
@@ -14,6 +15,7 @@ import { type CompiledRule, momentOf, type Outcome } from '../rule-language.ts';
 import type { MaskRow } from '../store.ts';
 import { entityName } from '../text.ts';
 import { countMessages, type Transition } from './count-messages.ts';
+import { type PastFigures, readPast } from './past-figures.ts';
 import { createStoredView, type StoredSeries, type StoredView } from './stored-view.ts';
 
 export interface BacktestDependencies {
@@ -38,83 +40,47 @@ const STATES = METRICS.vm_state.values;
 const DESIRED = METRICS.vm_state_desired.values;
 const OFF: readonly string[] = ['off', 'crashed'];
 const MAX_EPISODES = 1000;
-/** Things × ticks; more takes too long for one answer. */
-const MAX_JUDGEMENTS = 20_000_000;
 const SLICE_MS = 25;
-const FRESH_MS = 3_600_000;
 
 export async function backtest(request: BacktestRequest, dependencies: BacktestDependencies): Promise<Backtest> {
   const { spec, compiled, fromMs, toMs, signal } = request;
-  const { series, stepMs } = await readSeries(request, dependencies.figures);
+  const breathe = createBreather(SLICE_MS, signal);
+  const past = await readPast(
+    {
+      metrics: new Set([...compiled.requires, ...ALWAYS]),
+      requires: compiled.requires,
+      fromMs,
+      toMs,
+      windowMs: compiled.windowMs,
+      isLowest: looksBelow(spec.condition),
+      signal,
+    },
+    dependencies.figures,
+    breathe,
+  );
+  const { series, stepMs, tier } = past;
   const view = createStoredView(series);
-  const ticks = ticksOf(series, fromMs, toMs, stepMs);
-  const things = series.filter(({ key }) => compiled.requires.includes(key.metric)).length;
-  if (things * ticks.length > MAX_JUDGEMENTS)
-    throw new AppError('invalid_input', {
-      detail: `That is ${things} things at ${ticks.length} moments: too many for one answer.`,
-      hint: 'Choose a shorter range, or name fewer things in the condition, as {vm="web1"}.',
-    });
   const replay = createReplay(spec, compiled, view, stepMs);
   const rows = await dependencies.masksWithin(fromMs, toMs);
   const around = pastOf(view, series, rows, dependencies.projectOf);
-  let sliceMs = performance.now();
-  for (const atMs of ticks) {
+  for (const atMs of past.ticks) {
     view.moveTo(atMs);
     around.moveTo(atMs);
-    replay.step(atMs, around.surroundings);
-    if (performance.now() - sliceMs < SLICE_MS) continue;
-    await new Promise((resolve) => setImmediate(resolve));
-    signal.throwIfAborted();
-    sliceMs = performance.now();
+    await replay.step(atMs, around.surroundings, breathe);
   }
   const found = replay.result(toMs);
   return {
     from: new Date(fromMs).toISOString(),
     to: new Date(toMs).toISOString(),
+    tier,
     stepSeconds: stepMs / 1000,
     ...found,
-    notes: notesOf(spec, compiled, stepMs, things, found.episodeCount),
+    notes: notesOf(spec, compiled, past, found.episodeCount),
   };
-}
-
-async function readSeries(
-  { compiled, spec, fromMs, toMs, signal }: BacktestRequest,
-  figures: BacktestDependencies['figures'],
-) {
-  const series: StoredSeries[] = [];
-  let stepMs = TICK_MS;
-  const isBelow = looksBelow(spec.condition);
-  for (const metric of new Set([...compiled.requires, ...ALWAYS])) {
-    const answer = await figures.read({ metric, fromMs: fromMs - compiled.windowMs - FRESH_MS, toMs, signal });
-    if (answer.tier !== 'raw') stepMs = Math.max(stepMs, answer.stepMs);
-    for (const { key, atMs, min, max } of answer.series) {
-      // A month of samples of one series takes some milliseconds.
-      await new Promise((resolve) => setImmediate(resolve));
-      signal.throwIfAborted();
-      const known = (isBelow ? min : max).flatMap((value, n) => (value === null ? [] : [{ value, at: atMs[n] ?? 0 }]));
-      series.push({
-        key,
-        labels: figures.labelsOf(key),
-        atMs: known.map(({ at }) => at),
-        values: known.map(({ value }) => value),
-      });
-    }
-  }
-  return { series, stepMs };
 }
 
 /** Whether the rule waits for low values: then the lowest of a longer step counts, else the highest. */
 const looksBelow = (condition: string): boolean => condition.includes('<') && !condition.includes('>');
-
-/** The moments at which figures were measured; every ten seconds where that is not known. */
-function ticksOf(series: readonly StoredSeries[], fromMs: number, toMs: number, stepMs: number): readonly number[] {
-  const within = (atMs: number) => atMs >= fromMs && atMs <= toMs;
-  const measured = series.filter(({ key }) => key.metric === 'libvirt_up').flatMap(({ atMs }) => atMs.filter(within));
-  if (measured.length > 0) return [...new Set(measured)].sort((a, b) => a - b);
-  const ticks: number[] = [];
-  for (let at = Math.ceil(fromMs / stepMs) * stepMs; at <= toMs; at += stepMs) ticks.push(at);
-  return ticks;
-}
 
 /** What was around the figures then, as far as it is known. */
 function pastOf(
@@ -171,8 +137,8 @@ function createReplay(spec: AlertRuleSpec, compiled: CompiledRule, view: StoredV
   const seen = new Set<string>();
   const counting: CompiledRule = {
     ...compiled,
-    evaluate(at) {
-      const outcomes = compiled.evaluate(at);
+    *evaluate(at) {
+      const outcomes = yield* compiled.evaluate(at);
       for (const outcome of outcomes) count(outcome);
       return outcomes;
     },
@@ -225,8 +191,9 @@ function createReplay(spec: AlertRuleSpec, compiled: CompiledRule, view: StoredV
   };
 
   return {
-    step(atMs: number, around: Surroundings) {
-      for (const change of evaluate(rule, momentOf(view), tracks, around, { monotonicMs: atMs, wallMs: atMs })) {
+    async step(atMs: number, around: Surroundings, breathe: () => Promise<void> | undefined) {
+      const steps = evaluate(rule, momentOf(view), tracks, around, { monotonicMs: atMs, wallMs: atMs });
+      for (const change of await withBreaths(steps, breathe)) {
         if (isWorthKeeping(change.after.machine)) tracks.set(change.key, change.after);
         else tracks.delete(change.key);
         if (change.after.machine.phase === 'suppressed') maskedMs += stepMs;
@@ -253,18 +220,17 @@ function createReplay(spec: AlertRuleSpec, compiled: CompiledRule, view: StoredV
 function notesOf(
   spec: AlertRuleSpec,
   { forMs }: CompiledRule,
-  stepMs: number,
-  things: number,
+  { stepMs, things, isCoarser }: PastFigures,
   episodes: number,
 ): string[] {
   const notes: string[] = [];
   if (things === 0) notes.push('There are no figures of this kind in this range.');
   if (stepMs > TICK_MS) {
-    const minutes = Math.round(stepMs / 60_000);
     const which = looksBelow(spec.condition) ? 'lowest' : 'highest';
-    notes.push(
-      `Samples of ${minutes} min were used, the ${which} value of each: the older ones are no longer kept whole.`,
-    );
+    const why = isCoarser
+      ? `as they were measured those of ${things} things are too many for one answer. A shorter range, or fewer things in the condition, makes it exact.`
+      : 'the older ones are no longer kept whole.';
+    notes.push(`Samples of ${formatDuration(stepMs)} were used, the ${which} value of each: ${why}`);
     if (forMs > 0 && forMs < stepMs) notes.push('`for` is shorter than that, so when it fired is approximate.');
   }
   if (spec.condition.includes('predict('))

@@ -55,6 +55,9 @@ export function createStoredView(series: readonly StoredSeries[]): StoredView {
       nowMs = ms;
       for (const line of lines) {
         let { count } = line;
+        // The first time goes over all that was before.
+        for (let leap = 4096; leap > 1; leap /= 2)
+          while ((line.atMs[count + leap - 1] ?? Number.POSITIVE_INFINITY) <= ms) count += leap;
         while (count < line.atMs.length && (line.atMs[count] ?? 0) <= ms) count += 1;
         line.count = count;
       }

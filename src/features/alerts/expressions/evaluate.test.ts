@@ -4,6 +4,7 @@ import { METRICS } from '#contract/metric-catalogue.ts';
 import { checkRule } from '#contract/rules/rule.ts';
 import { compileRule, evaluateRule } from './evaluate.ts';
 import { FakeView } from './fake-view.ts';
+import { TickIndex } from './tick-index.ts';
 import type { Outcome, SampleView } from './view.ts';
 
 const STATES = METRICS.vm_state.values;
@@ -44,6 +45,22 @@ test('the true period of a series counts, not the one of the catalogue', () => {
     truths('cpu_usage > 90%', view.host('h1').vm('web').put('cpu_usage', 'vm', 'web', 0.95, 170_000))['web'];
   assert.equal(truthIn(new FakeView()), null);
   assert.equal(truthIn(new slowly()), true);
+});
+
+test('a rule about many things is judged in steps, between which others have their turn', () => {
+  const view = new FakeView().host('h1');
+  for (let n = 0; n < 500; n += 1)
+    view.vm(`vm${n}`).history('cpu_usage', 'vm', `vm${n}`, new Array(90).fill(n % 2 === 0 ? 0.99 : 0.1));
+  const { rule } = checkRule('avg(cpu_usage, 15m) > 90%', { desiredOnly: true });
+  assert.ok(rule);
+  const compiled = compileRule(rule);
+  const steps = compiled.judge(new TickIndex(view));
+  let count = 1;
+  let step = steps.next();
+  for (; !step.done; step = steps.next()) count += 1;
+  assert.ok(count > 500 / 20, `${count} steps`);
+  assert.deepEqual(step.value, evaluateRule(compiled, view));
+  assert.equal(step.value.filter(({ truth }) => truth).length, 250);
 });
 
 test('labels narrow a rule: names, globs, tags, projects', () => {

@@ -2,6 +2,7 @@
 
 import type { CheckedRule, Test } from '#contract/rules/checked.ts';
 import { nearestKind, type SubjectKind } from '#contract/rules/entities.ts';
+import { atOnce, type Steps } from '#kernel/async.ts';
 import { compileAbsent } from './compile-absent.ts';
 import { compileCompare } from './compile-compare.ts';
 import { TRUE, UNCOVERED, UNKNOWN, type Verdict, verdictAnd, verdictNot, verdictOr, verdictUnless } from './logic.ts';
@@ -10,32 +11,46 @@ import { type Subject, TickIndex } from './tick-index.ts';
 import type { Outcome, SampleView, Truth } from './view.ts';
 
 export interface CompiledRule extends CheckedRule {
-  judge(index: TickIndex): readonly Outcome[];
+  /** The moment must stay as it is until the last step. */
+  judge(index: TickIndex): Steps<readonly Outcome[]>;
 }
+
+/** A rule may be about thousands of things, each with a window of thousands of samples. */
+const JUDGED_PER_STEP = 16;
 
 export function compileRule(rule: CheckedRule): CompiledRule {
   const parts = rule.kinds.map((kind) => compileTest(rule.test, kind, kind));
   const hasClear = clears(rule.test);
-  return { ...rule, judge: (index) => parts.flatMap((part) => judgeAll(part, hasClear, index)) };
+  return {
+    ...rule,
+    *judge(index) {
+      const outcomes: Outcome[] = [];
+      for (const part of parts) yield* judgeAll(part, hasClear, index, outcomes);
+      return outcomes;
+    },
+  };
 }
 
 /** Outcomes of the entities that the rule is about; of those that it does not cover there is none. */
 export function evaluateRule(rule: CompiledRule, view: SampleView): readonly Outcome[] {
-  return rule.judge(new TickIndex(view));
+  return atOnce(rule.judge(new TickIndex(view)));
 }
 
 /** The same for many rules, which share what they read of the moment. */
 export function evaluateRules(rules: readonly CompiledRule[], view: SampleView): readonly (readonly Outcome[])[] {
   const index = new TickIndex(view);
-  return rules.map((rule) => rule.judge(index));
+  return rules.map((rule) => atOnce(rule.judge(index)));
 }
 
-function judgeAll(part: TestPart, hasClear: boolean, index: TickIndex): Outcome[] {
+function* judgeAll(part: TestPart, hasClear: boolean, index: TickIndex, outcomes: Outcome[]): Steps<void> {
   const subjects = new Map<string, Subject>();
   part.collect(index, subjects);
-  const outcomes: Outcome[] = [];
+  yield;
+  let judged = 0;
   const judgement: Judgement = { index, isFiring: false, value: Number.NaN, figure: null };
   for (const subject of subjects.values()) {
+    judged += 1;
+    if (judged % JUDGED_PER_STEP === 0) yield;
     judgement.isFiring = false;
     judgement.value = Number.NaN;
     judgement.figure = null;
@@ -55,7 +70,6 @@ function judgeAll(part: TestPart, hasClear: boolean, index: TickIndex): Outcome[
       figure: isKnown ? figure : null,
     });
   }
-  return outcomes;
 }
 
 function truthOf(verdict: Verdict): Truth {

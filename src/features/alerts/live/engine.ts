@@ -3,7 +3,7 @@
 
 import type { Alert } from '#contract/alerts.ts';
 import { ACTIVE_STATES } from '#contract/alerts.ts';
-import { createQueue } from '#kernel/async.ts';
+import { createBreather, createQueue, withBreaths } from '#kernel/async.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { Database, Transaction } from '#platform/db/database.ts';
@@ -132,18 +132,16 @@ export function createEngine(dependencies: EngineDependencies): Engine {
     const seen = momentOf(view(tick));
     const around: Surroundings = { ...surroundings(), maskOf: masks.maskOf, closing: null };
     const staged: Staged[] = [];
-    let sliceMs = performance.now();
+    const breathe = createBreather(SLICE_MS);
     for (const rule of rules()) {
       try {
-        staged.push(...stage(rule, evaluate(rule, seen, tracks.get(rule.id) ?? new Map(), around, now)));
+        const steps = evaluate(rule, seen, tracks.get(rule.id) ?? new Map(), around, now);
+        staged.push(...stage(rule, await withBreaths(steps, breathe)));
       } catch (error) {
         // One rule that cannot be evaluated must not keep the others from it.
         log.error({ err: error, rule: rule.spec.name }, 'a rule could not be evaluated');
       }
-      if (performance.now() - sliceMs > SLICE_MS) {
-        await new Promise((resolve) => setImmediate(resolve));
-        sliceMs = performance.now();
-      }
+      await breathe();
     }
     return staged;
   };

@@ -1,5 +1,6 @@
 /** How all alerts of a rule end when the rule is no longer what it was. */
 
+import { atOnce } from '#kernel/async.ts';
 import { type Change, evaluate, type RunningRule, type Surroundings, type Tracks } from '../evaluation.ts';
 import type { Closing, Moment } from '../machine/machine.ts';
 import { momentOf } from '../rule-language.ts';
@@ -15,7 +16,7 @@ export function endingOf(facts: RuleFacts, tracks: Tracks, closing: Closing, now
     projectOf: () => undefined,
     closing,
   };
-  return evaluate(retiredRule(facts.id, facts), NOTHING_SEEN, tracks, around, now);
+  return atOnce(evaluate(retiredRule(facts.id, facts), NOTHING_SEEN, tracks, around, now));
 }
 
 const NOTHING_SEEN = momentOf({
@@ -33,7 +34,17 @@ function retiredRule(ruleId: string, { spec, name }: RuleFacts): RunningRule {
   return {
     id: ruleId,
     spec: spec ?? emptySpec(name),
-    compiled: { requires: [], forMs: 0, windowMs: 0, explanation: '', evaluate: () => [], valueText: String },
+    compiled: {
+      requires: [],
+      forMs: 0,
+      windowMs: 0,
+      explanation: '',
+      // biome-ignore lint/correctness/useYield: it has nothing to say
+      *evaluate() {
+        return [];
+      },
+      valueText: String,
+    },
     policy: {
       severity: spec?.severity ?? 'warning',
       forMs: 0,

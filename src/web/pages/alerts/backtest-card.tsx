@@ -109,6 +109,7 @@ function Verdict({ result: { draft, days, found }, isStale }: { readonly result:
         {hasFigures ? words.facts(found.notices, found.entities) : words.nothing}
         {found.maskedMinutes >= 1 && ` ${words.masked(Math.round(found.maskedMinutes))}`}
         {hasFigures && found.unknownRatio > 0.005 && ` ${words.unknown(percentText(found.unknownRatio))}`}
+        {hasFigures && ` ${words.tiers[found.tier]}`}
       </p>
       {found.notes.length > 0 && (
         <ul class="backtest-notes muted small">
