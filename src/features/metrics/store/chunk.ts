@@ -2,10 +2,12 @@
  *  ten seconds and every minute lie together.
  *
  *  block  := version, columns, column*
- *  column := series - the one before, bytes of the rest, mode, step, first offset, slots, [unit], [bitmap of slots], value*
+ *  column := series - the one before, bytes of the rest, mode, step, first offset, slots, [unit], [bitmap of slots], values
+ *  values := value* | first value, bytes of the rest, Rice codes of the others
  *  Offsets are ticks since the hour began. Values are whole: the figure times ten to the power of its decimals. */
 
 import { pack, unpack } from './block.ts';
+import { decodeRice, encodeRice, RICE_LIMIT } from './rice.ts';
 import { ByteReader, ByteWriter, DamagedBytes } from './varints.ts';
 
 export interface Column {
@@ -24,6 +26,10 @@ const DELTAS = 1;
 const HAS_GAPS = 2;
 /** All values are multiples of a number, as memory is of pages; they are written divided by it. */
 const HAS_UNIT = 4;
+/** Differences as Rice codes. */
+const RICE = 8;
+/** One in so many differences is another than the one before. */
+const RESTLESS_SHARE = 2;
 
 /** @param columns by series, growing; empty ones are left out */
 export function encodeChunk(columns: readonly Column[]): Uint8Array {
@@ -70,9 +76,12 @@ function writeColumn(out: ByteWriter, { offsets, values }: Column): void {
   const step = stepOf(offsets);
   const slots = ((offsets.at(-1) ?? first) - first) / step + 1;
   const hasGaps = slots !== offsets.length;
-  const isDelta = rangeOf(values) <= Number.MAX_SAFE_INTEGER;
   const unit = divisorOf(values);
-  out.byte((isDelta ? DELTAS : 0) | (hasGaps ? HAS_GAPS : 0) | (unit > 1 ? HAS_UNIT : 0));
+  const shown = unit > 1 ? values.map((value) => value / unit) : values;
+  const { isDelta, isRestless, meanDifference } = courseOf(shown);
+  out.byte(
+    (isDelta ? DELTAS : 0) | (hasGaps ? HAS_GAPS : 0) | (unit > 1 ? HAS_UNIT : 0) | (isRestless ? RICE : 0),
+  );
   out.unsigned(step);
   out.unsigned(first);
   out.unsigned(slots);
@@ -85,7 +94,14 @@ function writeColumn(out: ByteWriter, { offsets, values }: Column): void {
     }
     out.raw(bitmap);
   }
-  out.signedRun(unit > 1 ? values.map((value) => value / unit) : values, isDelta);
+  if (!isRestless) {
+    out.signedRun(shown, isDelta);
+    return;
+  }
+  out.signed(shown[0] ?? 0);
+  const codes = encodeRice(shown, meanDifference);
+  out.unsigned(codes.length);
+  out.raw(codes);
 }
 
 function readColumn(series: number, input: ByteReader): Column {
@@ -95,12 +111,26 @@ function readColumn(series: number, input: ByteReader): Column {
   const slots = input.unsigned();
   const unit = (mode & HAS_UNIT) === 0 ? 1 : input.unsigned();
   const bitmap = (mode & HAS_GAPS) === 0 ? null : input.raw(Math.ceil(slots / 8));
-  const values = input.signedRun(bitmap === null ? slots : bitsOf(bitmap), (mode & DELTAS) !== 0);
+  const count = bitmap === null ? slots : bitsOf(bitmap);
+  const values = (mode & RICE) === 0 ? input.signedRun(count, (mode & DELTAS) !== 0) : readRice(input, count);
   if (unit > 1) for (let n = 0; n < values.length; n += 1) values[n] = (values[n] ?? 0) * unit;
   const offsets = new Int32Array(values.length);
-  for (let slot = 0, at = 0; at < offsets.length; slot += 1)
-    if (bitmap === null || ((bitmap[slot >> 3] ?? 0) & (1 << (slot & 7))) !== 0) offsets[at++] = first + slot * step;
+  if (bitmap === null) for (let slot = 0; slot < slots; slot += 1) offsets[slot] = first + slot * step;
+  else
+    for (let slot = 0, at = 0; at < offsets.length; slot += 1)
+      if (((bitmap[slot >> 3] ?? 0) & (1 << (slot & 7))) !== 0) offsets[at++] = first + slot * step;
   return { series, offsets, values };
+}
+
+function readRice(input: ByteReader, count: number): Float64Array {
+  const first = input.signed();
+  const codes = input.raw(input.unsigned());
+  // Each takes a bit at least; a damaged count must not take the memory of the daemon.
+  if (count < 1 || count > codes.length * 8) throw new DamagedBytes('the block ends too early');
+  const values = new Float64Array(count);
+  values[0] = first;
+  decodeRice(codes, values);
+  return values;
 }
 
 function bitsOf(bitmap: Uint8Array): number {
@@ -114,6 +144,9 @@ function divisorOf(values: Float64Array): number {
   let divisor = 0;
   for (const value of values) {
     if (divisor === 1) return 1;
+    // For whole numbers below 2^53 a quotient is whole only where nothing remains; the remainder itself takes ten times as long.
+    const quotient = value / divisor;
+    if (divisor > 0 && Math.floor(quotient) === quotient) continue;
     let [a, b] = [divisor, Math.abs(value)];
     while (b !== 0) [a, b] = [b, a % b];
     divisor = a;
@@ -123,8 +156,9 @@ function divisorOf(values: Float64Array): number {
 
 /** The largest distance that all offsets are multiples of. */
 function stepOf(offsets: Int32Array): number {
-  let step = 0;
   let before = offsets[0] ?? 0;
+  if ((offsets.at(-1) ?? before) - before === offsets.length - 1) return 1;
+  let step = 0;
   for (const offset of offsets) {
     if (offset - before === step) {
       before = offset;
@@ -139,12 +173,24 @@ function stepOf(offsets: Int32Array): number {
   return Math.max(1, step);
 }
 
-/** Between any two of them and from zero. */
-function rangeOf(values: Float64Array): number {
-  let [low, high] = [0, 0];
+/** How values move: whether all differences are safe integers, and whether they are noise. What stands still for long, or grows evenly,
+ *  repeats itself, and then zstd does better than Rice codes. */
+function courseOf(values: Float64Array) {
+  let [low, high, largest, total, turns, before, last] = [0, 0, 0, 0, 0, values[0] ?? 0, 0];
   for (const value of values) {
     if (value < low) low = value;
     if (value > high) high = value;
+    const difference = value - before;
+    before = value;
+    const distance = difference < 0 ? -difference : difference;
+    if (distance > largest) largest = distance;
+    total += distance;
+    if (difference !== last) turns += 1;
+    last = difference;
   }
-  return high - low;
+  return {
+    isDelta: high - low <= Number.MAX_SAFE_INTEGER,
+    isRestless: largest < RICE_LIMIT && turns * RESTLESS_SHARE > values.length,
+    meanDifference: total / values.length,
+  };
 }
