@@ -4,6 +4,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { TICKS_PER_HOUR } from '#features/metrics/store/head-runs.ts';
 import { createHistory, type History, TICK_MS } from '#features/metrics/store/history.ts';
 import { createIntake } from '#features/metrics/store/intake.ts';
 import { TestClock } from '#kernel/clock.ts';
@@ -41,12 +42,14 @@ interface Course {
   draw(): Float64Array;
   /** From one tick to the next. */
   readonly everyMs?: number;
+  /** Called after each hour; what it does is not measured. */
+  afterHour?(): Promise<void>;
   /** Looking at the clock in each pause costs a tenth of a tick, so that is done in a run of its own. */
   readonly areStepsMeasured?: boolean;
 }
 
 export async function runOurs(course: Course): Promise<OurRun> {
-  const { series, ticks, draw, everyMs = TICK_MS, areStepsMeasured = false } = course;
+  const { series, ticks, draw, everyMs = TICK_MS, afterHour, areStepsMeasured = false } = course;
   const stepMs = areStepsMeasured ? cpuMs : () => 0;
   const dir = await mkdtemp(join(tmpdir(), 'hv-bench-metrics-'));
   const path = join(dir, 'metrics.db');
@@ -96,6 +99,7 @@ export async function runOurs(course: Course): Promise<OurRun> {
     }
     await maintaining;
     busyMs += cpuMs() - before;
+    if ((tick + 1) % TICKS_PER_HOUR === 0) await afterHour?.();
   }
   return {
     history,

@@ -1,6 +1,6 @@
 /** Debian's Prometheus with the same figures: what its own tool makes of them on disk, and what it costs to scrape them. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { glob, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -9,7 +9,6 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf } from '#kernel/errors.ts';
 import { run } from '#platform/process.ts';
 import type { LoadSeries } from './load.ts';
 
@@ -66,14 +65,17 @@ async function cpuMsOf(pid: number): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) * CLOCK_TICK_MS;
 }
 
-/** Processor time of one scrape of all series by a running Prometheus, its own work in the background included.
+export interface Scraping extends AsyncDisposable {
+  /** Processor time of a scrape, the work in the background included; the mean of some that begin now. */
+  costMs(scrapes: number): Promise<number>;
+}
+
+/** A Prometheus that scrapes all series each second.
  *  @param next values of the next scrape; NaN = not measured */
-export async function scrapeCostMs(
-  series: readonly LoadSeries[],
-  next: () => Float64Array,
-  scrapes: number,
-): Promise<number> {
+export async function startScraping(series: readonly LoadSeries[], next: () => Float64Array): Promise<Scraping> {
+  await using open = new AsyncDisposableStack();
   const dir = await mkdtemp(join(tmpdir(), 'hv-bench-prometheus-'));
+  open.defer(() => rm(dir, { recursive: true, force: true }));
   const names = series.map((each) => `${each.metric}${labelsOf(each)}`);
   let served = 0;
   const server = createServer((_request, response) => {
@@ -81,6 +83,10 @@ export async function scrapeCostMs(
     const values = next();
     response.setHeader('content-type', 'text/plain; version=0.0.4');
     response.end(names.map((name, n) => (Number.isNaN(values[n]) ? '' : `${name} ${values[n]}\n`)).join(''));
+  });
+  open.defer(() => {
+    server.closeAllConnections();
+    server.close();
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -90,33 +96,43 @@ export async function scrapeCostMs(
     scrape_configs: [{ job_name: 'load', static_configs: [{ targets: [`127.0.0.1:${port}`] }] }],
   };
   await writeFile(join(dir, 'prometheus.yml'), JSON.stringify(config));
-  let prometheus: ChildProcess | null = null;
-  try {
-    prometheus = spawn(
-      'prometheus',
-      [
-        `--config.file=${join(dir, 'prometheus.yml')}`,
-        `--storage.tsdb.path=${join(dir, 'data')}`,
-        '--web.listen-address=127.0.0.1:0',
-      ],
-      { stdio: 'ignore' },
-    );
-    const pid = prometheus.pid;
-    if (pid === undefined) throw new Error('prometheus does not start');
-    // The first scrapes make the series.
-    await until(() => served >= 5);
-    const [before, from] = [await cpuMsOf(pid), served];
-    await until(() => served >= from + scrapes);
-    return ((await cpuMsOf(pid)) - before) / (served - from);
-  } finally {
-    if (prometheus !== null && prometheus.exitCode === null) {
-      prometheus.kill('SIGTERM');
-      await once(prometheus, 'exit').catch((error: unknown) => process.stderr.write(`${messageOf(error)}\n`));
-    }
-    server.closeAllConnections();
-    server.close();
-    await rm(dir, { recursive: true, force: true });
-  }
+  const prometheus = spawn(
+    'prometheus',
+    [
+      `--config.file=${join(dir, 'prometheus.yml')}`,
+      `--storage.tsdb.path=${join(dir, 'data')}`,
+      '--web.listen-address=127.0.0.1:0',
+    ],
+    { stdio: 'ignore' },
+  );
+  await once(prometheus, 'spawn');
+  const { pid } = prometheus;
+  if (pid === undefined) throw new Error('prometheus does not start');
+  open.defer(async () => {
+    const exited = once(prometheus, 'exit');
+    if (prometheus.exitCode !== null || !prometheus.kill('SIGTERM')) return;
+    await exited;
+  });
+  // The first scrapes make the series.
+  await until(() => served >= 5);
+  // Its questions are answered by this process; while others measure themselves here, it stands still.
+  prometheus.kill('SIGSTOP');
+  open.defer(() => void prometheus.kill('SIGCONT'));
+  const kept = open.move();
+  return {
+    async costMs(scrapes) {
+      prometheus.kill('SIGCONT');
+      const first = served;
+      // What waited.
+      await until(() => served > first);
+      const [before, from] = [await cpuMsOf(pid), served];
+      await until(() => served >= from + scrapes);
+      const costMs = ((await cpuMsOf(pid)) - before) / (served - from);
+      prometheus.kill('SIGSTOP');
+      return costMs;
+    },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
 }
 
 async function until(isReached: () => boolean): Promise<void> {

@@ -55,6 +55,8 @@ export interface Book {
   readonly hasNews: boolean;
   /** Reads the owners that had samples since this hour. */
   load(sinceHour: number): void;
+  /** Grows whenever entries left. */
+  readonly generation: number;
   /** Takes owners out of memory that are gone. */
   forget(isGone: (owner: Owner) => boolean): void;
   /** Goes on with another, empty file: all that is in memory counts as new. */
@@ -78,6 +80,7 @@ export function createBook(first: SeriesRows): Book {
   let freshMetrics: MetricName[] = [];
   let freshEntries: Entry[] = [];
   let size = 0;
+  let generation = 0;
 
   const numberOf = (name: MetricName): number => {
     const known = metricNumbers.get(name);
@@ -192,9 +195,13 @@ export function createBook(first: SeriesRows): Book {
       for (const { number, owner } of rows.ownersSince(sinceHour))
         if (!owners.has(keyOf(owner))) keep(read(number, owner));
     },
+    get generation() {
+      return generation;
+    },
     forget(isGone) {
       const gone = [...owners.values()].filter(({ owner }) => isGone(owner));
       if (gone.length === 0) return;
+      generation += 1;
       const ids = new Set(gone.flatMap((book) => book.entries.map(({ id }) => id)));
       for (const { owner } of gone) owners.delete(keyOf(owner));
       for (const id of ids) delete entries[id];

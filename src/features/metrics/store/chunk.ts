@@ -31,22 +31,25 @@ const RICE = 8;
 /** One in so many differences is another than the one before. */
 const RESTLESS_SHARE = 2;
 
+/** Used for each chunk; they have grown to the size of one. */
+const out = new ByteWriter();
+const body = new ByteWriter();
+
 /** @param columns by series, growing; empty ones are left out */
 export function encodeChunk(columns: readonly Column[]): Uint8Array {
   const filled = columns.filter(({ values }) => values.length > 0);
-  const out = new ByteWriter();
-  const body = new ByteWriter();
   out.byte(VERSION);
   out.unsigned(filled.length);
   let before = 0;
   for (const column of filled) {
     out.unsigned(column.series - before);
     before = column.series;
-    writeColumn(body, column);
+    writeColumn(column);
     out.unsigned(body.length);
     out.raw(body.take());
   }
-  return pack(out.take(), 3);
+  // Level 3 finds half a percent more, for half as much time again.
+  return pack(out.take(), 1);
 }
 
 /** @throws DamagedBytes */
@@ -71,7 +74,8 @@ export function readColumns(unpacked: Uint8Array, wanted: ReadonlySet<number> | 
   return columns;
 }
 
-function writeColumn(out: ByteWriter, { offsets, values }: Column): void {
+/** Into `body`. */
+function writeColumn({ offsets, values }: Column): void {
   const first = offsets[0] ?? 0;
   const step = stepOf(offsets);
   const slots = ((offsets.at(-1) ?? first) - first) / step + 1;
@@ -79,29 +83,27 @@ function writeColumn(out: ByteWriter, { offsets, values }: Column): void {
   const unit = divisorOf(values);
   const shown = unit > 1 ? values.map((value) => value / unit) : values;
   const { isDelta, isRestless, meanDifference } = courseOf(shown);
-  out.byte(
-    (isDelta ? DELTAS : 0) | (hasGaps ? HAS_GAPS : 0) | (unit > 1 ? HAS_UNIT : 0) | (isRestless ? RICE : 0),
-  );
-  out.unsigned(step);
-  out.unsigned(first);
-  out.unsigned(slots);
-  if (unit > 1) out.unsigned(unit);
+  body.byte((isDelta ? DELTAS : 0) | (hasGaps ? HAS_GAPS : 0) | (unit > 1 ? HAS_UNIT : 0) | (isRestless ? RICE : 0));
+  body.unsigned(step);
+  body.unsigned(first);
+  body.unsigned(slots);
+  if (unit > 1) body.unsigned(unit);
   if (hasGaps) {
     const bitmap = new Uint8Array(Math.ceil(slots / 8));
     for (const offset of offsets) {
       const slot = (offset - first) / step;
       bitmap[slot >> 3] = (bitmap[slot >> 3] ?? 0) | (1 << (slot & 7));
     }
-    out.raw(bitmap);
+    body.raw(bitmap);
   }
   if (!isRestless) {
-    out.signedRun(shown, isDelta);
+    body.signedRun(shown, isDelta);
     return;
   }
-  out.signed(shown[0] ?? 0);
+  body.signed(shown[0] ?? 0);
   const codes = encodeRice(shown, meanDifference);
-  out.unsigned(codes.length);
-  out.raw(codes);
+  body.unsigned(codes.length);
+  body.raw(codes);
 }
 
 function readColumn(series: number, input: ByteReader): Column {
@@ -176,20 +178,23 @@ function stepOf(offsets: Int32Array): number {
 /** How values move: whether all differences are safe integers, and whether they are noise. What stands still for long, or grows evenly,
  *  repeats itself, and then zstd does better than Rice codes. */
 function courseOf(values: Float64Array) {
-  let [low, high, largest, total, turns, before, last] = [0, 0, 0, 0, 0, values[0] ?? 0, 0];
-  for (const value of values) {
-    if (value < low) low = value;
-    if (value > high) high = value;
+  let before = values[0] ?? 0;
+  let largest = 0;
+  let total = 0;
+  let turns = 0;
+  let last = 0;
+  for (let n = 1; n < values.length; n += 1) {
+    const value = values[n] ?? 0;
     const difference = value - before;
     before = value;
-    const distance = difference < 0 ? -difference : difference;
-    if (distance > largest) largest = distance;
+    const distance = Math.abs(difference);
+    largest = Math.max(largest, distance);
     total += distance;
     if (difference !== last) turns += 1;
     last = difference;
   }
   return {
-    isDelta: high - low <= Number.MAX_SAFE_INTEGER,
+    isDelta: largest <= Number.MAX_SAFE_INTEGER,
     isRestless: largest < RICE_LIMIT && turns * RESTLESS_SHARE > values.length,
     meanDifference: total / values.length,
   };

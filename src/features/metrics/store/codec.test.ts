@@ -6,7 +6,7 @@ import { pack, unpack } from './block.ts';
 import { type Column, decodeChunk, encodeChunk } from './chunk.ts';
 import { averageDigits, rollUp } from './rollup.ts';
 import { decodeRollups, encodeRollups } from './rollup-block.ts';
-import { decodeTick, encodeTick } from './tick-row.ts';
+import { createTickEncoder, decodeTick } from './tick-row.ts';
 import { ByteReader, ByteWriter, DamagedBytes } from './varints.ts';
 
 const numRuns = process.env['HV_TEST_FULL'] === '1' ? 100_000 : 2_000;
@@ -70,7 +70,14 @@ test('a row of the log gives back its tick', () => {
     fc.property(fc.array(fc.tuple(fc.integer({ min: 1, max: 20_000 }), values), { maxLength: 100 }), (pairs) => {
       const ids = Float64Array.from(pairs, ([id]) => id);
       const scaled = Float64Array.from(pairs, ([, value]) => value);
-      assert.deepEqual(decodeTick(encodeTick({ ids, scaled })), { ids, scaled });
+      const encode = createTickEncoder();
+      assert.deepEqual(decodeTick(encode({ ids, scaled })), { ids, scaled });
+      // The second time the ids are known.
+      assert.deepEqual(decodeTick(encode({ ids, scaled: scaled.toReversed() })), { ids, scaled: scaled.toReversed() });
+      assert.deepEqual(decodeTick(encode({ ids: ids.slice(1), scaled: scaled.slice(1) })), {
+        ids: ids.slice(1),
+        scaled: scaled.slice(1),
+      });
     }),
     { numRuns },
   );

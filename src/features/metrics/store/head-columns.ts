@@ -7,12 +7,19 @@ import type { Run } from './head-runs.ts';
 
 /** Columns of these series in a stretch of the head; those without samples are left out. */
 export function columnsOfRun(head: Head, entries: readonly Entry[], run: Run): Column[] {
+  const filled = entries.filter(({ id }) => (head.lastTick(id) ?? Number.NEGATIVE_INFINITY) >= run.first);
+  const most = filled.length * (run.last - run.first + 1);
+  const room = { offsets: new Int32Array(most), values: new Float64Array(most), used: 0 };
   const columns: Column[] = [];
-  for (const { id } of entries) {
-    const last = head.lastTick(id);
-    if (last === null || last < run.first) continue;
-    const { offsets, values } = head.copy(id, run.first, run.last, run.offset);
-    if (values.length > 0) columns.push({ series: id, offsets, values });
+  for (const { id } of filled) {
+    const from = room.used;
+    head.copy(id, run.first, run.last, run.offset, room);
+    if (room.used === from) continue;
+    columns.push({
+      series: id,
+      offsets: room.offsets.subarray(from, room.used),
+      values: room.values.subarray(from, room.used),
+    });
   }
   return columns.sort((a, b) => a.series - b.series);
 }

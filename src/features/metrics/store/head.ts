@@ -27,6 +27,13 @@ interface Place {
   readonly at: number;
 }
 
+/** One for many series: memory of each alone costs more than what is put into it. */
+export interface Room {
+  readonly offsets: Int32Array;
+  readonly values: Float64Array;
+  used: number;
+}
+
 export interface Head {
   /** Puts a scaled value. */
   put(series: number, tick: number, scaled: number): void;
@@ -38,8 +45,8 @@ export interface Head {
   lastTick(series: number): number | null;
   /** Calls back for each value from `from` to `to`, both included, oldest first. */
   read(series: number, from: number, to: number, take: (tick: number, scaled: number) => void): void;
-  /** The values from `from` to `to`, both included, oldest first, with their distance from `from` in ticks, counted from `first`. */
-  copy(series: number, from: number, to: number, first: number): { offsets: Int32Array; values: Float64Array };
+  /** Appends the values from `from` to `to`, both included, oldest first, with their distance from `from` in ticks, counted from `first`. */
+  copy(series: number, from: number, to: number, first: number, room: Room): void;
   /** Gives back the memory of series without a value since this tick. */
   forgetBefore(tick: number): void;
 }
@@ -120,24 +127,19 @@ export function createHead(): Head {
       const place = places[series];
       if (place !== undefined) eachOf(place, from, to, take);
     },
-    copy(series, from, to, first) {
+    copy(series, from, to, first, room) {
       const place = places[series];
-      if (place === undefined) return { offsets: new Int32Array(0), values: new Float64Array(0) };
+      if (place === undefined) return;
       const { page, at } = place;
-      const { slots, missing } = page;
       const begin = Math.max(from, page.last - HEAD_TICKS + 1, 0);
       const end = Math.min(to, page.lastTicks[at] ?? NEVER);
-      const offsets = new Int32Array(Math.max(0, end - begin + 1));
-      const values = new Float64Array(offsets.length);
-      let count = 0;
-      for (let tick = begin; tick <= end; tick += 1) {
-        const scaled = slots[(tick % HEAD_TICKS) * PAGE_SERIES + at] ?? Number.NaN;
-        if (scaled === missing || Number.isNaN(scaled)) continue;
-        offsets[count] = tick - from + first;
-        values[count] = scaled;
-        count += 1;
-      }
-      return { offsets: offsets.subarray(0, count), values: values.subarray(0, count) };
+      const stretch = {
+        slot: (begin % HEAD_TICKS) * PAGE_SERIES + at,
+        count: end - begin + 1,
+        offset: begin - from + first,
+      };
+      if (page.slots instanceof Int32Array) copyNarrow(page.slots, stretch, room);
+      else copyWide(page.slots, stretch, room);
     },
     forgetBefore(tick) {
       for (const [series, place] of places.entries()) {
@@ -155,6 +157,45 @@ function newPage(kind: 'narrow' | 'wide', tick: number): Page {
   return kind === 'narrow'
     ? { slots: new Int32Array(length).fill(MISSING), missing: MISSING, lastTicks, last: tick }
     : { slots: new Float64Array(length).fill(Number.NaN), missing: Number.NaN, lastTicks, last: tick };
+}
+
+interface Stretch {
+  /** Of the first tick. */
+  readonly slot: number;
+  /** Ticks. */
+  readonly count: number;
+  readonly offset: number;
+}
+
+/** The same twice: a loop that has seen both kinds of pages takes three times as long. */
+function copyNarrow(slots: Int32Array, { slot, count, offset }: Stretch, room: Room): void {
+  const { offsets, values } = room;
+  let used = room.used;
+  for (let n = 0, at = slot; n < count; n += 1) {
+    const scaled = slots[at] ?? MISSING;
+    at += PAGE_SERIES;
+    if (at >= slots.length) at -= slots.length;
+    if (scaled === MISSING) continue;
+    offsets[used] = offset + n;
+    values[used] = scaled;
+    used += 1;
+  }
+  room.used = used;
+}
+
+function copyWide(slots: Float64Array, { slot, count, offset }: Stretch, room: Room): void {
+  const { offsets, values } = room;
+  let used = room.used;
+  for (let n = 0, at = slot; n < count; n += 1) {
+    const scaled = slots[at] ?? Number.NaN;
+    at += PAGE_SERIES;
+    if (at >= slots.length) at -= slots.length;
+    if (Number.isNaN(scaled)) continue;
+    offsets[used] = offset + n;
+    values[used] = scaled;
+    used += 1;
+  }
+  room.used = used;
 }
 
 /** What is older than the ring is left out. */

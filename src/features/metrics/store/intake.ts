@@ -102,6 +102,7 @@ export function createIntake({ book, log, isActive, onPeriod }: IntakeOptions): 
 
   /** Collectors put the same figures in the same order each time, so what came after a figure the last time is likely to come now. */
   const expected: (Entry | null)[] = [];
+  let generation = book.generation;
   const list = createTakenList();
 
   return {
@@ -121,6 +122,10 @@ export function createIntake({ book, log, isActive, onPeriod }: IntakeOptions): 
         sink: {
           put(owner, kind, sub, metric, value, periodMs) {
             if (taken !== null || moment !== now) return;
+            if (generation !== book.generation) {
+              generation = book.generation;
+              expected.fill(null);
+            }
             const likely = expected[place];
             place += 1;
             if (value === null || !Number.isFinite(value)) {
@@ -130,7 +135,6 @@ export function createIntake({ book, log, isActive, onPeriod }: IntakeOptions): 
             }
             const entry =
               likely?.metric === metric &&
-              book.entry(likely.id) === likely &&
               likely.sub === sub &&
               likely.kind === kind &&
               (likely.owner === owner || likely.owner.id === owner.id)

@@ -19,6 +19,9 @@ const BITS_AT_ONCE = 24;
 
 let scratch = new Uint8Array(0);
 
+/** A number of so many ones, 0 to 31. */
+const mask = (bits: number) => 0x7fffffff >>> (31 - bits);
+
 /** Low bits that are shortest for numbers with this mean. */
 const lowBitsFor = (mean: number) => (mean < 1 ? 0 : 31 - Math.clz32(mean));
 
@@ -41,33 +44,36 @@ export function encodeRice(values: Float64Array, meanDifference: number): Uint8A
     const code = difference < 0 ? -2 * difference - 1 : 2 * difference;
     const lowBits = lowBitsFor(mean);
     mean += (code - mean) * WEIGHT;
-    let ones = code >>> lowBits;
-    let rest = code & (2 ** lowBits - 1);
-    let restBits = lowBits;
-    if (ones >= ESCAPE) [ones, rest, restBits] = [ESCAPE, code, ESCAPED_BITS];
-    // Escaped numbers have no zero behind the ones.
-    const headBits = ones === ESCAPE ? ESCAPE : ones + 1;
-    held |= ((1 << ones) - 1) << bits;
-    bits += headBits;
-    if (headBits + restBits <= BITS_AT_ONCE) {
-      held |= rest << bits;
-      bits += restBits;
-      restBits = 0;
+    const ones = code >>> lowBits;
+    // The usual case at once: a whole code beside the bits that wait.
+    if (ones + lowBits < BITS_AT_ONCE && ones < ESCAPE) {
+      held |= (mask(ones) | ((code & mask(lowBits)) << (ones + 1))) << bits;
+      bits += ones + 1 + lowBits;
+      for (; bits >= 8; bits -= 8) {
+        bytes[at++] = held;
+        held >>>= 8;
+      }
+      continue;
     }
-    for (; bits >= 8; bits -= 8) {
-      bytes[at++] = held;
-      held >>>= 8;
-    }
+    const isEscaped = ones >= ESCAPE;
+    held |= mask(isEscaped ? ESCAPE : ones) << bits;
+    bits += isEscaped ? ESCAPE : ones + 1;
+    let rest = isEscaped ? code : code & mask(lowBits);
+    let restBits = isEscaped ? ESCAPED_BITS : lowBits;
     while (restBits > 0) {
+      for (; bits >= 8; bits -= 8) {
+        bytes[at++] = held;
+        held >>>= 8;
+      }
       const now = Math.min(restBits, 16);
       held |= (rest & 0xffff) << bits;
       rest >>>= 16;
       restBits -= now;
       bits += now;
-      for (; bits >= 8; bits -= 8) {
-        bytes[at++] = held;
-        held >>>= 8;
-      }
+    }
+    for (; bits >= 8; bits -= 8) {
+      bytes[at++] = held;
+      held >>>= 8;
     }
   }
   if (bits > 0) bytes[at++] = held;
@@ -87,30 +93,29 @@ export function decodeRice(bytes: Uint8Array, values: Float64Array): void {
     for (; bits <= BITS_AT_ONCE; bits += 8) held |= (bytes[at++] ?? 0) << bits;
     const lowBits = lowBitsFor(mean);
     const zeros = ~held;
-    let ones = zeros === 0 ? ESCAPE : 31 - Math.clz32(zeros & -zeros);
-    if (ones > ESCAPE) ones = ESCAPE;
-    const isEscaped = ones === ESCAPE;
+    const ones = zeros === 0 ? ESCAPE : 31 - Math.clz32(zeros & -zeros);
+    const isEscaped = ones >= ESCAPE;
     const headBits = isEscaped ? ESCAPE : ones + 1;
     held >>>= headBits;
     bits -= headBits;
     let code = 0;
     let restBits = isEscaped ? ESCAPED_BITS : lowBits;
     if (restBits <= bits) {
-      code = held & (2 ** restBits - 1);
+      code = held & mask(restBits);
       held >>>= restBits;
       bits -= restBits;
     } else {
       for (let shift = 0; restBits > 0; ) {
         for (; bits <= BITS_AT_ONCE; bits += 8) held |= (bytes[at++] ?? 0) << bits;
         const now = Math.min(restBits, 16);
-        code |= (held & (2 ** now - 1)) << shift;
+        code |= (held & mask(now)) << shift;
         held >>>= now;
         bits -= now;
         shift += now;
         restBits -= now;
       }
     }
-    if (!isEscaped) code += ones * 2 ** lowBits;
+    if (!isEscaped) code += ones << lowBits;
     mean += (code - mean) * WEIGHT;
     before += (code & 1) === 0 ? code / 2 : -(code + 1) / 2;
     values[n] = before;

@@ -34,11 +34,14 @@ export function rollUp(
   buckets: number,
 ): Rollup {
   const found: (Bucket | null)[] = [];
+  const first = offsets[0] ?? 0;
+  const isWhole = (offsets.at(-1) ?? first) - first === offsets.length - 1;
   let at = 0;
   for (let bucket = 0; bucket < buckets; bucket += 1) {
     const end = (bucket + 1) * ticksPerBucket;
     const from = at;
-    while (at < offsets.length && (offsets[at] ?? end) < end) at += 1;
+    if (isWhole) at = Math.min(Math.max(end - first, 0), offsets.length);
+    else while (at < offsets.length && (offsets[at] ?? end) < end) at += 1;
     found.push(from === at ? null : bucketOf(values, from, at, definition));
   }
   return { series, buckets: found };
@@ -52,8 +55,8 @@ function bucketOf(values: Float64Array, from: number, to: number, definition: Me
   let sum = 0;
   for (let at = from; at < to; at += 1) {
     const value = values[at] ?? 0;
-    if (value < min) min = value;
-    if (value > max) max = value;
+    min = Math.min(min, value);
+    max = Math.max(max, value);
     sum += value - base;
   }
   const count = to - from;

@@ -4,8 +4,7 @@ import { messageOf } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { MetricsFile } from './file.ts';
 import { TICKS_PER_HOUR } from './head-runs.ts';
-import { decodeTick, encodeTick, type TickValues } from './tick-row.ts';
-import { ByteWriter } from './varints.ts';
+import { createTickEncoder, decodeTick, type TickValues } from './tick-row.ts';
 
 /** Rows deleted in one step: each frees some thirty pages. */
 const DELETE_ROWS = 60;
@@ -28,9 +27,9 @@ export function createTickLog({ sqlite }: MetricsFile, log: Logger): TickLog {
   const remove = sqlite.prepare(
     'DELETE FROM tick WHERE at IN (SELECT at FROM tick WHERE at BETWEEN ? AND ? ORDER BY at LIMIT ?)',
   );
-  const writer = new ByteWriter();
+  const encode = createTickEncoder();
   return {
-    insert: (wallTick, values) => void insert.run(wallTick, encodeTick(values, writer)),
+    insert: (wallTick, values) => void insert.run(wallTick, encode(values)),
     hours: () => hours.all(TICKS_PER_HOUR).map((row) => Number(row['hour'])),
     *read(hour) {
       for (const row of ofHour.iterate(hour * TICKS_PER_HOUR, (hour + 1) * TICKS_PER_HOUR)) {

@@ -12,15 +12,30 @@ export interface TickValues {
 
 const VERSION = 1;
 
-/** @param out empty; a writer that is used for each tick has grown to the size of one */
-export function encodeTick({ ids, scaled }: TickValues, out = new ByteWriter()): Uint8Array {
-  out.byte(VERSION);
-  out.unsigned(ids.length);
-  // Ids beside each other and values beside each other compress better than in turns.
-  out.signedRun(ids, true);
-  out.signedRun(scaled, false);
-  return pack(out.take(), 1);
+/** Makes rows. The ids of a tick are mostly those of the tick before, so their bytes are kept. */
+export function createTickEncoder(): (values: TickValues) => Uint8Array {
+  const out = new ByteWriter();
+  let known: Float64Array | null = null;
+  let head: Uint8Array = new Uint8Array(0);
+  const headOf = (ids: Float64Array) => {
+    if (known === null || Buffer.compare(bytesOf(ids), bytesOf(known)) !== 0) {
+      out.byte(VERSION);
+      out.unsigned(ids.length);
+      out.signedRun(ids, true);
+      head = out.take().slice();
+      known = ids.slice();
+    }
+    return head;
+  };
+  return ({ ids, scaled }) => {
+    // Ids beside each other and values beside each other compress better than in turns.
+    out.raw(headOf(ids));
+    out.signedRun(scaled, false);
+    return pack(out.take(), 1);
+  };
 }
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Float64Array) => new Uint8Array(buffer, byteOffset, byteLength);
 
 /** @throws DamagedBytes */
 export function decodeTick(bytes: Uint8Array): TickValues {
