@@ -40,17 +40,15 @@ export function createCells(metric: MetricName, { startMs, stepMs, length, fromM
   const stateCounts: (Map<number, number> | undefined)[] = [];
   const states = new Map<number, number>();
 
-  const add = (atMs: number, count: number, min: number, average: number, max: number): number => {
-    const cell = Math.floor((atMs - startMs) / stepMs);
-    if (cell < 0 || cell >= length) return -1;
+  const add = (cell: number, count: number, min: number, sum: number, max: number): void => {
+    if (cell < 0 || cell >= length) return;
     counts[cell] = (counts[cell] ?? 0) + count;
-    sums[cell] = (sums[cell] ?? 0) + average * count;
+    sums[cell] = (sums[cell] ?? 0) + sum;
     mins[cell] = Math.min(mins[cell] ?? min, min);
     maxs[cell] = Math.max(maxs[cell] ?? max, max);
-    return cell;
   };
   const addState = (cell: number, state: number, count: number) => {
-    if (!isEnum || cell < 0) return;
+    if (!isEnum || cell < 0 || cell >= length) return;
     const known = stateCounts[cell] ?? new Map<number, number>();
     stateCounts[cell] = known;
     known.set(state, (known.get(state) ?? 0) + count);
@@ -66,16 +64,29 @@ export function createCells(metric: MetricName, { startMs, stepMs, length, fromM
   return {
     states,
     addColumn({ offsets, values }, hourMs, factor) {
-      for (let n = 0; n < offsets.length; n += 1) {
-        const atMs = hourMs + (offsets[n] ?? 0) * TICK_MS;
-        if (atMs < fromMs || atMs > toMs) continue;
-        const value = (values[n] ?? 0) / factor;
-        const cell = add(atMs, 1, value, value, value);
-        if (isEnum) addState(cell, value, 1);
+      const end = Math.floor((toMs - hourMs) / TICK_MS);
+      const from = Math.ceil((fromMs - hourMs) / TICK_MS);
+      let at = 0;
+      while (at < offsets.length && (offsets[at] ?? from) < from) at += 1;
+      // Cell by cell, because most have several samples.
+      while (at < offsets.length && (offsets[at] ?? 0) <= end) {
+        const cell = Math.floor((hourMs + (offsets[at] ?? 0) * TICK_MS - startMs) / stepMs);
+        const last = Math.min(end, Math.ceil((startMs + (cell + 1) * stepMs - hourMs) / TICK_MS) - 1);
+        const first = at;
+        let [min, max, sum] = [values[at] ?? 0, values[at] ?? 0, 0];
+        for (; at < offsets.length && (offsets[at] ?? 0) <= last; at += 1) {
+          const value = values[at] ?? 0;
+          min = Math.min(min, value);
+          max = Math.max(max, value);
+          sum += value;
+          if (isEnum) addState(cell, value / factor, 1);
+        }
+        add(cell, at - first, min / factor, sum / factor, max / factor);
       }
     },
     addBucket(atMs, { count, states: parts }, { min, average, max }) {
-      const cell = add(atMs, count, min, average, max);
+      const cell = Math.floor((atMs - startMs) / stepMs);
+      add(cell, count, min, average * count, max);
       for (const [state, part] of parts ?? [[average, count] as const]) addState(cell, state, part);
     },
     read() {
