@@ -1,7 +1,7 @@
 /** Reads everything that restore points need and compares it with what its id or digest promises. Bad objects go to quarantine, so that
  *  the next writer stores them anew; which places of which points they take is kept beside the points. */
 
-import { rename, stat } from 'node:fs/promises';
+import { readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mapLimit } from '#kernel/async.ts';
 import { AppError, hasErrno } from '#kernel/errors.ts';
@@ -16,7 +16,6 @@ import { IDS_PER_PAGE, type Manifest } from './manifest.ts';
 import { HEADER_BYTES, ID_BYTES, ObjectDamage, type ObjectKind } from './object.ts';
 import { createObjectReader, type ObjectReader } from './objects.ts';
 import { type ManifestFile, manifestFiles, readManifest } from './points.ts';
-import { readSettings } from './settings.ts';
 
 export interface CheckOptions {
   /** Read and compare every chunk; otherwise pages and documents are read, and chunks only have to be there. */
@@ -87,8 +86,7 @@ export async function checkUnder(
       isKeyMissing: core.isEncrypted && !core.keys,
     });
     const report = createReport(core, isDataRead, onProgress);
-    for (const { path, reason } of await settingsProblems(core))
-      report.problem({ kind: 'settings', name: path, isMissing: reason === 'it is missing', reason });
+    for (const problem of await settingsProblems(core)) report.problem(problem);
     const points = await readablePoints(core, report);
     const bad = { chunk: new IdSet(), page: new IdSet(), blob: new IdSet() };
     const part: Part = { core, points, objects, report, bad, lease, signal };
@@ -147,19 +145,20 @@ function createReport(core: Core, isDataRead: boolean, onProgress: CheckOptions[
   };
 }
 
-async function settingsProblems({ layout, settingsBytes }: Core): Promise<{ path: string; reason: string }[]> {
-  const relative = (path: string) => path.slice(layout.folder.length + 1);
-  try {
-    // The key was compared when the repository was opened, and these are the bytes of then.
-    const { problems, bytes } = await readSettings(layout, null);
-    const changed = bytes.equals(settingsBytes)
-      ? []
-      : [{ path: 'repo.json', reason: 'it changed since it was opened' }];
-    return [...problems.map(({ path, reason }) => ({ path: relative(path), reason })), ...changed];
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error;
-    return layout.settings.map((path) => ({ path: relative(path), reason: error.message }));
+/** What was read and proven when the repository was opened never changes. */
+async function settingsProblems({ layout, settingsBytes }: Core): Promise<CheckProblem[]> {
+  const problems: CheckProblem[] = [];
+  for (const path of layout.settings) {
+    const name = path.slice(layout.folder.length + 1);
+    try {
+      if (!(await readFile(path)).equals(settingsBytes))
+        problems.push({ kind: 'settings', name, isMissing: false, reason: 'it is not what it was when it was opened' });
+    } catch (error) {
+      if (!hasErrno(error, 'ENOENT', 'EIO')) throw error;
+      problems.push({ kind: 'settings', name, isMissing: hasErrno(error, 'ENOENT'), reason: 'it cannot be read' });
+    }
   }
+  return problems;
 }
 
 /** Reads every manifest and compares the chain of those that follow each other. */

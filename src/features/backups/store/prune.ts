@@ -133,7 +133,8 @@ async function choose(core: Core, lease: Lease, { points }: PruneOptions) {
     const { manifest } = await readManifest(core, file);
     for (const id of Object.values(manifest.blobs)) blobs.add(Buffer.from(id, 'hex'));
   }
-  const oldestWriterMs = Math.min(...leases.map(({ startedAtMs }) => startedAtMs), Number.POSITIVE_INFINITY);
+  const writers = leases.filter(({ work }) => work === 'write');
+  const oldestWriterMs = Math.min(...writers.map(({ startedAtMs }) => startedAtMs), Number.POSITIVE_INFINITY);
   return { remove, pinned, stay, blobs, oldestWriterMs };
 }
 

@@ -40,7 +40,8 @@ export interface RepositoryWriter {
   }): Promise<DiskWriter>;
   /** Stores a small document. @throws AppError too_large above 64 MiB */
   blob(bytes: Buffer): Promise<string>;
-  /** Makes the point of all finished disks, each named in `body.disks`. Everything is on disk when this resolves.
+  /** Makes the point of the disks that `body.disks` names, all finished. Everything is on disk when this resolves, and the writer may go on
+   *  with the disks and documents of another point.
    *  @throws AppError backup_objects_lost, backup_lease_lost, no_space; no point is there then */
   publish(body: ManifestBody): Promise<Manifest>;
   /** Ends the writer; what was not published is left to the next prune. */
@@ -67,11 +68,16 @@ export async function openWriter(core: Core, host?: string): Promise<RepositoryW
   const blobs = new Set<string>();
   let isClosed = false;
 
+  const forgetPoint = () => {
+    for (const { index } of disks.values()) index.close();
+    disks.clear();
+    blobs.clear();
+  };
   const close = async () => {
     if (isClosed) return;
     isClosed = true;
     await room.empty();
-    for (const { index } of disks.values()) index.close();
+    forgetPoint();
     await lease.release();
     await release();
   };
@@ -152,7 +158,9 @@ export async function openWriter(core: Core, host?: string): Promise<RepositoryW
       };
       await mapLimit(objects.takeUnsyncedFolders(), AT_ONCE, syncFolder);
       await assertAllThere();
-      return await exclusively(layout.locks, () => promote(body));
+      const manifest = await exclusively(layout.locks, () => promote(body));
+      forgetPoint();
+      return manifest;
     },
 
     close,
