@@ -47,6 +47,7 @@ const rule: AlertRule = {
   explanation: null,
   problems: [],
   firing: 0,
+  lastFiredAt: null,
 };
 
 describe('hv alert', () => {

@@ -60,6 +60,8 @@ const EVENT_COLUMNS: readonly Column<AlertEvent>[] = [
   },
   { title: 'RULE', value: ({ rule }) => safeText(rule.name), flexibleTo: 10 },
   { title: 'WHAT', value: ({ entity }) => safeText(entity.name), flexibleTo: 10 },
+  { title: 'VALUE', value: ({ valueText }) => safeText(valueText), isOptional: true },
+  { title: 'LIMIT', value: ({ limitText }) => safeText(limitText), isOptional: true },
   {
     title: 'REASON',
     value: ({ reason, note }) => safeText([(reason ?? '').replaceAll('_', ' '), note ?? ''].filter(Boolean).join(': ')),

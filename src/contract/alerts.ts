@@ -94,6 +94,12 @@ export const alertEventSchema = z.object({
   project: z.string().nullable(),
   vmId: z.string().nullable(),
   value: z.number().nullable(),
+  valueText: z.string().describe('the figure at that moment; empty where the rule says it all'),
+  limitText: z
+    .string()
+    .describe(
+      'what it was compared with, as > 90 %; empty where that is no single thing, and for those who may not see the rule',
+    ),
   reason: z.string().nullable().describe('as removed, stopped, no data, or who acknowledged'),
   note: z.string().nullable().describe('what whoever acknowledged it wrote'),
 });
@@ -117,6 +123,7 @@ export const alertRuleSchema = alertRuleSpecSchema.extend({
   explanation: z.string().nullable().describe('what it means in one sentence; null while it has problems'),
   problems: z.array(ruleProblemSchema).describe('a rule with problems is off'),
   firing: z.int().describe('how many alerts of it fire now, of those one may see'),
+  lastFiredAt: timeSchema.nullable().describe('of those one may see, as far back as the history reaches'),
 });
 export type AlertRule = z.infer<typeof alertRuleSchema>;
 

@@ -140,6 +140,7 @@ export const alertsText = {
     thing: 'Thing',
     happened: 'Happened',
     value: 'Value',
+    limit: (limit: string) => `limit ${limit}`,
     reason: 'Why',
     periods: { hour: 'last hour', day: 'last day', week: 'last week' },
     period: 'Period',

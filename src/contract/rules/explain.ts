@@ -120,6 +120,32 @@ function orList(items: readonly string[]): string {
   return items.length < 2 ? (items[0] ?? '') : `${items.slice(0, -1).join(', ')} or ${items.at(-1) ?? ''}`;
 }
 
+/** What the figure is held against, as `> 90 %` or `== off or == crashed`; '' where one of several limits would tell nothing by itself. */
+export function limitText({ test, kinds }: Pick<CheckedRule, 'test' | 'kinds'>): string {
+  const main = test.type === 'unless' ? test.left : test;
+  const isOfOne = comparisonsOf(main).every(
+    ({ left }, _n, [first]) => sayValue(left, kinds) === sayNamed(first, kinds),
+  );
+  return isOfOne ? sayLimit(main, kinds) : '';
+}
+
+const sayNamed = (comparison: Comparison | undefined, kinds: readonly SubjectKind[]): string =>
+  comparison === undefined ? '' : sayValue(comparison.left, kinds);
+
+function sayLimit(test: Test, kinds: readonly SubjectKind[]): string {
+  switch (test.type) {
+    case 'compare':
+      return test.left.dimension === 'bool' ? '' : `${test.relation} ${sayValue(test.right, kinds)}`;
+    case 'and':
+    case 'or': {
+      const sides = [sayLimit(test.left, kinds), sayLimit(test.right, kinds)];
+      return sides.every((side) => side !== '') ? sides.join(` ${test.type} `) : '';
+    }
+    default:
+      return '';
+  }
+}
+
 function comparisonsOf(test: Test): readonly Comparison[] {
   if (test.type === 'compare') return [test];
   if (test.type === 'absent') return [];

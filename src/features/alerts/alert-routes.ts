@@ -1,23 +1,23 @@
 /** The routes of alerts: filter by what one may see, answer. */
 
-import { ACTIVE_STATES, ALERT_STATES, type Alert, type AlertEvent, alertEventSchema } from '#contract/alerts.ts';
+import { ALERT_STATES, type Alert, type AlertEvent, alertEventSchema } from '#contract/alerts.ts';
 import { SEVERITIES } from '#contract/alerts-config.ts';
 import type { InventoryApi } from '#features/inventory/index.ts';
-import type { NotificationsApi } from '#features/notifications/index.ts';
 import type { ProjectsApi } from '#features/projects/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import { page } from '#kernel/page.ts';
 import type { ApiRequest, Handlers } from '#platform/feature.ts';
 import type { Engine } from './live/engine.ts';
-import { alertAsSeen, alertObject } from './objects.ts';
+import { alertAsSeen, alertObject, objectOfRule } from './objects.ts';
+import type { RuleRegistry } from './rules/registry.ts';
 import type { AlertStore, EventRow } from './store.ts';
 import { eventView } from './view.ts';
 
 export interface AlertRouteDependencies {
   readonly engine: Pick<Engine, 'all' | 'get' | 'acknowledge'>;
   readonly store: Pick<AlertStore, 'events'>;
+  readonly rules: Pick<RuleRegistry, 'get'>;
   readonly projects: Pick<ProjectsApi, 'get'>;
-  readonly announcer: Pick<NotificationsApi, 'held'>;
   readonly inventory: Pick<InventoryApi, 'vm' | 'named'>;
 }
 
@@ -27,7 +27,7 @@ const SHOWN_EVENTS = 100;
 /** Which of several is looked at first. */
 const ORDER: readonly Alert['state'][] = ['firing', 'clearing', 'suppressed', 'pending', 'ok'];
 
-export function createAlertRoutes({ engine, store, announcer, projects, inventory }: AlertRouteDependencies): Handlers {
+export function createAlertRoutes({ engine, store, rules, projects, inventory }: AlertRouteDependencies): Handlers {
   const projectId = (idOrName: string) => projects.get(idOrName)?.id ?? idOrName;
   /** One VM of that name; of several those that one may see are all meant, and the label decides. */
   const isVm = (alert: Alert, idOrName: string) => alert.vmId === idOrName || alert.labels['vm'] === idOrName;
@@ -47,18 +47,25 @@ export function createAlertRoutes({ engine, store, announcer, projects, inventor
     if (alert !== null) return alert;
     throw new AppError('not_found', { detail: `There is no alert "${id.slice(0, 80)}".` });
   };
-  const view = (row: EventRow): AlertEvent => eventView(row, alertEventSchema.shape.kind.parse(row.kind));
+  /** Of a rule that is gone nobody can say any more who may see it, but those who see all. */
+  const seesRule = (id: string, { may, reach }: Pick<ApiRequest<'GET /alerts'>, 'may' | 'reach'>): boolean => {
+    const entry = rules.get(id);
+    return entry === null ? reach('alert.read') === null : may('alert.read', objectOfRule(entry));
+  };
+  const view =
+    (who: Pick<ApiRequest<'GET /alerts'>, 'may' | 'reach'>) =>
+    (row: EventRow): AlertEvent =>
+      eventView(row, alertEventSchema.shape.kind.parse(row.kind), seesRule(row.rule_id, who));
 
   return {
-    'GET /alerts': async ({ query, may }) => {
+    'GET /alerts': ({ query, may }) => {
       const isWanted = ({ state }: Alert) =>
         query.state === 'active' ? state !== 'ok' && state !== 'pending' : state === query.state;
       const seen = engine
         .all()
         .filter((alert) => isWanted(alert) && may('alert.read', alertObject(alert)) && fits(alert, query))
         .sort(byUrgency);
-      const held = await announcer.held();
-      return page(seen, query, (alert) => alertAsSeen(withHolder(alert, held), may));
+      return page(seen, query, (alert) => alertAsSeen(alert, may));
     },
 
     'GET /alerts/history': async ({ query, may, reach }) => {
@@ -83,27 +90,19 @@ export function createAlertRoutes({ engine, store, announcer, projects, inventor
         of: reach('alert.read'),
       });
       const last = items.at(-1);
-      return { items: items.map(view), next: hasMore && last ? String(last.id) : null, total };
+      return { items: items.map(view({ may, reach })), next: hasMore && last ? String(last.id) : null, total };
     },
 
-    'GET /alerts/{id}': async ({ params, may }) => {
+    'GET /alerts/{id}': async ({ params, may, reach }) => {
       const alert = found(params.id);
       const { items } = await store.events({ limit: SHOWN_EVENTS, alertId: alert.id, of: null });
-      const seen = withHolder(alert, await announcer.held());
-      return { ...alertAsSeen(seen, may), events: items.map(view) };
+      return { ...alertAsSeen(alert, may), events: items.map(view({ may, reach })) };
     },
 
-    'POST /alerts/{id}/acknowledge': async ({ params, body, identity, may }) => {
-      const alert = await engine.acknowledge(found(params.id).id, identity.user, body.note ?? null);
-      return alertAsSeen(withHolder(alert, await announcer.held()), may);
-    },
+    'POST /alerts/{id}/acknowledge': async ({ params, body, identity, may }) =>
+      alertAsSeen(await engine.acknowledge(found(params.id).id, identity.user, body.note ?? null), may),
   };
 }
-
-const withHolder = (alert: Alert, held: Awaited<ReturnType<NotificationsApi['held']>>): Alert => ({
-  ...alert,
-  inhibitedBy: ACTIVE_STATES.includes(alert.state) ? (held.get(alert.id) ?? null) : null,
-});
 
 function byUrgency(a: Alert, b: Alert): number {
   return (

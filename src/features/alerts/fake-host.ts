@@ -120,6 +120,7 @@ export async function startFakeDaemon({
     masks,
     surroundings: () => world.surroundings,
     announcer: announcer ?? keeping,
+    heldBy: () => null,
     clocks: async () => ({
       monotonicMs: clock.monotonicMs(),
       wallMs: clock.now().getTime(),

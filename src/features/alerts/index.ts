@@ -20,7 +20,7 @@ import { createMaskBook } from './live/mask-book.ts';
 import { outboxCollector } from './live/outbox-collector.ts';
 import { watchTicks } from './live/tick-watch.ts';
 import { createWorld } from './live/world.ts';
-import { alertObject, ruleObject } from './objects.ts';
+import { alertObject, objectOfRule } from './objects.ts';
 import { committingWith, factsOfRule, removeOrphans } from './rule-changes.ts';
 import { createRuleRoutes } from './rule-routes.ts';
 import { tellOfBadRules } from './rules/bad-rules.ts';
@@ -67,6 +67,7 @@ export const alerts = defineFeature<AlertsApi>({
       masks,
       surroundings: () => world.surroundings,
       announcer,
+      heldBy: announcer.heldBy,
       async clocks() {
         const boot = await systemBootClock();
         return { monotonicMs: clock.monotonicMs(), wallMs: clock.now().getTime(), boot };
@@ -103,10 +104,11 @@ export const alerts = defineFeature<AlertsApi>({
     return {
       api: { all: engine.all },
       handlers: {
-        ...createAlertRoutes({ engine, store, announcer, projects: registry, inventory: known }),
+        ...createAlertRoutes({ engine, store, rules, projects: registry, inventory: known }),
         ...createRuleRoutes({
           registry: rules,
           engine,
+          store,
           commit,
           past: { figures, masksWithin: store.masksWithin, projectOf },
           projects: registry,
@@ -122,9 +124,7 @@ export const alerts = defineFeature<AlertsApi>({
         },
         rule(idOrName) {
           const entry = rules.get(idOrName);
-          return entry === null
-            ? null
-            : ruleObject({ id: entry.id, name: entry.spec.name, project: entry.spec.project, origin: entry.origin });
+          return entry === null ? null : objectOfRule(entry);
         },
       },
       metrics: () => [
@@ -172,6 +172,10 @@ export const alerts = defineFeature<AlertsApi>({
               (isEvaluated) => isEvaluated && watch.evaluated(),
               (error: unknown) => log.error({ err: error }, 'alerts could not be evaluated'),
             );
+          }),
+          announcer.onHeld((id) => {
+            const alert = engine.get(id);
+            if (alert !== null) events.emit('alert.changed', alert);
           }),
           announcer.watch('figures', watch.isMeasuring),
           announcer.watch('alert rules', watch.isEvaluating),

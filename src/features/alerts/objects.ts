@@ -4,6 +4,7 @@ import type { Alert, AlertRule } from '#contract/alerts.ts';
 import type { May } from '#features/projects/index.ts';
 import type { FoundObject } from '#platform/feature.ts';
 import { DEFAULT_RULES } from './rules/default-rules.ts';
+import type { RuleEntry } from './rules/registry.ts';
 
 export const alertObject = ({
   id,
@@ -31,6 +32,9 @@ export const ruleObject = ({
   project,
   ...(origin === 'default' ? { sharedWith: 'all' as const } : {}),
 });
+
+export const objectOfRule = ({ id, spec, origin }: Pick<RuleEntry, 'id' | 'spec' | 'origin'>): FoundObject =>
+  ruleObject({ id, name: spec.name, project: spec.project, origin });
 
 /** The alert as those see it of whom `may` tells: the condition only where they see the rule. */
 export function alertAsSeen(alert: Alert, mayReadRules: May): Alert {

@@ -2,7 +2,7 @@
 
 import type { MetricName } from '#contract/metric-catalogue.ts';
 import type { Shape, Test } from '#contract/rules/checked.ts';
-import { explain } from '#contract/rules/explain.ts';
+import { explain, limitText } from '#contract/rules/explain.ts';
 import { formatFigure } from '#contract/rules/figures.ts';
 import type { RuleProblem } from '#contract/rules/problem.ts';
 import { checkRule } from '#contract/rules/rule.ts';
@@ -31,6 +31,8 @@ export interface CompiledRule {
   readonly windowMs: number;
   /** Of things that the rule does not cover there is no outcome. */
   evaluate(moment: JudgedMoment): Steps<readonly Outcome[]>;
+  /** What the figure is compared with; '' where that cannot be said in a word. */
+  readonly limitText: string;
   /** The compared figure as people write it; '' where it tells nothing beyond the rule. */
   valueText(value: number): string;
 }
@@ -56,6 +58,7 @@ export function compileRule({ condition, clear, desiredOnly }: RuleText): Compil
       forMs: rule.forMs,
       windowMs: rule.windowMs,
       explanation: explain(rule),
+      limitText: limitText(rule),
       evaluate: compiled.judge,
       // Of a figure that is 0 or 1 the rule says it all.
       valueText: (value) => (dimension === 'bool' ? '' : formatFigure(value, dimension, values)),

@@ -40,10 +40,11 @@ async function withDaemon(
 }
 
 /** The routes for somebody who holds all permissions in one project only. */
-function routesOf({ rules, engine, commit }: FakeDaemon, mine: string) {
+function routesOf({ rules, engine, store, commit }: FakeDaemon, mine: string) {
   const handlers = createRuleRoutes({
     registry: rules,
     engine,
+    store,
     commit,
     channelExists: () => true,
     past: {
@@ -62,6 +63,7 @@ function routesOf({ rules, engine, commit }: FakeDaemon, mine: string) {
       body,
       identity: { user: 'ann' },
       may: (_permission: string, object: ObjectRef) => holds(object),
+      reach: () => ({ projects: [mine], vms: [] }),
       require(_permission: string, object: FoundObject) {
         if (!holds(object)) throw new AppError('forbidden');
       },
@@ -161,6 +163,7 @@ test('backtests come one after the other, and one whose client went away is not 
   const handlers = createRuleRoutes({
     registry: {} as never,
     engine: { all: () => [] },
+    store: { lastFiredMs: async () => null },
     commit: () => assert.fail('nothing changes'),
     channelExists: () => true,
     past: {

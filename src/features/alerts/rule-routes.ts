@@ -10,15 +10,17 @@ import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { EventBus } from '#kernel/event-bus.ts';
 import { page } from '#kernel/page.ts';
-import type { Handlers, ObjectRef } from '#platform/feature.ts';
+import type { ApiRequest, Handlers } from '#platform/feature.ts';
 import { type BacktestDependencies, backtest } from './backtest/backtest.ts';
 import type { Engine } from './live/engine.ts';
-import { alertObject, ruleObject } from './objects.ts';
+import { alertObject, objectOfRule } from './objects.ts';
 import { type CommitChange, checkRule, type RuleEntry, type RuleRegistry } from './rules/registry.ts';
+import type { AlertStore } from './store.ts';
 
 export interface RuleRouteDependencies {
   readonly registry: RuleRegistry;
   readonly engine: Pick<Engine, 'all'>;
+  readonly store: Pick<AlertStore, 'lastFiredMs'>;
   readonly commit: CommitChange;
   readonly past: BacktestDependencies;
   readonly projects: Pick<ProjectsApi, 'get'>;
@@ -27,20 +29,18 @@ export interface RuleRouteDependencies {
   readonly events: EventBus<ApiEvents>;
 }
 
-type Sees = (permission: 'alert.read', object: ObjectRef) => boolean;
+/** Who looks. */
+type Viewer = Pick<ApiRequest<'GET /rules'>, 'may' | 'reach'>;
 
 const DAY_MS = 86_400_000;
 const DEFAULT_RANGE_MS = 7 * DAY_MS;
 const MAX_RANGE_MS = 30 * DAY_MS;
 
-const objectOf = ({ id, spec, origin }: RuleEntry) =>
-  ruleObject({ id, name: spec.name, project: spec.project, origin });
-
 export function createRuleRoutes(dependencies: RuleRouteDependencies): Handlers {
-  const { registry, engine, commit, past, projects, channelExists, clock, events } = dependencies;
+  const { registry, engine, store, commit, past, projects, channelExists, clock, events } = dependencies;
   /** One backtest holds a month of figures in memory; several at once would be too much. */
   const inTurn = createQueue();
-  const view = (entry: RuleEntry, may: Sees): AlertRule => ({
+  const view = (entry: RuleEntry, { may }: Viewer, firedMs: number | null): AlertRule => ({
     ...entry.spec,
     id: entry.id,
     origin: entry.origin,
@@ -50,7 +50,10 @@ export function createRuleRoutes(dependencies: RuleRouteDependencies): Handlers 
       .all()
       .filter(({ rule, state }) => rule.id === entry.id && ACTIVE_STATES.includes(state))
       .filter((alert) => may('alert.read', alertObject(alert))).length,
+    lastFiredAt: firedMs === null ? null : new Date(firedMs).toISOString(),
   });
+  const viewOf = async (entry: RuleEntry, viewer: Viewer): Promise<AlertRule> =>
+    view(entry, viewer, await store.lastFiredMs(entry.id, viewer.reach('alert.read')));
   const found = (idOrName: string): RuleEntry => {
     const entry = registry.get(idOrName);
     if (entry === null) throw new AppError('not_found', { detail: `There is no rule "${idOrName.slice(0, 80)}".` });
@@ -78,40 +81,42 @@ export function createRuleRoutes(dependencies: RuleRouteDependencies): Handlers 
   const changed = ({ id, spec }: RuleEntry) => events.emit('rule.changed', { id, project: spec.project });
 
   return {
-    'GET /rules': ({ query, may }) => {
+    'GET /rules': async ({ query, may, reach }) => {
       const text = query.q?.toLowerCase() ?? '';
       const seen = registry
         .all()
-        .filter((entry) => may('alert.read', objectOf(entry)))
+        .filter((entry) => may('alert.read', objectOfRule(entry)))
         .filter(({ spec }) => `${spec.name} ${spec.condition}`.toLowerCase().includes(text));
-      return page(seen, query, (entry) => view(entry, may));
+      const fired = new Map<string, number | null>();
+      for (const { id } of seen) fired.set(id, await store.lastFiredMs(id, reach('alert.read')));
+      return page(seen, query, (entry) => view(entry, { may, reach }, fired.get(entry.id) ?? null));
     },
-    'GET /rules/{id}': ({ params, may }) => view(found(params.id), may),
+    'GET /rules/{id}': ({ params, may, reach }) => viewOf(found(params.id), { may, reach }),
 
-    'POST /rules': async ({ body, identity, may }) => {
+    'POST /rules': async ({ body, identity, may, reach }) => {
       const spec = withProjectId(body);
       requireChannels(spec.channels, spec.project);
       const entry = await registry.create(spec, identity.user, clock.now());
       changed(entry);
-      return view(entry, may);
+      return viewOf(entry, { may, reach });
     },
 
-    'PATCH /rules/{id}': async ({ params, body, identity, may, require }) => {
+    'PATCH /rules/{id}': async ({ params, body, identity, may, reach, require }) => {
       const before = found(params.id);
       const patch = withProjectId(body);
       // Who may change it where it is may not put it everywhere.
-      if (patch.project !== undefined) require('alert.configure', { ...objectOf(before), project: patch.project });
+      if (patch.project !== undefined) require('alert.configure', { ...objectOfRule(before), project: patch.project });
       requireChannels(patch.channels, patch.project === undefined ? before.spec.project : patch.project);
       const entry = await registry.change(before.id, patch, identity.user, clock.now(), commit);
       if (entry.spec.project !== before.spec.project) changed(before);
       changed(entry);
-      return view(entry, may);
+      return viewOf(entry, { may, reach });
     },
 
     'DELETE /rules/{id}': async ({ params, require }) => {
       const before = found(params.id);
       // What comes back holds everywhere.
-      if (before.origin === 'changed_default') require('alert.configure', { ...objectOf(before), project: null });
+      if (before.origin === 'changed_default') require('alert.configure', { ...objectOfRule(before), project: null });
       await registry.remove(before.id, commit);
       changed(before);
       return undefined;

@@ -1,7 +1,7 @@
 /** The rows of alerts, of what happened to them, of changed rules, and of what operations hid. What is in memory follows the database, never
  *  the other way round. */
 
-import type { Generated } from 'kysely';
+import { type Generated, sql } from 'kysely';
 import type { AlertPhase } from '#contract/alerts.ts';
 import type { Severity } from '#contract/alerts-config.ts';
 import type { EntityKind } from '#contract/metric-catalogue.ts';
@@ -37,6 +37,14 @@ export const alertMigrations: readonly Migration[] = [
   {
     id: '002-notes',
     statements: ['ALTER TABLE alert ADD COLUMN acked_note TEXT', 'ALTER TABLE alert_event ADD COLUMN note TEXT'],
+  },
+  {
+    id: '003-figures-in-words',
+    statements: [
+      "ALTER TABLE alert_event ADD COLUMN value_text TEXT NOT NULL DEFAULT ''",
+      "ALTER TABLE alert_event ADD COLUMN limit_text TEXT NOT NULL DEFAULT ''",
+      "CREATE INDEX alert_event_fired ON alert_event(rule_id, at_ms) WHERE kind = 'firing'",
+    ],
   },
 ];
 
@@ -93,6 +101,8 @@ export interface EventRow {
   readonly project: string | null;
   readonly vm_id: string | null;
   readonly value: number | null;
+  readonly value_text: string;
+  readonly limit_text: string;
   readonly reason: string | null;
   readonly note: string | null;
 }
@@ -121,6 +131,9 @@ interface AlertTables {
   alert_mask: MaskRow;
 }
 
+/** Only what is of these projects and VMs; null = all. */
+export type Reach = { readonly projects: readonly string[]; readonly vms: readonly string[] } | null;
+
 export interface EventQuery {
   readonly limit: number;
   /** Only events with a smaller id. */
@@ -134,8 +147,7 @@ export interface EventQuery {
   readonly text?: string | undefined;
   readonly fromMs?: number | undefined;
   readonly toMs?: number | undefined;
-  /** Only those of these projects and VMs; null = all. */
-  readonly of: { readonly projects: readonly string[]; readonly vms: readonly string[] } | null;
+  readonly of: Reach;
 }
 
 const DAY_MS = 86_400_000;
@@ -237,6 +249,18 @@ export function createAlertStore(db: Database) {
         .execute();
       const items = rows.slice(0, query.limit).map((row) => ({ ...row, id: Number(row.id) }));
       return { items, hasMore: rows.length > query.limit, total };
+    },
+
+    /** When alerts of a rule began to fire last; null when the history knows of none. */
+    async lastFiredMs(ruleId: string, of: Reach): Promise<number | null> {
+      let found = tables()
+        .selectFrom('alert_event')
+        .where('rule_id', '=', ruleId)
+        .where('kind', '=', sql.lit('firing'));
+      if (of !== null)
+        found = found.where((is) => is.or([is('project', 'in', of.projects), is('vm_id', 'in', of.vms)]));
+      const newest = await found.select('at_ms').orderBy('at_ms', 'desc').limit(1).executeTakeFirst();
+      return newest?.at_ms ?? null;
     },
 
     /** Forgets what has long been over. @returns the ids of forgotten alerts */

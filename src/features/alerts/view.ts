@@ -31,8 +31,8 @@ const sentence = (facts: RuleFacts, track: Track, reason: string | null): Senten
   reason,
 });
 
-/** What is told of it by another alert only notifications know. */
-export function alertView(facts: RuleFacts, track: Track): Alert {
+/** @param inhibitedBy what tells of it in its stead */
+export function alertView(facts: RuleFacts, track: Track, inhibitedBy: Alert['inhibitedBy']): Alert {
   const { machine, entity, labels } = track;
   const isActive = machine.phase === 'firing' || machine.phase === 'clearing';
   return {
@@ -75,7 +75,7 @@ export function alertView(facts: RuleFacts, track: Track): Alert {
             title: machine.mask.title,
             from: isoOf(machine.mask.fromAtMs),
           },
-    inhibitedBy: null,
+    inhibitedBy: isActive ? inhibitedBy : null,
   };
 }
 
@@ -99,6 +99,8 @@ export function eventOf(
     project,
     vm_id: entity.owner.type === 'vm' ? entity.owner.id : null,
     value: machine.value,
+    value_text: valueTextOf(facts, machine.value),
+    limit_text: facts.compiled?.limitText ?? '',
     reason,
     note: kind === 'acknowledged' ? (machine.acknowledged?.note ?? null) : null,
   };
@@ -134,8 +136,8 @@ export function noticeOf(facts: RuleFacts, track: Track, effect: Extract<Effect,
   };
 }
 
-/** As an entry of the history. */
-export function eventView(row: EventRow, kind: AlertEvent['kind']): AlertEvent {
+/** As an entry of the history. @param seesRule what it asks for is not everybody's business */
+export function eventView(row: EventRow, kind: AlertEvent['kind'], seesRule: boolean): AlertEvent {
   return {
     id: row.id,
     alertId: row.alert_id,
@@ -148,6 +150,8 @@ export function eventView(row: EventRow, kind: AlertEvent['kind']): AlertEvent {
     project: row.project,
     vmId: row.vm_id,
     value: row.value,
+    valueText: row.value_text,
+    limitText: seesRule ? row.limit_text : '',
     reason: row.reason,
     note: row.note,
   };

@@ -17,6 +17,7 @@ import { ALERTMANAGER_EVERY_MS } from './channels/alertmanager.ts';
 import { type ConfiguredChannel, configuredChannels } from './configured-channels.ts';
 import { createDeadMan, PING_EVERY_MS } from './dead-man.ts';
 import { createHeartbeats } from './heartbeats.ts';
+import { createHeldAlerts, type HeldListener } from './held-alerts.ts';
 import type { AlertNotice } from './message.ts';
 import { notificationMetrics } from './metrics.ts';
 import { notificationMigrations } from './migrations.ts';
@@ -28,7 +29,7 @@ import { createDispatcher } from './outbox/dispatcher.ts';
 import { createFollowUp } from './outbox/follow-up.ts';
 import type { RoundFacts } from './outbox/round.ts';
 import { createSender } from './outbox/sender.ts';
-import { acknowledge, type HeldBy, heldAlerts, settleTimes } from './outbox/told-alerts.ts';
+import { acknowledge, type HeldBy, settleTimes } from './outbox/told-alerts.ts';
 import { createOutside } from './outside.ts';
 import { createSilences, silenceObject } from './routing/silences.ts';
 import { createRoutingStore } from './routing-store.ts';
@@ -47,8 +48,10 @@ export interface NotificationsApi {
   announceEvent(tx: Transaction, event: AnnouncedEvent): Promise<void>;
   /** Somebody knows of it: repeats and escalation stop until it is over or gets worse. */
   acknowledge(tx: Transaction, fingerprint: string): Promise<void>;
-  /** Which alerts somebody is not told of, because another alert tells the same or is their cause. By fingerprint. */
-  held(): Promise<ReadonlyMap<string, HeldBy>>;
+  /** The alert for whose sake somebody is not told of this one: it tells the same, or is its cause. As of some seconds ago. */
+  heldBy(fingerprint: string): HeldBy | null;
+  /** Tells when that changes. Returns what ends it. */
+  onHeld(listener: HeldListener): () => void;
   /** The sign of life to the service outside says that something is wrong while this answers false. Returns what ends it. */
   watch(what: string, isHealthy: () => boolean): () => void;
   /** Whether a rule of this project (null = the system) may send through a channel of this name or id. */
@@ -135,6 +138,7 @@ export const notifications = defineFeature<NotificationsApi>({
     const stateLoop = createAlertmanagerLoop({ db, log, channels, facts, outside: outside.forChannel });
     const tests = createTestMessages({ db, clock, channels, host, nowMs: steady.nowMs, origin, onWritten });
     const notices = createNotices({ db, channel: channels.get, nowMs: steady.nowMs, wallMs });
+    const held = createHeldAlerts(db);
     const figures = notificationMetrics(db, steady.nowMs);
     const heartbeats = createHeartbeats(steady.nowMs, STUCK_MS);
     const deadManUrl = config.notifications.deadManUrl ?? null;
@@ -192,7 +196,8 @@ export const notifications = defineFeature<NotificationsApi>({
           tx.afterCommit(announcing.wake);
         },
         acknowledge,
-        held: () => heldAlerts(db),
+        heldBy: held.of,
+        onHeld: held.listen,
         watch: deadMan.watch,
         channelExists(idOrName, project) {
           const entry = channels.get(idOrName);
@@ -232,6 +237,7 @@ export const notifications = defineFeature<NotificationsApi>({
         await channels.load(configured);
         await silences.load();
         await routing.load();
+        await held.look();
         const isDateSure = calendar.leap() === null;
         await settleTimes(db, steady.nowMs(), isDateSure ? steady.nowMs() - FORGET_MS : null);
         // Of a project that went while this could not be done.
@@ -252,6 +258,7 @@ export const notifications = defineFeature<NotificationsApi>({
           loop('sending messages', sending, signal, async () => until(await sender.run(signal))),
           loop('following up alerts', following, signal, async () => {
             await followUp.run();
+            await held.look();
             if (routing.current().weeklyTest) await tests.weekly();
             oldestWaitingMs = (await figures.read()).oldestWaitingMs;
             return FOLLOW_UP_MS;

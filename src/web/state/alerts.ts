@@ -44,17 +44,11 @@ export const alertRules = createResource(
   ['rule.changed'],
 );
 
-/** When each rule fired last, by its id, as far as the newest events tell. */
-export const lastFirings = createResource(async () => {
-  const { items } = await api('GET /alerts/history', { query: { limit: 1000 } });
-  const found = new Map<string, string>();
-  for (const { kind, rule, at } of items) if (kind === 'firing' && !found.has(rule.id)) found.set(rule.id, at);
-  return found;
-});
-
 onEvent('alert.changed', ({ rule, state, since }) => {
   if (state !== 'firing') return;
-  lastFirings.patch((before) => ((before.get(rule.id) ?? '') >= since ? before : new Map(before).set(rule.id, since)));
+  alertRules.patch((before) =>
+    before.map((one) => (one.id === rule.id && (one.lastFiredAt ?? '') < since ? { ...one, lastFiredAt: since } : one)),
+  );
 });
 
 export const channels = createResource(

@@ -112,6 +112,7 @@ export async function openLiveHouse({ vmIds, rules: configured, hasDefaults }: L
       announceEvent: async () => undefined,
       acknowledge: async () => undefined,
     },
+    heldBy: () => null,
     clocks: async () => ({
       monotonicMs: clock.monotonicMs(),
       wallMs: clock.now().getTime(),

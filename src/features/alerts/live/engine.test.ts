@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { AppError } from '#kernel/errors.ts';
+import { openDatabase } from '#platform/db/database.ts';
 import {
   createFakeMachine,
   type FakeDaemonOptions,
@@ -219,6 +220,32 @@ test('progress keeps an operation hiding, up to four hours', () =>
     const [alert] = daemon.engine.all();
     const hiddenMs = Date.parse(alert?.since ?? '') - (notice?.startedAtMs ?? 0);
     assert.ok(Math.abs(hiddenMs - ABSOLUTE_CAP_MS) <= 2 * MINUTE_MS, `${hiddenMs} ms`);
+    await daemon.close();
+  }));
+
+test('the history tells the figure of each change and the limit, and when a rule fired last however much happened since', () =>
+  withFolder(async (databaseFile) => {
+    const machine = createFakeMachine(['web1', 'web2']);
+    const [web1 = '', web2 = ''] = idsOf(machine);
+    const rules = [{ name: 'busy', condition: 'cpu_usage > 90%', keepFiring: '0s' }];
+    const db = openDatabase(databaseFile);
+    const daemon = await startFakeDaemon({ machine, database: db, rules });
+    const cpu = async (value: number) => daemon.tick([LIBVIRT_UP, vmSample(web1, 'cpu_usage', value)]);
+    for (const value of [0.93, 0.97, 0.2]) await cpu(value);
+    const { items } = await daemon.store.events({ limit: 10, of: null });
+    assert.deepEqual(
+      items.map(({ kind, value_text, limit_text }) => `${kind}: ${value_text}, ${limit_text}`),
+      ['resolved: 20 %, > 90 %', 'firing: 97 %, > 90 %'],
+    );
+    const [ended, fired] = items;
+    assert.ok(ended && fired);
+    const { id: _id, ...of } = { ...ended, rule_id: 'config:other', kind: 'firing', at_ms: ended.at_ms + 1000 };
+    await db.transaction(async (tx) => {
+      for (let n = 0; n < 1200; n += 1) await daemon.store.addEvent(tx, of);
+    });
+    assert.equal(await daemon.store.lastFiredMs(fired.rule_id, null), fired.at_ms);
+    assert.equal(await daemon.store.lastFiredMs(fired.rule_id, { projects: [], vms: [web1] }), fired.at_ms);
+    assert.equal(await daemon.store.lastFiredMs(fired.rule_id, { projects: [], vms: [web2] }), null);
     await daemon.close();
   }));
 

@@ -28,6 +28,8 @@ export interface EngineDependencies {
   readonly masks: Pick<MaskBook, 'sweep' | 'maskOf'>;
   readonly surroundings: () => Pick<Surroundings, 'isLost' | 'canResolve' | 'vm' | 'projectOf'>;
   readonly announcer: Announcer;
+  /** The alert that tells of this one in its stead. */
+  readonly heldBy: (alertId: string) => Alert['inhibitedBy'];
   readonly clocks: () => Promise<Clocks>;
   readonly onChange: (alert: Alert) => void;
   readonly log: Logger;
@@ -65,7 +67,8 @@ interface Staged {
 }
 
 export function createEngine(dependencies: EngineDependencies): Engine {
-  const { db, store, rules, factsOf, view, masks, surroundings, announcer, clocks, onChange, log } = dependencies;
+  const { db, store, rules, factsOf, view, masks, surroundings, announcer, heldBy, clocks, onChange, log } =
+    dependencies;
   const tracks = new Map<string, Map<string, Track>>();
   const byId = new Map<string, { readonly ruleId: string; readonly key: string }>();
   /** Names of rules that are gone, for the alerts that they left. */
@@ -81,6 +84,8 @@ export function createEngine(dependencies: EngineDependencies): Engine {
 
   const factsFor = (ruleId: string): RuleFacts =>
     factsOf(ruleId) ?? { id: ruleId, name: oldNames.get(ruleId) ?? ruleId, spec: null, compiled: null };
+
+  const viewOf = (facts: RuleFacts, track: Track): Alert => alertView(facts, track, heldBy(track.id));
 
   const put = (ruleId: string, key: string, track: Track) => {
     const own = tracks.get(ruleId) ?? new Map<string, Track>();
@@ -120,8 +125,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
   const publish = (staged: readonly Staged[]) => {
     for (const { ruleId, change } of staged) put(ruleId, change.key, change.after);
     for (const { facts, change } of staged)
-      if (isNewsForPeople(change.before?.machine ?? null, change.after.machine))
-        onChange(alertView(facts, change.after));
+      if (isNewsForPeople(change.before?.machine ?? null, change.after.machine)) onChange(viewOf(facts, change.after));
   };
 
   const stage = (rule: RunningRule, changes: readonly Change[]): Staged[] =>
@@ -234,10 +238,10 @@ export function createEngine(dependencies: EngineDependencies): Engine {
       }
     },
     retire: (facts, closing, save) => queue(() => retire(facts, closing, save)),
-    all: () => [...everything()].map(({ ruleId, track }) => alertView(factsFor(ruleId), track)),
+    all: () => [...everything()].map(({ ruleId, track }) => viewOf(factsFor(ruleId), track)),
     get(id) {
       const found = find(id);
-      return found === null ? null : alertView(factsFor(found.ruleId), found.track);
+      return found === null ? null : viewOf(factsFor(found.ruleId), found.track);
     },
     acknowledge: (id, by, note) =>
       queue(async () => {
@@ -256,7 +260,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
           await announcer.acknowledge(tx, id);
         });
         publish([{ ruleId, facts, change: { key, before: track, after, effects: [] } }]);
-        return alertView(facts, after);
+        return viewOf(facts, after);
       }),
     forget(ids) {
       for (const id of ids) {

@@ -39,6 +39,7 @@ function retiredRule(ruleId: string, { spec, name }: RuleFacts): RunningRule {
       forMs: 0,
       windowMs: 0,
       explanation: '',
+      limitText: '',
       // biome-ignore lint/correctness/useYield: it has nothing to say
       *evaluate() {
         return [];

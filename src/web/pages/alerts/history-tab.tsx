@@ -132,6 +132,16 @@ export function HistoryTab() {
   );
 }
 
+/** The figure at that moment, and what it was held against. */
+function EventFigures({ event: { valueText, limitText } }: { readonly event: AlertEvent }) {
+  return (
+    <>
+      <span class="mono">{valueText}</span>
+      {limitText !== '' && <span class="muted"> {words.limit(limitText)}</span>}
+    </>
+  );
+}
+
 function Events({ events }: { readonly events: readonly AlertEvent[] }) {
   return (
     <Card class="is-flush">
@@ -162,6 +172,12 @@ function Events({ events }: { readonly events: readonly AlertEvent[] }) {
             head: alertsText.active.severity,
             isSelfEvident: true,
             cell: (event) => <SeverityMark severity={event.severity} />,
+          },
+          {
+            head: words.value,
+            class: 'small',
+            isSelfEvident: true,
+            cell: (event) => <EventFigures event={event} />,
           },
           {
             head: words.reason,

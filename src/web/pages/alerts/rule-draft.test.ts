@@ -10,10 +10,11 @@ const rule: AlertRule = {
   explanation: null,
   problems: [],
   firing: 0,
+  lastFiredAt: null,
 };
 
 test('what the form makes of a rule is the rule', () => {
-  const { id, origin, explanation, problems, firing, ...spec } = rule;
+  const { id, origin, explanation, problems, firing, lastFiredAt, ...spec } = rule;
   assert.deepEqual(specOf(draftOf(rule)), spec);
   assert.deepEqual(spec.labels, { team: 'shop' });
 });

@@ -1,6 +1,5 @@
 /** All rules: those that come with the program, those of the configuration, one's own. */
 
-import { useEffect } from 'preact/hooks';
 import type { AlertRule } from '#contract/alerts.ts';
 import { SeverityMark } from '../../components/alert-marks.tsx';
 import { Button, ButtonLink } from '../../components/button.tsx';
@@ -11,7 +10,7 @@ import { Card, EmptyState, Loaded } from '../../components/page.tsx';
 import { Prose } from '../../components/prose.tsx';
 import { StackTable } from '../../components/stack-table.tsx';
 import { Badge, Mark } from '../../components/state-mark.tsx';
-import { alertRules, firingAlerts, lastFirings } from '../../state/alerts.ts';
+import { alertRules, firingAlerts } from '../../state/alerts.ts';
 import { can } from '../../state/api.ts';
 import { currentQuery, setQuery } from '../../state/router.ts';
 import { alertsText } from '../../text-alerts.ts';
@@ -34,7 +33,6 @@ const FITS: Readonly<Record<Which, (rule: AlertRule) => boolean>> = {
 };
 
 export function RulesTab() {
-  useEffect(() => lastFirings.ensure(), []);
   const which = WHICH.find((one) => one === currentQuery.value.get('which')) ?? null;
   return (
     <>
@@ -159,9 +157,9 @@ function State({ rule }: { readonly rule: AlertRule }) {
 }
 
 function LastFired({ rule }: { readonly rule: AlertRule }) {
-  const at = lastFirings.data.value?.get(rule.id);
-  return at === undefined ? (
-    <span class="muted">{lastFirings.data.value && words.notLately}</span>
+  const at = rule.lastFiredAt;
+  return at === null ? (
+    <span class="muted">{words.notLately}</span>
   ) : (
     <a href={`/alerts/history?rule=${encodeURIComponent(rule.id)}`}>
       <TimeAgo iso={at} />
