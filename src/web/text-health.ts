@@ -27,6 +27,8 @@ export const healthText = {
     bad === 0
       ? `All ${plural(all, 'check')} are well`
       : `${bad} of ${plural(all, 'check')} ${bad === 1 ? 'needs' : 'need'} attention`,
+  libvirtAway: (count: number) => `libvirt does not answer: ${plural(count, 'check')} not known`,
+  libvirtAwayNote: 'What to do stands at its own check:',
   checked: 'Checked',
   since: 'for',
   limit: (of: string, warn: string | null, fail: string | null) =>

@@ -1,7 +1,8 @@
 /** Checks that hold one figure of each thing against one limit. */
 
 import type { LimitName } from '#contract/health-limits.ts';
-import type { EntityKind, MetricName } from '#contract/metric-catalogue.ts';
+import { HEALTH_WAITS_FOR_LIBVIRT } from '#contract/libvirt-away.ts';
+import { type EntityKind, type MetricName, VM_KINDS } from '#contract/metric-catalogue.ts';
 import {
   conclude,
   type Finding,
@@ -33,11 +34,14 @@ export interface LevelCheck extends Pick<HealthCheck, 'id' | 'number' | 'title' 
 
 /** What is said when nothing fresh was measured; null = there is nothing of the kind here. */
 export function notMeasured(
-  { figures }: Pick<HealthContext, 'figures'>,
+  { figures, facts }: Pick<HealthContext, 'figures' | 'facts'>,
   metric: MetricName,
   kind: EntityKind | undefined,
   isExpected: boolean,
 ): Finding | null {
+  const isOfVms = kind !== undefined && VM_KINDS.includes(kind);
+  if (figures.wasMeasured(metric, kind) && isOfVms && !facts.isCurrent())
+    return unknown('libvirt does not answer, so nothing is measured of VMs.', HEALTH_WAITS_FOR_LIBVIRT);
   if (figures.wasMeasured(metric, kind))
     return unknown(
       'It was measured in the last hour, and is not any more.',

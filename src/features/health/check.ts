@@ -1,6 +1,7 @@
 /** What a preflight check is, and how a list of them is run. A check that throws or is late is `unknown`, never `ok`. */
 
 import type { CheckStatus } from '#contract/common.ts';
+import { PREFLIGHT_WAITS_FOR_LIBVIRT } from '#contract/libvirt-away.ts';
 import type { Check } from '#contract/system.ts';
 import { mapLimit, withDeadline } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
@@ -110,7 +111,9 @@ async function findingOf(
     // Whatever went wrong, what we know is that we do not know.
     const hint =
       error instanceof AppError
-        ? error.hint
+        ? error.code === 'libvirt_unavailable'
+          ? PREFLIGHT_WAITS_FOR_LIBVIRT
+          : error.hint
         : 'Run `hv preflight` again; if it stays so, the log of hyperd has the cause.';
     return unknown(`This could not be found out: ${messageOf(error)}`, hint);
   }

@@ -215,3 +215,26 @@ test('preflight lines that are not ok are problems, unknown ones too, but nothin
   );
   assert.deepEqual(ids({ preflight: lines }), ['preflight:qemu.binary', 'preflight:kvm.proof', 'preflight:cpu.virt']);
 });
+
+test('checks that waited for libvirt are one line, with its mend while it is away', () => {
+  const waits = (id: string) => ({ ...check(id, 'unknown'), hint: 'See `libvirt.connection`.' });
+  const lines = preflight(
+    check('libvirt.connection', 'fail'),
+    ...Array.from({ length: 8 }, (_, n) => waits(`part.${n}`)),
+    check('cpu.virt', 'unknown'),
+  );
+  const away = of({ preflight: lines, host: host({ state: 'disconnected' }) }).problems;
+  assert.deepEqual(
+    away.map(({ id }) => id),
+    ['host.disconnected', 'preflight:cpu.virt'],
+  );
+  assert.equal(away[0]?.title, 'libvirt does not answer: 8 checks not known');
+  assert.match(away[0]?.detail ?? '', /Not known meanwhile: part\.0, .*part\.7\.$/);
+  assert.match(away[0]?.hint ?? '', /systemctl start libvirtd/);
+  // It is back, and they were not run again.
+  const back = of({ preflight: preflight(waits('part.0')) }).problems;
+  assert.deepEqual(
+    back.map(({ id, title, severity }) => [id, title, severity]),
+    [['preflight:libvirt', 'libvirt did not answer: 1 check not known', 'warn']],
+  );
+});

@@ -1,5 +1,6 @@
 /** The first page in one answer: what is wrong, what runs, what happened. Pure: everything comes in as it was last seen. */
 
+import { PREFLIGHT_WAITS_FOR_LIBVIRT } from '#contract/libvirt-away.ts';
 import type { Operation } from '#contract/operations.ts';
 import { QUOTA_FACTS, type QuotaResource } from '#contract/quota-facts.ts';
 import type { Check, Host, Overview, Preflight } from '#contract/system.ts';
@@ -75,21 +76,30 @@ function problemsOf(input: OverviewInput): ProblemItem[] {
     ...quotaProblems(input.quotaRepairs),
     ...input.metrics,
     ...input.audit,
-    ...preflightProblems(input.preflight),
+    ...preflightProblems(input),
   ];
   const badness = { fail: 0, warn: 1 } as const;
   return problems.sort((a, b) => badness[a.severity] - badness[b.severity]);
 }
 
-function hostProblems({ host, now }: OverviewInput): ProblemItem[] {
+/** Lines of the preflight that could find nothing out without libvirt. */
+const waitingForLibvirt = (preflight: Preflight | null): readonly Check[] =>
+  (preflight?.checks ?? []).filter(({ status, hint }) => status === 'unknown' && hint === PREFLIGHT_WAITS_FOR_LIBVIRT);
+
+const countText = (checks: readonly Check[]): string =>
+  `${checks.length} ${checks.length === 1 ? 'check' : 'checks'} not known`;
+
+function hostProblems({ host, now, preflight }: OverviewInput): ProblemItem[] {
   if (host === null || host.state === 'connected') return [];
   const age = formatDuration(now.getTime() - Date.parse(host.since));
+  const waiting = waitingForLibvirt(preflight);
+  const names = waiting.length === 0 ? '' : ` Not known meanwhile: ${waiting.map(({ title }) => title).join(', ')}.`;
   return [
     {
       id: 'host.disconnected',
       severity: 'fail',
-      title: 'libvirt does not answer',
-      detail: `For ${age}. VMs go on running; what is shown of them is that old, and nothing can be changed.`,
+      title: `libvirt does not answer${waiting.length === 0 ? '' : `: ${countText(waiting)}`}`,
+      detail: `For ${age}. VMs go on running; what is shown of them is that old, and nothing can be changed.${names}`,
       hint: 'Start it: `systemctl start libvirtd`, or run `./hv up` which does. hyperd connects again by itself.',
       link: '/hosts',
     },
@@ -257,9 +267,25 @@ function quotaProblems(repairs: OverviewInput['quotaRepairs']): ProblemItem[] {
 /** Lines that are told from fresher figures above. */
 const TOLD_ELSEWHERE = ['libvirt.connection', 'disk.free'];
 
-function preflightProblems(preflight: Preflight | null): ProblemItem[] {
-  const bad = (preflight?.checks ?? []).filter(({ id, status }) => status !== 'ok' && !TOLD_ELSEWHERE.includes(id));
-  return bad.map(problemOfCheck);
+function preflightProblems({ preflight, host }: OverviewInput): ProblemItem[] {
+  const waiting = waitingForLibvirt(preflight);
+  const bad = (preflight?.checks ?? []).filter(
+    (check) => check.status !== 'ok' && !TOLD_ELSEWHERE.includes(check.id) && !waiting.includes(check),
+  );
+  // While libvirt is away its own line counts them.
+  const isToldAbove = host !== null && host.state !== 'connected';
+  return [...bad.map(problemOfCheck), ...(waiting.length === 0 || isToldAbove ? [] : [waitedProblem(waiting)])];
+}
+
+function waitedProblem(waiting: readonly Check[]): ProblemItem {
+  return {
+    id: 'preflight:libvirt',
+    severity: 'warn',
+    title: `libvirt did not answer: ${countText(waiting)}`,
+    detail: `When the machine was checked last, these needed it: ${waiting.map(({ title }) => title).join(', ')}.`,
+    hint: 'Run `hv preflight` again.',
+    link: '/hosts',
+  };
 }
 
 function problemOfCheck({ id, title, status, detail, hint }: Check): ProblemItem {

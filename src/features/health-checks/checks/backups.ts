@@ -1,6 +1,7 @@
 /** Backups of VMs. */
 
 import type { HealthItem } from '#contract/health.ts';
+import { HEALTH_WAITS_FOR_LIBVIRT } from '#contract/libvirt-away.ts';
 import { METRICS } from '#contract/metric-catalogue.ts';
 import { conclude, type Finding, type HealthCheck, type HealthContext, levelOf, MINUTE_MS, unknown } from '../check.ts';
 import { days, plural } from '../text.ts';
@@ -12,7 +13,7 @@ function backups(context: HealthContext): Finding | null {
   const outcomes = new Map(figures.fresh('backup_state', 'vm').map((figure) => [figure.owner.id, figure.value]));
   if (last.size === 0 && outcomes.size === 0) return null;
   if (!facts.isCurrent())
-    return unknown('libvirt does not answer, so it is not known which VMs there are.', 'See `libvirt.answers`.');
+    return unknown('libvirt does not answer, so it is not known which VMs there are.', HEALTH_WAITS_FOR_LIBVIRT);
   const items = facts.vms().map(({ id, name }): HealthItem => {
     const at = last.get(id);
     const outcome = METRICS.backup_state.values[outcomes.get(id) ?? 0] ?? 'none';

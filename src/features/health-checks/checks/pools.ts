@@ -2,6 +2,7 @@
 
 import type { CheckStatus } from '#contract/common.ts';
 import type { HealthItem } from '#contract/health.ts';
+import { HEALTH_WAITS_FOR_LIBVIRT } from '#contract/libvirt-away.ts';
 import { METRICS } from '#contract/metric-catalogue.ts';
 import { formatDuration } from '#kernel/units.ts';
 import {
@@ -154,7 +155,7 @@ async function pools(context: HealthContext): Promise<Finding | null> {
   const hint =
     'Start a pool: `hv pool list`, `virsh pool-start NAME`; look for a volume that was moved or deleted; cancel a download that stands still: `hv op cancel ID`.';
   if (!facts.isCurrent())
-    return unknown('libvirt does not answer, so its pools are not known.', 'See `libvirt.answers`.');
+    return unknown('libvirt does not answer, so its pools are not known.', HEALTH_WAITS_FOR_LIBVIRT);
   const known = facts.pools().map((pool): HealthItem => {
     const isWanted = pool.autostart || pool.state !== 'inactive';
     const status =

@@ -3,6 +3,7 @@
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { ACCESS_RECORD, HOST_GROUPS } from '#contract/fence.ts';
+import { PREFLIGHT_WAITS_FOR_LIBVIRT } from '#contract/libvirt-away.ts';
 import { type CheckContext, type CheckDefinition, type Finding, fail, ok, unknown, warn } from '../check.ts';
 
 /** `silent` = nobody was there to refuse. */
@@ -27,12 +28,12 @@ async function socketsOf({ machine }: Pick<CheckContext, 'machine'>) {
 }
 
 async function nobody(context: CheckContext): Promise<Finding> {
-  const { machine, libvirt, signal } = context;
+  const { machine, signal } = context;
   const sockets = (await socketsOf(context)).map(({ path }) => path);
   if (sockets.length === 0)
     return unknown(
       'None of libvirt’s sockets is there, so nobody could be sent to knock.',
-      'See `libvirt.connection`.',
+      PREFLIGHT_WAITS_FOR_LIBVIRT,
     );
   if (machine.userId() !== 0) return nobodyThroughUs(context);
   const { stdout } = await machine.run([process.execPath, '--disable-warning=ExperimentalWarning', PROBE, ...sockets], {
@@ -43,17 +44,14 @@ async function nobody(context: CheckContext): Promise<Finding> {
   const opened = knocks.filter(({ answer }) => answer === 'answered').map(({ socket }) => socket);
   if (opened.length > 0) return opening(context, `The user nobody got an answer at ${opened.join(' and ')}`);
   if (!knocks.some(({ answer }) => answer === 'refused'))
-    return unknown(
-      'libvirt does not answer anybody, so it could not be tried.',
-      `See \`libvirt.connection\` (${libvirt.uri}).`,
-    );
+    return unknown('libvirt does not answer anybody, so it could not be tried.', PREFLIGHT_WAITS_FOR_LIBVIRT);
   return ok(`The user nobody was refused at ${sockets.join(' and ')}.`);
 }
 
 /** Only root can become somebody else. libvirt can be asked what it would say to nobody: the same rules answer. */
 async function nobodyThroughUs(context: CheckContext): Promise<Finding> {
   if (context.libvirt.connection().state !== 'connected')
-    return unknown('libvirt does not answer, so it could not be tried.', 'See `libvirt.connection`.');
+    return unknown('libvirt does not answer, so it could not be tried.', PREFLIGHT_WAITS_FOR_LIBVIRT);
   const answer = await context.libvirt.asNobody();
   return answer === 'refused'
     ? ok('libvirt, asked in the name of the user nobody, refuses.')
@@ -108,7 +106,7 @@ const OTHERS = 0o007;
 
 async function sockets(context: CheckContext): Promise<Finding> {
   const found = await socketsOf(context);
-  if (found.length === 0) return unknown('None of libvirt’s sockets is there.', 'See `libvirt.connection`.');
+  if (found.length === 0) return unknown('None of libvirt’s sockets is there.', PREFLIGHT_WAITS_FOR_LIBVIRT);
   const shown = (each: typeof found) => each.map(({ path, facts }) => `${path} (${facts.mode.toString(8)})`).join(', ');
   if (!(await isSetUp(context)))
     return ok(`The second fence is not set up; the sockets are as libvirt makes them: ${shown(found)}.`);

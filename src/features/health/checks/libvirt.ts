@@ -1,5 +1,6 @@
 /** Does libvirt answer, and can the user that its QEMU runs as reach the disks? */
 
+import { PREFLIGHT_WAITS_FOR_LIBVIRT } from '#contract/libvirt-away.ts';
 import { type CheckContext, type CheckDefinition, type Finding, fail, ok, unknown, warn } from '../check.ts';
 
 const SOCKETS = [
@@ -37,7 +38,7 @@ const ENTER = 0o1;
 
 async function user({ machine, libvirt, settings }: CheckContext): Promise<Finding> {
   if (libvirt.connection().state !== 'connected')
-    return unknown('libvirt does not answer, so the user that QEMU runs as is not known.', 'See `libvirt.connection`.');
+    return unknown('libvirt does not answer, so the user that QEMU runs as is not known.', PREFLIGHT_WAITS_FOR_LIBVIRT);
   const qemu = await libvirt.qemuUser();
   if (qemu === null)
     return unknown(

@@ -1,6 +1,7 @@
 /** Does something else use the names, addresses and ports that we want? */
 
 import { isIP } from 'node:net';
+import { PREFLIGHT_WAITS_FOR_LIBVIRT } from '#contract/libvirt-away.ts';
 import { OWN_POOL } from '#features/storage/index.ts';
 import { type CheckContext, type CheckDefinition, type Finding, ok, unknown, warn } from '../check.ts';
 
@@ -9,7 +10,7 @@ export const NAT_NETWORK = 'default';
 
 async function clashes({ machine, libvirt, settings }: CheckContext): Promise<Finding> {
   if (libvirt.connection().state !== 'connected')
-    return unknown('libvirt does not answer, so the names in use are not known.', 'See `libvirt.connection`.');
+    return unknown('libvirt does not answer, so the names in use are not known.', PREFLIGHT_WAITS_FOR_LIBVIRT);
   const found: { readonly what: string; readonly mend: string }[] = [];
 
   const pool = libvirt.pools().find(({ name }) => name === OWN_POOL);

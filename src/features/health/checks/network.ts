@@ -1,5 +1,6 @@
 /** Can guests get onto a network? */
 
+import { PREFLIGHT_WAITS_FOR_LIBVIRT } from '#contract/libvirt-away.ts';
 import { AppError } from '#kernel/errors.ts';
 import { type CheckContext, type CheckDefinition, type Finding, ok, unknown, warn } from '../check.ts';
 import { NAT_NETWORK } from './names.ts';
@@ -10,7 +11,7 @@ const NFT_SINCE = [10, 4] as const;
 async function nat(context: CheckContext): Promise<Finding> {
   const { machine, libvirt } = context;
   if (libvirt.connection().state !== 'connected')
-    return unknown('libvirt does not answer, so its networks are not known.', 'See `libvirt.connection`.');
+    return unknown('libvirt does not answer, so its networks are not known.', PREFLIGHT_WAITS_FOR_LIBVIRT);
   const problem = await packetFilterProblem(context);
   if (problem !== null) return problem;
   const network = libvirt.networks().find(({ name }) => name === NAT_NETWORK);
@@ -95,7 +96,7 @@ async function bridges({ machine }: CheckContext): Promise<Finding> {
 
 async function filters({ libvirt }: CheckContext): Promise<Finding> {
   if (libvirt.connection().state !== 'connected')
-    return unknown('libvirt does not answer, so it is not known whether it filters.', 'See `libvirt.connection`.');
+    return unknown('libvirt does not answer, so it is not known whether it filters.', PREFLIGHT_WAITS_FOR_LIBVIRT);
   if (!(await libvirt.canFilterNics()))
     return warn(
       'libvirt cannot filter what VMs send here: VMs of projects cannot be made, others can take the addresses of their neighbours.',

@@ -1,6 +1,7 @@
 /** Is anything wrong now: all checks by what they are about, the worst first. */
 
 import type { Health, HealthResult } from '#contract/health.ts';
+import { HEALTH_WAITS_FOR_LIBVIRT } from '#contract/libvirt-away.ts';
 import { Button } from '../../components/button.tsx';
 import { Card, EmptyState, Loaded, PageHead } from '../../components/page.tsx';
 import { CheckMark } from '../../components/state-mark.tsx';
@@ -35,7 +36,8 @@ export function HealthPage() {
           ) : (
             <div class="stack">
               <Summary health={found} />
-              {groupsOf(found.results).map(([group, results]) => (
+              <LibvirtAway results={found.results.filter(isWaiting)} />
+              {groupsOf(found.results.filter((result) => !isWaiting(result))).map(([group, results]) => (
                 <Card key={group} class="is-flush" title={words.groups[group] ?? group}>
                   <ul class="problem-list health-list">
                     {results.map((result) => (
@@ -49,6 +51,32 @@ export function HealthPage() {
         }
       </Loaded>
     </>
+  );
+}
+
+/** It could find nothing out because libvirt does not answer. */
+const isWaiting = ({ status, hint }: HealthResult): boolean =>
+  status === 'unknown' && hint === HEALTH_WAITS_FOR_LIBVIRT;
+
+/** All of these in one line: what is wrong is one thing. */
+function LibvirtAway({ results }: { readonly results: readonly HealthResult[] }) {
+  if (results.length === 0) return null;
+  return (
+    <details>
+      <summary>
+        <CheckMark status="unknown">
+          <strong>{words.libvirtAway(results.length)}</strong>
+        </CheckMark>
+      </summary>
+      <p class="muted">
+        {words.libvirtAwayNote} <a href="#libvirt.answers">libvirt</a>
+      </p>
+      <ul class="problem-list health-list">
+        {results.map((result) => (
+          <CheckEntry key={result.id} result={result} />
+        ))}
+      </ul>
+    </details>
   );
 }
 
