@@ -45,7 +45,7 @@ export async function confirmYes(question: string): Promise<boolean> {
 }
 
 /** One line from the terminal; Ctrl-C and the end of input give an empty one. */
-async function ask(question: string): Promise<string> {
+export async function ask(question: string): Promise<string> {
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
   let isAnswered = false;
   const closed = new Promise<string>((resolve) =>

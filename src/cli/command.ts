@@ -24,6 +24,8 @@ export type Completion =
   | 'silence'
   | 'alert'
   | 'rule'
+  | 'repository'
+  | 'restore-point'
   | 'file'
   | null;
 

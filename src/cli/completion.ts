@@ -26,6 +26,8 @@ const KINDS = [
   'token',
   'alert',
   'rule',
+  'repository',
+  'restore-point',
 ] as const;
 
 const BASH = `# bash completion for hv. Load it with: source <(hv completion bash)

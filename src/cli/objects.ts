@@ -48,6 +48,8 @@ const LABELS: Readonly<Record<Kind, { readonly one: string; readonly list: strin
   silence: { one: 'silence', list: 'hv silence list' },
   alert: { one: 'alert', list: 'hv alert list' },
   rule: { one: 'alert rule', list: 'hv rule list' },
+  repository: { one: 'repository', list: 'hv repo list' },
+  'restore-point': { one: 'restore point', list: 'hv backup list' },
 };
 
 /** Names by which an object of a kind can be called. */
@@ -91,6 +93,10 @@ export async function namesOf({ api }: CommandContext, kind: Kind): Promise<stri
       return (await collect((query) => api('GET /alerts', { query }))).map(({ id }) => id);
     case 'rule':
       return (await collect((query) => api('GET /rules', { query }))).map(({ name }) => name);
+    case 'repository':
+      return (await api('GET /repositories')).items.map(({ name }) => name);
+    case 'restore-point':
+      return (await collect((query) => api('GET /restore-points', { query }))).map(({ id }) => id);
   }
 }
 

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { accessRoutes, authRoutes } from './access.ts';
 import { alertRoutes } from './alerts.ts';
 import { auditRoutes } from './audit.ts';
+import { backupRoutes } from './backups.ts';
 import type { RouteDefinition } from './define.ts';
 import { fenceRoutes } from './fence.ts';
 import { healingRoutes } from './healing.ts';
@@ -43,6 +44,7 @@ export const api = {
   ...notificationRoutes,
   ...alertRoutes,
   ...healingRoutes,
+  ...backupRoutes,
 };
 
 export type Api = typeof api;

@@ -175,6 +175,25 @@ export const configSchema = z.strictObject({
       restartsPerHour: z.int().min(1).max(20).default(5).describe('after so many a person is told instead'),
     })
     .prefault({}),
+  backups: z
+    .strictObject({
+      parallel: z.int().min(1).max(16).default(1).describe('so many VMs are backed up at once'),
+      maxBytesPerSecond: z
+        .int()
+        .min(MIB)
+        .nullable()
+        .default(null)
+        .describe('all backups together read no faster than this from the disks; null = as fast as they can'),
+      scrubDays: z
+        .int()
+        .min(1)
+        .max(3650)
+        .default(30)
+        .describe(
+          'a disk that was not read as a whole for so long is, so that what its change tracking missed is found',
+        ),
+    })
+    .prefault({}),
   alerts: alertsConfigSchema,
   notifications: notificationsConfigSchema,
   secrets: secretsConfigSchema,

@@ -30,6 +30,8 @@ export const OBJECT_TYPES = [
   'silence',
   'alert',
   'rule',
+  'repository',
+  'restore-point',
 ] as const;
 export type ObjectType = (typeof OBJECT_TYPES)[number];
 

@@ -40,6 +40,9 @@ export interface ApiEvents {
   'rule.changed': { id: string; project: string | null };
   /** Healing did something, or would have; `vmId` is null for what is of the host. */
   'healing.acted': { id: string; project: string | null; vmId: string | null };
+  /** A restore point is new, another than before, or gone. */
+  'backup.changed': { id: string; project: string; vmId: string };
+  'repository.changed': { id: string };
 }
 
 export type ApiEventName = keyof ApiEvents;

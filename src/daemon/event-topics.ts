@@ -49,6 +49,8 @@ export function eventTopics(
     ],
     'alert.changed': (alert) => ['alert.read', alertObject(alert), (may) => alertAsSeen(alert, may)],
     'rule.changed': ({ id, project }) => ['alert.read', { type: 'rule', id, project }],
+    'backup.changed': ({ id, project, vmId }) => ['backup.read', { type: 'restore-point', id, project, vmId }],
+    'repository.changed': ({ id }) => ['backup.read', { type: 'repository', id, project: null, sharedWith: 'all' }],
     'healing.acted': ({ project, vmId }) =>
       vmId === null ? ['host.read', SYSTEM] : ['vm.read', { type: 'vm', id: vmId, project, vmId }],
   };

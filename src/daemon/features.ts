@@ -4,6 +4,7 @@ import { access } from '#features/access/index.ts';
 import { accounting } from '#features/accounting/index.ts';
 import { alerts } from '#features/alerts/index.ts';
 import { audit } from '#features/audit/index.ts';
+import { backups } from '#features/backups/index.ts';
 import { consoles } from '#features/consoles/index.ts';
 import { exports } from '#features/exports/index.ts';
 import { fence } from '#features/fence/index.ts';
@@ -41,6 +42,7 @@ export const features: readonly Feature[] = [
   networks,
   images,
   vms,
+  backups,
   accounting,
   notifications,
   healthChecks,

@@ -53,6 +53,7 @@ export function newId(
     | 'ntc'
     | 'rule'
     | 'heal'
+    | 'repo'
     | 'rp',
   now: number = Date.now(),
 ): string {

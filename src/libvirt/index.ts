@@ -27,6 +27,14 @@ export type { FenceGap, FindAccount, SecondFence } from './project-connections.t
 export { type Hole, isHole, LibvirtStream } from './stream.ts';
 export { parseLibvirtUri } from './uri.ts';
 export {
+  type BackupDiskSpec,
+  type BackupFacts,
+  buildBackupXml,
+  buildCheckpointXml,
+  readBackup,
+  readCheckpointDisks,
+} from './xml/backup.ts';
+export {
   buildDomainXml,
   type CpuSpec,
   type DiskSpec,
@@ -45,4 +53,5 @@ export {
 } from './xml/domain.ts';
 export { type DomainEdits, definitionDigest, editDomain } from './xml/edit.ts';
 export { attribute, child, children, parseXml, textAt } from './xml/parse.ts';
+export { type RestoredIdentity, restoredDomain, withoutPasswords } from './xml/restored.ts';
 export { element, serialize, type XmlElement } from './xml/tree.ts';

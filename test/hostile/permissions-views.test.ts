@@ -94,6 +94,17 @@ const LISTS: Readonly<Record<string, ListModel>> = {
   'GET /alerts': { permission: 'alert.read', type: 'alert', place: known('alert') },
   'GET /channels': { permission: 'alert.read', type: 'channel', place: known('channel') },
   'GET /silences': { permission: 'alert.read', type: 'silence', place: known('silence') },
+  // Backups of all projects lie there.
+  'GET /repositories': {
+    permission: 'backup.read',
+    type: 'repository',
+    place: () => ({ project: null, sharedWith: [tenants.alpha, tenants.zebra] }),
+  },
+  'GET /restore-points': {
+    permission: 'backup.read',
+    type: 'restore-point',
+    place: (point) => ({ ...inProject(point), vmId: text(point, 'vmId') }),
+  },
   'GET /tokens': { permission: 'self.manage', type: 'token', place: ofOwner },
   'GET /auth/sessions': { permission: 'self.manage', type: 'session', place: ofOwner },
 };
@@ -240,6 +251,8 @@ const EVENTS: Readonly<
   'access.changed': ['access.read', () => SYSTEM_PLACE],
   'project.changed': ['project.read', (item) => ({ project: text(item, 'id') })],
   'project.removed': ['project.read', (item) => ({ project: text(item, 'id') })],
+  'backup.changed': ['backup.read', (item) => ({ ...inProject(item), vmId: text(item, 'vmId') })],
+  'repository.changed': ['backup.read', () => ({ project: null, sharedWith: [tenants.alpha, tenants.zebra] })],
   'healing.acted': [(item) => (item['vmId'] === null ? 'host.read' : 'vm.read'), ofProjectOrSystem],
 };
 /** Come by themselves, so they may fall between the ends of two streams. */

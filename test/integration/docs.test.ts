@@ -26,7 +26,7 @@ const NOT_RUN: readonly (readonly [RegExp, string])[] = [
 /** Without a terminal a deletion must name its object twice. */
 const withConsent = (command: string): string => {
   const target =
-    /^hv (?:vm delete|trash purge|image delete|channel remove|(?:user|group|role|project) delete) (\S+)$/.exec(
+    /^hv (?:vm delete|trash purge|image delete|channel remove|repo forget|(?:user|group|role|project) delete) (\S+)$/.exec(
       command,
     )?.[1];
   return target ? `${command} --yes --name ${target}` : command;
@@ -237,6 +237,7 @@ test('every command in the docs runs', { skip: missing ?? false, timeout: 600_00
         command
           .replace('/srv/iso/tool.iso', join(folder, 'nixos-minimal.iso'))
           .replace('./debian-13.qcow2', './nixos-minimal.iso')
+          .replace('/mnt/backup', join(libvirtd.dir, 'backup'))
           .replace('/mnt/other/audit.jsonl', join(folder, 'audit.jsonl'))
           .replace('audit show 4711', 'audit show 1'),
       );

@@ -273,6 +273,10 @@ export async function startEverybody(): Promise<Everybody> {
       return (await admin('POST /rules', { body: rule })).id;
     });
 
+    const { repository } = await admin('POST /repositories', {
+      body: { name: 'shelf', folder: join(libvirtd.dir, 'shelf') },
+    });
+
     // Making a token needs a fresh proof in a browser. What is wanted here is a token, not the way to one.
     await daemon.stop();
     const narrowed = {
@@ -298,6 +302,11 @@ export async function startEverybody(): Promise<Everybody> {
       { name: 'alpha', ruleId: rules.alpha, project: alpha, vmId: vms.alpha },
       { name: ZEBRA, ruleId: rules.zebra, project: zebra, vmId: vms.zebra },
       { name: 'plain', ruleId: rules.system, project: null, vmId: null },
+    ]);
+    const points = writePoints(join(stateDir, 'state.db'), repository.id, [
+      { vmId: vms.alpha, vmName: 'alpha-web', project: alpha },
+      { vmId: vms.zebra, vmName: `${ZEBRA}-web`, project: zebra },
+      { vmId: vms.system, vmName: 'plain-web', project: 'default' },
     ]);
     daemon = await startDaemon({ stateDir, env });
 
@@ -410,6 +419,15 @@ export async function startEverybody(): Promise<Everybody> {
       ),
       channel: of(channels, (whose) => (whose === 'system' ? { project: null } : owned(whose)), newId('chn')),
       silence: of(silences, (whose) => (whose === 'system' ? { project: null } : owned(whose)), newId('sil')),
+      repository: [
+        { whose: 'system', id: repository.id, place: { project: null, sharedWith: [alpha, zebra] } },
+        { whose: 'unknown', id: newId('repo'), place: null },
+      ],
+      'restore-point': of(
+        { alpha: must(points[0]), zebra: must(points[1]), system: must(points[2]) },
+        (whose) => ({ project: projectOf[whose], vmId: vms[whose] }),
+        newId('rp'),
+      ),
       session: of(
         {
           alpha: must(visitors.get('vm-operator-of-alpha')).sessionId,
@@ -505,6 +523,29 @@ function writeAlerts(
       now,
       JSON.stringify(timers),
     );
+    return id;
+  });
+  db.close();
+  return ids;
+}
+
+/** Writes restore points into the database of a stopped daemon: what lies in a repository is not looked at by those who list. */
+function writePoints(
+  databaseFile: string,
+  repositoryId: string,
+  wanted: readonly { readonly vmId: string; readonly vmName: string; readonly project: string }[],
+): string[] {
+  const db = new DatabaseSync(databaseFile);
+  const insert = db.prepare(
+    `INSERT INTO restore_point(id, repository_id, vm_id, vm_name, project, seq, operation_id, point_in_time, finished_at, consistency,
+       size_bytes, read_bytes, stored_bytes, new_bytes, detail, state)
+     VALUES(?, ?, ?, ?, ?, 1, ?, ?, ?, 'crash', 1048576, 1048576, 1000, 1048576, ?, 'good')`,
+  );
+  const detail = JSON.stringify({ disks: [], skipped: [], warnings: [] });
+  const at = new Date().toISOString();
+  const ids = wanted.map(({ vmId, vmName, project }) => {
+    const id = newId('rp');
+    insert.run(id, repositoryId, vmId, vmName, project, newId('op'), at, at, detail);
     return id;
   });
   db.close();

@@ -26,6 +26,8 @@ const READ: Readonly<Record<ObjectType, Permission>> = {
   silence: 'alert.read',
   alert: 'alert.read',
   rule: 'alert.read',
+  repository: 'backup.read',
+  'restore-point': 'backup.read',
   session: 'access.read',
   token: 'access.read',
   key: 'access.read',

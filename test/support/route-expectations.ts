@@ -249,6 +249,22 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'GET /rules/{id}': asks('alert.read at rule'),
   'PATCH /rules/{id}': asks('alert.configure at rule', { enabled: false }),
   'DELETE /rules/{id}': asks('alert.configure at rule'),
+
+  'GET /repositories': asks('backup.read at anywhere'),
+  'POST /repositories': asks('backup.configure at system', { name: 'new-shelf', folder: '/nowhere/new-shelf' }),
+  'GET /repositories/{id}': asks('backup.read at repository'),
+  'DELETE /repositories/{id}': asks('backup.configure at repository'),
+  'POST /repositories/{id}/confirm': asks('backup.configure at repository', { recoveryKey: 'none' }),
+  'POST /repositories/{id}/scan': asks('backup.configure at repository'),
+  'POST /repositories/{id}/check': asks('backup.verify at repository', {}),
+  'POST /vms/{id}/backup': asks('backup.run at vm', {}),
+  'GET /restore-points': asks('backup.read at anywhere'),
+  'GET /restore-points/{id}': asks('backup.read at restore-point'),
+  'DELETE /restore-points/{id}': asks(`backup.delete at restore-point${PROOF}`),
+  'POST /restore-points/{id}/restore': asks('backup.restore at restore-point', { name: 'restored' }),
+  'POST /restore-points/{id}/restore/plan': asks('backup.restore at restore-point', { name: 'restored' }),
+  'POST /restore-points/{id}/overwrite': asks(`backup.overwrite at restore-point${PROOF}`, { confirm: 'nobody' }),
+  'GET /restore-points/{id}/disks/{target}': asks('backup.export at restore-point'),
 };
 
 /** The declaration of a route in the words of the table. */

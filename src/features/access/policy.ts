@@ -50,6 +50,8 @@ const SEEN_BY: Readonly<Record<ObjectType | 'system', Permission | null>> = {
   silence: 'alert.read',
   alert: 'alert.read',
   rule: 'alert.read',
+  repository: 'backup.read',
+  'restore-point': 'backup.read',
   session: 'access.read',
   key: 'access.read',
   token: 'access.read',

@@ -58,9 +58,9 @@ const KINDS: Readonly<Record<string, MaskKind>> = {
     'net_rx',
     'dirty_rate',
   ),
-  'vm.backup': DISKS_READ,
-  'vm.verify': DISKS_READ,
-  'vm.backup-stopped': mask(30, 'vm_state', 'vm_agent_up', 'disk_latency', 'io_psi_some', 'io_psi_full', 'net_tx'),
+  'backup.run': DISKS_READ,
+  'backup.verify': DISKS_READ,
+  'backup.run-stopped': mask(30, 'vm_state', 'vm_agent_up', 'disk_latency', 'io_psi_some', 'io_psi_full', 'net_tx'),
 };
 
 /** After the end of an operation figures need a while to be as ever. */

@@ -22,6 +22,7 @@ import { createHealthStore, healthMigrations } from './store.ts';
 export type { Accel } from './accel.ts';
 export { worstStatus } from './check.ts';
 export { preflightChecks } from './checks/index.ts';
+export { qemuUserOf } from './libvirt-facts.ts';
 
 export { type Machine, thisMachine } from './machine.ts';
 

@@ -16,6 +16,7 @@ import { projects } from '#features/projects/index.ts';
 import { quotas } from '#features/quotas/index.ts';
 import { storage } from '#features/storage/index.ts';
 import type { ProjectDomains } from '#libvirt/index.ts';
+import { findAccount } from '#platform/accounts.ts';
 import { defineFeature } from '#platform/feature.ts';
 import { createChargeWatch, createVmCharges, vmsThatExist } from './charges.ts';
 import { createDomainDefiner } from './define-domain.ts';
@@ -25,6 +26,7 @@ import { createFindVm, findTrash } from './find.ts';
 import { registerVmKinds, type VmKinds } from './kinds.ts';
 import { prepareFolders, vmFiles } from './layout.ts';
 import { createOwnerlessFiles, type OwnerlessFile } from './ownerless-files.ts';
+import { prepareStart } from './prepare-start.ts';
 import { type CreateVm, createVmRoutes } from './routes.ts';
 import { dropSeed } from './seed.ts';
 import { makeSerialLogOurs } from './serial-log-file.ts';
@@ -33,12 +35,28 @@ import { createTakenAwayWatch } from './taken-away.ts';
 import { createTrashedImageUse } from './trash-image-use.ts';
 import { createTrashStore, trashMigrations, trashView } from './trash-store.ts';
 
+export { exists, moveFile, publishFile, quarantineFile } from './disk-files.ts';
 export { vmObject } from './find.ts';
 
 /** A half-made disk that was touched so lately may belong to an operation that only just ended. */
 const LEFTOVER_MS = 600_000;
 
+/** What other slices make VMs with: the same ways as here, and no others. */
+export interface VmParts extends Pick<VmServices, 'access' | 'definer' | 'files'>, Pick<VmServices['known'], 'rows'> {
+  /** Makes the folders and the pool that disks lie in. */
+  prepareStorage(signal: AbortSignal): Promise<void>;
+  /** Networks, filters and the log of the serial port are there afterwards. */
+  prepareStart(vmId: string, signal: AbortSignal): Promise<void>;
+  /** Takes back a definition that this operation made; one of anybody else stays. */
+  undefineMade(vmId: string, operationId: string): Promise<void>;
+  /** Shows the VM and its disks as they are now. */
+  show(vmId: string): Promise<void>;
+  /** Who has to own the files of software TPMs; null = nobody of that name is here. */
+  tpmUser(): Promise<{ readonly uid: number; readonly gid: number } | null>;
+}
+
 export interface VmsApi {
+  readonly parts: VmParts;
   readonly kinds: VmKinds;
   readonly create: CreateVm;
   /** What lies in the trash, newest first. */
@@ -47,6 +65,10 @@ export interface VmsApi {
   ownerlessFiles(): readonly OwnerlessFile[];
   /** Removes half-made disks of operations that are over, and no other files. */
   removeLeftovers(): Promise<void>;
+  /** Starts a VM that is off without letting its guest run: for reading its disks. */
+  startPaused(vmId: string, signal: AbortSignal): Promise<void>;
+  /** Cuts its power; one that is off counts as stopped. */
+  stop(vmId: string): Promise<void>;
   /** Power, screen and console of a VM through the second fence: libvirt judges them under the user of its project. */
   fenced(vmId: string): Promise<ProjectDomains>;
 }
@@ -115,6 +137,30 @@ export const vms = defineFeature<VmsApi>({
     book.existsBy(vmsThatExist(services));
     const watch = createChargeWatch(book.noticed);
     const kinds = registerVmKinds(journal, services);
+    const parts: VmParts = {
+      access: services.access,
+      definer: services.definer,
+      files,
+      rows: known.rows,
+      async prepareStorage(signal) {
+        await prepareFolders(config.state);
+        await services.storage.ensureOwnPool(signal);
+      },
+      prepareStart: (vmId, signal) => prepareStart(vmId, signal, services),
+      async undefineMade(vmId, operationId) {
+        if (await services.access.isDefined(vmId)) {
+          if ((await services.access.storedFacts(vmId)).operationId !== operationId) return;
+          await libvirt.domains.undefine(vmId, { leftovers: 'delete' });
+        }
+        await known.rows.remove(vmId);
+        await known.refresh(vmId);
+      },
+      async show(vmId) {
+        await services.storage.rescanOwnPool();
+        await known.refresh(vmId);
+      },
+      tpmUser: async () => (await findAccount('tss')) ?? (await findAccount('swtpm')),
+    };
     const trashedUse = createTrashedImageUse(trash.list, (path) => known.describeFile(path).imageId, registry.ofDomain);
     library.registerUsage(trashedUse.images, trashedUse.disks);
     known.describeFilesBy((path) => (services.files.isOwnDisk(path) ? { imageId: null, name: basename(path) } : null));
@@ -150,10 +196,17 @@ export const vms = defineFeature<VmsApi>({
     return {
       api: {
         kinds,
+        parts,
         create,
         trash: () => trash.list().map((row) => trashView(row, registry.ofDomain)),
         ownerlessFiles: ownerless.list,
         removeLeftovers: () => ownerless.look(LEFTOVER_MS),
+        async startPaused(vmId, signal) {
+          await prepareStart(vmId, signal, services);
+          await makeSerialLogOurs(files.serialLog(vmId));
+          await libvirt.domains.create(vmId, { paused: true });
+        },
+        stop: services.access.stop,
         fenced,
       },
       handlers,

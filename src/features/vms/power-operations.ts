@@ -6,6 +6,7 @@ import type { Vm } from '#contract/vms.ts';
 import { isOnState } from '#features/inventory/index.ts';
 import { defineOperation, type OperationDefinition, type Step, type StepContext } from '#features/operations/index.ts';
 import { AppError, toAppError } from '#kernel/errors.ts';
+import { prepareStart } from './prepare-start.ts';
 import type { VmServices } from './services.ts';
 
 export const powerInputSchema = z.object({ vmId: z.string(), name: z.string() });
@@ -26,6 +27,8 @@ interface VerbDefinition {
 }
 
 const SHUTDOWN = 'vm.shutdown';
+/** They read the disks and hold the VM for as long as that takes. */
+const BACKUPS = ['backup.run', 'backup.run-stopped'] as const;
 
 const ON: readonly Vm['state'][] = ['running', 'idle', 'paused', 'shutting_down', 'suspended', 'crashed'];
 
@@ -37,7 +40,7 @@ export const POWER_VERBS: Readonly<Record<PowerVerb, VerbDefinition>> = {
     from: ON,
     desired: 'off',
     // This is what people do when a guest does not listen.
-    takesOver: [SHUTDOWN],
+    takesOver: [SHUTDOWN, ...BACKUPS],
   },
   reboot: {
     title: (name) => `Reboot ${name}`,
@@ -116,26 +119,12 @@ export function powerOperation(verb: PowerVerb, services: VmServices): Operation
   });
 }
 
-async function act(
-  verb: PowerVerb,
-  vmId: string,
-  { access, known, networks }: VmServices,
-  context: StepContext,
-): Promise<void> {
+async function act(verb: PowerVerb, vmId: string, services: VmServices, context: StepContext): Promise<void> {
+  const { access, known } = services;
   switch (verb) {
     case 'start': {
       if (!(await access.isOn(vmId))) await context.remember(WAS_OFF, true);
-      const active = new Set(
-        known
-          .networks()
-          .filter((network) => network.state === 'active')
-          .map((network) => network.name),
-      );
-      for (const nic of known.storedFacts(vmId)?.nics ?? []) {
-        if (nic.sourceType === 'network' && nic.source !== null && !active.has(nic.source))
-          await networks.ensureActive(nic.source, context.signal);
-      }
-      if ((known.storedFacts(vmId)?.nics ?? []).length > 0) await networks.ensureFilters();
+      await prepareStart(vmId, context.signal, services);
       return access.start(vmId);
     }
     case 'stop':

@@ -21,6 +21,9 @@ export interface DiskFacts {
   readonly format: string | null;
   readonly bootOrder: number | null;
   readonly isReadOnly: boolean;
+  /** Several VMs may write to it at once. */
+  readonly isShareable: boolean;
+  readonly serial: string | null;
   readonly alias: string | null;
 }
 
@@ -157,6 +160,8 @@ function diskFacts(disk: Element): DiskFacts {
     format: attribute(child(disk, 'driver'), 'type'),
     bootOrder: whole(attribute(child(disk, 'boot'), 'order')),
     isReadOnly: child(disk, 'readonly') !== null,
+    isShareable: child(disk, 'shareable') !== null,
+    serial: trimmed(textAt(disk, 'serial')),
     alias: attribute(child(disk, 'alias'), 'name'),
   };
 }

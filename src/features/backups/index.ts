@@ -1,0 +1,240 @@
+/** Backups: restore points of VMs in repositories, each whole in itself.
+ *  Tables: repository, restore_point, backup_disk. Events in: operation.changed. Events out: backup.changed, repository.changed.
+ *  Permissions: backup.read, backup.run, backup.restore, backup.overwrite, backup.export, backup.delete, backup.configure, backup.verify.
+ *  Guide: docs/guides/backups.md */
+
+import { hostname } from 'node:os';
+import { backupStoreErrors } from '#contract/backup-store.ts';
+import { backupErrors } from '#contract/backups.ts';
+import { FINAL_STATES } from '#contract/operations.ts';
+import { qemuUserOf } from '#features/health/index.ts';
+import { inventory, isOnState } from '#features/inventory/index.ts';
+import { operations } from '#features/operations/index.ts';
+import { projects } from '#features/projects/index.ts';
+import { quotas } from '#features/quotas/index.ts';
+import { vms } from '#features/vms/index.ts';
+import { readDomain, withoutPasswords } from '#libvirt/index.ts';
+import { defineFeature } from '#platform/feature.ts';
+import { VERSION } from '#platform/version.ts';
+import { type Catalogue, createCatalogue } from './catalogue.ts';
+import { deleteOperation } from './delete-operation.ts';
+import { createFreezer } from './freeze.ts';
+import { clearLeftRuns } from './left-runs.ts';
+import { rowOf } from './manifest-row.ts';
+import { runFolders } from './names.ts';
+import { overwriteOperation } from './overwrite-operation.ts';
+import { createPace } from './pace.ts';
+import { createPointRoutes } from './point-routes.ts';
+import { createRepositories, type Repositories } from './repositories.ts';
+import { checkOperation, scanOperation } from './repository-operations.ts';
+import { restoreOperation } from './restore-operation.ts';
+import { createBackupRoutes, pointObject, repositoryObject } from './routes.ts';
+import type { RunServices } from './run-begin.ts';
+import { RUN, RUN_STOPPED, runOperation } from './run-operation.ts';
+import { createSessions } from './run-session.ts';
+import { backupMigrations, type DiskRow, type PointRow } from './tables.ts';
+import { createTurns } from './turns.ts';
+import { createVmSide } from './vm-side.ts';
+
+export interface BackupsApi {
+  readonly catalogue: Catalogue;
+  readonly repositories: Repositories;
+}
+
+export const backups = defineFeature<BackupsApi>({
+  name: 'backups',
+  needs: ['projects', 'operations', 'inventory', 'vms', 'quotas', 'health'],
+  migrations: backupMigrations,
+  errors: { ...backupStoreErrors, ...backupErrors },
+  setup({ config, db, libvirt, clock, events, log, space, use }) {
+    const journal = use(operations);
+    const known = use(inventory);
+    const machines = use(vms);
+    const registry = use(projects);
+    const ledger = use(quotas);
+    const catalogue = createCatalogue(db);
+    const pointsOf = (matches: (project: string, repositoryId: string) => boolean) =>
+      catalogue.known().filter(({ project, repositoryId }) => matches(project, repositoryId)).length;
+    const repositories = createRepositories({
+      db,
+      events,
+      clock,
+      space,
+      stateFolder: config.state.root,
+      pointsIn: (id) => pointsOf((_project, repositoryId) => repositoryId === id),
+    });
+    const turns = createTurns(config.backups.parallel);
+    const sessions = createSessions(createPace(config.backups.maxBytesPerSecond, clock), hostname());
+    const freezer = createFreezer(libvirt, clock, log);
+    const folders = runFolders(config);
+    const told = (rows: readonly Pick<PointRow, 'id' | 'project' | 'vm_id'>[]) => {
+      for (const { id, project, vm_id } of rows) events.emit('backup.changed', { id, project, vmId: vm_id });
+    };
+
+    const services: RunServices = {
+      catalogue,
+      turns,
+      sessions,
+      freezer,
+      folders,
+      space,
+      clock,
+      stateFolder: config.state.root,
+      scrubDays: config.backups.scrubDays,
+      hostId: hostname(),
+      vmSide: createVmSide(libvirt, (ms) => clock.sleep(ms)),
+      now: clock.now,
+      open: repositories.open,
+      hasSavedMemory: (vmId) => libvirt.domains.hasManagedSave(vmId),
+      async publishedBy(repositoryId, vmId, operationId) {
+        for await (const { manifest } of (await repositories.open(repositoryId)).points(vmId))
+          if (manifest?.op === operationId) return manifest;
+        return null;
+      },
+      async record(order, manifest, { plan }, meta) {
+        const row = rowOf(order.repositoryId, manifest, meta);
+        const before = await catalogue.disks(order.vmId, order.repositoryId);
+        const disks = plan.disks.map((disk): DiskRow => {
+          const former = before.find(({ target }) => target === disk.target);
+          const isWhole = manifest.disks.find(({ target }) => target === disk.target)?.mode === 'full';
+          return {
+            vm_id: order.vmId,
+            repository_id: order.repositoryId,
+            target: disk.target,
+            point_id: manifest.id,
+            source: disk.source,
+            full_read_at: isWhole || !former ? manifest.pointInTime : former.full_read_at,
+            is_damaged: isWhole ? 0 : (former?.is_damaged ?? 0),
+            is_suspect: isWhole ? 0 : (former?.is_suspect ?? 0),
+            image: null,
+          };
+        });
+        await db.transaction(async (tx) => {
+          await catalogue.put(tx, [row]);
+          await catalogue.putDisks(tx, order.vmId, order.repositoryId, disks);
+          tx.afterCommit(() => told([row]));
+        });
+      },
+      async isAgentConnected(vmId) {
+        // A paused guest writes nothing, and answers nothing.
+        if ((await libvirt.domains.state(vmId)).state === 'paused') return false;
+        return readDomain(await libvirt.domains.xml(vmId)).isAgentConnected === true;
+      },
+      qemuUser: async () => qemuUserOf(await libvirt.node.capabilities()),
+      async definition(vmId) {
+        const xml = await libvirt.domains.xml(vmId, { inactive: true, secure: true, migratable: true });
+        const { nvramPath, hasTpm } = readDomain(xml);
+        return { xml: withoutPasswords(xml), nvramPath, hasTpm };
+      },
+      async meta(vmId) {
+        const vm = known.vm(vmId);
+        return {
+          name: vm?.name ?? vmId,
+          project: vm?.project ?? '',
+          tags: [...(vm?.tags ?? [])],
+          isProtected: vm?.isProtected ?? false,
+          isAutostart: vm?.autostart ?? false,
+          isManaged: vm?.managed ?? false,
+        };
+      },
+      startPaused: machines.startPaused,
+      stop: machines.stop,
+      async refresh(vmId) {
+        await known.refresh(vmId);
+      },
+      tool: async () => ({ hyperd: VERSION, libvirt: await libvirt.node.libVersion() }),
+    };
+    const restoring = { repositories, parts: machines.parts, folders, now: clock.now };
+    const look = { db, repositories, catalogue, told };
+    const kinds = {
+      run: journal.register(runOperation(RUN, services)),
+      runStopped: journal.register(runOperation(RUN_STOPPED, services)),
+      scan: journal.register(scanOperation(look)),
+      check: journal.register(checkOperation(look)),
+      restore: journal.register(restoreOperation(restoring)),
+      overwrite: journal.register(overwriteOperation(restoring)),
+      delete: journal.register(deleteOperation(look)),
+    };
+
+    registry.contains('restore points', {
+      count: (id) => pointsOf((project) => project === id),
+      remaining(id) {
+        const there = pointsOf((project) => project === id);
+        return there === 0 ? null : `${there} restore points`;
+      },
+    });
+    ledger.existsBy({
+      resources: ['backups'],
+      list: () =>
+        catalogue.known().map(({ project, operationId, newBytes }) => ({
+          project,
+          resource: 'backups',
+          objectId: operationId,
+          amount: newBytes,
+          owner: null,
+        })),
+    });
+
+    let endListening: () => void = () => undefined;
+    return {
+      api: { catalogue, repositories },
+      handlers: {
+        ...createBackupRoutes({ db, operations: journal, known, catalogue, repositories, kinds }),
+        ...createPointRoutes({
+          operations: journal,
+          known,
+          projects: registry,
+          quotas: ledger,
+          catalogue,
+          repositories,
+          folders,
+          space,
+          disksFolder: config.state.disks,
+          kinds,
+        }),
+      },
+      resolvers: {
+        repository(idOrName) {
+          const row = repositories.find(idOrName);
+          return row === null ? null : repositoryObject(row);
+        },
+        async 'restore-point'(id) {
+          const row = await catalogue.point(id);
+          return row === null ? null : pointObject(row);
+        },
+      },
+      async start() {
+        await repositories.load();
+        await catalogue.load();
+        endListening = events.on('operation.changed', ({ id, kind, state, objectId }) => {
+          if (!FINAL_STATES.includes(state)) return;
+          if (kind === RUN || kind === RUN_STOPPED) turns.release(id);
+          // Room for its disks was promised under its id.
+          if ((kind === 'backup.restore' || kind === 'backup.overwrite') && objectId !== null) space.release(objectId);
+        });
+      },
+      async resume() {
+        try {
+          await clearLeftRuns({
+            folders,
+            vmSide: services.vmSide,
+            runningVms: () =>
+              known
+                .vms()
+                .filter(({ state }) => isOnState(state))
+                .map(({ id }) => id),
+            operation: journal.get,
+            log,
+          });
+        } catch (error) {
+          // Nothing waits for it: it is looked at again at the next start.
+          log.warn({ err: error }, 'leftovers of backups could not be removed');
+        }
+      },
+      async stop() {
+        endListening();
+        await sessions.closeAll();
+      },
+    };
+  },
+});

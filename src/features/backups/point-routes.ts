@@ -1,0 +1,232 @@
+/** The routes of single restore points: restore, overwrite, export, delete. */
+
+import { createReadStream } from 'node:fs';
+import { mkdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import type { InventoryApi } from '#features/inventory/index.ts';
+import { isOnState } from '#features/inventory/index.ts';
+import type { OperationsApi, RegisteredKind } from '#features/operations/index.ts';
+import { type ProjectsApi, projectObject } from '#features/projects/index.ts';
+import type { QuotasApi } from '#features/quotas/index.ts';
+import { AppError } from '#kernel/errors.ts';
+import { newId, newUuid } from '#kernel/ids.ts';
+import { MIB } from '#kernel/units.ts';
+import type { SpaceLedger } from '#platform/disk-space.ts';
+import { type ApiRequest, type Handlers, SYSTEM } from '#platform/feature.ts';
+import type { Catalogue } from './catalogue.ts';
+import type { DeleteOrder } from './delete-operation.ts';
+import { copyDisk } from './disk-door.ts';
+import type { RunFolders } from './names.ts';
+import type { Repositories } from './repositories.ts';
+import { restoreCharges } from './restore-operation.ts';
+import { type ResolvedRestore, type RestoreOrder, resolveRestore } from './restore-order.ts';
+import { pointObject, startRequest } from './routes.ts';
+import type { DiskImage } from './store/index.ts';
+import type { PointRow } from './tables.ts';
+
+export interface PointRouteDependencies {
+  readonly operations: OperationsApi;
+  readonly known: InventoryApi;
+  readonly projects: Pick<ProjectsApi, 'get' | 'domainName'>;
+  readonly quotas: Pick<QuotasApi, 'requireRoom'>;
+  readonly catalogue: Catalogue;
+  readonly repositories: Repositories;
+  readonly folders: RunFolders;
+  readonly space: SpaceLedger;
+  readonly disksFolder: string;
+  readonly kinds: {
+    readonly restore: RegisteredKind<RestoreOrder>;
+    readonly overwrite: RegisteredKind<RestoreOrder>;
+    readonly delete: RegisteredKind<DeleteOrder>;
+  };
+}
+
+type RestoreRequest =
+  | ApiRequest<'POST /restore-points/{id}/restore'>
+  | ApiRequest<'POST /restore-points/{id}/restore/plan'>;
+
+export function createPointRoutes(dependencies: PointRouteDependencies): Handlers {
+  const { operations, known, projects, quotas, catalogue, repositories, folders, space, disksFolder, kinds } =
+    dependencies;
+
+  const findPoint = async (id: string): Promise<PointRow> => {
+    const row = await catalogue.point(id);
+    if (!row) throw new AppError('not_found', { detail: `There is no restore point "${id.slice(0, 80)}".` });
+    return row;
+  };
+
+  const newVm = async (request: RestoreRequest): Promise<ResolvedRestore> => {
+    const { body, may, params } = request;
+    const row = await findPoint(params.id);
+    const asked = body.project ?? row.project;
+    const project = projects.get(asked);
+    if (!project) throw new AppError('not_found', { detail: `There is no project "${asked.slice(0, 80)}".` });
+    if (project.id !== row.project) request.require('backup.restore', { ...projectObject(project), name: asked });
+    if (known.named(body.name).some((vm) => vm.project === project.id))
+      throw new AppError('already_exists', { detail: `There is a VM "${body.name}" in the project already.` });
+    return resolveRestore(
+      {
+        pointId: row.id,
+        repositoryId: row.repository_id,
+        vmId: newUuid(),
+        name: body.name,
+        domainName: projects.domainName(project.id, body.name),
+        project: project.id,
+        isStarted: body.start,
+        mayOpenNics: may('network.configure', SYSTEM),
+        isNew: true,
+      },
+      await repositories.open(row.repository_id),
+      known,
+    );
+  };
+
+  const requireSpace = async ({ plan, order }: ResolvedRestore) => {
+    const room = await space.look(disksFolder);
+    space.take(room, {
+      owner: order.vmId,
+      bytes: plan.needs.diskBytes,
+      place: 'disks',
+      hint: 'Free space there.',
+      canWait: true,
+    });
+  };
+
+  /** Begins it with room for its disks; what it does not write is given back at its end. */
+  const begin = async (
+    resolved: ResolvedRestore,
+    kind: RegisteredKind<RestoreOrder>,
+    request: Parameters<typeof startRequest>[0],
+    action: string,
+  ) => {
+    await requireSpace(resolved);
+    const { order } = resolved;
+    try {
+      return await operations.start(kind, order, { ...startRequest(request), project: order.project, action });
+    } catch (error) {
+      space.release(order.vmId);
+      throw error;
+    }
+  };
+
+  return {
+    'POST /restore-points/{id}/restore/plan': async (request) => {
+      const { plan, order } = await newVm(request);
+      await quotas.requireRoom(restoreCharges(order));
+      return { ...plan, needs: { ...plan.needs, freeDiskBytes: (await space.look(disksFolder)).freeBytes } };
+    },
+    'POST /restore-points/{id}/restore': async (request) => {
+      const before = await operations.repeated(request);
+      if (before) return before;
+      return begin(await newVm(request), kinds.restore, request, 'POST /restore-points/{id}/restore');
+    },
+    'POST /restore-points/{id}/overwrite': async (request) => {
+      const before = await operations.repeated(request);
+      if (before) return before;
+      const row = await findPoint(request.params.id);
+      const vm = known.vm(row.vm_id);
+      if (!vm)
+        throw new AppError('wrong_state', {
+          detail: 'The VM of this restore point is not there any more.',
+          hint: 'Restore it as a new VM.',
+        });
+      // The VM may be another project's by now.
+      request.require('backup.overwrite', { type: 'vm', id: vm.id, name: vm.name, project: vm.project, vmId: vm.id });
+      if (request.body.confirm !== vm.name)
+        throw new AppError('invalid_input', {
+          detail: 'The name of the VM was not given.',
+          fields: [{ path: 'confirm', problem: 'it is not the name of the VM', mend: 'give its name as it is listed' }],
+        });
+      if (isOnState(vm.state) || vm.state === 'unknown')
+        throw new AppError('wrong_state', {
+          detail: `"${vm.name}" is on.`,
+          hint: 'Shut it down first: its disks are exchanged.',
+        });
+      if (vm.isProtected)
+        throw new AppError('vm_protected', { detail: `"${vm.name}" is protected, so its disks are not exchanged.` });
+      const resolved = await resolveRestore(
+        {
+          pointId: row.id,
+          repositoryId: row.repository_id,
+          vmId: vm.id,
+          name: vm.name,
+          domainName: projects.domainName(vm.project, vm.name),
+          project: vm.project,
+          isStarted: false,
+          mayOpenNics: request.may('network.configure', SYSTEM),
+          isNew: false,
+        },
+        await repositories.open(row.repository_id),
+        known,
+      );
+      return begin(resolved, kinds.overwrite, request, 'POST /restore-points/{id}/overwrite');
+    },
+    'DELETE /restore-points/{id}': async (request) => {
+      const before = await operations.repeated(request);
+      if (before) return before;
+      const row = await findPoint(request.params.id);
+      return operations.start(
+        kinds.delete,
+        {
+          pointId: row.id,
+          repositoryId: row.repository_id,
+          vmId: row.vm_id,
+          project: row.project,
+          madeBy: row.operation_id,
+          title: pointObject(row).name,
+        },
+        { ...startRequest(request), action: 'DELETE /restore-points/{id}' },
+      );
+    },
+    'GET /restore-points/{id}/disks/{target}': async ({ params, query, signal }) => {
+      const row = await findPoint(params.id);
+      const { target } = params;
+      const repository = await repositories.open(row.repository_id);
+      const headers = { 'content-disposition': `attachment; filename="${row.id}-${target}.${query.format}"` };
+      if (query.format === 'raw') {
+        const disk = await repository.openDisk(row.id, target);
+        return {
+          contentType: 'application/octet-stream',
+          bytes: Readable.from(bytesOf(disk)),
+          headers: { ...headers, 'content-length': String(disk.sizeBytes) },
+        };
+      }
+      // qcow2 begins with tables that are known last, so it is made before it is sent.
+      const name = newId('op');
+      await mkdir(folders.root, { recursive: true, mode: 0o711 });
+      const path = join(folders.root, `${name}.export`);
+      try {
+        await copyDisk({
+          repository,
+          pointId: row.id,
+          target,
+          socketPath: `${path}.nbd`,
+          outPath: path,
+          format: 'qcow2',
+          signal,
+          onProgress: () => undefined,
+        });
+        const { size } = await stat(path);
+        const stream = createReadStream(path);
+        stream.once('close', () => void rm(path, { force: true }));
+        return {
+          contentType: 'application/octet-stream',
+          bytes: stream,
+          headers: { ...headers, 'content-length': String(size) },
+        };
+      } catch (error) {
+        await rm(path, { force: true });
+        throw error;
+      }
+    },
+  };
+}
+
+async function* bytesOf(disk: DiskImage): AsyncGenerator<Buffer> {
+  try {
+    for (let at = 0; at < disk.sizeBytes; at += MIB) yield await disk.read(at, Math.min(MIB, disk.sizeBytes - at));
+  } finally {
+    await disk.close();
+  }
+}

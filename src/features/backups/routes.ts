@@ -1,0 +1,184 @@
+/** The routes of backups: checks what the schema cannot know, then starts an operation. */
+
+import type { BackupRepository } from '#contract/backups.ts';
+import type { Operation } from '#contract/operations.ts';
+import type { InventoryApi } from '#features/inventory/index.ts';
+import type { OperationsApi, RegisteredKind } from '#features/operations/index.ts';
+import { AppError } from '#kernel/errors.ts';
+import type { Database } from '#platform/db/database.ts';
+import { type FoundObject, type Handlers, type Identity, SYSTEM } from '#platform/feature.ts';
+import { type Catalogue, pointView } from './catalogue.ts';
+import type { Repositories } from './repositories.ts';
+import type { CheckOrder, ScanOrder } from './repository-operations.ts';
+import { unconfirmed } from './run-operation.ts';
+import type { RunOrder } from './run-order.ts';
+import type { PointRow } from './tables.ts';
+
+export interface BackupRouteDependencies {
+  readonly db: Database;
+  readonly operations: OperationsApi;
+  readonly known: InventoryApi;
+  readonly catalogue: Catalogue;
+  readonly repositories: Repositories;
+  readonly kinds: {
+    readonly run: RegisteredKind<RunOrder>;
+    readonly runStopped: RegisteredKind<RunOrder>;
+    readonly scan: RegisteredKind<ScanOrder>;
+    readonly check: RegisteredKind<CheckOrder>;
+  };
+}
+
+interface Asked {
+  readonly identity: Identity;
+  readonly project: string | null;
+  readonly requestId: string;
+  readonly idempotencyKey: string | null;
+  readonly requestHash: string;
+}
+
+export const startRequest = ({ identity, project, requestId, idempotencyKey, requestHash }: Asked) => ({
+  identity,
+  project,
+  requestId,
+  idempotencyKey,
+  requestHash,
+});
+
+export const repositoryObject = ({ id, name }: { readonly id: string; readonly name: string }): FoundObject => ({
+  type: 'repository',
+  id,
+  name,
+  project: null,
+  sharedWith: 'all',
+});
+
+export const pointObject = (
+  point: Pick<PointRow, 'id' | 'vm_name' | 'project' | 'vm_id' | 'point_in_time'>,
+): FoundObject => ({
+  type: 'restore-point',
+  id: point.id,
+  name: `${point.vm_name} ${point.point_in_time}`,
+  project: point.project,
+  vmId: point.vm_id,
+});
+
+export function createBackupRoutes(dependencies: BackupRouteDependencies): Handlers {
+  const { operations, known, catalogue, repositories, kinds } = dependencies;
+
+  const seen = async (
+    id: string,
+    may: (permission: 'backup.configure', object: typeof SYSTEM) => boolean,
+  ): Promise<BackupRepository> => repositories.view(repositories.get(id), may('backup.configure', SYSTEM));
+
+  const view = (row: PointRow) =>
+    pointView(row, {
+      repositoryName: repositories.find(row.repository_id)?.name ?? '',
+      isVmThere: known.vm(row.vm_id) !== null,
+    });
+
+  const findPoint = async (id: string): Promise<PointRow> => {
+    const row = await catalogue.point(id);
+    if (!row) throw new AppError('not_found', { detail: `There is no restore point "${id.slice(0, 80)}".` });
+    return row;
+  };
+
+  /** UUIDs that a name stands for, also of VMs that are gone. */
+  const vmIdsOf = (idOrName: string): readonly string[] => {
+    const there = known.vm(idOrName);
+    if (there) return [there.id];
+    const named = known.named(idOrName).map(({ id }) => id);
+    const formerly = catalogue
+      .known()
+      .filter(({ vmId, vmName }) => vmId === idOrName || vmName === idOrName)
+      .map(({ vmId }) => vmId);
+    return [...new Set([...named, ...formerly])];
+  };
+
+  return {
+    'GET /repositories': async ({ may }) => {
+      const mayConfigure = may('backup.configure', SYSTEM);
+      return {
+        items: await Promise.all(
+          repositories
+            .list()
+            .filter((row) => may('backup.read', repositoryObject(row)))
+            .map((row) => repositories.view(row, mayConfigure)),
+        ),
+      };
+    },
+    'POST /repositories': async ({ body }) => {
+      const { row, recoveryKey } = await repositories.create(body);
+      return { repository: await repositories.view(row, true), recoveryKey };
+    },
+    'GET /repositories/{id}': ({ params, may }) => seen(params.id, may),
+    'DELETE /repositories/{id}': async ({ params }) => {
+      const row = repositories.get(params.id);
+      const { id, name } = row;
+      if (operations.isLocked(`repository:${id}`))
+        throw new AppError('busy', { detail: `An operation works on the repository "${name}".` });
+      await repositories.forget(row);
+    },
+    'POST /repositories/{id}/confirm': async ({ params, body, may }) => {
+      await repositories.confirm(repositories.get(params.id), body.recoveryKey);
+      return seen(params.id, may);
+    },
+    'POST /repositories/{id}/scan': async (request) => {
+      const { id, name } = repositories.get(request.params.id);
+      return operations.start(
+        kinds.scan,
+        { repositoryId: id, name },
+        { ...startRequest(request), action: 'POST /repositories/{id}/scan' },
+      );
+    },
+    'POST /repositories/{id}/check': async (request) => {
+      const { id, name } = repositories.get(request.params.id);
+      return operations.start(
+        kinds.check,
+        { repositoryId: id, name, isDataRead: request.body.readData },
+        { ...startRequest(request), action: 'POST /repositories/{id}/check' },
+      );
+    },
+    'POST /vms/{id}/backup': async (request): Promise<Operation> => {
+      const before = await operations.repeated(request);
+      if (before) return before;
+      const vm = known.vm(request.params.id);
+      if (!vm) throw new AppError('not_found', { detail: `There is no VM "${request.params.id.slice(0, 80)}".` });
+      if (vm.state === 'unknown')
+        throw new AppError('unavailable', {
+          detail: `"${vm.name}" cannot be backed up now: libvirt does not answer.`,
+        });
+      if (!vm.persistent)
+        throw new AppError('wrong_state', {
+          detail: `"${vm.name}" has no stored definition: it disappears when it is stopped.`,
+          hint: 'Define it with the program that made it, then back it up.',
+        });
+      const asked = request.body.repository;
+      const repository = asked === undefined ? await repositories.default() : repositories.get(asked);
+      // One that is named has to be one that the asker may know of.
+      if (asked !== undefined) request.require('backup.read', repositoryObject(repository));
+      if (repository.is_confirmed === 0) throw unconfirmed(repository.name);
+      const isOff = vm.state === 'off' || vm.state === 'crashed';
+      return operations.start(
+        isOff ? kinds.runStopped : kinds.run,
+        {
+          vmId: vm.id,
+          name: vm.name,
+          project: vm.project,
+          repositoryId: repository.id,
+          isFull: request.body.full,
+        },
+        { ...startRequest(request), action: 'POST /vms/{id}/backup' },
+      );
+    },
+    'GET /restore-points': async ({ query, reach }) => {
+      const offset = query.cursor === undefined ? 0 : Number.parseInt(query.cursor, 10) || 0;
+      const repositoryId = query.repository === undefined ? undefined : repositories.get(query.repository).id;
+      const vmIds = query.vm === undefined ? undefined : vmIdsOf(query.vm);
+      const asked = { vmIds, repositoryId, of: reach('backup.read') };
+      const [rows, total] = [await catalogue.list(asked, { offset, limit: query.limit }), await catalogue.count(asked)];
+      const next = offset + rows.length < total ? String(offset + rows.length) : null;
+      return { items: rows.map(view), next, total };
+    },
+    'GET /restore-points/{id}': async ({ params }) => view(await findPoint(params.id)),
+  };
+}

@@ -1,0 +1,185 @@
+/** One backup's writing: what of it is in the repository already. Held in memory only; after a restart it is done again, and what is there
+ *  already is not stored twice. */
+
+import type { StepContext } from '#features/operations/index.ts';
+import { AppError, messageOf } from '#kernel/errors.ts';
+import { formatBytes } from '#kernel/units.ts';
+import { connectNbd, type NbdConnection } from '#platform/nbd/index.ts';
+import type { Pace } from './pace.ts';
+import type { PlannedDisk } from './plan.ts';
+import { ALLOCATION, readDisk } from './read-disk.ts';
+
+import type { DiskWriter, Repository, RepositoryWriter } from './store/index.ts';
+
+/** Where the disks of a VM are read from. */
+export interface DiskDoor {
+  readonly socketPath: string;
+  readonly exportName: string;
+  /** Name of the context that tells what changed; null = none is asked for. */
+  readonly dirtyContext: string | null;
+  close(): Promise<void>;
+}
+
+export interface ReadResult {
+  readonly planned: PlannedDisk;
+  /** As it was done after all. */
+  readonly mode: 'incremental' | 'full' | 'unchanged';
+  readonly reason: string | null;
+  readonly readBytes: number;
+  readonly written: Awaited<ReturnType<DiskWriter['finish']>>;
+}
+
+export interface Session {
+  readonly writer: RepositoryWriter;
+  /** Puts a blob there once. */
+  blob(name: string, bytes: Buffer): Promise<void>;
+  readonly blobs: ReadonlyMap<string, string>;
+  /** What a person should know, in words. */
+  readonly warnings: string[];
+  /** Reads what is not read yet. */
+  readDisks(disks: readonly PlannedDisk[], open: OpenDoor, context: StepContext): Promise<readonly ReadResult[]>;
+}
+
+/** @throws backup_interrupted when the disks cannot be reached any more */
+export type OpenDoor = (disk: PlannedDisk) => Promise<DiskDoor | null>;
+
+export interface Sessions {
+  of(operationId: string, repository: Repository): Promise<Session>;
+  close(operationId: string): Promise<void>;
+  closeAll(): Promise<void>;
+}
+
+export function createSessions(pace: Pace, host: string): Sessions {
+  const open = new Map<string, Promise<Session>>();
+
+  const begin = async (repository: Repository): Promise<Session> => {
+    const writer = await repository.writer({ host });
+    const blobs = new Map<string, string>();
+    const done = new Map<string, ReadResult>();
+    return {
+      writer,
+      blobs,
+      warnings: [],
+      async blob(name, bytes) {
+        if (!blobs.has(name)) blobs.set(name, await writer.blob(bytes));
+      },
+      async readDisks(disks, openDoor, context) {
+        const totalBytes = disks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+        let beforeBytes = 0;
+        for (const disk of disks) {
+          const before = beforeBytes;
+          const progress = (atBytes: number, readBytes: number) =>
+            context.progress({
+              ratio: totalBytes === 0 ? 1 : Math.min(1, (before + atBytes) / totalBytes),
+              note: `${disk.target}: ${formatBytes(readBytes)} read`,
+            });
+          if (!done.has(disk.target))
+            done.set(disk.target, await readOne(disk, { writer, repository, openDoor, pace, context, progress }));
+          beforeBytes += disk.sizeBytes;
+        }
+        return disks.flatMap(({ target }) => done.get(target) ?? []);
+      },
+    };
+  };
+
+  const close = async (operationId: string) => {
+    const session = open.get(operationId);
+    open.delete(operationId);
+    // One that could not be opened has nothing to close.
+    const writer = await session?.then(
+      ({ writer: found }) => found,
+      () => null,
+    );
+    await writer?.close();
+  };
+
+  return {
+    async of(operationId, repository) {
+      const known = open.get(operationId);
+      if (known) return known;
+      const session = begin(repository);
+      open.set(operationId, session);
+      try {
+        return await session;
+      } catch (error) {
+        open.delete(operationId);
+        throw error;
+      }
+    },
+    close,
+    async closeAll() {
+      await Promise.allSettled([...open.keys()].map(close));
+    },
+  };
+}
+
+interface Reading {
+  readonly writer: RepositoryWriter;
+  readonly repository: Repository;
+  readonly openDoor: OpenDoor;
+  readonly pace: Pace;
+  readonly context: StepContext;
+  progress(atBytes: number, readBytes: number): void;
+}
+
+async function readOne(planned: PlannedDisk, reading: Reading): Promise<ReadResult> {
+  const { writer, repository, openDoor, pace, context, progress } = reading;
+  const { target, sizeBytes, parentPointId } = planned;
+  const door = await openDoor(planned);
+  if (door === null) {
+    // Without a parent what is not written would be zeros.
+    if (parentPointId === null) throw new TypeError(`${target} has no restore point that it is as in`);
+    const disk = await writer.disk({ target, sizeBytes, parent: { pointId: parentPointId, target } });
+    return { planned, mode: 'unchanged', reason: null, readBytes: 0, written: await disk.finish() };
+  }
+  let connection: NbdConnection | null = null;
+  try {
+    connection = await connectNbd(
+      { socketPath: door.socketPath },
+      {
+        exportName: door.exportName,
+        contexts: [ALLOCATION, ...(door.dirtyContext === null ? [] : [door.dirtyContext])],
+        signal: context.signal,
+      },
+    );
+    if (connection.sizeBytes !== sizeBytes)
+      throw new AppError('backup_interrupted', {
+        detail: `${target} has ${connection.sizeBytes} bytes, and had ${sizeBytes} when the backup was planned.`,
+      });
+    // QEMU serves the whole disk as it was at the moment, so what it does not tell the changes of is read as a whole.
+    const isTold = door.dirtyContext !== null && connection.contexts.has(door.dirtyContext);
+    const isIncremental = planned.mode === 'incremental' && isTold && parentPointId !== null;
+    const disk = await writer.disk({
+      target,
+      sizeBytes,
+      ...(isIncremental && parentPointId !== null ? { parent: { pointId: parentPointId, target } } : {}),
+    });
+    const { readBytes } = await readDisk({
+      connection,
+      writer: disk,
+      chunkSizeBytes: repository.chunkSizeBytes,
+      dirtyContext: isIncremental ? door.dirtyContext : null,
+      pace,
+      signal: context.signal,
+      onProgress: progress,
+    });
+    return {
+      planned,
+      mode: isIncremental ? 'incremental' : 'full',
+      reason: isIncremental ? null : (planned.reason ?? 'QEMU does not tell what changed'),
+      readBytes,
+      written: await disk.finish(),
+    };
+  } catch (error) {
+    context.signal.throwIfAborted();
+    throw error instanceof AppError
+      ? error
+      : new AppError('backup_interrupted', {
+          detail: `${target} could not be read: ${messageOf(error)}.`,
+          cause: error,
+        });
+  } finally {
+    await connection?.close();
+    await door.close();
+  }
+}

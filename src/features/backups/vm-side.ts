@@ -1,0 +1,147 @@
+/** What a backup asks of libvirt about one VM, and what it makes of the answers. Of several programs that back up the same VM each has its
+ *  own checkpoints and its own job: those of others are seen and left. */
+
+import { AppError } from '#kernel/errors.ts';
+import {
+  type DomainState,
+  isNotFound,
+  LibvirtError,
+  type LibvirtHost,
+  readBackup,
+  readCheckpointDisks,
+  readDomain,
+} from '#libvirt/index.ts';
+import type { VmDisk } from './plan.ts';
+
+export interface VmSide {
+  state(vmId: string): Promise<DomainState | 'gone'>;
+  isOn(vmId: string): Promise<boolean>;
+  /** Disks as they are now: of the running guest, or of the definition. */
+  disks(vmId: string): Promise<readonly VmDisk[]>;
+  /** Bytes that the disk takes on its storage; 0 = not known. */
+  allocatedBytes(vmId: string, target: string): Promise<number>;
+  checkpoints(vmId: string): Promise<readonly string[]>;
+  /** Targets that a checkpoint marks; none when it is not there. */
+  markedBy(vmId: string, checkpoint: string): Promise<ReadonlySet<string>>;
+  /** Removes a checkpoint; one that is gone counts as removed. While the VM is off libvirt forgets it alone, and its mark stays in the file. */
+  dropCheckpoint(vmId: string, checkpoint: string): Promise<void>;
+  /** Socket of the backup that runs; null = none runs, or one without a socket. */
+  runningSocket(vmId: string): Promise<string | null>;
+  /** @throws backup_job_active when anything else works on the disks */
+  requireNoJob(vmId: string): Promise<void>;
+  /** @throws BrokenMark when a disk has lost its mark, and failures of libvirt */
+  begin(vmId: string, backupXml: string, checkpointXml: string | null): Promise<void>;
+  /** Ends our backup, and no other. */
+  end(vmId: string, socketPath: string): Promise<void>;
+}
+
+/** libvirt says loudly that changes of these disks were not kept track of: after a crash of the host or QEMU. */
+export class BrokenMark extends Error {
+  /** Null = libvirt does not tell which. */
+  readonly target: string | null;
+  constructor(target: string | null, cause: unknown) {
+    super('the mark of a disk is missing or broken', { cause });
+    this.target = target;
+  }
+}
+
+const END_WAIT_MS = 20_000;
+const LOOK_MS = 100;
+
+export function createVmSide(libvirt: LibvirtHost, sleep: (ms: number) => Promise<void>): VmSide {
+  const { domains, checkpoints, backup } = libvirt;
+
+  const state: VmSide['state'] = async (vmId) => {
+    try {
+      return (await domains.state(vmId)).state;
+    } catch (error) {
+      if (isNotFound(error)) return 'gone';
+      throw error;
+    }
+  };
+
+  const runningSocket: VmSide['runningSocket'] = async (vmId) => {
+    try {
+      return readBackup(await backup.xml(vmId)).socketPath;
+    } catch (error) {
+      if (error instanceof LibvirtError && error.failure !== null) return null;
+      throw error;
+    }
+  };
+
+  const sizeOf = async (vmId: string, target: string) => {
+    try {
+      const { capacityBytes, allocationBytes } = await domains.blockInfo(vmId, target);
+      return { capacity: Number(capacityBytes), allocated: Number(allocationBytes) };
+    } catch (error) {
+      // An empty drive has no size; a disk whose file is gone is left out with its reason.
+      if (error instanceof LibvirtError && error.failure !== null) return null;
+      throw error;
+    }
+  };
+
+  const side: VmSide = {
+    state,
+    isOn: async (vmId) => !['off', 'none', 'gone', 'crashed'].includes(await state(vmId)),
+    async disks(vmId) {
+      const { disks } = readDomain(await domains.xml(vmId));
+      const found: VmDisk[] = [];
+      for (const disk of disks) {
+        const size = disk.source === null ? null : await sizeOf(vmId, disk.target);
+        found.push({ ...disk, sizeBytes: size === null || size.capacity === 0 ? null : size.capacity });
+      }
+      return found;
+    },
+    allocatedBytes: async (vmId, target) => (await sizeOf(vmId, target))?.allocated ?? 0,
+    checkpoints: (vmId) => checkpoints.list(vmId),
+    async markedBy(vmId, checkpoint) {
+      try {
+        return new Set(readCheckpointDisks(await checkpoints.xml(vmId, checkpoint)));
+      } catch (error) {
+        if (error instanceof LibvirtError && error.failure !== null) return new Set();
+        throw error;
+      }
+    },
+    async dropCheckpoint(vmId, checkpoint) {
+      if (!(await checkpoints.list(vmId)).includes(checkpoint)) return;
+      const isOn = await side.isOn(vmId);
+      try {
+        await checkpoints.delete(vmId, checkpoint, { metadataOnly: !isOn });
+      } catch (error) {
+        if (isNotFound(error) || !(error instanceof LibvirtError) || error.failure === null) throw error;
+        // A mark that is broken cannot be merged into the next one; libvirt then lets go of its name alone.
+        await checkpoints.delete(vmId, checkpoint, { metadataOnly: true });
+      }
+    },
+    runningSocket,
+    async requireNoJob(vmId) {
+      const { type } = await domains.job(vmId);
+      if (type === 'bounded' || type === 'unbounded') throw new AppError('backup_job_active');
+    },
+    async begin(vmId, backupXml, checkpointXml) {
+      try {
+        await backup.begin(vmId, backupXml, checkpointXml);
+      } catch (error) {
+        const message = error instanceof LibvirtError ? (error.failure?.message ?? '') : '';
+        if (/missing or broken bitmap|checkpoint inconsistent|checkpoint '.*' not found|no such bitmap/i.test(message))
+          throw new BrokenMark(/disk '([^']+)'/.exec(message)?.[1] ?? null, error);
+        throw error;
+      }
+    },
+    async end(vmId, socketPath) {
+      if ((await runningSocket(vmId)) !== socketPath) return;
+      try {
+        await backup.end(vmId);
+      } catch (error) {
+        // It ended by itself meanwhile, as with its QEMU.
+        if ((await runningSocket(vmId)) === socketPath) throw error;
+      }
+      for (let waitedMs = 0; (await runningSocket(vmId)) === socketPath; waitedMs += LOOK_MS) {
+        if (waitedMs >= END_WAIT_MS)
+          throw new AppError('timeout', { detail: 'libvirt did not end the backup within 20 s.' });
+        await sleep(LOOK_MS);
+      }
+    },
+  };
+  return side;
+}
