@@ -1,6 +1,8 @@
 /** From an address to an open disk. */
 
+import { TLSSocket } from 'node:tls';
 import { withDeadline } from '#kernel/async.ts';
+import { AppError } from '#kernel/errors.ts';
 import { openExport } from './client-handshake.ts';
 import { Connection, type NbdConnection } from './connection.ts';
 import { type NbdAddress, openLink } from './link.ts';
@@ -34,8 +36,21 @@ export async function connectNbd(address: NbdAddress, options: ConnectNbdOptions
       return new Connection({ ...link, agreement, requestTimeoutMs, ...(signal ? { signal } : {}) });
     } catch (error) {
       link.socket.destroy();
-      throw error;
+      throw link.socket instanceof TLSSocket && isUnreachable(error) ? distrusted(error) : error;
     }
   };
   return await withDeadline(`opening the disk "${exportName}" over NBD`, requestTimeoutMs, open, signal);
+}
+
+function isUnreachable(error: unknown): error is AppError {
+  return error instanceof AppError && error.code === 'nbd_unreachable';
+}
+
+/** Under TLS 1.3 the server looks at our certificate when for us the handshake is over; QEMU then closes without a word (7.2). */
+function distrusted(cause: AppError): AppError {
+  return new AppError('nbd_refused', {
+    detail: 'The server of the disk’s data closed the encrypted connection before it opened the disk.',
+    hint: 'Check that the server trusts the authority of our certificate, and that it is given one.',
+    cause,
+  });
 }

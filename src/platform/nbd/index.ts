@@ -2,7 +2,7 @@
 
 export { connectNbd } from './connect.ts';
 export type { NbdConnection } from './connection.ts';
-export type { NbdAddress } from './link.ts';
+export type { NbdAddress, NbdTls } from './link.ts';
 export { type NbdServer, serveNbd } from './server.ts';
 export type { NbdExtent, NbdSource, SourceExtent } from './source.ts';
 export { ALLOCATION_CONTEXT, EXTENT_FLAGS } from './wire.ts';

@@ -75,7 +75,7 @@ test('a random disk is read as it is, in random parts, many at once', async (con
 
 test('extents are those of the source, whichever range is asked for', async (context) => {
   context.diagnostic(`seed ${seed}`);
-  const disk = randomDisk(seed, 3 * MIB, 20_000);
+  const disk = randomDisk(seed, 3 * MIB, 20_000, 4096);
   await using site = await served('extents', new Map([['vda', disk]]));
   const asked = [ALLOCATION_CONTEXT, 'qemu:dirty-bitmap:backup-vda'];
   const connection = await connectNbd(site.address, { exportName: 'vda', contexts: asked });

@@ -19,13 +19,21 @@ export function randomNumbers(seed: number): (limit: number) => number {
   };
 }
 
-/** Data and zeros in turn, each up to `longestExtentBytes` long. */
-export function randomDisk(seed: number, sizeBytes: number, longestExtentBytes: number): RandomDisk {
+/** Data and zeros in turn, each up to `longestExtentBytes` long, with borders at multiples of `alignmentBytes`. */
+export function randomDisk(
+  seed: number,
+  sizeBytes: number,
+  longestExtentBytes: number,
+  alignmentBytes = 1,
+): RandomDisk {
   const random = randomNumbers(seed);
   const bytes = Buffer.alloc(sizeBytes);
   const borders: number[] = [];
   for (let at = 0, isData = random(2) === 1; at < sizeBytes; isData = !isData) {
-    const end = Math.min(sizeBytes, at + 1 + random(longestExtentBytes));
+    const end = Math.min(
+      sizeBytes,
+      at + alignmentBytes * (1 + random(Math.floor(longestExtentBytes / alignmentBytes))),
+    );
     // Never zero, so that what should be data cannot pass for zeros.
     if (isData) for (let byte = at; byte < end; byte += 1) bytes[byte] = 1 + random(255);
     borders.push(end);
