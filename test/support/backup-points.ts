@@ -17,6 +17,25 @@ export function chunkOf(version: number, chunk: number, lengthBytes = CHUNK_BYTE
   return bytes;
 }
 
+/** The disk of the points that follow from a list of versions. */
+export const POINT_BYTES = 40 * CHUNK_BYTES + 512;
+
+/** Which chunks a version writes. */
+export function rangeOf(version: number, isFull: boolean): { readonly first: number; readonly count: number } {
+  return isFull ? { first: 0, count: 41 } : { first: (version * 7) % 36, count: 5 };
+}
+
+/** What the disk holds after a full backup of the first version and increments of the others, as `3,4,6`. */
+export function diskAfter(versions: string): Buffer {
+  const disk = Buffer.alloc(POINT_BYTES);
+  for (const [n, version] of versions.split(',').map(Number).entries()) {
+    const { first, count } = rangeOf(version, n === 0);
+    for (let chunk = first; chunk < first + count; chunk += 1)
+      chunkOf(version, chunk, Math.min(CHUNK_BYTES, POINT_BYTES - chunk * CHUNK_BYTES)).copy(disk, chunk * CHUNK_BYTES);
+  }
+  return disk;
+}
+
 export function bodyOf(vm: string, more: Partial<ManifestBody> = {}): ManifestBody {
   const now = new Date().toISOString();
   return {
