@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { GIB, MIB } from '#kernel/units.ts';
-import { alertsConfigSchema, notificationsConfigSchema, secretsConfigSchema } from './alerts-config.ts';
+import { alertsConfigSchema, isLoopbackHost, notificationsConfigSchema, secretsConfigSchema } from './alerts-config.ts';
 import { LIMIT_NAMES } from './health-limits.ts';
 import { pushTargetSchema } from './push-config.ts';
 
@@ -149,6 +149,12 @@ export const configSchema = z.strictObject({
           'two targets have the same name',
         )
         .describe('where figures are sent at each measurement'),
+      overNetwork: z
+        .boolean()
+        .default(false)
+        .describe(
+          'whether /metrics answers where `listen` is no loopback address; the sockets and a loopback address always do',
+        ),
     })
     .prefault({}),
   health: z
@@ -273,3 +279,13 @@ export const configSchema = z.strictObject({
 });
 
 export type ConfigFile = z.output<typeof configSchema>;
+
+/** Where `/metrics` answers besides the sockets: on the loopback address that is listened on, on the network because somebody wants it so,
+ *  or nowhere. */
+export function metricsDoor({
+  listen,
+  metrics,
+}: Pick<ConfigFile, 'listen' | 'metrics'>): 'loopback' | 'network' | 'closed' {
+  if (isLoopbackHost(listen)) return 'loopback';
+  return metrics.overNetwork ? 'network' : 'closed';
+}

@@ -16,6 +16,11 @@ export const metricsErrors = defineErrors({
     title: 'The question is too large',
     hint: 'Ask for a shorter time, fewer figures, or fewer points.',
   },
+  metrics_not_served: {
+    status: 403,
+    title: '/metrics is not served on the network',
+    hint: 'Write "metrics": { "overNetwork": true } into config.json and restart hyperd, or fetch it from admin.sock on the machine itself.',
+  },
 });
 
 const kindSchema = z.enum(ENTITY_KINDS);

@@ -7,6 +7,7 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { FastifyInstance } from 'fastify';
+import { metricsDoor } from '#contract/config.ts';
 import type { ApiEvents } from '#contract/events.ts';
 import { HOST_GROUPS, HYPER_USER } from '#contract/fence.ts';
 import { access } from '#features/access/index.ts';
@@ -201,6 +202,7 @@ export async function startDaemon({
       tls: isNetwork ? tls : null,
       webFolder: isNetwork && existsSync(WEB_FOLDER) ? WEB_FOLDER : null,
       renewedCookie: accessApi.renewedCookie,
+      servesMetrics: !isNetwork || metricsDoor(config) !== 'closed',
       metricsPage: exported.page,
       notReady,
     });

@@ -117,7 +117,7 @@ test('the sandbox and the tools are really tried on this machine', async () => {
   const context = {
     ...fakeContext(),
     machine: thisMachine,
-    settings: { stateRoot: folder, disks: folder, port: () => 8080 },
+    settings: { stateRoot: folder, disks: folder, metricsDoor: 'loopback' as const, port: () => 8080 },
   };
   const lines = await runChecks(
     preflightChecks.filter(({ id }) => wanted.includes(id)),

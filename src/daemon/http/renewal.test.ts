@@ -38,6 +38,7 @@ test('a certificate is renewed before its end while the server runs; open connec
     log: silentLogger,
     tls: first,
     webFolder: null,
+    servesMetrics: true,
     metricsPage: () => ({ contentType: 'text/plain', body: '' }),
     renewedCookie: async () => null,
     notReady: () => [],

@@ -35,6 +35,8 @@ export interface ServerParts {
   readonly webFolder: string | null;
   /** A new session cookie where one is due. */
   readonly renewedCookie: (sessionId: string) => Promise<{ readonly 'set-cookie': string } | null>;
+  /** False where anybody may come by and nobody asked for it. */
+  readonly servesMetrics: boolean;
   /** The answer to `/metrics`. */
   readonly metricsPage: (request: PageRequest) => Page;
   /** Problems that keep the daemon from being ready; empty = ready. */
@@ -296,6 +298,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   app.get('/metrics', async (request, reply) => {
     const identity = door.identify(request.raw, false);
     if (!identity) throw new AppError('not_signed_in');
+    if (!parts.servesMetrics) throw new AppError('metrics_not_served');
     const { compat } = z.object({ compat: z.unknown().optional() }).parse(request.query);
     const { contentType, body } = parts.metricsPage({ identity, accept: request.headers.accept ?? null, compat });
     return reply.header('cache-control', 'no-store').type(contentType).send(body);

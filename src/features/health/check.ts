@@ -1,6 +1,7 @@
 /** What a preflight check is, and how a list of them is run. A check that throws or is late is `unknown`, never `ok`. */
 
 import type { CheckStatus } from '#contract/common.ts';
+import type { metricsDoor } from '#contract/config.ts';
 import { PREFLIGHT_WAITS_FOR_LIBVIRT } from '#contract/libvirt-away.ts';
 import type { Check } from '#contract/system.ts';
 import { mapLimit, withDeadline } from '#kernel/async.ts';
@@ -26,8 +27,13 @@ export const unknown = (detail: string, hint: string): Finding => ({ status: 'un
 export interface CheckContext {
   readonly machine: Machine;
   readonly libvirt: LibvirtFacts;
-  /** Folders and TCP port that the daemon uses. */
-  readonly settings: { readonly stateRoot: string; readonly disks: string; port(): number };
+  /** Folders and TCP port that the daemon uses, and where `/metrics` answers. */
+  readonly settings: {
+    readonly stateRoot: string;
+    readonly disks: string;
+    readonly metricsDoor: ReturnType<typeof metricsDoor>;
+    port(): number;
+  };
   /** Runs the micro-guests, or takes the cached proof. */
   proof(): Promise<AccelProof>;
   /** Writes a row durably and reads it back; answers how long that took. */

@@ -193,7 +193,12 @@ export function fakeContext(
   return {
     machine: fakeMachine(parts),
     libvirt: fakeLibvirt(libvirt),
-    settings: { stateRoot: '/var/lib/hyper-nixos', disks: '/var/lib/hyper-nixos/disks', port: () => 8080 },
+    settings: {
+      stateRoot: '/var/lib/hyper-nixos',
+      disks: '/var/lib/hyper-nixos/disks',
+      metricsDoor: 'closed',
+      port: () => 8080,
+    },
     proof: async () => ({
       key: 'test',
       checkedAt: '2026-01-01T00:00:00.000Z',

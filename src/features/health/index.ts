@@ -4,6 +4,7 @@
 
 import { join } from 'node:path';
 import { DEFAULT_PROJECT } from '#contract/common.ts';
+import { metricsDoor } from '#contract/config.ts';
 import type { Check, Preflight } from '#contract/system.ts';
 import { filterUse, type InventoryApi, inventory } from '#features/inventory/index.ts';
 import { operations } from '#features/operations/index.ts';
@@ -64,7 +65,12 @@ export const health = defineFeature<HealthApi>({
       context: {
         machine: thisMachine,
         libvirt: libvirtFacts(libvirt, context.use(inventory)),
-        settings: { stateRoot: config.state.root, disks: config.state.disks, port: () => portOf(address().origin) },
+        settings: {
+          stateRoot: config.state.root,
+          disks: config.state.disks,
+          metricsDoor: metricsDoor(config),
+          port: () => portOf(address().origin),
+        },
         probeDatabase: store.probe,
       },
       accel,

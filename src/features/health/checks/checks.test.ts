@@ -54,7 +54,14 @@ test('on a machine that answers nothing, no line is ok that should know, and eve
     probeDatabase: () => Promise.reject(new Error('disk gone')),
   });
   // What is absent there is not needed: no IOMMU, no huge pages, no bridges; and an empty port table is a free port.
-  const mayBeOk = new Set(['iommu.groups', 'memory.hugepages', 'network.bridges', 'disk.free', 'port.clash']);
+  const mayBeOk = new Set([
+    'iommu.groups',
+    'memory.hugepages',
+    'network.bridges',
+    'disk.free',
+    'port.clash',
+    'network.metrics',
+  ]);
   for (const found of lines.values()) {
     if (!mayBeOk.has(found.id)) assert.notEqual(found.status, 'ok', found.id);
     if (found.status !== 'ok') assert.match(found.hint ?? '', /\S/, `${found.id} says what to do`);
@@ -624,3 +631,16 @@ for (const [what, id, status, detail, change, more] of rows) {
     if (status !== 'ok') assert.match(found.hint ?? '', /\S/);
   });
 }
+
+test('that figures are open to the network is said', async () => {
+  const { settings, ...rest } = fakeContext();
+  for (const [metricsDoor, said] of [
+    ['loopback', /loopback address/],
+    ['closed', /opens it/],
+    ['network', /answers on the network/],
+  ] as const) {
+    const found = (await linesOf({ ...rest, settings: { ...settings, metricsDoor } })).get('network.metrics');
+    assert.equal(found?.status, 'ok');
+    assert.match(found.detail, said);
+  }
+});

@@ -111,6 +111,17 @@ async function filters({ libvirt }: CheckContext): Promise<Finding> {
   return ok('What VMs send is filtered: foreign MACs, false DHCP servers and routers, and the way to this API.');
 }
 
+const METRICS_DOORS = {
+  loopback: '`/metrics` answers on this machine only: on its sockets and a loopback address.',
+  closed: '`/metrics` answers on this machine only: on its sockets. `metrics.overNetwork` of config.json opens it.',
+  network:
+    '`/metrics` answers on the network, because `metrics.overNetwork` says so: whoever has a token with `metrics.read` sees what its owner may see.',
+} as const;
+
+async function metrics({ settings }: CheckContext): Promise<Finding> {
+  return ok(METRICS_DOORS[settings.metricsDoor]);
+}
+
 export const networkChecks: readonly CheckDefinition[] = [
   {
     id: 'network.nat',
@@ -131,5 +142,11 @@ export const networkChecks: readonly CheckDefinition[] = [
     meaning:
       'Whether libvirt filters what VMs send, so that none takes the MAC or address of another, plays DHCP server or router, or reaches this API.',
     run: filters,
+  },
+  {
+    id: 'network.metrics',
+    title: 'Figures for Prometheus',
+    meaning: 'Where `/metrics` answers. On the network it does so only when the configuration says so.',
+    run: metrics,
   },
 ];
