@@ -15,7 +15,7 @@ const metric = (dimension: Metric['dimension'], values: string[] | null = null):
 });
 
 test('figures have their unit, and a missing one is a dash, not 0', () => {
-  assert.equal(figureText(metric('ratio'), 0.4215), '42.1 %');
+  assert.equal(figureText(metric('ratio'), 0.4215), '42 %');
   assert.equal(figureText(metric('bytes_per_second'), 1536), '1.5 KiB/s');
   assert.equal(figureText(metric('seconds'), 0.0042), '4.2 ms');
   assert.equal(figureText(metric('enum', ['running', 'shutting_down']), 1), 'shutting down');

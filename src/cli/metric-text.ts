@@ -1,34 +1,11 @@
 /** Figures as people read them in a terminal: numbers with their unit, and small graphs of block characters. */
 
+import { measuredText } from '#contract/figures.ts';
 import type { Metric } from '#contract/metrics.ts';
-import { formatBytes, formatDuration } from '#kernel/units.ts';
 
-/** `42.1 %`, `1.5 GiB/s`, `running`; `–` for null. */
-export function figureText({ dimension, values, decimals }: Metric, value: number | null): string {
-  if (value === null) return '–';
-  switch (dimension) {
-    case 'ratio':
-      return `${(value * 100).toFixed(1)} %`;
-    case 'bytes':
-      return formatBytes(value);
-    case 'bytes_per_second':
-      return `${formatBytes(value)}/s`;
-    case 'per_second':
-      return `${value.toFixed(value < 10 ? 1 : 0)}/s`;
-    case 'seconds':
-      return value < 1 ? `${(value * 1000).toFixed(1)} ms` : formatDuration(value * 1000);
-    case 'enum':
-      return values?.[Math.round(value)]?.replaceAll('_', ' ') ?? String(value);
-    case 'bool':
-      return value === 1 ? 'yes' : value === 0 ? 'no' : `${(value * 100).toFixed(0)} % of the time`;
-    case 'timestamp':
-      return new Date(value * 1000).toISOString();
-    case 'celsius':
-      return `${value.toFixed(1)} °C`;
-    default:
-      return value.toFixed(Number.isInteger(value) ? 0 : Math.max(1, decimals));
-  }
-}
+/** `–` for null. */
+export const figureText = ({ dimension, values }: Metric, value: number | null): string =>
+  value === null ? '–' : measuredText(value, dimension, values);
 
 const BARS = '▁▂▃▄▅▆▇█';
 

@@ -95,8 +95,6 @@ export const text = {
       '5m': 'Average, least and most of 5 minutes',
       '1h': 'Average, least and most of an hour',
     },
-    yes: 'yes',
-    no: 'no',
     titles: {
       processors: 'Processors',
       memoryTitle: 'Memory',

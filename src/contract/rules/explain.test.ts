@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { formatFigure } from '../figures.ts';
 import { completions } from './completions.ts';
 import { explain } from './explain.ts';
-import { formatFigure } from './figures.ts';
 import { checkRule } from './rule.ts';
 
 const SENTENCES: Readonly<Record<string, string>> = {

@@ -1,10 +1,10 @@
 /** One English sentence that says what a rule does, for the editor: people find their mistakes in it before the night does. */
 
+import { formatFigure } from '../figures.ts';
 import { constantOf } from './check-compare.ts';
 import type { CheckedRule, Comparison, Match, Selector, Test, Value } from './checked.ts';
 import { usualClear } from './clear.ts';
 import type { SubjectKind } from './entities.ts';
-import { formatFigure } from './figures.ts';
 import type { Relation } from './language.ts';
 
 const KIND_WORDS: Readonly<Record<SubjectKind, string>> = {

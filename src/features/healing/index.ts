@@ -11,6 +11,7 @@ import { metrics } from '#features/metrics/index.ts';
 import { notifications } from '#features/notifications/index.ts';
 import { operations } from '#features/operations/index.ts';
 import { vms } from '#features/vms/index.ts';
+import { createWaker } from '#kernel/async.ts';
 import { messageOf } from '#kernel/errors.ts';
 import { defineFeature } from '#platform/feature.ts';
 import { type AllowedKinds, createHands } from './allowed-work.ts';
@@ -154,14 +155,8 @@ export const healing = defineFeature<null>({
 
     const endings: (() => void)[] = [];
     let work: Promise<void> = Promise.resolve();
-    let wake: () => void = () => undefined;
+    const { wake, wait } = createWaker(clock);
 
-    const nap = async (ms: number, signal: AbortSignal) => {
-      const early = new AbortController();
-      wake = () => early.abort();
-      // Both ways out are expected.
-      await clock.sleep(ms, AbortSignal.any([signal, early.signal])).catch(() => undefined);
-    };
     const run = async (signal: AbortSignal) => {
       let keptMs = 0;
       while (!signal.aborted) {
@@ -177,7 +172,7 @@ export const healing = defineFeature<null>({
           log.warn({ err: error }, `healing could not look at everything: ${messageOf(error)}`);
         }
         if (signal.aborted) return;
-        await nap(Math.max(REST_MS, Math.min(ROUND_MS, waitMs ?? ROUND_MS)), signal);
+        await wait(Math.max(REST_MS, Math.min(ROUND_MS, waitMs ?? ROUND_MS)), signal);
       }
     };
     /** A pool whose folder is there was stopped by somebody; one whose folder went away broke. */
@@ -214,7 +209,7 @@ export const healing = defineFeature<null>({
           events.on('vm.changed', ({ state }) => {
             if (state === 'crashed' || state === 'paused') wake();
           }),
-          events.on('pool.changed', () => wake()),
+          events.on('pool.changed', wake),
           libvirt.onEvent((event) => {
             if (event.type !== 'pool-lifecycle' || event.event !== 'stopped') return;
             poolStopped(event.pool.uuid).catch((error: unknown) =>

@@ -1,6 +1,7 @@
 /** What keeps the inventory current besides events: the reconcile, the figures, the addresses. Each loop ends with the signal, and a failure
  *  in one round is logged and tried again in the next. */
 
+import { createWaker, nap } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { Inventory } from './inventory.ts';
@@ -44,21 +45,13 @@ export interface Background {
 export function createBackground({ inventory, source, clock, log }: Dependencies): Background {
   const { api } = inventory;
   const quietUntil = new Map<string, number>();
-  let wakeSync: () => void = () => undefined;
+  const syncing = createWaker(clock);
+  const sweeping = createWaker(clock);
   let isResyncWanted = true;
   let tellFirst: () => void = () => undefined;
   const first = new Promise<void>((resolve) => {
     tellFirst = resolve;
   });
-
-  /** Sleeps until the time is over, somebody wakes, or the signal. */
-  const nap = async (ms: number, signal: AbortSignal, offerWake: (wake: () => void) => void) => {
-    const early = new AbortController();
-    offerWake(() => early.abort());
-    const either = AbortSignal.any([signal, early.signal]);
-    // Both ways out are expected.
-    await clock.sleep(ms, either).catch(() => undefined);
-  };
 
   const guarded = async (what: string, work: () => Promise<void>) => {
     try {
@@ -87,9 +80,7 @@ export function createBackground({ inventory, source, clock, log }: Dependencies
         });
       }
       if (signal.aborted) return;
-      await nap(isResyncWanted && source.isConnected ? 1_000 : RECONCILE_EVERY_MS, signal, (wake) => {
-        wakeSync = wake;
-      });
+      await syncing.wait(isResyncWanted && source.isConnected ? 1_000 : RECONCILE_EVERY_MS, signal);
     }
   };
 
@@ -97,18 +88,15 @@ export function createBackground({ inventory, source, clock, log }: Dependencies
   const statsLoop = async (signal: AbortSignal) => {
     const startedMs = clock.monotonicMs();
     let hasNewWatcher = false;
-    let wakeStats: () => void = () => undefined;
     inventory.onWatcher(() => {
       hasNewWatcher = true;
-      wakeStats();
+      sweeping.wake();
     });
     while (!signal.aborted) {
       const everyMs = inventory.watcherCount() > 0 ? FAST_EVERY_MS : UNWATCHED_EVERY_MS;
       const dueInMs = Math.max(startedMs, api.counters.lastMs ?? 0) + everyMs - clock.monotonicMs();
       if ((dueInMs > 0 && !hasNewWatcher) || !source.isConnected) {
-        await nap(dueInMs > 0 ? dueInMs : FAST_EVERY_MS, signal, (wake) => {
-          wakeStats = wake;
-        });
+        await sweeping.wait(dueInMs > 0 ? dueInMs : FAST_EVERY_MS, signal);
       } else {
         hasNewWatcher = false;
         await api.counters.sweep();
@@ -181,7 +169,7 @@ export function createBackground({ inventory, source, clock, log }: Dependencies
       }
       if (isDue) sinceFullMs = 0;
       sinceFullMs += FRESH_EVERY_MS;
-      await nap(FRESH_EVERY_MS, signal, () => undefined);
+      await nap(clock, FRESH_EVERY_MS, signal);
     }
   };
 
@@ -195,7 +183,7 @@ export function createBackground({ inventory, source, clock, log }: Dependencies
     },
     requestResync() {
       isResyncWanted = true;
-      wakeSync();
+      syncing.wake();
     },
     agentConnected(uuid) {
       quietUntil.delete(uuid);

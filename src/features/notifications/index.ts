@@ -7,7 +7,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { notificationErrors } from '#contract/notifications.ts';
 import { projects } from '#features/projects/index.ts';
-import { createQueue } from '#kernel/async.ts';
+import { createQueue, createWaker } from '#kernel/async.ts';
 import { messageOf } from '#kernel/errors.ts';
 import type { Transaction } from '#platform/db/database.ts';
 import { defineFeature } from '#platform/feature.ts';
@@ -36,7 +36,6 @@ import { createRoutingStore } from './routing-store.ts';
 import { createSecretSeal } from './sealed-secrets.ts';
 import { createSteadyClock } from './steady-clock.ts';
 import { createTestMessages } from './test-messages.ts';
-import { createWaker } from './waker.ts';
 
 export type { AlertNotice } from './message.ts';
 export type { AnnouncedEvent } from './outbox/announcements.ts';
