@@ -1,4 +1,5 @@
-/** What a tick of alert rules costs: 50 rules over 200 VMs, and those that come with the program; beside a plain interpretation of the same rules and beside Prometheus. */
+/** What a tick of alert rules costs: 50 rules over 200 VMs, and those that come with the program; beside a plain interpretation of the same rules and beside Prometheus.
+ *  And what a thousand alerts cost on their way to people, beside Alertmanager. */
 
 import assert from 'node:assert/strict';
 import { checkRule } from '#contract/rules/rule.ts';
@@ -8,6 +9,7 @@ import { referenceOutcomes } from '../support/rule-reference.ts';
 import { loadOf } from './metrics/load.ts';
 import { houseView, METRICS_OF_VM, RULES, VMS, valueAt } from './rules/house.ts';
 import { openLiveHouse } from './rules/live.ts';
+import { measureMessages } from './rules/messages.ts';
 import { measurePrometheus } from './rules/prometheus.ts';
 
 const TICKS = 60;
@@ -17,7 +19,7 @@ const PLAIN_TICKS = 1;
 const LIVE_WARM_UP = 100;
 const LIVE_TICKS = 30;
 
-/** Takes about a minute, most of it Prometheus. */
+/** Takes about two minutes, most of them Prometheus and Alertmanager. */
 export async function run(): Promise<Measurement[]> {
   const view = houseView();
   const rules = RULES.map(([text]) => {
@@ -53,6 +55,7 @@ export async function run(): Promise<Measurement[]> {
       bar: '≤ 1×',
       unit: 'ms',
     },
+    await measureMessages(),
   ];
 }
 
