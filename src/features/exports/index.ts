@@ -31,8 +31,7 @@ export const exports = defineFeature<ExportsApi>({
   needs: ['access', 'hosts', 'inventory', 'metrics'],
   setup({ clock, config, log, use }) {
     const measured = use(metrics);
-    const host = use(hosts).local;
-    const hostName = () => host().name;
+    const hostName = use(hosts).name;
     const stopping = new AbortController();
     const subscriptions: (() => void)[] = [];
     let own: () => readonly MetricFamily[] = () => [];

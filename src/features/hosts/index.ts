@@ -37,10 +37,15 @@ export const hosts = defineFeature<HostsApi>({
       events,
       log,
     });
-    const isLocal = (id: string) => id === LOCAL_HOST_ID || id === service.local().name;
+    const isLocal = (id: string) => id === LOCAL_HOST_ID || id === service.name();
 
     return {
-      api: { local: service.local, processors: service.processors, kernelReading: service.kernelReading },
+      api: {
+        local: service.local,
+        name: service.name,
+        processors: service.processors,
+        kernelReading: service.kernelReading,
+      },
       handlers: {
         'GET /hosts': () => ({ items: [service.local()], next: null, total: 1 }),
         'GET /hosts/{id}': ({ params }) => {
@@ -49,8 +54,7 @@ export const hosts = defineFeature<HostsApi>({
         },
       },
       resolvers: {
-        host: (id) =>
-          isLocal(id) ? { type: 'host', id: LOCAL_HOST_ID, name: service.local().name, project: null } : null,
+        host: (id) => (isLocal(id) ? { type: 'host', id: LOCAL_HOST_ID, name: service.name(), project: null } : null),
       },
       start: service.start,
       stop: service.stop,

@@ -32,6 +32,8 @@ export interface HostParts {
 export interface HostsApi {
   /** The host that hyperd runs on. Never waits. */
   local(): Host;
+  /** What it calls itself. Labels of figures are made of it by the thousand; `local` puts the usage of ten minutes together each time. */
+  name(): string;
   /** How many it has; 0 before the start. */
   processors(): number;
   /** The kernel's figures of this moment, read once for all who ask within a second. */
@@ -117,6 +119,7 @@ export function createHostService({ parts, sampler, clock, events, log }: HostSe
 
   return {
     local,
+    name: hostname,
     processors: () => machine.count,
     kernelReading: sampler.reading,
     async start(signal) {

@@ -98,8 +98,8 @@ export const metrics = defineFeature<MetricsApi>({
     const known = use(inventory);
     const registry = use(projects);
     const journal = use(operations);
-    const host = use(hosts).local;
-    const hostId = host().id;
+    const { local, name: hostName } = use(hosts);
+    const hostId = local().id;
     const hostOwner: Owner = { type: 'host', id: hostId };
     const path = join(config.state.root, 'metrics.db');
     const pulse = createPulse(`${path}-pulse`, clock);
@@ -178,7 +178,7 @@ export const metrics = defineFeature<MetricsApi>({
         });
     };
     const namesOf = (owner: Owner) => {
-      if (owner.type === 'host') return { name: host().name, project: null };
+      if (owner.type === 'host') return { name: hostName(), project: null };
       const vm = known.vm(owner.id);
       return { name: vm?.name ?? owner.id, project: vm?.project ?? null };
     };
@@ -217,7 +217,7 @@ export const metrics = defineFeature<MetricsApi>({
           const label = kind === 'host' || kind === 'vm' ? {} : { [SUB_LABELS[kind]]: sub };
           const vm = owner.type === 'vm' ? known.vm(owner.id) : null;
           return {
-            host: host().name,
+            host: hostName(),
             ...(owner.type === 'vm'
               ? {
                   vm: vm?.name ?? owner.id,
