@@ -9,7 +9,7 @@ import { measureIdle } from './daemon/idle.ts';
 import { measureList } from './daemon/list.ts';
 import { measureStart } from './daemon/start.ts';
 
-/** Takes about three minutes. */
+/** Takes about six minutes. */
 export async function run(): Promise<Measurement[]> {
   await using open = new AsyncDisposableStack();
   const libvirtd = open.adopt(await startPrivateLibvirtd(), (each) => each.close());
