@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, rename, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -222,6 +222,10 @@ test('the socket lets in its owner and group; one that was left behind is replac
   await rename(`${socketPath}.first`, socketPath); // so that closing does not remove it
   await new Promise((resolve) => abandoned.close(resolve));
   assert.ok((await stat(socketPath)).isSocket());
+
+  await writeFile(join(folder, 'file.sock'), 'kept');
+  await assert.rejects(serveNbd({ socketPath: join(folder, 'file.sock'), exports }), { code: 'EADDRINUSE' });
+  assert.equal(await readFile(join(folder, 'file.sock'), 'utf8'), 'kept');
 
   await using site = await served('mode', exports);
   assert.equal((await stat(socketPath)).mode & 0o777, 0o660);

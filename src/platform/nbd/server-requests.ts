@@ -57,6 +57,8 @@ class RequestServer {
 
   constructor(client: ServedClient) {
     this.#client = client;
+    // Also while nothing is read or sent: whoever waits for room would otherwise wait on.
+    client.socket.once('close', () => this.end());
   }
 
   end(): void {

@@ -1,7 +1,7 @@
 /** A read-only NBD server on a unix socket: what QEMU boots from, and what qemu-img, nbdcopy and guestfish read. */
 
 import { once } from 'node:events';
-import { chmod, rm } from 'node:fs/promises';
+import { chmod, lstat, rm } from 'node:fs/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { hasErrno } from '#kernel/errors.ts';
 import { ByteReader } from './byte-reader.ts';
@@ -42,10 +42,12 @@ export async function serveNbd(options: ServeNbdOptions): Promise<NbdServer> {
   try {
     await listen(server, options.socketPath);
   } catch (error) {
-    if (!hasErrno(error, 'EADDRINUSE') || (await isAnswered(options.socketPath))) throw error;
+    if (!hasErrno(error, 'EADDRINUSE') || !(await isLeftBehind(options.socketPath))) throw error;
     await rm(options.socketPath);
     await listen(server, options.socketPath);
   }
+  // Without descriptors a client cannot be let in and is closed; the others, and those who come later, are served.
+  server.on('error', () => undefined);
   await chmod(options.socketPath, 0o660);
   return {
     async close() {
@@ -61,33 +63,34 @@ async function listen(server: Server, socketPath: string): Promise<void> {
   await once(server, 'listening');
 }
 
-/** False when the socket belongs to a server that is gone. */
-async function isAnswered(socketPath: string): Promise<boolean> {
+/** True for the socket of a server that is gone. A file of another kind is nobody's socket, and stays. */
+async function isLeftBehind(socketPath: string): Promise<boolean> {
+  if (!(await lstat(socketPath)).isSocket()) return false;
   const socket = createConnection(socketPath);
   try {
     await once(socket, 'connect');
-    return true;
+    return false;
   } catch (error) {
-    return !hasErrno(error, 'ECONNREFUSED');
+    return hasErrno(error, 'ECONNREFUSED');
   } finally {
     socket.destroy();
   }
 }
 
 /** Never rejects. Clients that go, or that speak something else, are nobody's fault here: they are cut. */
-async function serveClient(socket: Socket, { exports, onReadError }: ServeNbdOptions): Promise<void> {
+async function serveClient(socket: Socket, options: ServeNbdOptions): Promise<void> {
   const reader = new ByteReader();
   reader.attachFlowing(socket, () => new Error('the client is gone'));
   const deadline = setTimeout(() => socket.destroy(), HANDSHAKE_MS);
   try {
-    const opened = await acceptHandshake({ reader, write: (bytes) => void socket.write(bytes) }, exports);
+    const opened = await acceptHandshake({ reader, write: (bytes) => void socket.write(bytes) }, options.exports);
     clearTimeout(deadline);
     if (opened === null) return void socket.end();
     await serveRequests({
       socket,
       reader,
       opened,
-      onReadError: (error) => onReadError?.(opened.exportName, error),
+      onReadError: (error) => options.onReadError?.(opened.exportName, error),
     });
     socket.end();
   } catch {
