@@ -3,9 +3,10 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdtemp, open, rm } from 'node:fs/promises';
+import { glob, mkdtemp, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { RestorePoint } from '#contract/backups.ts';
 import type { Vm, VmCreateInput } from '#contract/vms.ts';
 import { openRepository } from '#features/backups/store/index.ts';
@@ -63,8 +64,8 @@ describe('backups', { skip }, () => {
     join(daemon.stateDir, 'disks', (await show(vmId)).disks.find((disk) => disk.target === target)?.source ?? '');
 
   /** SHA-256 of a disk as the repository gives it. */
-  const sumInRepository = async (point: RestorePoint, target: string): Promise<string> => {
-    const repository = await openRepository(join(daemon.stateDir, 'repositories/default'));
+  const sumInRepository = async (point: RestorePoint, target: string, where?: string): Promise<string> => {
+    const repository = await openRepository(where ?? join(daemon.stateDir, 'repositories/default'));
     const disk = await repository.openDisk(point.id, target);
     const hash = createHash('sha256');
     try {
@@ -203,5 +204,168 @@ describe('backups', { skip }, () => {
     await libvirtd.virsh('resume', 'writer');
     const next = await backUp(id);
     assert.equal(modes(next)['vdb'], 'incremental');
+  });
+
+  test('a restored VM boots and holds what was written before the moment, under addresses of its own', async () => {
+    const { id, nics } = await create({ ...small('source'), nics: [{}], tags: ['shop'], disks: [{ imageId }] });
+    const shell = await guestShell(libvirtd, 'source');
+    await sync(shell, 'echo written-before > /data/note || echo written-before > /note');
+    const point = await backUp(id);
+    assert.equal(point.consistency, 'agent', point.warnings.join(' '));
+    const at = { params: { id: point.id }, body: { name: 'restored', start: true } };
+    const plan = await daemon.admin('POST /restore-points/{id}/restore/plan', at);
+    assert.ok(plan.needs.diskBytes > 0 && plan.needs.diskBytes < point.sizeBytes);
+    await daemon.finish(await daemon.admin('POST /restore-points/{id}/restore', at));
+    const restored = await show('restored');
+    assert.notEqual(restored.id, id);
+    assert.notEqual(restored.nics[0]?.mac, nics[0]?.mac);
+    assert.deepEqual(restored.tags, ['shop']);
+    const { text } = await (await guestShell(libvirtd, 'restored')).run('cat /data/note /note 2>/dev/null; true');
+    assert.match(text, /written-before/);
+    const problem = await daemon
+      .admin('POST /restore-points/{id}/restore', at)
+      .catch((error: unknown) => String(error));
+    assert.match(String(problem), /restored/, 'a name that is taken is refused');
+    for (const name of ['source', 'restored'])
+      await daemon.finish(await daemon.admin('POST /vms/{id}/stop', { params: { id: name } }));
+  });
+
+  test('a cancelled backup leaves neither job nor mark nor file, and cutting the power ends one', async () => {
+    const slow = await startDaemon({
+      libvirtd,
+      stateDir: await mkdtemp(join(libvirtd.dir, 'slow-')),
+      config: { backups: { maxBytesPerSecond: MIB }, healing: { restartDelaysSeconds: [3600] } },
+    });
+    try {
+      await slow.finish(await slow.admin('POST /images/import', { body: { path: await helloDisk(), name: 'hello' } }));
+      const image = await slow.admin('GET /images/{id}', { params: { id: 'hello' } });
+      await slow.finish(await slow.admin('POST /vms', { body: { ...small('slow'), disks: [{ imageId: image.id }] } }));
+      const at = { params: { id: 'slow' } };
+      const begun = async () => {
+        const operation = await slow.admin('POST /vms/{id}/backup', { ...at, body: {} });
+        const end = performance.now() + 60_000;
+        for (;;) {
+          const { steps } = await slow.admin('GET /operations/{id}', { params: { id: operation.id } });
+          if (steps.find(({ name }) => name === 'read')?.state === 'running') return operation;
+          assert.ok(performance.now() < end, 'it reads');
+          await sleep(50);
+        }
+      };
+      const nothingLeft = async () => {
+        assert.equal((await libvirtd.virsh('checkpoint-list', 'slow', '--name')).trim(), '');
+        assert.deepEqual(await readdir(join(slow.stateDir, 'backup-runs')), []);
+        assert.equal((await slow.admin('GET /restore-points')).total, 0);
+      };
+      const first = await begun();
+      await slow.admin('POST /operations/{id}/cancel', { params: { id: first.id } });
+      await slow.finish(first, 'cancelled');
+      assert.match(await libvirtd.virsh('domjobinfo', 'slow'), /None/);
+      await nothingLeft();
+      const second = await begun();
+      await slow.finish(await slow.admin('POST /vms/{id}/stop', at));
+      await slow.finish(second, 'cancelled');
+      await nothingLeft();
+    } finally {
+      await libvirtd.virsh('destroy', 'slow').catch(() => undefined);
+      await slow.close();
+    }
+  });
+
+  test('a disk that is new or grew is read as a whole, the others by their changes', async () => {
+    const { id } = await create({ ...small('growing'), disks: [{ sizeBytes: 16 * MIB }, { sizeBytes: 16 * MIB }] });
+    await backUp(id);
+    const extra = join(folder, 'extra.qcow2');
+    await runChecked(['qemu-img', 'create', '-q', '-f', 'qcow2', extra, '8M'], { timeoutMs: 20_000 });
+    await libvirtd.virsh('attach-disk', 'growing', extra, 'vdc', '--subdriver', 'qcow2', '--live', '--config');
+    await libvirtd.virsh('blockresize', 'growing', 'vdb', '24M');
+    const point = await backUp(id);
+    assert.deepEqual(
+      point.disks.map(({ target, mode, reason, sizeBytes }) => ({ target, mode, reason, sizeBytes })),
+      [
+        { target: 'vda', mode: 'incremental', reason: null, sizeBytes: 16 * MIB },
+        { target: 'vdb', mode: 'full', reason: 'its size changed', sizeBytes: 24 * MIB },
+        { target: 'vdc', mode: 'full', reason: 'new disk', sizeBytes: 8 * MIB },
+      ],
+    );
+    await daemon.finish(await daemon.admin('POST /vms/{id}/stop', { params: { id } }));
+    await libvirtd.virsh('detach-disk', 'growing', 'vdc', '--config');
+    assert.deepEqual(modes(await backUp(id)), { vda: 'incremental', vdb: 'incremental' });
+  });
+
+  test('a VM with saved memory is read from its files, and keeps its memory', async () => {
+    const { id } = await create({ ...small('saved'), disks: [{ sizeBytes: 16 * MIB }] });
+    await libvirtd.virsh('managedsave', 'saved');
+    const point = await backUp(id);
+    assert.equal(point.consistency, 'offline');
+    assert.equal(await sumInRepository(point, 'vda'), await sumOfDisk(id, 'vda', 'qcow2'));
+    assert.match(await libvirtd.virsh('dominfo', 'saved'), /Managed save:\s+yes/);
+    assert.equal((await show(id)).state, 'off');
+  });
+
+  test('nothing goes into an encrypted repository before its key was typed back; with the key another host reads it', async () => {
+    const where = join(folder, 'safe');
+    const { recoveryKey } = await daemon.admin('POST /repositories', {
+      body: { name: 'safe', folder: where, isEncrypted: true },
+    });
+    assert.ok(recoveryKey);
+    const at = { params: { id: 'safe' } };
+    await assert.rejects(
+      daemon.admin('POST /vms/{id}/backup', { params: { id: 'growing' }, body: { repository: 'safe' } }),
+      /repository_unconfirmed|was not confirmed/,
+    );
+    await assert.rejects(
+      daemon.admin('POST /repositories/{id}/confirm', { ...at, body: { recoveryKey: `${recoveryKey.slice(0, -1)}x` } }),
+    );
+    await daemon.admin('POST /repositories/{id}/confirm', { ...at, body: { recoveryKey: recoveryKey.toUpperCase() } });
+    const point = await backUp('growing', { repository: 'safe' });
+    await daemon.admin('DELETE /repositories/{id}', at);
+    const lost = await daemon.admin('GET /restore-points/{id}', { params: { id: point.id } }).catch(() => null);
+    assert.equal(lost, null, 'its restore points are forgotten with it');
+    await daemon.admin('POST /repositories', { body: { name: 'again', folder: where, existing: true, recoveryKey } });
+    await daemon.finish(await daemon.admin('POST /repositories/{id}/scan', { params: { id: 'again' } }));
+    const found = await daemon.admin('GET /restore-points/{id}', { params: { id: point.id } });
+    assert.deepEqual(
+      { ...found, repositoryId: '', repositoryName: '' },
+      { ...point, repositoryId: '', repositoryName: '' },
+    );
+    await daemon.finish(
+      await daemon.admin('POST /restore-points/{id}/restore', {
+        params: { id: point.id },
+        body: { name: 'from-safe' },
+      }),
+    );
+  });
+
+  test('one flipped bit is found, is never restored, and the next backup heals it', async () => {
+    const { id } = await create({ ...small('flipped'), disks: [{ sizeBytes: 16 * MIB }], start: false });
+    await runChecked(['qemu-io', '-f', 'qcow2', '-c', 'write -P 77 2M 128k', await pathOf(id, 'vda')], {
+      timeoutMs: 20_000,
+    });
+    const where = join(folder, 'fragile');
+    await daemon.admin('POST /repositories', { body: { name: 'fragile', folder: where } });
+    const point = await backUp(id, { repository: 'fragile' });
+    for await (const path of glob(join(where, 'chunks/*/*/*'))) {
+      const file = await open(path, 'r+');
+      const bytes = await file.readFile();
+      // Of the objects only a chunk has this length before compression, see the format.
+      if (bytes.readUInt32BE(4) === MIB) await file.write(Buffer.of((bytes[30] ?? 0) ^ 1), 0, 1, 30);
+      await file.close();
+    }
+    const at = { params: { id: 'fragile' }, body: { readData: true } };
+    const failed = await daemon.finish(await daemon.admin('POST /repositories/{id}/check', at), 'failed');
+    assert.equal(failed.error?.code, 'repository_problems');
+    const bad = await daemon.admin('GET /restore-points/{id}', { params: { id: point.id } });
+    assert.equal(bad.state, 'bad');
+    assert.match(bad.problem ?? '', /damaged/);
+    const restore = await daemon
+      .admin('POST /restore-points/{id}/restore', { params: { id: point.id }, body: { name: 'never' } })
+      .then((operation) => daemon.finish(operation, 'failed'))
+      .then(({ error }) => error?.code ?? '', String);
+    assert.match(restore, /damaged/);
+    assert.equal(await show('never').catch(() => null), null);
+    const next = await backUp(id, { repository: 'fragile' });
+    assert.equal(next.disks[0]?.mode, 'full');
+    assert.match(next.disks[0]?.reason ?? '', /damaged/);
+    assert.equal(await sumInRepository(next, 'vda', where), await sumOfDisk(id, 'vda', 'qcow2'));
   });
 });

@@ -88,7 +88,7 @@ export async function resolveRestore(
   const macs: Record<string, string> = {};
   if (wish.isNew) {
     for (const { mac } of facts.nics) macs[mac] = newMac();
-    changes.push('it has a UUID of its own');
+    changes.push('it has a UUID of its own, and does not start with the host');
     if (facts.nics.length > 0) changes.push('its network cards have addresses of their own');
   }
   const networks = new Set(known.networks().map(({ name }) => name));

@@ -134,6 +134,8 @@ function runSteps(order: RunOrder, services: RunServices): Step[] {
   const begin: Step = {
     name: 'begin',
     title: 'Take the moment',
+    // Each call has an end of its own; two of these at once must not be.
+    timeoutMs: null,
     async check(context) {
       if (context.recall(REMEMBERED.begun) === undefined) return false;
       const way = wayOf(context);

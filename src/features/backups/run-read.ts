@@ -4,6 +4,7 @@ import type { StepContext } from '#features/operations/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import { readNvram, readTpm } from './blobs.ts';
 import { openFileDoor } from './file-door.ts';
+import { readMeta } from './manifest-row.ts';
 import { checkpointName } from './names.ts';
 import type { RunServices } from './run-begin.ts';
 import type { Begun, RunOrder, Way } from './run-order.ts';
@@ -106,7 +107,8 @@ export async function publishPoint(
   const vm = await services.meta(vmId);
   const before = await services.publishedBy(repositoryId, vmId, operationId);
   if (before !== null) {
-    await services.record(order, before, begun, { vm, warnings: begun.warnings });
+    const { meta } = await readMeta(await services.open(repositoryId), before.id);
+    await services.record(order, before, begun, meta ?? { vm, warnings: begun.warnings });
     return before.id;
   }
   await putBlobs(order, session, services);
