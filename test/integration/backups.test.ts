@@ -230,7 +230,7 @@ describe('backups', { skip }, () => {
       await daemon.finish(await daemon.admin('POST /vms/{id}/stop', { params: { id: name } }));
   });
 
-  test('a cancelled backup leaves neither job nor mark nor file, and cutting the power ends one', async () => {
+  test('a backup that is cancelled, or whose QEMU goes away, leaves neither job nor mark nor file', async () => {
     const slow = await startDaemon({
       libvirtd,
       stateDir: await mkdtemp(join(libvirtd.dir, 'slow-')),
@@ -265,6 +265,12 @@ describe('backups', { skip }, () => {
       await slow.finish(await slow.admin('POST /vms/{id}/stop', at));
       await slow.finish(second, 'cancelled');
       await nothingLeft();
+      await slow.finish(await slow.admin('POST /vms/{id}/start', at));
+      const third = await begun();
+      process.kill(libvirtd.qemuPid('slow'), 'SIGKILL');
+      const { error } = await slow.finish(third, 'failed');
+      assert.equal(error?.code, 'backup_interrupted', JSON.stringify(error));
+      await nothingLeft();
     } finally {
       await libvirtd.virsh('destroy', 'slow').catch(() => undefined);
       await slow.close();
@@ -290,6 +296,23 @@ describe('backups', { skip }, () => {
     await daemon.finish(await daemon.admin('POST /vms/{id}/stop', { params: { id } }));
     await libvirtd.virsh('detach-disk', 'growing', 'vdc', '--config');
     assert.deepEqual(modes(await backUp(id)), { vda: 'incremental', vdb: 'incremental' });
+  });
+
+  test('two repositories count changes each from its own mark, and the mark of another program stays', async () => {
+    const { id } = await create({ ...small('twice'), disks: [{ sizeBytes: 16 * MIB }] });
+    await daemon.admin('POST /repositories', { body: { name: 'second', folder: join(folder, 'second') } });
+    await libvirtd.virsh('checkpoint-create-as', 'twice', 'of-somebody-else');
+    await backUp(id);
+    await backUp(id, { repository: 'second' });
+    const [first, second] = [await backUp(id), await backUp(id, { repository: 'second' })];
+    assert.deepEqual([modes(first), modes(second)], [{ vda: 'incremental' }, { vda: 'incremental' }]);
+    const marks = (await libvirtd.virsh('checkpoint-list', 'twice', '--name')).trim().split('\n').sort();
+    assert.equal(marks.length, 3);
+    assert.equal(marks.at(-1), 'of-somebody-else');
+    await daemon.finish(await daemon.admin('DELETE /vms/{id}', { params: { id }, query: { stop: 'true' } }));
+    const { items } = await daemon.admin('GET /restore-points', { query: { vm: 'twice' } });
+    assert.equal(items.length, 4, 'restore points outlive their VM');
+    assert.ok(items.every(({ isVmThere }) => !isVmThere));
   });
 
   test('a VM with saved memory is read from its files, and keeps its memory', async () => {
