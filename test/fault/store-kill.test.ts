@@ -91,7 +91,7 @@ test(`${LIVES} processes killed in a repository of backups lose nothing that was
       const isBeside = does === 'write' && n % 3 === 0;
       const [life, other] = await Promise.all([
         live(isInjected ? [...args, String(killAt), moment] : args, isInjected ? null : 300 + random() * 900),
-        isBeside ? writeBeside([folder, second, 'write', vmOf(2), next()]) : null,
+        isBeside ? live([folder, second, 'write', vmOf(2), next()], null) : null,
       ]);
       note(life);
       if (other) note(other);
@@ -108,27 +108,6 @@ test(`${LIVES} processes killed in a repository of backups lose nothing that was
     await rm(parent, { recursive: true, force: true });
   }
 });
-
-/** Upkeep of the one that is killed may stand in the way of this one's; that is told, and no failure. */
-async function writeBeside(args: readonly string[]): Promise<Life> {
-  const child = spawn(process.execPath, [WORKER, ...args]);
-  let said = '';
-  let complaint = '';
-  child.stdout.on('data', (data: Buffer) => {
-    said += data.toString();
-  });
-  child.stderr.on('data', (data: Buffer) => {
-    complaint += data.toString();
-  });
-  const [code] = await once(child, 'close');
-  assert.ok(code === 0 || /repository_locked/.test(complaint), complaint);
-  const named = (word: string) =>
-    said
-      .split('\n')
-      .filter((line) => line.startsWith(`${word} `))
-      .map((line) => line.slice(word.length + 1));
-  return { published: named('published'), removing: named('removing'), changes: null };
-}
 
 async function makeSecond(folder: string, second: string): Promise<void> {
   await rm(second, { recursive: true, force: true });
@@ -149,7 +128,7 @@ async function assertIntact(after: {
   assert.deepEqual(await readdir(join(folder, 'tmp')), [], where);
   const locks = await readdir(join(folder, 'locks'));
   assert.deepEqual(
-    locks.filter((name) => name !== 'mutex.db' && name !== 'now'),
+    locks.filter((name) => /^[0-9a-f]{16}\.json$/.test(name)),
     [],
     where,
   );

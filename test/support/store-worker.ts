@@ -75,6 +75,7 @@ fs.unlinkSync = (path) => {
 syncBuiltinESMExports();
 
 const { openRepository } = await import('#features/backups/store/index.ts');
+const { AppError } = await import('#kernel/errors.ts');
 const { POINT_BYTES, rangeOf, writeVersion } = await import('./backup-points.ts');
 const say = (text: string) => writeSync(STDOUT, `${text}\n`);
 
@@ -105,8 +106,13 @@ if (does === 'repair') {
   await writer.close();
   const remove = points.slice(0, -2).map(({ pointId }) => pointId);
   for (const each of remove) say(`removing ${each}`);
-  await repository.prune({ points: { remove }, graceMs: 0 });
-  const report = await repository.check({ isDataRead: true });
-  if (report.problemCount > 0) throw new Error(JSON.stringify(report.problems));
+  try {
+    await repository.prune({ points: { remove }, graceMs: 0 });
+    const report = await repository.check({ isDataRead: true });
+    if (report.problemCount > 0) throw new Error(JSON.stringify(report.problems));
+  } catch (error) {
+    // Another process is at its upkeep: one that tells this is as it should be.
+    if (!(error instanceof AppError) || error.code !== 'repository_locked') throw error;
+  }
 }
 say(`changes ${changes}`);

@@ -286,7 +286,16 @@ async function noteDamage({ core, points, objects, report, bad, lease, signal }:
     const isAllGood = bad.chunk.size + bad.page.size + bad.blob.size === 0;
     const places = isAllGood ? [] : await placesIn(manifest, objects, bad, chunkSizeBytes, signal);
     if (places.length > 0) report.damagedPoint(manifest.id);
-    await writeDamage(core.layout, lease, manifest.id, places);
+    await noteIfThereIsRoom(core.layout, lease, manifest.id, places);
+  }
+}
+
+async function noteIfThereIsRoom(...[layout, lease, id, places]: Parameters<typeof writeDamage>): Promise<void> {
+  try {
+    await writeDamage(layout, lease, id, places);
+  } catch (error) {
+    // The report tells it, which is what a full repository is checked for.
+    if (!(error instanceof AppError) || error.code !== 'no_space') throw error;
   }
 }
 

@@ -5,6 +5,8 @@ import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 
+const MKDIR_TRIES = 5;
+
 /** Names of what one process writes: whoever finds one knows by the token whether it is still being written. */
 export function temporaryName(tmp: string, token: string): string {
   return join(tmp, `${token}-${randomBytes(6).toString('hex')}`);
@@ -37,15 +39,16 @@ export async function writeWhole(options: {
 
 async function renameInto(from: string, to: string, onFolder: (folder: string) => void): Promise<void> {
   const folder = dirname(to);
-  try {
-    await rename(from, to);
-  } catch (error) {
-    if (!hasErrno(error, 'ENOENT')) throw error;
-    // All that is above it may be new, and needs its own sync.
-    const first = await mkdir(folder, { recursive: true, mode: 0o750 });
-    for (let made = folder; first !== undefined && made.length >= first.length; made = dirname(made))
-      onFolder(dirname(made));
-    await rename(from, to);
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await rename(from, to);
+      break;
+    } catch (error) {
+      // A sweep that emptied the folder may remove it again at once.
+      if (!hasErrno(error, 'ENOENT') || tries > MKDIR_TRIES) throw error;
+      await mkdir(folder, { recursive: true, mode: 0o750 });
+      onFolder(dirname(folder));
+    }
   }
   onFolder(folder);
 }

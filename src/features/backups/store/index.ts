@@ -12,6 +12,7 @@ import { sealEnvelope } from './envelope.ts';
 import { syncFolder, temporaryName, writeWhole } from './files.ts';
 import { newMasterKey, type RepositoryKeys } from './keys.ts';
 import { layoutOf } from './layout.ts';
+import { makeSpares } from './lease.ts';
 import { createSharedPool } from './pool.ts';
 import { type Repository, repositoryOf } from './repository.ts';
 import { readSettings, type Settings } from './settings.ts';
@@ -60,6 +61,7 @@ export async function createRepository(folder: string, choices: RepositoryChoice
   const bytes = sealEnvelope(settings, wrapped?.keys.mac ?? null);
   const { chunks, manifests, quarantine, damage, locks, tmp } = layout;
   for (const made of [chunks, manifests, quarantine, damage, locks, tmp]) await mkdir(made, { mode: 0o750 });
+  await makeSpares(layout);
   // The last file that is written is the first that is looked for.
   for (const path of [...layout.settings].reverse())
     await writeWhole({ temporary: temporaryName(tmp, 'new'), path, bytes, onFolder: () => undefined });

@@ -13,6 +13,11 @@ import { exclusively } from './mutex.ts';
 import { isSurelyGone, ownProcessMark, processMarkSchema } from './process-mark.ts';
 
 const HEARTBEAT_MS = 10_000;
+/** Pins of some dozens of points. */
+const LEASE_BYTES = 4096;
+const SPARES = 4;
+/** Tells the time of the file system. */
+const NOW = 'now';
 /** A lease without heartbeat for so long belongs to nobody. */
 export const STALE_MS = 120_000;
 
@@ -54,12 +59,13 @@ export async function takeLease(layout: Layout, work: LeaseWork, host = hostname
       const others = await liveLeases(layout);
       const upkeep = UPKEEP.includes(work) && others.find((other) => UPKEEP.includes(other.work));
       if (upkeep) throw lockedBy(upkeep);
-      await writeFile(path, JSON.stringify(facts), { flag: 'wx', mode: 0o640 });
+      await useSpare(layout, path);
+      await write(path, facts);
       // Files of the next moments must not seem older than this: times of files are a few milliseconds late.
       const { mtimeMs } = await stat(path);
       skewMs = mtimeMs - Date.now();
       facts = { ...facts, startedAtMs: Math.floor(mtimeMs) - 1 };
-      await replace(layout, path, facts);
+      await write(path, facts);
     });
   } catch (error) {
     await rm(path, { force: true });
@@ -79,12 +85,12 @@ export async function takeLease(layout: Layout, work: LeaseWork, host = hostname
           throw new AppError('point_not_found', { detail: `There is no restore point ${pointId}.` });
         if (facts.pins.includes(pointId)) return;
         facts = { ...facts, pins: [...facts.pins, pointId] };
-        await replace(layout, path, facts);
+        await write(path, facts);
       }),
     assertHeld: () => assertHeld(path),
     release: async () => {
       clearInterval(timer);
-      await rm(path, { force: true });
+      await exclusively(layout.locks, () => putAway(layout, path));
     },
   };
 }
@@ -100,7 +106,7 @@ export async function liveLeases(layout: Layout): Promise<LeaseFacts[]> {
     if (facts === 'gone') continue;
     const ageMs = nowMs - (await modifiedMs(path));
     // A torn one was being written when its process or the power ended; its owner would have replaced it at once.
-    if (ageMs > STALE_MS || (facts && isSurelyGone(facts.process))) await rm(path, { force: true });
+    if (ageMs > STALE_MS || (facts && isSurelyGone(facts.process))) await putAway(layout, path);
     else if (facts) live.push(facts);
   }
   return live;
@@ -129,17 +135,54 @@ async function modifiedMs(path: string): Promise<number> {
 
 /** What the file system would write on a new file now. */
 async function fileSystemNowMs({ locks }: Layout): Promise<number> {
-  const path = join(locks, 'now');
+  const path = join(locks, NOW);
   await writeFile(path, '', { mode: 0o640 });
   const { mtimeMs } = await stat(path);
   return mtimeMs;
 }
 
-async function replace({ tmp }: Layout, path: string, facts: LeaseFacts): Promise<void> {
-  const temporary = join(tmp, `${facts.token}-lease`);
-  await writeFile(temporary, JSON.stringify(facts), { mode: 0o640 });
-  await rename(temporary, path);
+/** Always of the same length and in place, so that it takes no room that a full file system does not have. Read under the lock only. */
+async function write(path: string, facts: LeaseFacts): Promise<void> {
+  const text = JSON.stringify(facts).padEnd(LEASE_BYTES);
+  const file = await open(path, 'r+');
+  try {
+    await file.write(text, 0);
+    // A spare may have held more pins.
+    await file.truncate(text.length);
+  } finally {
+    await file.close();
+  }
 }
+
+/** Files for leases that are there before they are needed: a repository whose file system is full can still be read and pruned. */
+export async function makeSpares({ locks }: Pick<Layout, 'locks'>): Promise<void> {
+  await writeFile(join(locks, NOW), '', { mode: 0o640 });
+  await writeFile(join(locks, 'mutex.db'), '', { mode: 0o640 });
+  for (let n = 0; n < SPARES; n += 1) await writeFile(spare(locks, n), ' '.repeat(LEASE_BYTES), { mode: 0o640 });
+}
+
+async function useSpare({ locks }: Layout, path: string): Promise<void> {
+  for (let n = 0; n < SPARES; n += 1) {
+    try {
+      return await rename(spare(locks, n), path);
+    } catch (error) {
+      if (!hasErrno(error, 'ENOENT')) throw error;
+    }
+  }
+  await writeFile(path, ' '.repeat(LEASE_BYTES), { flag: 'wx', mode: 0o640 });
+}
+
+/** Back to the spares, if one is missing. To be called under the lock. */
+async function putAway({ locks }: Layout, path: string): Promise<void> {
+  const there = new Set(await namesIn(locks));
+  for (let n = 0; n < SPARES; n += 1) {
+    if (there.has(basename(spare(locks, n))) || !there.has(basename(path))) continue;
+    return await rename(path, spare(locks, n));
+  }
+  await rm(path, { force: true });
+}
+
+const spare = (locks: string, n: number) => join(locks, `spare-${n}`);
 
 /** Writes the first byte again: the time on the file then comes from the file system. A lease that others removed is not made anew. */
 async function beat(path: string): Promise<void> {

@@ -30,7 +30,8 @@ async function begin(lock: DatabaseSync): Promise<void> {
   const deadlineMs = performance.now() + LONGEST_WAIT_MS;
   for (;;) {
     try {
-      lock.exec('BEGIN EXCLUSIVE');
+      // Nothing is ever written, not even a journal: a full file system must not stand in the way.
+      lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
       return;
     } catch (error) {
       if (!isBusy(error)) throw error;

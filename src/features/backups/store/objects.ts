@@ -1,6 +1,7 @@
 /** Objects as files: read and checked, written durably. */
 
 import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { hasErrno } from '#kernel/errors.ts';
 import { temporaryName, writeWhole } from './files.ts';
 import type { Layout } from './layout.ts';
@@ -102,11 +103,21 @@ export function createObjectWriter(options: {
     }
   };
 
+  /** All folders above it as well: whoever made them may not have come to syncing them. */
+  const countOn = (path: string) => {
+    for (let folder = dirname(path); folder.length >= layout.chunks.length; folder = dirname(folder))
+      unsynced.add(folder);
+  };
+
   return {
     async store(kind, bytes, isForced = false) {
       const answer = await pool.run({ does: 'pack', kind, bytes: wholeMemory(bytes), skewMs, isForced });
       if (answer.is === 'zero') return { id: null, storedBytes: 0 };
-      if (answer.is === 'present') return { id: answer.id, storedBytes: 0 };
+      if (answer.is === 'present') {
+        // Another writer may have put it there and not have synced yet.
+        countOn(layout.object(Buffer.from(answer.id).toString('hex')));
+        return { id: answer.id, storedBytes: 0 };
+      }
       if (answer.is !== 'packed') throw new Error(`bytes to store were answered as ${answer.is}`);
       const id = Buffer.from(answer.id).toString('hex');
       const other = isForced ? undefined : written.get(id);
@@ -118,8 +129,9 @@ export function createObjectWriter(options: {
         temporary: temporaryName(layout.tmp, token),
         path: layout.object(id),
         bytes: answer.object,
-        onFolder: (folder) => void unsynced.add(folder),
+        onFolder: () => undefined,
       });
+      countOn(layout.object(id));
       written.set(id, work);
       try {
         await work;

@@ -1,7 +1,7 @@
 /** Deletes restore points, then every object that no remaining one uses: mark and sweep, beside writers and exports. When it cannot be told
  *  what is in use, nothing is swept. */
 
-import { rename, rm, stat } from 'node:fs/promises';
+import { rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 import { formatBytes } from '#kernel/units.ts';
@@ -169,8 +169,10 @@ async function sweepRange({ signal, ...sweep }: Sweep): Promise<void> {
     for (const second of await namesIn(join(layout.chunks, first))) {
       const prefix = Number.parseInt(`${first}${second}`, 16);
       if (!/^[0-9a-f]{2}$/.test(second) || prefix < low || prefix >= high) continue;
-      for (const id of await namesIn(join(layout.chunks, first, second)))
-        if (isObjectId(id)) await judge({ ...sweep, signal }, id);
+      const folder = join(layout.chunks, first, second);
+      const sweptBefore = sweep.sums.sweptObjects;
+      for (const id of await namesIn(folder)) if (isObjectId(id)) await judge({ ...sweep, signal }, id);
+      if (!sweep.isDryRun && sweep.sums.sweptObjects > sweptBefore) await removeIfEmpty(folder);
     }
   }
 }
@@ -186,6 +188,14 @@ async function judge({ layout, lease, marked, cutoffMs, isDryRun, sums }: Sweep,
   } else {
     sums.keptObjects += 1;
     sums.keptBytes += facts.size;
+  }
+}
+
+async function removeIfEmpty(folder: string): Promise<void> {
+  try {
+    await rmdir(folder);
+  } catch (error) {
+    if (!hasErrno(error, 'ENOTEMPTY', 'EEXIST', 'ENOENT')) throw error;
   }
 }
 

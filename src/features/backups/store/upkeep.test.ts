@@ -1,0 +1,252 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { createRepository, newRecoveryKey, openRepository, readRecoveryKey } from './index.ts';
+import {
+  backUp,
+  bodyOf,
+  CHUNK,
+  entriesOf,
+  problemsOf,
+  pruneAtOnce,
+  restore,
+  type TestRepository,
+  testRepository,
+  writePoint,
+} from './repository.test-data.ts';
+
+const SIZE = 8 * CHUNK;
+const full = (bytes: Buffer) =>
+  new Map(Array.from({ length: 8 }, (_, n) => [n, bytes.subarray(n * CHUNK, (n + 1) * CHUNK)]));
+
+async function objectFiles({ folder }: TestRepository): Promise<string[]> {
+  const all = await readdir(join(folder, 'chunks'), { recursive: true, withFileTypes: true });
+  return all.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+}
+
+/** Changes a byte in the middle of the object that lies at `chunk` of the point, found by what a check names. */
+async function damageSome(made: TestRepository, isPage: boolean): Promise<string> {
+  for (const path of await objectFiles(made)) {
+    const bytes = await readFile(path);
+    if (((bytes[3] ?? 0) & 4) !== (isPage ? 4 : 0)) continue;
+    const at = bytes.length - 1;
+    bytes[at] = (bytes[at] ?? 0) ^ 1;
+    await writeFile(path, bytes);
+    return path;
+  }
+  throw new Error('there is no such object');
+}
+
+test('a bad chunk is refused with its place, goes to quarantine, and the next backup of the same data heals it', async () => {
+  await using made = await testRepository(false);
+  const { repository } = made;
+  const bytes = randomBytes(SIZE);
+  const { id } = await backUp(repository, { sizeBytes: SIZE, changes: full(bytes) });
+  const path = await damageSome(made, false);
+
+  const refusal = await restore(repository, id).then(
+    () => null,
+    (error: unknown) => error,
+  );
+  assert.ok(refusal instanceof Error && 'code' in refusal && 'params' in refusal);
+  assert.equal(refusal.code, 'point_damaged');
+  const place = Object(refusal.params);
+  assert.deepEqual([place.point, place.target], [id, 'vda']);
+  assert.match(refusal.message, new RegExp(`disk vda of restore point ${id} at byte ${place.offsetBytes} is damaged`));
+
+  const report = await repository.check({ isDataRead: true });
+  assert.deepEqual(problemsOf(report), [`chunk ${path.slice(-64)}: its bytes do not have the digest of its header`]);
+  assert.deepEqual(report.damagedPoints, [id]);
+  assert.equal((await readdir(join(made.folder, 'quarantine'))).length, 1);
+  const [entry] = await entriesOf(repository);
+  assert.equal(entry?.problem?.code, 'point_damaged');
+  assert.match(entry?.problem?.message ?? '', /1 damaged places .* the first in disk vda at byte \d+/);
+
+  // Another VM with the same data: what was found there before is written anew, and both are whole.
+  await backUp(repository, { vm: '00000000-0000-4000-8000-000000000002', sizeBytes: SIZE, changes: full(bytes) });
+  assert.ok((await restore(repository, id)).equals(bytes));
+  assert.deepEqual(
+    (await entriesOf(repository)).map(({ problem }) => problem),
+    [null, null],
+  );
+  assert.deepEqual(problemsOf(await repository.check({ isDataRead: true })), []);
+});
+
+test('a check without data finds what is missing', async () => {
+  await using made = await testRepository(true);
+  const { id } = await backUp(made.repository, { sizeBytes: SIZE, changes: full(randomBytes(SIZE)) });
+  const [some = ''] = (await objectFiles(made)).filter((path) => path.includes('chunks'));
+  await rm(some);
+  const report = await made.repository.check();
+  assert.equal(report.isComplete, false);
+  assert.equal(report.problemCount, 1);
+  assert.deepEqual(report.damagedPoints, [id]);
+});
+
+test('prune: a dry run changes nothing; pinned points and young objects stay; a limit asks first', async () => {
+  await using made = await testRepository(false);
+  const { repository } = made;
+  const old = await backUp(repository, { sizeBytes: SIZE, changes: full(randomBytes(SIZE)) });
+  const kept = await backUp(repository, { sizeBytes: SIZE, changes: full(randomBytes(SIZE)) });
+  const count = (await objectFiles(made)).length;
+
+  const dry = await repository.prune({ points: { keep: [kept.id] }, isDryRun: true, graceMs: 0 });
+  assert.deepEqual([dry.removedPoints, dry.sweptObjects, dry.keptObjects], [[old.id], 9, 9]);
+  await assert.rejects(repository.prune({ points: { keep: [kept.id] }, graceMs: 0, maxSweepRatio: 0.3 }), {
+    code: 'prune_too_much',
+  });
+  const pin = await repository.pin(old.id);
+  assert.deepEqual((await pruneAtOnce(repository, [old.id])).pinnedPoints, [old.id]);
+  await pin.release();
+  assert.equal((await entriesOf(repository)).length, 2);
+
+  // Within the grace time the point goes, and what it was made of stays until a later prune.
+  assert.equal((await repository.prune({ points: { remove: [old.id] } })).sweptObjects, 0);
+  assert.deepEqual(
+    (await entriesOf(repository)).map(({ pointId }) => pointId),
+    [kept.id],
+  );
+  assert.equal((await objectFiles(made)).length, count);
+  assert.equal((await pruneAtOnce(repository, [])).sweptObjects, 9);
+  await restore(repository, kept.id);
+  await assert.rejects(repository.openDisk(old.id, 'vda'), { code: 'point_not_found' });
+});
+
+test('nothing is deleted when it cannot be told what is in use', async () => {
+  await using made = await testRepository(false);
+  const { repository } = made;
+  const first = await backUp(repository, { sizeBytes: SIZE, changes: full(randomBytes(SIZE)) });
+  const second = await backUp(repository, { sizeBytes: SIZE, changes: full(randomBytes(SIZE)) });
+  await damageSome(made, true);
+  const before = (await objectFiles(made)).sort();
+  await assert.rejects(repository.prune({ points: { remove: [] }, graceMs: 0 }), { code: 'point_damaged' });
+  assert.deepEqual((await objectFiles(made)).sort(), before);
+  const manifest = join(made.folder, 'manifests', first.vm, `0000000001-${first.id}.json`);
+  await writeFile(manifest, (await readFile(manifest, 'utf8')).replace('default', 'another'));
+  await assert.rejects(pruneAtOnce(repository, [second.id]), { code: 'point_damaged' });
+  await assert.rejects(repository.prune({ points: { keep: [second.id] }, graceMs: 0 }), { code: 'point_damaged' });
+  assert.equal((await entriesOf(repository)).length, 2);
+  assert.deepEqual((await objectFiles(made)).sort(), before);
+});
+
+test('what an open writer has stored or goes on from is not swept', async () => {
+  await using made = await testRepository(false);
+  const { repository } = made;
+  const bytes = randomBytes(SIZE);
+  const parent = await backUp(repository, { sizeBytes: SIZE, changes: full(bytes) });
+  const writer = await repository.writer();
+  const disk = await writer.disk({ target: 'vda', sizeBytes: SIZE, parent: { pointId: parent.id, target: 'vda' } });
+  await disk.write(0, randomBytes(CHUNK));
+  assert.deepEqual((await pruneAtOnce(repository, [parent.id])).pinnedPoints, [parent.id]);
+  await disk.finish();
+  await writer.close();
+  // Closed without a point: now both go.
+  assert.equal((await pruneAtOnce(repository, [parent.id])).keptObjects, 0);
+});
+
+test('leases: upkeep is alone, what the dead left is passed over, and who was taken for dead publishes nothing', async () => {
+  await using made = await testRepository(false);
+  const { repository, folder } = made;
+  const locks = join(folder, 'locks');
+  const facts = (name: string, pid: number) => ({
+    token: name,
+    work: 'prune',
+    host: hostname(),
+    process: { bootId: 'another boot', pidNamespace: 'pid:[1]', pid, startTicks: '1' },
+    startedAtMs: Date.now(),
+    pins: [],
+  });
+  // Of another boot, so nobody can tell but by its age.
+  const theirs = join(locks, `${'a'.repeat(16)}.json`);
+  await writeFile(theirs, JSON.stringify(facts('a'.repeat(16), 77)));
+  await assert.rejects(repository.check(), { code: 'repository_locked', message: /prune of process 77 on / });
+  const old = new Date(Date.now() - 121_000);
+  await utimes(theirs, old, old);
+  assert.equal((await repository.check()).points, 0);
+  await assert.rejects(stat(theirs), { code: 'ENOENT' });
+
+  const writer = await repository.writer();
+  for (const name of await readdir(locks))
+    if (/^[0-9a-f]{16}\.json$/.test(name)) await utimes(join(locks, name), old, old);
+  await pruneAtOnce(repository, []);
+  await assert.rejects(writePoint(writer, { sizeBytes: SIZE, changes: full(randomBytes(SIZE)) }), {
+    code: 'backup_lease_lost',
+  });
+  await writer.close();
+  assert.deepEqual(await entriesOf(repository), []);
+});
+
+test('an object that vanished while a backup counted on it fails the backup, not a later restore', async () => {
+  await using made = await testRepository(false);
+  const { repository } = made;
+  const bytes = randomBytes(SIZE);
+  await backUp(repository, { sizeBytes: SIZE, changes: full(bytes) });
+  const writer = await repository.writer();
+  const disk = await writer.disk({ target: 'vda', sizeBytes: SIZE });
+  for (const [n, data] of full(bytes)) await disk.write(n, Buffer.from(data));
+  const { stats } = await disk.finish();
+  assert.equal(stats.duplicateBytes, SIZE);
+  await rm(await damageSome(made, false));
+  await assert.rejects(writer.publish(bodyOf([{ target: 'vda' }])), { code: 'backup_objects_lost' });
+  await writer.close();
+  assert.equal((await entriesOf(repository)).length, 1);
+});
+
+test('keys: either opens, others do not, and without one an encrypted repository is listed, checked and pruned only', async () => {
+  await using made = await testRepository(true);
+  const bytes = randomBytes(SIZE);
+  const { id } = await backUp(made.repository, { sizeBytes: SIZE, changes: full(bytes) });
+  const typed = (made.recoveryKey ?? '').toUpperCase().replaceAll('-', ' ');
+  const recovered = await openRepository(made.folder, { key: readRecoveryKey(typed) });
+  assert.ok((await restore(recovered, id)).equals(bytes));
+  await assert.rejects(openRepository(made.folder, { key: readRecoveryKey(newRecoveryKey()) }), { code: 'key_wrong' });
+  for (let n = 0; n < 36; n += 1) {
+    const plain = newRecoveryKey().replaceAll('-', '');
+    const wrong = plain.slice(0, n) + (plain[n] === '2' ? '3' : '2') + plain.slice(n + 1);
+    assert.throws(() => readRecoveryKey(wrong), { code: 'key_wrong' });
+  }
+  const closed = await openRepository(made.folder);
+  assert.equal(closed.hasKey, false);
+  assert.deepEqual(
+    (await entriesOf(closed)).map(({ pointId }) => pointId),
+    [id],
+  );
+  for (const work of [() => closed.writer(), () => closed.openDisk(id, 'vda'), () => closed.readBlob(id, 'x')])
+    await assert.rejects(work, { code: 'key_needed' });
+  const report = await closed.check({ isDataRead: true });
+  assert.deepEqual([report.problemCount, report.objects, report.isComplete], [0, 9, false]);
+  assert.equal((await pruneAtOnce(closed, [id])).keptObjects, 0);
+  // Neither bytes of the disk nor their plain digests are in the files.
+  for (const path of await objectFiles(made)) assert.ok(!(await readFile(path)).includes(bytes.subarray(0, 64)));
+});
+
+test('settings: one copy is enough, none is told, a folder with something in it is not taken', async () => {
+  await using made = await testRepository(false);
+  await assert.rejects(createRepository(made.folder, { compression: 'default', encryption: null }), {
+    code: 'repository_exists',
+  });
+  await writeFile(join(made.folder, 'repo.json'), '{}');
+  const opened = await openRepository(made.folder);
+  assert.equal(opened.id, made.repository.id);
+  assert.deepEqual(problemsOf(await opened.check()), ['settings repo.json: it is not what it was when it was opened']);
+  await opened.repair(opened);
+  assert.deepEqual(problemsOf(await opened.check()), []);
+  for (const name of ['repo.json', 'repo-copy.json']) await writeFile(join(made.folder, name), '{}');
+  await assert.rejects(openRepository(made.folder), { code: 'repository_damaged' });
+  await assert.rejects(openRepository(join(made.folder, 'chunks')), { code: 'repository_not_found' });
+});
+
+test('repair from a repository with other keys finds chunks by what they hold', async () => {
+  await using ours = await testRepository(true);
+  await using theirs = await testRepository(false);
+  const bytes = randomBytes(SIZE);
+  const { id } = await backUp(ours.repository, { sizeBytes: SIZE, changes: full(bytes) });
+  await backUp(theirs.repository, { sizeBytes: SIZE, changes: full(bytes) });
+  await damageSome(ours, false);
+  const { repairedObjects, after } = await ours.repository.repair(theirs.repository);
+  assert.deepEqual([repairedObjects, after.problemCount], [1, 0]);
+  assert.ok((await restore(ours.repository, id)).equals(bytes));
+});
