@@ -14,7 +14,7 @@ export interface FieldControl {
   readonly 'aria-invalid': boolean;
 }
 
-interface FieldProps {
+export interface FieldProps {
   readonly label: ComponentChildren;
   readonly hint?: ComponentChildren;
   /** It can be so, and is seldom wanted. */

@@ -1,9 +1,6 @@
 /** What happened: alerts that fired, ended, were held back. Newest first, older ones on demand; new ones come by themselves. */
 
-import { useSignal } from '@preact/signals';
-import { useEffect } from 'preact/hooks';
 import type { AlertEvent } from '#contract/alerts.ts';
-import type { Problem } from '#contract/common.ts';
 import { SeverityMark } from '../../components/alert-marks.tsx';
 import { Button } from '../../components/button.tsx';
 import { TimeAgo } from '../../components/figures.tsx';
@@ -12,9 +9,9 @@ import { Card, EmptyState, Skeleton } from '../../components/page.tsx';
 import { ProblemBox } from '../../components/problem-box.tsx';
 import { StackTable } from '../../components/stack-table.tsx';
 import { Badge } from '../../components/state-mark.tsx';
-import { api, problemOf } from '../../state/api.ts';
-import { onEvent } from '../../state/live.ts';
+import { api } from '../../state/api.ts';
 import { currentQuery, setQuery } from '../../state/router.ts';
+import { usePages } from '../../state/use-pages.ts';
 import { text } from '../../text.ts';
 import { alertsText } from '../../text-alerts.ts';
 import { alertPath } from './alert-actions.tsx';
@@ -22,12 +19,9 @@ import { EVENT_TONES, reasonText } from './event-words.ts';
 
 const words = alertsText.history;
 
-const PAGE_SIZE = 100;
 const SEVERITIES = ['critical', 'warning', 'info'] as const;
 const PERIODS = { hour: 3_600_000, day: 86_400_000, week: 7 * 86_400_000 } as const;
 const PERIOD_NAMES = ['hour', 'day', 'week'] as const;
-/** New events are shown at most so often. */
-const LIVE_MS = 1000;
 
 function filterOf(query: URLSearchParams) {
   const severity = SEVERITIES.find((one) => one === query.get('severity'));
@@ -45,45 +39,11 @@ function filterOf(query: URLSearchParams) {
 export function HistoryTab() {
   const query = currentQuery.value;
   const asked = query.toString();
-  const items = useSignal<readonly AlertEvent[] | null>(null);
-  const next = useSignal<string | null>(null);
-  const problem = useSignal<Problem | null>(null);
-  const isLoading = useSignal(false);
-  const load = async (cursor: string | null) => {
-    isLoading.value = true;
-    try {
-      const page = await api('GET /alerts/history', {
-        query: { limit: PAGE_SIZE, ...(cursor === null ? {} : { cursor }), ...filterOf(currentQuery.peek()) },
-      });
-      items.value = cursor === null ? page.items : [...(items.peek() ?? []), ...page.items];
-      next.value = page.next;
-      problem.value = null;
-    } catch (error) {
-      problem.value = problemOf(error);
-    } finally {
-      isLoading.value = false;
-    }
-  };
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `load` reads the address, which is `asked`
-  useEffect(() => {
-    const timer = window.setTimeout(() => void load(null), 150);
-    return () => window.clearTimeout(timer);
-  }, [asked]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: signals and `load` are the same each time
-  useEffect(() => {
-    let timer: number | undefined;
-    const stop = onEvent('alert.changed', () => {
-      timer ??= window.setTimeout(() => {
-        timer = undefined;
-        // Who has gone on to older ones does not want to lose his place.
-        if ((items.peek()?.length ?? 0) <= PAGE_SIZE) void load(null);
-      }, LIVE_MS);
-    });
-    return () => {
-      stop();
-      window.clearTimeout(timer);
-    };
-  }, []);
+  const { items, next, problem, isLoading, load } = usePages<AlertEvent>({
+    asked,
+    read: (page) => api('GET /alerts/history', { query: { ...page, ...filterOf(currentQuery.peek()) } }),
+    event: 'alert.changed',
+  });
   const isFiltered = Object.keys(filterOf(query)).length > 0;
   return (
     <>

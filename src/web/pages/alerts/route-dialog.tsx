@@ -4,6 +4,7 @@ import { useSignal } from '@preact/signals';
 import type { Channel, Route } from '#contract/notifications.ts';
 import { Check, Field } from '../../components/form.tsx';
 import { NameField, SaveDialog } from '../../components/save-dialog.tsx';
+import { TextField } from '../../components/text-field.tsx';
 import { fieldProblem } from '../../state/api.ts';
 import { areSeveralProjects, projects } from '../../state/projects.ts';
 import { useRequest } from '../../state/use-request.ts';
@@ -86,35 +87,15 @@ export function RouteDialog({
           severities.value = [...next];
         }}
       />
-      <Field label={words.ruleField} isOptional hint={words.ruleHint}>
-        {(field) => (
-          <input
-            {...field}
-            class="mono"
-            autocomplete="off"
-            spellcheck={false}
-            value={rule.value}
-            onInput={(event) => (rule.value = event.currentTarget.value)}
-          />
-        )}
-      </Field>
-      <Field
+      <TextField label={words.ruleField} isOptional hint={words.ruleHint} isCode value={rule} />
+      <TextField
         label={words.labels}
         isOptional
         hint={words.labelsHint}
         problem={parsed === null ? alertsText.editor.labelsProblem : null}
-      >
-        {(field) => (
-          <input
-            {...field}
-            class="mono"
-            autocomplete="off"
-            spellcheck={false}
-            value={labels.value}
-            onInput={(event) => (labels.value = event.currentTarget.value)}
-          />
-        )}
-      </Field>
+        isCode
+        value={labels}
+      />
       {(areSeveralProjects.value || project.value !== '') && (
         <Field label={words.projectField}>
           {(field) => (
@@ -138,22 +119,14 @@ export function RouteDialog({
         }}
       />
       <Check label={words.goesOnField} checked={goesOn.value} onChange={(isOn) => (goesOn.value = isOn)} />
-      <Field
+      <TextField
         label={words.escalateAfter}
         isOptional
         hint={words.escalateHint}
         problem={isTried.value && !isEscalationGood ? words.escalateHint : null}
-      >
-        {(field) => (
-          <input
-            {...field}
-            inputMode="numeric"
-            autocomplete="off"
-            value={minutes.value}
-            onInput={(event) => (minutes.value = event.currentTarget.value)}
-          />
-        )}
-      </Field>
+        isNumber
+        value={minutes}
+      />
       {hasEscalation && (
         <ChannelPicker
           legend={words.escalateTo}

@@ -5,6 +5,7 @@ import { useEffect } from 'preact/hooks';
 import type { Alert } from '#contract/alerts.ts';
 import { Choice, Field } from '../../components/form.tsx';
 import { SaveDialog } from '../../components/save-dialog.tsx';
+import { TextField } from '../../components/text-field.tsx';
 import { silences } from '../../state/alerts.ts';
 import { api, can, canEverywhere, fieldProblem } from '../../state/api.ts';
 import { areSeveralProjects, projects } from '../../state/projects.ts';
@@ -81,17 +82,12 @@ export function SilenceDialog({ of, onClose }: { readonly of: Alert | null; read
       onSave={save}
       onClose={onClose}
     >
-      <Field label={words.reasonField} problem={shown(problems.reason) ?? fieldProblem(problem, 'reason')}>
-        {(field) => (
-          <input
-            {...field}
-            autocomplete="off"
-            maxLength={500}
-            value={reason.value}
-            onInput={(event) => (reason.value = event.currentTarget.value)}
-          />
-        )}
-      </Field>
+      <TextField
+        label={words.reasonField}
+        problem={shown(problems.reason) ?? fieldProblem(problem, 'reason')}
+        maxLength={500}
+        value={reason}
+      />
       <div class="field">
         <span class="label">{words.for}</span>
         <Choice
@@ -134,35 +130,22 @@ export function SilenceDialog({ of, onClose }: { readonly of: Alert | null; read
           }}
         />
       )}
-      <Field
+      <TextField
         label={words.rule}
         isOptional
         hint={words.ruleHint}
         problem={shown(problems.match) ?? fieldProblem(problem, 'match.rule')}
-      >
-        {(field) => (
-          <input
-            {...field}
-            class="mono"
-            autocomplete="off"
-            spellcheck={false}
-            value={rule.value}
-            onInput={(event) => (rule.value = event.currentTarget.value)}
-          />
-        )}
-      </Field>
-      <Field label={words.labels} isOptional hint={words.labelsHint} problem={problems.labels}>
-        {(field) => (
-          <input
-            {...field}
-            class="mono"
-            autocomplete="off"
-            spellcheck={false}
-            value={labels.value}
-            onInput={(event) => (labels.value = event.currentTarget.value)}
-          />
-        )}
-      </Field>
+        isCode
+        value={rule}
+      />
+      <TextField
+        label={words.labels}
+        isOptional
+        hint={words.labelsHint}
+        problem={problems.labels}
+        isCode
+        value={labels}
+      />
       <SeverityPicker
         label={words.severities}
         chosen={severities.value}

@@ -1,10 +1,8 @@
 /** Who did what, when, from where, and whether it was allowed and worked. */
 
 import { useSignal } from '@preact/signals';
-import { useEffect } from 'preact/hooks';
 import type { AuditRecord } from '#contract/audit.ts';
 import { pathOf } from '#contract/client.ts';
-import type { Problem } from '#contract/common.ts';
 import { Button, IconButton } from '../../components/button.tsx';
 import { TimeAgo } from '../../components/figures.tsx';
 import { Chips, SearchField } from '../../components/filters.tsx';
@@ -13,9 +11,9 @@ import { Card, EmptyState, PageHead, Skeleton } from '../../components/page.tsx'
 import { ProblemBox } from '../../components/problem-box.tsx';
 import { StackTable } from '../../components/stack-table.tsx';
 import { Badge, type Tone } from '../../components/state-mark.tsx';
-import { api, can, problemOf } from '../../state/api.ts';
-import { onEvent } from '../../state/live.ts';
+import { api, can } from '../../state/api.ts';
 import { currentQuery, setQuery } from '../../state/router.ts';
+import { usePages } from '../../state/use-pages.ts';
 import { text } from '../../text.ts';
 import { ChainCard } from './chain-card.tsx';
 import { RecordDialog } from './record-dialog.tsx';
@@ -32,13 +30,10 @@ const TONES: Readonly<Record<Outcome, Tone>> = {
   invalid: 'warn',
   unknown: 'bad',
 };
-const PAGE_SIZE = 100;
 const PERIODS = { hour: 3600_000, day: 86_400_000, week: 7 * 86_400_000 } as const;
 type Period = keyof typeof PERIODS;
 const PERIOD_NAMES: readonly Period[] = ['hour', 'day', 'week'];
 const FORMATS = ['jsonl', 'csv', 'cef', 'ocsf'] as const;
-/** New records are shown at most so often. */
-const LIVE_MS = 1000;
 
 /** What the address asks for. */
 function filterOf(query: URLSearchParams) {
@@ -65,52 +60,14 @@ export function AuditPage() {
   const actor = query.get('actor') ?? '';
   const objectId = query.get('object') ?? '';
   const asked = query.toString();
-  const items = useSignal<readonly AuditRecord[] | null>(null);
-  const next = useSignal<string | null>(null);
-  const problem = useSignal<Problem | null>(null);
-  const isLoading = useSignal(false);
-  const hasNews = useSignal(false);
   const isLive = useSignal(true);
   const opened = useSignal<number | null>(null);
-
-  const load = async (cursor: string | null) => {
-    isLoading.value = true;
-    try {
-      const page = await api('GET /audit', {
-        query: { limit: PAGE_SIZE, ...(cursor === null ? {} : { cursor }), ...filterOf(currentQuery.peek()) },
-      });
-      items.value = cursor === null ? page.items : [...(items.peek() ?? []), ...page.items];
-      next.value = page.next;
-      problem.value = null;
-      if (cursor === null) hasNews.value = false;
-    } catch (error) {
-      problem.value = problemOf(error);
-    } finally {
-      isLoading.value = false;
-    }
-  };
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `load` reads the address, which is `asked`
-  useEffect(() => {
-    const timer = window.setTimeout(() => void load(null), 150);
-    return () => window.clearTimeout(timer);
-  }, [asked]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: signals and `load` are the same each time
-  useEffect(() => {
-    let timer: number | undefined;
-    const stop = onEvent('audit.recorded', () => {
-      hasNews.value = true;
-      timer ??= window.setTimeout(() => {
-        timer = undefined;
-        // Who has gone on to older records does not want to lose his place.
-        const isAtTop = (items.peek()?.length ?? 0) <= PAGE_SIZE;
-        if (isLive.peek() && isAtTop && opened.peek() === null) void load(null);
-      }, LIVE_MS);
-    });
-    return () => {
-      stop();
-      window.clearTimeout(timer);
-    };
-  }, []);
+  const { items, next, problem, isLoading, hasNews, load } = usePages<AuditRecord>({
+    asked,
+    read: (page) => api('GET /audit', { query: { ...page, ...filterOf(currentQuery.peek()) } }),
+    event: 'audit.recorded',
+    isFollowing: () => isLive.peek() && opened.peek() === null,
+  });
   const exportAs = (format: (typeof FORMATS)[number]) =>
     window.location.assign(pathOf('GET /audit/export', {}, { format, ...filterOf(currentQuery.peek()) }));
 
