@@ -155,11 +155,22 @@ export function* evaluate(
     advance(key, track, outcome);
   }
   for (const [key, track] of tracks) {
-    if (seen.has(key) || isIdle(track.machine)) continue;
-    advance(key, track, { entity: track.entity, labels: track.labels, ...UNSEEN });
+    if (seen.has(key)) continue;
+    if (!isIdle(track.machine)) advance(key, track, { entity: track.entity, labels: track.labels, ...UNSEEN });
+    // It waited for figures of something that is gone: nothing is left to remember.
+    else if (track.machine.unknownSinceMs !== null)
+      changes.push({ key, before: track, after: { ...track, machine: calm(track.machine, now) }, effects: [] });
   }
   return changes;
 }
+
+const calm = (machine: Machine, { monotonicMs }: Moment): Machine => ({
+  ...machine,
+  evaluatedMs: monotonicMs,
+  knownMs: monotonicMs,
+  unknownSinceMs: null,
+  isNoData: false,
+});
 
 const isOfProject = (owner: SeriesEntity['owner'], project: string, around: Surroundings): boolean =>
   owner.type === 'vm' && around.projectOf(owner.id) === project;

@@ -15,6 +15,8 @@ export interface FakeFigures extends Figures {
   leastPeriodMs: number;
   /** More samples of one metric than this are too many for one answer. */
   mostSamples: number;
+  /** The series of an owner are no more. */
+  forget(ownerId: string): void;
   /** Puts the samples of one moment and tells the listeners. */
   tick(tick: Tick, samples: readonly Sample[]): void;
 }
@@ -30,6 +32,7 @@ const SEEN_FOR_MS = 3_600_000;
 /** @param names what VMs are called, by id */
 export function createFakeFigures(names: ReadonlyMap<string, string>): FakeFigures {
   const kept: Kept[] = [];
+  const gone = new Set<string>();
   const listeners = new Set<(tick: Tick) => void>();
   let now: Tick = { atMs: 0, monotonicMs: 0 };
   const nameOf = ({ owner, kind, sub, metric }: SeriesKey) => `${owner.type} ${owner.id} ${kind} ${sub} ${metric}`;
@@ -39,6 +42,9 @@ export function createFakeFigures(names: ReadonlyMap<string, string>): FakeFigur
   const fake: FakeFigures = {
     leastPeriodMs: 0,
     mostSamples: Number.POSITIVE_INFINITY,
+    forget(ownerId) {
+      gone.add(ownerId);
+    },
     tick(tick, samples) {
       now = tick;
       for (const { key, value } of samples) {
@@ -60,7 +66,9 @@ export function createFakeFigures(names: ReadonlyMap<string, string>): FakeFigur
     seriesOf: (metric) =>
       kept.filter(
         (series) =>
-          series.metric === metric && (definitionOf(metric).periodSeconds === 0 || ageOf(series) <= SEEN_FOR_MS),
+          series.metric === metric &&
+          !gone.has(series.owner.id) &&
+          (definitionOf(metric).periodSeconds === 0 || ageOf(series) <= SEEN_FOR_MS),
       ),
     latest(id) {
       const series = kept[id];

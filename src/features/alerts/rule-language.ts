@@ -1,9 +1,9 @@
 /** The one door to the rule language: everything else in this slice compiles and evaluates through it. */
 
+import { formatFigure } from '#contract/figures.ts';
 import type { MetricName } from '#contract/metric-catalogue.ts';
 import type { Shape, Test } from '#contract/rules/checked.ts';
 import { explain, limitText } from '#contract/rules/explain.ts';
-import { formatFigure } from '#contract/figures.ts';
 import type { RuleProblem } from '#contract/rules/problem.ts';
 import { checkRule } from '#contract/rules/rule.ts';
 import type { Steps } from '#kernel/async.ts';

@@ -272,6 +272,7 @@ export const notifications = defineFeature<NotificationsApi>({
           }),
           loop('trimming the outbox', createWaker(clock), signal, async () => {
             await trimDeliveries(db);
+            if (calendar.leap() === null) await silences.trim();
             return TRIM_MS;
           }),
         ]);

@@ -249,6 +249,24 @@ test('the history tells the figure of each change and the limit, and when a rule
     await daemon.close();
   }));
 
+test('of VMs that come and go nothing is kept when nothing was wrong with them', () =>
+  withFolder(async (databaseFile) => {
+    const machine = createFakeMachine(['web1']);
+    const rules = [{ name: 'silent', condition: 'cpu_usage > 90%', noData: 'alert' as const, keepFiring: '0s' }];
+    const db = openDatabase(databaseFile);
+    const daemon = await startFakeDaemon({ machine, database: db, rules });
+    // Measured once, then silent for less than it takes to fire, then gone for good.
+    for (let n = 0; n < 20; n += 1) {
+      await daemon.tick([LIBVIRT_UP, vmSample(`vm-${n}`, 'cpu_usage', 0.1)]);
+      for (let silent = 0; silent < 4; silent += 1) await daemon.tick([LIBVIRT_UP]);
+      machine.figures.forget(`vm-${n}`);
+    }
+    for (let n = 0; n < 3; n += 1) await daemon.tick([LIBVIRT_UP]);
+    assert.deepEqual(daemon.engine.all(), []);
+    assert.deepEqual(await daemon.store.alerts(), []);
+    await daemon.close();
+  }));
+
 test('figures that nothing may hide are not hidden', () =>
   withFolder(async (databaseFile) => {
     const machine = createFakeMachine(['web1']);

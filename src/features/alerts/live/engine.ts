@@ -96,6 +96,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
     } else {
       own.delete(key);
       byId.delete(track.id);
+      if (own.size === 0) tracks.delete(ruleId);
     }
   };
 
@@ -194,6 +195,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
     const own = tracks.get(ruleId);
     if (own === undefined || own.size === 0) {
       await db.transaction(save);
+      tracks.delete(ruleId);
       return;
     }
     const now = await clocks();
@@ -223,6 +225,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
           if (factsOf(ruleId) === null) await retire(factsFor(ruleId), 'rule_removed', nothing);
           else if (!rules().some(({ id }) => id === ruleId)) await retire(factsFor(ruleId), 'rule_disabled', nothing);
         }
+        oldNames.clear();
       }),
     async tick(tick) {
       if (isBusy) {

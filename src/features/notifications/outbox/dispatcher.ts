@@ -157,6 +157,8 @@ export function createDispatcher({ db, facts, routing, onWritten }: DispatcherDe
     /** Tells every group whose time has come. @returns when to look again, as the steady clock; null = when something is announced */
     async run(): Promise<number | null> {
       const rows = await announcedOnes(db);
+      const waiting = new Set(rows.map(({ grp }) => grp));
+      for (const grp of cooling.keys()) if (!waiting.has(grp)) cooling.delete(grp);
       if (rows.length === 0) return null;
       const groups = new Map<string, Announced[]>();
       for (const row of rows) groups.set(row.grp, [...(groups.get(row.grp) ?? []), row]);

@@ -610,3 +610,30 @@ test('a channel that is switched off or removed gets nothing any more', () =>
       ['not_sent', 'not_sent'],
     );
   }));
+
+test('a silence is forgotten ninety days after its end', () =>
+  withOutbox(async (outbox) => {
+    const day = 24 * HOUR;
+    const until = (days: number) =>
+      outbox.silences.add({
+        project: null,
+        match: { rule: `rule-${days}` },
+        from: outbox.clock.now().toISOString(),
+        to: new Date(outbox.clock.now().getTime() + days * day).toISOString(),
+        cron: null,
+        durationMinutes: null,
+        reason: 'x',
+        createdBy: 'ann',
+        mayHideSecurity: false,
+      });
+    await until(1);
+    const longer = await until(30);
+    outbox.clock.jumpWall(92 * day);
+    await outbox.silences.trim();
+    assert.deepEqual(
+      outbox.silences.all().map(({ id }) => id),
+      [longer.id],
+    );
+    await outbox.silences.load();
+    assert.equal(outbox.silences.all().length, 1, 'on the disk too');
+  }));

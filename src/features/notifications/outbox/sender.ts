@@ -229,6 +229,7 @@ export function createSender(dependencies: SenderDependencies): Sender {
       const byChannel = new Map<string | null, Waiting[]>();
       for (const row of await waitingDeliveries(db))
         byChannel.set(row.channel_id, [...(byChannel.get(row.channel_id) ?? []), row]);
+      for (const [id, untilMs] of restUntilMs) if (untilMs <= nowMs()) restUntilMs.delete(id);
       let soonest = Number.POSITIVE_INFINITY;
       for (const [id, rows] of byChannel) {
         const dueMs = Math.max(Math.min(...rows.map(({ next_ms }) => next_ms)), restUntilMs.get(id) ?? 0);

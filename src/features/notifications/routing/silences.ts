@@ -26,6 +26,8 @@ export interface Silences {
   reasonOf(id: string, project: string | null): string | null;
   add(silence: Omit<StoredSilence, 'id' | 'createdAt' | 'hits'>): Promise<Silence>;
   remove(id: string): Promise<void>;
+  /** Forgets those that have long been over. */
+  trim(): Promise<void>;
   countHit(tx: Transaction, id: string): Promise<void>;
   load(): Promise<void>;
 }
@@ -38,6 +40,8 @@ export const silenceObject = ({ id, reason, project }: Pick<Silence, 'id' | 'rea
 });
 
 const MINUTE_MS = 60_000;
+/** After its end, as long as the history of alerts. */
+const KEPT_MS = 90 * 86_400_000;
 
 /** The windows of a silence that comes again. */
 export interface WindowPlan {
@@ -147,6 +151,12 @@ export function createSilences(db: Database, clock: Clock): Silences {
     async remove(id) {
       await tables().deleteFrom('silence').where('id', '=', id).execute();
       known.delete(id);
+    },
+    async trim() {
+      const limit = clock.now().getTime() - KEPT_MS;
+      const over = [...known.values()].flatMap(({ silence: { id, to } }) => (Date.parse(to) < limit ? [id] : []));
+      if (over.length > 0) await tables().deleteFrom('silence').where('id', 'in', over).execute();
+      for (const id of over) known.delete(id);
     },
     async countHit(tx, id) {
       await tables(tx)

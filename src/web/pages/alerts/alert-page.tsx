@@ -23,6 +23,7 @@ import './alerts.css';
 import { subjectOf } from './condition.ts';
 import { ConditionGraph } from './condition-graph.tsx';
 import { firingSpans, rangeAround } from './episodes.ts';
+import { EventFigures } from './event-figures.tsx';
 import { EVENT_TONES, reasonText } from './event-words.ts';
 
 const words = alertsText.one;
@@ -172,7 +173,7 @@ function TimeLine({ alert }: { readonly alert: AlertWithEvents }) {
               </span>
               <span class="what">
                 <strong>{alertsText.events[event.kind]}</strong>
-                {reasonText(event) && <span class="breaks"> {reasonText(event)}</span>}
+                {reasonText(event) && <span class="breaks"> {reasonText(event)}</span>} <EventFigures event={event} />
               </span>
               <span class="muted small">{words.episode(event.episode)}</span>
             </li>

@@ -15,6 +15,7 @@ import { usePages } from '../../state/use-pages.ts';
 import { text } from '../../text.ts';
 import { alertsText } from '../../text-alerts.ts';
 import { alertPath } from './alert-actions.tsx';
+import { EventFigures } from './event-figures.tsx';
 import { EVENT_TONES, reasonText } from './event-words.ts';
 
 const words = alertsText.history;
@@ -88,16 +89,6 @@ export function HistoryTab() {
           </Button>
         </p>
       )}
-    </>
-  );
-}
-
-/** The figure at that moment, and what it was held against. */
-function EventFigures({ event: { valueText, limitText } }: { readonly event: AlertEvent }) {
-  return (
-    <>
-      <span class="mono">{valueText}</span>
-      {limitText !== '' && <span class="muted"> {words.limit(limitText)}</span>}
     </>
   );
 }
