@@ -8,8 +8,9 @@ import { startDaemon } from './daemon.ts';
 import { createLogger } from './logging.ts';
 
 const STOP_LIMIT_MS = 25_000;
-/** By then the first readings are over and those who waited for the daemon are served. */
-const SETTLED_MS = 10_000;
+/** By then the first readings and the first run of all health checks, half a minute after the start, are over: they bring most of what is
+ *  not needed again (measured with 200 VMs: 133 MiB before, 126 after; given back ten seconds after the start it stays at 130). */
+const SETTLED_MS = 60_000;
 
 async function start(): Promise<void> {
   const config = await loadConfig(process.env);
