@@ -1,11 +1,13 @@
 /** `hv heal`: what hyperd may mend by itself, how far it goes, and what it did. */
 
+import { durationMs, durationTextSchema } from '#contract/alerts-config.ts';
 import {
   ACT_RESULTS,
   HEALING_ACTION_IDS,
   HEALING_MODES,
   type HealingAct,
   type HealingAction,
+  type HealingPause,
   type HealingVmMode,
   healingActionIdSchema,
   healingModeSchema,
@@ -16,7 +18,7 @@ import { usageFailure } from './failure.ts';
 import { about } from './objects.ts';
 import { type Column, printTable } from './table.ts';
 import { safeText } from './text.ts';
-import { ageText } from './time.ts';
+import { ageText, timeText } from './time.ts';
 import { choiceOption, countOption, one, textOption } from './values.ts';
 
 const OWN = 'default';
@@ -69,6 +71,12 @@ const ACTS: readonly Column<HealingAct>[] = [
   { title: 'OPERATION', value: ({ operationId }) => operationId ?? '', isOptional: true },
 ];
 
+const MINUTE_MS = 60_000;
+
+function pauseText({ until, by, reason }: HealingPause): string {
+  return `healing is paused until ${timeText(until)}, by ${safeText(by)}${reason === '' ? '' : `: ${safeText(reason)}`}`;
+}
+
 export const commands = defineCommands([
   command({
     path: ['heal', 'list'],
@@ -85,9 +93,10 @@ export const commands = defineCommands([
         else printTable(output, VM_MODES, items, '');
         return EXIT.done;
       }
-      const { items } = await api('GET /healing/actions');
+      const { items, pause } = await api('GET /healing/actions');
       if (output.isJson) output.json(items);
       else printTable(output, ACTIONS, items, '');
+      if (pause !== null) output.message(`${output.paintMessage('yellow', '▲')} ${pauseText(pause)}`);
       return EXIT.done;
     },
   }),
@@ -122,10 +131,43 @@ export const commands = defineCommands([
     },
   }),
   command({
+    path: ['heal', 'pause'],
+    summary: 'Let healing do nothing for a while, as during work on the machine',
+    details:
+      'What it would have done is written down. Alerts go on; keep their messages back with `hv silence add --label host=NAME`.',
+    options: {
+      for: textOption('DURATION', 'how long, as 2h or 1d; at most 7d'),
+      reason: textOption('TEXT', 'why, for everybody who looks'),
+    },
+    examples: ['heal pause --for 2h', 'heal pause --for 1d --reason "new disks"'],
+    run: async ({ api, output }, { options }) => {
+      const duration = durationTextSchema.safeParse(options.for);
+      if (!duration.success) throw usageFailure('--for is missing or no duration', 'Give one as --for 2h.');
+      const minutes = Math.ceil(durationMs(duration.data) / MINUTE_MS);
+      const pause = await api('POST /healing/pause', {
+        body: { minutes, ...(options.reason === undefined ? {} : { reason: options.reason }) },
+      });
+      if (output.isJson) output.json(pause);
+      else output.message(`${output.paintMessage('yellow', '▲')} ${pauseText(pause)}; end it: hv heal resume`);
+      return EXIT.done;
+    },
+  }),
+  command({
+    path: ['heal', 'resume'],
+    summary: 'Let healing go on before its pause is over',
+    examples: ['heal resume'],
+    run: async ({ api, output }) => {
+      await api('DELETE /healing/pause');
+      if (output.isJson) output.json({ pause: null });
+      else output.message(`${output.paintMessage('green', '●')} healing goes on`);
+      return EXIT.done;
+    },
+  }),
+  command({
     path: ['heal', 'history'],
     summary: 'Show what was done, and what would have been',
     options: {
-      object: textOption('NAME', 'a VM, pool or folder'),
+      object: textOption('NAME', 'a VM, pool, service or folder'),
       action: choiceOption(HEALING_ACTION_IDS, 'only this action'),
       result: choiceOption(ACT_RESULTS, 'only with this result'),
       limit: countOption('N', 'how many, 100 unless said'),

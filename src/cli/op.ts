@@ -1,6 +1,8 @@
 /** `hv op`: operations, their steps and progress. */
 
+import type { LibvirtJob } from '#contract/libvirt-jobs.ts';
 import type { Operation } from '#contract/operations.ts';
+import { formatBytes, formatDuration } from '#kernel/units.ts';
 import { command, defineCommands } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { finish } from './follow.ts';
@@ -40,6 +42,18 @@ const COLUMNS: readonly Column<Operation>[] = [
   },
 ];
 
+const orNothing = (value: number | null, text: (value: number) => string): string =>
+  value === null ? '' : text(value);
+
+const JOBS: readonly Column<LibvirtJob>[] = [
+  { title: 'VM', value: ({ name }) => safeText(name), flexibleTo: 8 },
+  { title: 'JOB', value: ({ kind }) => kind.replace('_', ' ') },
+  { title: 'DONE', value: ({ ratio }) => orNothing(ratio, (part) => `${Math.floor(part * 100)} %`), align: 'right' },
+  { title: 'LEFT', value: ({ remainingBytes }) => orNothing(remainingBytes, formatBytes), align: 'right' },
+  { title: 'SINCE', value: ({ elapsedMs }) => orNothing(elapsedMs, formatDuration), align: 'right' },
+  { title: 'OPERATION', value: ({ operationId }) => operationId ?? 'of another program', isOptional: true },
+];
+
 const operationId = one('ID', 'operation id, as op-01h2…', { completes: 'operation' });
 
 const STEP_GLYPHS = { pending: '○', running: '◐', done: '●', skipped: '○', failed: '■', undone: '▲' } as const;
@@ -69,6 +83,17 @@ export const commands = defineCommands([
       });
       if (output.isJson) output.json(items);
       else printTable(output, COLUMNS, items, options.open ? 'Nothing is going on.' : 'No operations.');
+      return EXIT.done;
+    },
+  }),
+  command({
+    path: ['op', 'jobs'],
+    summary: 'Show what libvirt itself does with VMs now, also for other programs',
+    examples: ['op jobs', 'op jobs --json'],
+    run: async ({ api, output }) => {
+      const { items } = await api('GET /jobs');
+      if (output.isJson) output.json(items);
+      else printTable(output, JOBS, items, 'libvirt does nothing that takes time.');
       return EXIT.done;
     },
   }),

@@ -10,6 +10,7 @@ import { fenceRoutes } from './fence.ts';
 import { healingRoutes } from './healing.ts';
 import { healthRoutes, supportRoutes } from './health.ts';
 import { imageRoutes } from './images.ts';
+import { libvirtJobRoutes } from './libvirt-jobs.ts';
 import { metricRoutes } from './metrics.ts';
 import { networkRoutes, poolRoutes } from './networks.ts';
 import { notificationRoutes } from './notifications.ts';
@@ -36,6 +37,7 @@ export const api = {
   ...passkeyRoutes,
   ...oidcRoutes,
   ...operationRoutes,
+  ...libvirtJobRoutes,
   ...vmRoutes,
   ...imageRoutes,
   ...networkRoutes,

@@ -179,6 +179,25 @@ export const configSchema = z.strictObject({
         .default([10, 30, 120, 600])
         .describe('how long a crashed VM waits for its first restart in an hour, the second, and so on'),
       restartsPerHour: z.int().min(1).max(20).default(5).describe('after so many a person is told instead'),
+      services: z
+        .array(
+          z
+            .string()
+            .regex(/^[A-Za-z0-9][A-Za-z0-9:_.@-]{0,200}\.service$/, 'use the name of a unit, as chrony.service'),
+        )
+        .max(50)
+        .default([
+          'virtlogd.service',
+          'virtlockd.service',
+          'libvirtd.service',
+          'virtqemud.service',
+          'virtnetworkd.service',
+          'virtstoraged.service',
+          'virtnodedevd.service',
+        ])
+        .describe(
+          'units of systemd that `service-start` may start when they failed; those that are not there are left out',
+        ),
     })
     .prefault({}),
   backups: z

@@ -4,6 +4,7 @@ import type { Alert } from './alerts.ts';
 import type { AuditRecord } from './audit.ts';
 import type { HealthChange } from './health.ts';
 import type { Image, Upload } from './images.ts';
+import type { LibvirtJob } from './libvirt-jobs.ts';
 import type { Operation } from './operations.ts';
 import type { Host, Preflight } from './system.ts';
 import type { Vm } from './vms.ts';
@@ -13,6 +14,8 @@ export interface ApiEvents {
   'vm.changed': Vm;
   'vm.removed': { id: string; project: string };
   'operation.changed': Operation;
+  /** A job of libvirt began, got on or ended. */
+  'job.changed': LibvirtJob;
   'image.changed': Image;
   'image.removed': { id: string; project: string };
   /** No longer shared with all projects: gone for whom no `image.changed` follows. */
@@ -38,6 +41,8 @@ export interface ApiEvents {
   'alert.changed': Alert;
   /** Rules are others than before. */
   'rule.changed': { id: string; project: string | null };
+  /** How far healing may go is another than before, or it was paused or goes on. */
+  'healing.changed': { what: 'mode' | 'pause' };
   /** Healing did something, or would have; `vmId` is null for what is of the host. */
   'healing.acted': { id: string; project: string | null; vmId: string | null };
   /** A restore point is new, another than before, or gone. */

@@ -76,6 +76,14 @@ export const HEALING_ACTIONS = {
     perVm: false,
     perHour: 12,
   }),
+  'service-start': action({
+    title: 'Start services that failed',
+    meaning:
+      'A service of `healing.services` that systemd gave up on. Those of libvirt only while nothing works on a VM. One that somebody stopped stays stopped, and none is ever stopped.',
+    defaultMode: 'observe',
+    perVm: false,
+    perHour: 3,
+  }),
   'agent-sync': action({
     title: 'Wake guest agents',
     meaning: 'An agent that is connected and has not answered for ten minutes is asked for a sign of life.',
@@ -147,19 +155,33 @@ export const healingActSchema = z.object({
   id: z.string(),
   at: timeSchema,
   action: healingActionIdSchema,
-  objectType: z.enum(['vm', 'pool', 'host']),
+  objectType: z.enum(['vm', 'pool', 'host', 'service']),
   objectId: z.string(),
   objectName: z.string(),
   project: z.string().nullable(),
   result: z
     .enum(ACT_RESULTS)
     .describe(
-      'would_have = only observed; held = something stood against it; gave_up = its budget is used up; ended = somebody took over; not_begun = it was decided, and overtaken before it began',
+      'would_have = only observed; held = something stood against it, or healing is paused; gave_up = its budget is used up; ended = somebody took over; not_begun = it was decided, and overtaken before it began',
     ),
   text: z.string().describe('what was found and done, for people'),
   operationId: z.string().nullable(),
 });
 export type HealingAct = z.infer<typeof healingActSchema>;
+
+export const healingPauseSchema = z.object({
+  since: timeSchema,
+  until: timeSchema,
+  by: z.string(),
+  reason: z.string().describe('for everybody who looks; may be empty'),
+});
+export type HealingPause = z.infer<typeof healingPauseSchema>;
+
+const MAX_PAUSE_MINUTES = 7 * 24 * 60;
+const pauseCreateSchema = z.strictObject({
+  minutes: z.int().min(1).max(MAX_PAUSE_MINUTES).describe('from now; a week at most'),
+  reason: z.string().trim().max(200).default(''),
+});
 
 const vmParam = idParam('UUID, or the name where it is unique');
 const vmModes = z.object({ items: z.array(vmModeSchema) });
@@ -169,7 +191,20 @@ export const healingRoutes = defineRoutes({
     summary: 'What hyperd may do by itself, and how far it goes',
     permission: 'vm.read',
     list: true,
-    response: z.object({ items: z.array(healingActionSchema) }),
+    response: z.object({
+      items: z.array(healingActionSchema),
+      pause: healingPauseSchema.nullable().describe('while it lasts nothing is done, whatever the modes say'),
+    }),
+  },
+  'POST /healing/pause': {
+    summary: 'Let healing do nothing for a while, as during work on the machine',
+    permission: 'settings.change',
+    body: pauseCreateSchema,
+    response: healingPauseSchema,
+  },
+  'DELETE /healing/pause': {
+    summary: 'Let healing go on before its pause is over',
+    permission: 'settings.change',
   },
   'PATCH /healing/actions/{id}': {
     summary: 'Say how far an action may go: off, observe or act',
@@ -201,7 +236,7 @@ export const healingRoutes = defineRoutes({
       ...pageQuery,
       limit: z.coerce.number().int().min(1).max(1000).default(100),
       action: healingActionIdSchema.optional(),
-      object: z.string().max(256).optional().describe('id or name of the VM, pool or folder'),
+      object: z.string().max(256).optional().describe('id or name of the VM, pool, service or folder'),
       result: z.enum(ACT_RESULTS).optional(),
     }),
     response: z.object({ items: z.array(healingActSchema), next: z.string().nullable() }),

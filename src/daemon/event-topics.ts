@@ -24,6 +24,7 @@ export function eventTopics(
     'vm.changed': ({ id, project }) => ['vm.read', { type: 'vm', id, project, vmId: id }],
     'vm.removed': ({ id, project }) => ['vm.read', { type: 'vm', id, project, vmId: id }],
     'operation.changed': (operation) => ['operation.read', operationObject(operation)],
+    'job.changed': ({ id, project }) => ['vm.read', { type: 'vm', id, project, vmId: id }],
     'image.changed': (image) => ['image.read', objects.image(image), (may) => imageAsSeen(image, may)],
     'image.removed': ({ id, project }) => ['image.read', { type: 'image', id, project }],
     // For those who saw it until now; of what it is since, it tells nothing.
@@ -51,6 +52,7 @@ export function eventTopics(
     'rule.changed': ({ id, project }) => ['alert.read', { type: 'rule', id, project }],
     'backup.changed': ({ id, project, vmId }) => ['backup.read', { type: 'restore-point', id, project, vmId }],
     'repository.changed': ({ id }) => ['backup.read', { type: 'repository', id, project: null, sharedWith: 'all' }],
+    'healing.changed': () => ['host.read', SYSTEM],
     'healing.acted': ({ project, vmId }) =>
       vmId === null ? ['host.read', SYSTEM] : ['vm.read', { type: 'vm', id: vmId, project, vmId }],
   };

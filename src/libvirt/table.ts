@@ -596,6 +596,14 @@ export const P = {
     { type: i, params: list(typedParam) },
     { acl: 'domain:read' },
   ),
+  domainStartDirtyRateCalc: proc(
+    'remote',
+    427,
+    'DOMAIN_START_DIRTY_RATE_CALC',
+    { dom: Dom, seconds: i, flags: u },
+    {},
+    { acl: 'domain:read' },
+  ),
   domainAbortJob: proc('remote', 164, 'DOMAIN_ABORT_JOB', { dom: Dom }, {}, { acl: 'domain:write' }),
 
   // Consoles and screen

@@ -118,6 +118,7 @@ const NO_LISTS = [
   'GET /auth/passkeys',
   'GET /roles/{id}',
   'GET /images/catalogue',
+  'GET /jobs',
   'GET /metrics/catalogue',
   'GET /metrics/latest',
   'GET /metrics/range',
@@ -231,6 +232,7 @@ const EVENTS: Readonly<
   'vm.changed': ['vm.read', (vm) => ({ ...inProject(vm), vmId: text(vm, 'id') })],
   'vm.removed': ['vm.read', (vm) => ({ ...inProject(vm), vmId: text(vm, 'id') })],
   'operation.changed': ['operation.read', operationPlace],
+  'job.changed': ['vm.read', (job) => ({ ...inProject(job), vmId: text(job, 'id') })],
   'image.changed': ['image.read', inProject],
   'image.removed': ['image.read', inProject],
   'image.unshared': ['image.read', (image) => ({ ...inProject(image), sharedWith: [tenants.alpha, tenants.zebra] })],
@@ -253,6 +255,7 @@ const EVENTS: Readonly<
   'project.removed': ['project.read', (item) => ({ project: text(item, 'id') })],
   'backup.changed': ['backup.read', (item) => ({ ...inProject(item), vmId: text(item, 'vmId') })],
   'repository.changed': ['backup.read', () => ({ project: null, sharedWith: [tenants.alpha, tenants.zebra] })],
+  'healing.changed': ['host.read', () => SYSTEM_PLACE],
   'healing.acted': [(item) => (item['vmId'] === null ? 'host.read' : 'vm.read'), ofProjectOrSystem],
 };
 /** Come by themselves, so they may fall between the ends of two streams. */

@@ -1,7 +1,7 @@
 /** Healing on a real libvirtd with real guests (TCG): QEMUs are killed, storage runs full, pools are found inactive, and people get in between. */
 
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -13,6 +13,7 @@ import { runChecked } from '#platform/process.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { helloDisk } from '../support/guest.ts';
 import { guestShell } from '../support/guest-shell.ts';
+import { hvOn } from '../support/hv.ts';
 import { missingForLibvirtd, type PrivateLibvirtd, startPrivateLibvirtd } from '../support/libvirtd.ts';
 
 const skip = missingForLibvirtd() ?? false;
@@ -27,10 +28,41 @@ const small = (name: string): VmCreateInput => ({
   nics: [],
 });
 
+/** systemd for the daemon: the folder by which it shows itself, and a program that answers as `systemctl` does.
+ *  @returns the folder of both the program and its units */
+async function standInForSystemd(libvirtd: PrivateLibvirtd): Promise<string> {
+  await mkdir(join(libvirtd.dir, 'run', 'systemd', 'system'), { recursive: true });
+  const folder = join(libvirtd.dir, 'units');
+  await mkdir(folder);
+  const script = `#!/bin/sh
+d='${folder}'
+[ "$1" = --no-ask-password ] && shift
+verb=$1
+while [ $# -gt 0 ] && [ "$1" != -- ]; do shift; done
+[ $# -gt 0 ] && shift
+case $verb in
+show)
+  for unit in "$@"; do
+    if [ -e "$d/$unit" ]; then load=loaded; state=$(cat "$d/$unit"); else load=not-found; state=inactive; fi
+    printf 'Id=%s\\nLoadState=%s\\nActiveState=%s\\n\\n' "$unit" $load "$state"
+  done ;;
+reset-failed) : ;;
+start)
+  echo "$1" >>"$d/started"
+  if [ -e "$d/broken-$1" ]; then echo "Job for $1 failed." >&2; exit 1; fi
+  echo active >"$d/$1" ;;
+esac
+`;
+  await writeFile(join(folder, 'systemctl'), script, { mode: 0o755 });
+  return folder;
+}
+
 describe('healing', { skip }, () => {
   let libvirtd: PrivateLibvirtd;
   let daemon: TestDaemon;
 
+  /** Where the program that stands for `systemctl` keeps its units, a file each with the state in it. */
+  let unitsFolder: string;
   /** A file system of 24 MiB; there before the namespaces are made, so that libvirt, QEMU and hyperd see it. */
   let tight: string;
 
@@ -38,7 +70,14 @@ describe('healing', { skip }, () => {
     tight = await mkdtemp(join(tmpdir(), 'hv-tight-'));
     await runChecked(['mount', '-t', 'tmpfs', '-o', 'size=24m,mode=711', 'tmpfs', tight], { timeoutMs: 10_000 });
     libvirtd = await startPrivateLibvirtd();
-    daemon = await startDaemon({ libvirtd, config: { healing: { restartDelaysSeconds: [2] } } });
+    unitsFolder = await standInForSystemd(libvirtd);
+    daemon = await startDaemon({
+      libvirtd,
+      config: {
+        healing: { restartDelaysSeconds: [2], services: ['virtlogd.service', 'helper.service', 'none.service'] },
+      },
+      env: { PATH: `${unitsFolder}:${process.env['PATH'] ?? ''}` },
+    });
   });
   after(async () => {
     await daemon?.close();
@@ -297,6 +336,57 @@ describe('healing', { skip }, () => {
     await withResult(broken, 'done', 60_000);
     assert.equal((await pool('broken')).state, 'active');
     assert.equal((await pool('wish')).state, 'inactive');
+  });
+
+  test('a listed service that failed is only told of, until it may be started; one that somebody stopped stays so', async () => {
+    const unit = (name: string, state: string) => writeFile(join(unitsFolder, name), `${state}\n`);
+    const started = async () =>
+      (await readFile(join(unitsFolder, 'started'), 'utf8').catch(() => '')).split('\n').slice(0, -1);
+    await unit('helper.service', 'failed');
+    await unit('virtlogd.service', 'inactive');
+    await unit('other.service', 'failed');
+    await withResult('helper.service', 'would_have', 60_000);
+    assert.deepEqual(await started(), []);
+    await mode('service-start', 'act');
+    const act = await withResult('helper.service', 'done', 60_000);
+    assert.equal(act.objectType, 'service');
+    assert.deepEqual(await started(), ['helper.service']);
+    const operation = await daemon.admin('GET /operations/{id}', { params: { id: act.operationId ?? '' } });
+    assert.equal(operation.actor, 'system:healing');
+    assert.equal(operation.kind, 'healing.service-start');
+    // One that does not come up: the try is told as failed, with where to look.
+    await writeFile(join(unitsFolder, 'broken-virtlogd.service'), '');
+    await unit('virtlogd.service', 'failed');
+    const failed = await withResult('virtlogd.service', 'failed', 60_000);
+    assert.match(failed.text, /systemd could not start virtlogd\.service.*journalctl -b -u virtlogd/s);
+    await rm(join(unitsFolder, 'broken-virtlogd.service'));
+    await unit('virtlogd.service', 'active');
+    assert.deepEqual(await started(), ['helper.service', 'virtlogd.service']);
+    await mode('service-start', 'observe');
+  });
+
+  test('while it is paused healing does nothing and says so; ended before its time, it goes on', async () => {
+    const { id } = await create(small('maintained'));
+    const paused = await hvOn(daemon, ['heal', 'pause', '--for', '2h', '--reason', 'new disks']);
+    assert.equal(paused.code, 0, paused.stderr);
+    assert.match(paused.stdout + paused.stderr, /healing is paused until .*: new disks/);
+    killQemu('maintained');
+    const held = await withResult(id, 'held');
+    assert.match(held.text, /Healing is paused until .* \(new disks\)\.$/);
+    const list = await hvOn(daemon, ['heal', 'list']);
+    assert.match(list.stdout + list.stderr, /healing is paused until/);
+    assert.equal((await daemon.admin('GET /healing/actions')).pause?.reason, 'new disks');
+    assert.equal((await show(id)).state, 'crashed');
+    assert.deepEqual(await startsOf(id), []);
+    await assert.rejects(daemon.operator('DELETE /healing/pause'), /settings\.change/);
+    assert.equal((await hvOn(daemon, ['heal', 'resume'])).code, 0);
+    await withResult(id, 'done');
+    await inState(id, 'running');
+    assert.equal((await daemon.admin('GET /healing/actions')).pause, null);
+    const records = (await daemon.admin('GET /audit', { query: { limit: 1000 } })).items.map(({ action }) => action);
+    for (const action of ['POST /healing/pause', 'DELETE /healing/pause']) assert.ok(records.includes(action), action);
+    const missing = await hvOn(daemon, ['heal', 'pause']);
+    assert.notEqual(missing.code, 0);
   });
 
   test('what only looks may read, and may not set', async () => {

@@ -14,7 +14,13 @@ import { createBackground } from '#features/inventory/background.ts';
 import { createInventory, type InventoryApi } from '#features/inventory/inventory.ts';
 import { createLibvirtSource } from '#features/inventory/libvirt-source.ts';
 import { createVmRows, inventoryMigrations } from '#features/inventory/rows.ts';
-import { type Collection, createCollection, eventCountMigrations } from '#features/metrics/collect/index.ts';
+import {
+  type Collection,
+  createCollection,
+  eventCountMigrations,
+  type JobFigures,
+} from '#features/metrics/collect/index.ts';
+import { dirtyRatesReader } from '#features/metrics/collect/vms/dirty-rates.ts';
 import type { SampleSink } from '#features/metrics/sample.ts';
 import { systemClock } from '#kernel/clock.ts';
 import { createEventBus } from '#kernel/event-bus.ts';
@@ -48,6 +54,7 @@ describe('collecting from a real libvirtd', { skip }, () => {
   const stopping = new AbortController();
   const samples = new Map<string, Sample[]>();
   const tickListeners = new Set<() => void>();
+  const seenJobs: { readonly uuid: string; readonly job: JobFigures | null }[] = [];
   const busy = { name: 'busy', uuid: newUuid(), mac: newMac() };
   const idle = [
     { name: 'idle-1', uuid: newUuid() },
@@ -183,6 +190,7 @@ describe('collecting from a real libvirtd', { skip }, () => {
       clock: systemClock,
       log: silentLogger,
       jobKindOf: () => null,
+      jobChanged: (uuid, job) => void seenJobs.push({ uuid, job }),
       certificateEndsAt: () => null,
     });
     await collection.start();
@@ -248,6 +256,76 @@ describe('collecting from a real libvirtd', { skip }, () => {
     const written = families.get('hyper_vm_block_write_bytes_total')?.samples[0];
     assert.deepEqual(written?.labels, { ...labels, device: 'vda' });
     assert.ok((written?.value ?? 0) > 8 * 2 ** 20);
+  });
+
+  test('a guest that writes to its memory has a dirty rate; one that hangs costs its own alone', {
+    timeout: 200_000,
+  }, async (context) => {
+    // The collection measured the three of them in its first minute.
+    await until('a dirty rate', 8, () => newest(busy.uuid, 'dirty_rate') !== null);
+    assert.equal(newest(idle[0].uuid, 'dirty_rate'), 0);
+    // The same content written again is no change to the sample.
+    await type('while :; do dd if=/dev/urandom of=/x bs=1M count=64 conv=notrunc 2>/dev/null; done & echo typed"-"it');
+    const raw = collection.families().find(({ name }) => name === 'hyper_vm_memory_dirty_rate');
+    assert.equal(raw?.samples.length, 3);
+    let sinceMs = 0;
+    const reader = dirtyRatesReader({
+      // Each round comes a quarter of an hour after the one before.
+      clock: { now: systemClock.now, sleep: systemClock.sleep, monotonicMs: () => sinceMs },
+      log: silentLogger,
+      vms: () => [busy, ...idle].map(({ uuid }) => ({ id: uuid, memoryBytes: 2 ** 28 })),
+      isFree: () => true,
+      control: (uuid) => libvirt.domains.controlInfo(uuid, { deadlineMs: 1_000 }),
+      start: libvirt.domains.startDirtyRate,
+      async stats(uuids) {
+        const all = await libvirt.domains.stats(uuids, ['dirtyrate'], { batchSize: uuids.length });
+        return new Map(all.map(({ domain, values }) => [domain.uuid, values]));
+      },
+    });
+    let rate = 0;
+    for (let n = 0; n < 10 && rate === 0; n += 1) {
+      sinceMs += 900_000;
+      rate = (await reader.read(AbortSignal.timeout(60_000)))?.get(busy.uuid) ?? 0;
+    }
+    assert.ok(rate >= 2 ** 20, 'the guest that writes has a rate');
+    const pid = libvirtd.qemuPid(idle[0].name);
+    const fromMs = performance.now();
+    sinceMs += 900_000;
+    process.kill(pid, 'SIGSTOP');
+    try {
+      const rates = await reader.read(AbortSignal.timeout(60_000));
+      assert.deepEqual([...(rates?.keys() ?? [])].sort(), [busy.uuid, idle[1].uuid].sort());
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    const tookMs = Math.round(performance.now() - fromMs);
+    context.diagnostic(`dirty rate ${rate / 2 ** 20} MiB/s; a round with one that hangs took ${tookMs} ms`);
+    await until('the monitor that answers again', 6, () => newest(idle[0].uuid, 'vm_monitor_stuck') === 0);
+  });
+
+  test('a backup that another program began is a job of libvirt until it ends', { timeout: 120_000 }, async () => {
+    const kinds = METRICS.vm_libvirt_job.values;
+    await until('no job', 4, () => newest(busy.uuid, 'vm_libvirt_job') === kinds.indexOf('none'));
+    assert.equal(newest(busy.uuid, 'vm_job_progress'), null);
+    const socket = join(libvirtd.dir, 'backup.sock');
+    const scratch = join(libvirtd.dir, 'scratch.qcow2');
+    await libvirt.backup.begin(
+      busy.uuid,
+      `<domainbackup mode='pull'><server transport='unix' socket='${socket}'/><disks><disk name='vda' backup='yes' type='file'><driver type='qcow2'/><scratch file='${scratch}'/></disk></disks></domainbackup>`,
+      null,
+    );
+    await until('the job', 3, () => newest(busy.uuid, 'vm_libvirt_job') === kinds.indexOf('backup'));
+    const job = collection.jobs.get(busy.uuid);
+    assert.equal(job?.kind, 'backup');
+    const elapsedMs = job?.elapsedMs ?? assert.fail('no time');
+    await until('it is followed', 2, () => (collection.jobs.get(busy.uuid)?.elapsedMs ?? 0) > elapsedMs);
+    // Of the others nothing is missing meanwhile.
+    assert.equal(newest(idle[1].uuid, 'vm_libvirt_job'), kinds.indexOf('none'));
+    await libvirt.backup.end(busy.uuid);
+    await until('its end', 3, () => newest(busy.uuid, 'vm_libvirt_job') === kinds.indexOf('none'));
+    assert.equal(collection.jobs.size, 0);
+    assert.equal(seenJobs.at(-1)?.job, null);
+    assert.ok(seenJobs.filter(({ uuid, job }) => uuid === busy.uuid && job?.kind === 'backup').length >= 2);
   });
 
   test('one QEMU that stands still is noticed, and the figures of the others go on', {

@@ -50,6 +50,7 @@ const KINDS: AllowedKinds = {
   'healing.disk-reserve': kind('healing.disk-reserve', folder),
   'healing.disk-free': kind('healing.disk-free', folder),
   'healing.pool-start': kind('healing.pool-start', z.object({ poolId: z.string(), name: z.string() })),
+  'healing.service-start': kind('healing.service-start', z.object({ unit: z.string() })),
   'healing.agent-sync': kind('healing.agent-sync', vm),
   'healing.guest-trim': kind('healing.guest-trim', vm),
   'healing.monitor-evidence': kind('healing.monitor-evidence', vm),
@@ -96,6 +97,7 @@ test('the sources of healing ask libvirt for nothing but this, and start operati
     if (name !== 'allowed-work.ts') assert.doesNotMatch(text, /(?:operations|journal)\.start\(/, name);
     assert.doesNotMatch(text, /\.(?:destroy|undefine|reset|purge|define)\(/, name);
     const removesFiles = /\b(?:rm|rmdir|unlink|truncate)\(/.test(text);
+    assert.equal(/\bunits\.start\(/.test(text), name === join('work', 'service-start.ts'), `${name} starts services`);
     assert.equal(removesFiles, ['disks.ts', join('work', 'evidence.ts')].includes(name), `${name} removes files`);
   }
 });

@@ -16,6 +16,10 @@ export interface PoolInput {
   readonly poolId: string;
   readonly name: string;
 }
+export interface ServiceInput {
+  /** As `virtlogd.service`. */
+  readonly unit: string;
+}
 export interface FolderInput {
   readonly folder: string;
 }
@@ -31,6 +35,7 @@ export interface AllowedWork {
   readonly 'healing.disk-reserve': FolderInput;
   readonly 'healing.disk-free': FolderInput;
   readonly 'healing.pool-start': PoolInput;
+  readonly 'healing.service-start': ServiceInput;
   readonly 'healing.agent-sync': VmInput;
   readonly 'healing.guest-trim': VmInput;
   readonly 'healing.monitor-evidence': VmInput;

@@ -4,7 +4,7 @@ import type { HealingActionId } from '#contract/healing.ts';
 import type { Work } from './allowed-work.ts';
 
 export interface HealedObject {
-  readonly type: 'vm' | 'pool' | 'host';
+  readonly type: 'vm' | 'pool' | 'host' | 'service';
   readonly id: string;
   readonly name: string;
   /** Null = the system. */

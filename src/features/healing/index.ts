@@ -1,6 +1,6 @@
 /** Healing: what hyperd mends by itself, each within a budget, written down, and never against a person.
- *  Tables: heal_mode, heal_case, heal_act, heal_hold, heal_clock. Events in: vm.changed, pool.changed, operation.changed. Events out:
- *  healing.acted. Permissions: vm.read, vm.configure, settings.change. Guide: docs/guides/self-healing.md */
+ *  Tables: heal_mode, heal_case, heal_act, heal_hold, heal_clock, heal_pause. Events in: vm.changed, pool.changed, operation.changed.
+ *  Events out: healing.acted, healing.changed. Permissions: vm.read, vm.configure, settings.change. Guide: docs/guides/self-healing.md */
 
 import { join } from 'node:path';
 import { type HealingActionId, healingFacts } from '#contract/healing.ts';
@@ -14,15 +14,18 @@ import { vms } from '#features/vms/index.ts';
 import { createWaker } from '#kernel/async.ts';
 import { messageOf } from '#kernel/errors.ts';
 import { defineFeature } from '#platform/feature.ts';
+import { createServiceUnits } from '#platform/service-units.ts';
 import { type AllowedKinds, createHands } from './allowed-work.ts';
 import { createDisks } from './disks.ts';
 import { findCrashedVms } from './finders/crashed-vms.ts';
+import { findFailedServices } from './finders/failed-services.ts';
 import { findFullDisks } from './finders/full-disks.ts';
 import { findInGuests } from './finders/guests.ts';
 import { findIdlePools, isReachable } from './finders/idle-pools.ts';
 import { findStarvedVms } from './finders/starved-vms.ts';
 import { healingMigrations } from './migrations.ts';
 import { createOomWatch } from './oom-watch.ts';
+import { createPauseSwitch } from './pause.ts';
 import { createPlanner } from './planner.ts';
 import { createHealingRoutes } from './routes.ts';
 import { createSteadyTime, kernelBoot } from './steady-time.ts';
@@ -31,6 +34,7 @@ import { diskFree, diskPause, diskReserve } from './work/disks.ts';
 import { createEvidence } from './work/evidence.ts';
 import { agentSync, guestTrim, monitorEvidence } from './work/guests.ts';
 import { poolStart } from './work/pool-start.ts';
+import { serviceStart } from './work/service-start.ts';
 
 /** Without a word from libvirt everything is looked at this often. */
 const ROUND_MS = 5_000;
@@ -52,6 +56,8 @@ export const healing = defineFeature<null>({
     const figures = use(metrics);
     const time = createSteadyTime({ db, clock, boot: kernelBoot });
     const store = createHealingStore(db);
+    const pause = createPauseSwitch({ db, clock, time, bootId: kernelBoot.id });
+    const units = createServiceUnits();
     const oom = createOomWatch(time.nowMs, () => time.keptOomKills);
     const { root, disks: disksFolder, images: imagesFolder } = config.state;
     const disks = createDisks({ db, ledger: space, folders: [root, disksFolder, imagesFolder], log });
@@ -86,6 +92,9 @@ export const healing = defineFeature<null>({
           seen: known.refreshPools,
         }),
       ),
+      'healing.service-start': journal.register(
+        serviceStart({ units, clock, isListed: (unit) => config.healing.services.includes(unit) }),
+      ),
       'healing.agent-sync': journal.register(
         agentSync((vmId, options) => libvirt.agent.command(vmId, '{"execute":"guest-ping"}', options)),
       ),
@@ -109,6 +118,12 @@ export const healing = defineFeature<null>({
       log,
       perHour,
       oomKills: () => oom.kills,
+      pausedBecause() {
+        const now = pause.current();
+        if (now === null) return null;
+        const why = now.reason === '' ? '' : ` (${now.reason})`;
+        return `healing is paused until ${now.until} by ${now.by}${why}.`;
+      },
       killPoint: config.killPoint,
       finders: [
         findCrashedVms({
@@ -135,6 +150,13 @@ export const healing = defineFeature<null>({
         }),
         ...findFullDisks(disks),
         findIdlePools(known, hands),
+        findFailedServices({
+          units,
+          listed: config.healing.services,
+          hands,
+          clock,
+          isAnyVmBusy: () => known.vms().some(({ operationId }) => operationId !== null) || figures.libvirtJobs() > 0,
+        }),
         ...findInGuests({
           known,
           hands,
@@ -163,6 +185,7 @@ export const healing = defineFeature<null>({
         let waitMs: number | null = null;
         try {
           await oom.look();
+          if (await pause.tidy()) pauseEnded('its time is over');
           waitMs = await planner.round();
           if (time.nowMs() - keptMs >= KEEP_TIME_MS) {
             await db.transaction((tx) => time.keep(tx, oom.kills));
@@ -174,6 +197,11 @@ export const healing = defineFeature<null>({
         if (signal.aborted) return;
         await wait(Math.max(REST_MS, Math.min(ROUND_MS, waitMs ?? ROUND_MS)), signal);
       }
+    };
+    const pauseEnded = (why: string) => {
+      log.info({}, `healing goes on: ${why}`);
+      events.emit('healing.changed', { what: 'pause' });
+      wake();
     };
     /** A pool whose folder is there was stopped by somebody; one whose folder went away broke. */
     const poolStopped = async (poolId: string) => {
@@ -193,14 +221,22 @@ export const healing = defineFeature<null>({
         known,
         nowMs: time.nowMs,
         perHour,
+        pause,
         async changed(action) {
           if (action === 'disk-pause' && store.mode(action) !== 'act') await disks.liftAll();
+          events.emit('healing.changed', { what: 'mode' });
           wake();
+        },
+        pauseChanged(now) {
+          if (now === null) return pauseEnded('somebody ended the pause');
+          log.info({ until: now.until, by: now.by }, 'healing is paused');
+          events.emit('healing.changed', { what: 'pause' });
         },
       }),
       async start() {
         await time.load();
         await store.load();
+        await pause.load();
         await disks.load();
       },
       async resume(signal) {

@@ -1,6 +1,7 @@
 /** The tables of healing.
  *  `heal_mode`: how far an action may go, for all (`vm_id` '') or for one VM. `heal_case`: what is wrong with what, and how often something
  *  was done about it. `heal_act`: the history. `heal_hold`: file systems on which new work waits. `heal_clock`: see `steady-time.ts`.
+ *  `heal_pause`: see `pause.ts`.
  *  Times ending in `_ms` are those of the steady time. */
 
 import type { Generated, Selectable } from 'kysely';
@@ -14,7 +15,7 @@ interface ActTable {
   at: string;
   steady_ms: number;
   action: HealingActionId;
-  object_type: 'vm' | 'pool' | 'host';
+  object_type: 'vm' | 'pool' | 'host' | 'service';
   object_id: string;
   object_name: string;
   project: string | null;
@@ -43,6 +44,8 @@ export interface HealingTables {
   heal_case: CaseRow;
   heal_act: ActTable;
   heal_hold: { folder: string };
+  /** One row while healing is paused; `until` is of the date, `until_ms` of the steady time in that boot. */
+  heal_pause: { id: 1; since: string; until: string; until_ms: number; boot_id: string; by: string; reason: string };
   heal_clock: { id: 1; boot_id: string; uptime_ms: number; steady_ms: number; oom_kills: number | null };
 }
 
@@ -61,6 +64,13 @@ export const healingMigrations: readonly Migration[] = [
       'CREATE TABLE heal_hold(folder TEXT PRIMARY KEY) STRICT',
       `CREATE TABLE heal_clock(id INTEGER PRIMARY KEY CHECK(id = 1), boot_id TEXT NOT NULL, uptime_ms INTEGER NOT NULL,
          steady_ms INTEGER NOT NULL, oom_kills INTEGER) STRICT`,
+    ],
+  },
+  {
+    id: '002-pause',
+    statements: [
+      `CREATE TABLE heal_pause(id INTEGER PRIMARY KEY CHECK(id = 1), since TEXT NOT NULL, until TEXT NOT NULL, until_ms INTEGER NOT NULL,
+         boot_id TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL) STRICT`,
     ],
   },
 ];

@@ -49,6 +49,7 @@ interface World {
   bootId: string;
   isWrong: boolean | null;
   obstacle: string | null;
+  paused: string | null;
   /** Ids of acts for which something was started, in order, and when. */
   started: { readonly work: Work; readonly actId: string; readonly atMs: number }[];
   told: { readonly severity: string; readonly title: string }[];
@@ -131,6 +132,7 @@ async function inWorld(work: (world: World) => Promise<void>, finderFacts: Parti
       finders: [finder],
       perHour: (action) => healingFacts(action).perHour,
       oomKills: () => null,
+      pausedBecause: () => world.paused,
       killPoint: null,
     });
     await world.planner.resume();
@@ -141,6 +143,7 @@ async function inWorld(work: (world: World) => Promise<void>, finderFacts: Parti
     bootId: 'first',
     isWrong: false,
     obstacle: null,
+    paused: null,
     started: [],
     told: [],
     db,
@@ -362,5 +365,38 @@ test('an act that was written down and never begun is not begun after a restart;
     await world.restart();
     await world.end('done');
     assert.deepEqual(await world.results(), ['not_begun', 'done']);
+  });
+});
+
+test('while healing is paused nothing is done and nobody is told; what was found is written down once, and done afterwards', async () => {
+  await inWorld(async (world) => {
+    world.paused = 'healing is paused until noon by admin.';
+    await crash(world);
+    await world.pass(HOUR_MS);
+    assert.deepEqual(world.started, []);
+    assert.deepEqual(world.told, []);
+    assert.deepEqual(await world.results(), ['held']);
+    await world.restart();
+    await world.pass(60_000);
+    assert.deepEqual(await world.results(), ['held']);
+    world.paused = null;
+    await world.pass(1_000);
+    assert.equal(world.started.length, 1);
+    await world.end('done');
+    assert.deepEqual(await world.results(), ['held', 'done']);
+  });
+});
+
+test('what is only observed is not even that while healing is paused', async () => {
+  await inWorld(async (world) => {
+    await world.store.setMode('vm-restart', '', 'observe', 0);
+    world.paused = 'healing is paused until noon by admin.';
+    await crash(world);
+    await world.pass(60_000);
+    assert.deepEqual(await world.results(), ['held']);
+    world.paused = null;
+    await world.pass(1_000);
+    assert.deepEqual(await world.results(), ['held', 'would_have']);
+    assert.deepEqual(world.started, []);
   });
 });

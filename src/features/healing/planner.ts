@@ -31,6 +31,8 @@ interface Dependencies {
   readonly finders: readonly Finder[];
   /** For each action how often in an hour; the contract's figure unless the configuration has one. */
   readonly perHour: (action: Finder['action']) => number;
+  /** While healing is paused, why nothing is done: `healing is paused until …`; null = it is not. */
+  readonly pausedBecause: () => string | null;
   /** What the kernel counted, kept with the time. */
   readonly oomKills: () => number | null;
   /** `healing:ACTION:noted|begun`, where the fault tests want the process to die; null in normal use. */
@@ -53,7 +55,8 @@ export interface Planner {
 type Result = ActRow['result'];
 
 export function createPlanner(dependencies: Dependencies): Planner {
-  const { db, clock, time, store, hands, notices, events, log, finders, perHour, oomKills, killPoint } = dependencies;
+  const { db, clock, time, store, hands, notices, events, log, finders, perHour, oomKills, killPoint, pausedBecause } =
+    dependencies;
   /** One change of cases at a time. */
   const inTurn = createQueue();
   /** By id of the operation. */
@@ -85,6 +88,15 @@ export function createPlanner(dependencies: Dependencies): Planner {
     operation_id: null,
   });
 
+  const showSoon = (tx: Transaction, act: ActRow) =>
+    tx.afterCommit(() =>
+      events.emit('healing.acted', {
+        id: act.id,
+        project: act.project,
+        vmId: act.object_type === 'vm' ? act.object_id : null,
+      }),
+    );
+
   const tell = async (tx: Transaction, act: ActRow, severity: 'info' | 'warning' | 'critical', title: string) => {
     await notices.announceEvent(tx, {
       key: `healing:${act.id}:${act.result}`,
@@ -98,13 +110,13 @@ export function createPlanner(dependencies: Dependencies): Planner {
         [act.object_type === 'host' ? 'folder' : act.object_type]: act.object_name,
       },
     });
-    tx.afterCommit(() =>
-      events.emit('healing.acted', {
-        id: act.id,
-        project: act.project,
-        vmId: act.object_type === 'vm' ? act.object_id : null,
-      }),
-    );
+    showSoon(tx, act);
+  };
+
+  /** Written down, for whoever looks. */
+  const noted = async (tx: Transaction, act: ActRow) => {
+    await store.addAct(tx, act);
+    showSoon(tx, act);
   };
 
   const told = async (tx: Transaction, act: ActRow, severity: 'info' | 'warning' | 'critical', title: string) => {
@@ -154,7 +166,7 @@ export function createPlanner(dependencies: Dependencies): Planner {
     const actsMs = [...one.actsMs, nowMs];
     const act = actOf(action, finding.object, 'begun', `${sentence(finding.found)} Healing: ${finding.remedy}.`);
     await write(async (tx) => {
-      await store.addAct(tx, act);
+      await noted(tx, act);
       await store.putCase(tx, { ...one, actsMs, nextMs: nowMs + delay(finder, actsMs.length), heldBy: null });
     });
     killHere(action, 'noted');
@@ -202,6 +214,17 @@ export function createPlanner(dependencies: Dependencies): Planner {
     if ([...running.values()].some((act) => act.action === action && act.object_id === object.id)) return null;
     const one: Case = { ...known, actsMs };
     if (nowMs < one.nextMs) return one.nextMs;
+    const paused = pausedBecause();
+    if (paused !== null) {
+      if (one.heldBy === paused) return null;
+      // Whoever paused it knows that things are not as they should be: it is written down, and nobody is told.
+      await write(async (tx) => {
+        const text = `${sentence(finding.found)} Not done (${finding.remedy}): ${sentence(paused)}`;
+        await store.putCase(tx, { ...one, heldBy: paused });
+        await noted(tx, actOf(action, object, 'held', text));
+      });
+      return null;
+    }
     const { obstacle } = finding;
     if (obstacle !== null) {
       if (!obstacle.isWorthTelling || one.heldBy === obstacle.text) return null;
@@ -260,7 +283,7 @@ export function createPlanner(dependencies: Dependencies): Planner {
     await write(async (tx) => {
       const act = actOf(one.action, object, 'ended', text);
       await store.putCase(tx, { ...one, endedBy: 'operator' });
-      await store.addAct(tx, act);
+      await noted(tx, act);
     });
     log.info({ action: one.action, object: object.id }, `healing leaves it alone: ${text}`);
   };

@@ -1,12 +1,19 @@
 /** The routes of healing. */
 
-import { HEALING_ACTION_IDS, type HealingAction, type HealingActionId, healingFacts } from '#contract/healing.ts';
+import {
+  HEALING_ACTION_IDS,
+  type HealingAction,
+  type HealingActionId,
+  type HealingPause,
+  healingFacts,
+} from '#contract/healing.ts';
 import type { Permission } from '#contract/permissions.ts';
 import type { InventoryApi } from '#features/inventory/index.ts';
 import { vmObject } from '#features/vms/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import type { Database } from '#platform/db/database.ts';
 import { type Handlers, type ObjectRef, SYSTEM } from '#platform/feature.ts';
+import type { PauseSwitch } from './pause.ts';
 import { actView, type HealingStore, listActs } from './store.ts';
 
 interface Dependencies {
@@ -17,11 +24,15 @@ interface Dependencies {
   /** A mode is another than before. */
   changed(action: HealingActionId): Promise<void>;
   perHour(action: HealingActionId): number;
+  readonly pause: Pick<PauseSwitch, 'current' | 'begin' | 'end'>;
+  /** Healing was paused, or goes on (null). */
+  pauseChanged(pause: HealingPause | null): void;
 }
 
 type May = (permission: Permission, object: ObjectRef) => boolean;
 
-export function createHealingRoutes({ db, store, known, nowMs, changed, perHour }: Dependencies): Handlers {
+export function createHealingRoutes(dependencies: Dependencies): Handlers {
+  const { db, store, known, nowMs, changed, perHour, pause, pauseChanged } = dependencies;
   const view = (id: HealingActionId, may: May): HealingAction => {
     const { title, meaning, defaultMode, perVm, isOptIn } = healingFacts(id);
     const vms = store.vmsWith(id).flatMap(({ vmId, mode }) => {
@@ -44,7 +55,20 @@ export function createHealingRoutes({ db, store, known, nowMs, changed, perHour 
   });
 
   return {
-    'GET /healing/actions': ({ may }) => ({ items: HEALING_ACTION_IDS.map((id) => view(id, may)) }),
+    'GET /healing/actions': ({ may }) => ({
+      items: HEALING_ACTION_IDS.map((id) => view(id, may)),
+      pause: pause.current(),
+    }),
+    'POST /healing/pause': async ({ body, identity }) => {
+      const begun = await pause.begin({ ...body, by: identity.user });
+      pauseChanged(begun);
+      return begun;
+    },
+    'DELETE /healing/pause': async () => {
+      // Ended is ended, whoever was first.
+      if (await pause.end()) pauseChanged(null);
+      return undefined;
+    },
     'PATCH /healing/actions/{id}': async ({ params, body, may }) => {
       await store.setMode(params.id, '', body.mode, nowMs());
       await changed(params.id);

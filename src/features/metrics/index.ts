@@ -4,6 +4,7 @@
 
 import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { LibvirtJob } from '#contract/libvirt-jobs.ts';
 import type { EntityKind, MetricName } from '#contract/metric-catalogue.ts';
 import { SUB_LABELS, TICK_MS } from '#contract/metric-catalogue.ts';
 import { metricsErrors } from '#contract/metrics.ts';
@@ -15,7 +16,13 @@ import { projects } from '#features/projects/index.ts';
 import { messageOf } from '#kernel/errors.ts';
 import { createPulse } from '#platform/db/pulse.ts';
 import { defineFeature } from '#platform/feature.ts';
-import { createCollection, eventCountMigrations, type LibvirtExporterView, type RawFamily } from './collect/index.ts';
+import {
+  createCollection,
+  eventCountMigrations,
+  type JobFigures,
+  type LibvirtExporterView,
+  type RawFamily,
+} from './collect/index.ts';
 import { createPeriods } from './periods.ts';
 import { historyProblems } from './problems.ts';
 import { createForecasts } from './query/forecasts.ts';
@@ -74,6 +81,8 @@ export interface MetricsApi {
   forecast(seriesId: number, horizonMs: number): number | null;
   /** For people and selectors: host, vm (name), uuid, project, tags, kind and what the thing is called inside its owner. */
   labelsOf(key: SeriesKey): Readonly<Record<string, string>>;
+  /** How many jobs of libvirt run, as far as is known. */
+  libvirtJobs(): number;
   /** Raw counters as they were last read, for exports. Never waits. */
   rawFamilies(): readonly RawFamily[];
   /** What of it is of these VMs and pools, under the names of Tinkoff/libvirt-exporter. */
@@ -82,6 +91,16 @@ export interface MetricsApi {
   problems(): Overview['problems'];
 }
 
+/** What is told of a job that does not run any more. */
+const OVER: JobFigures = {
+  kind: 'none',
+  ratio: null,
+  doneBytes: null,
+  totalBytes: null,
+  remainingBytes: null,
+  elapsedMs: null,
+  remainingMs: null,
+};
 /** Collectors that are later than this are left out. */
 const DEADLINE_MS = 5_000;
 /** The history takes at most this part of its file system. */
@@ -130,6 +149,11 @@ export const metrics = defineFeature<MetricsApi>({
     let running: Promise<void> = Promise.resolve();
     let maintaining: Promise<void> | null = null;
 
+    const jobAsSeen = (uuid: string, job: JobFigures): LibvirtJob | null => {
+      const vm = known.vm(uuid);
+      if (vm === null) return null;
+      return { id: uuid, name: vm.name, project: vm.project, operationId: vm.operationId, ...job };
+    };
     const collection = createCollection({
       host: hostOwner,
       inventory: known,
@@ -141,6 +165,10 @@ export const metrics = defineFeature<MetricsApi>({
       clock,
       log,
       jobKindOf: (uuid) => journal.openFor(uuid)?.kind ?? null,
+      jobChanged(uuid, job) {
+        const seen = jobAsSeen(uuid, job ?? OVER);
+        if (seen !== null) events.emit('job.changed', seen);
+      },
       certificateEndsAt: () => address().certificateEndsAt,
     });
     for (const collector of collection.collectors) loop.add(collector);
@@ -230,19 +258,28 @@ export const metrics = defineFeature<MetricsApi>({
             ...label,
           };
         },
+        libvirtJobs: () => collection.jobs.size,
         rawFamilies: collection.families,
         libvirtExporterFamilies: collection.libvirtExporterFamilies,
         problems: () => historyProblems(history.troubles(), clock.monotonicMs()),
       },
-      handlers: createMetricRoutes({
-        history,
-        clock,
-        known: { vm: known.vm, named: known.named, project: registry.get },
-        hostId,
-        namesOf,
-        read,
-        ...memory,
-      }),
+      handlers: {
+        ...createMetricRoutes({
+          history,
+          clock,
+          known: { vm: known.vm, named: known.named, project: registry.get },
+          hostId,
+          namesOf,
+          read,
+          ...memory,
+        }),
+        'GET /jobs': ({ may }) => ({
+          items: [...collection.jobs]
+            .map(([uuid, job]) => jobAsSeen(uuid, job))
+            .filter((job) => job !== null)
+            .filter(({ id, project }) => may('vm.read', { type: 'vm', id, project, vmId: id })),
+        }),
+      },
       metrics: () => [
         {
           name: 'hyper_history_series',

@@ -77,14 +77,21 @@ export function createStatsApi({ call, callForStats, callForMonitorStats }: Call
       }
       return all;
     },
-    /** Progress of the job that runs (`completed`: of the last one). */
+    /** Progress of the job that runs (`completed`: of the last one). QEMU is asked.
+     *  @param options.deadlineMs default 5,000 */
     async job(uuid: string, options: CallOptions & { readonly completed?: boolean } = {}): Promise<JobInfo> {
-      const { type, params } = await call(
+      const { type, params } = await callForMonitorStats(
         P.domainGetJobStats,
         { dom: domainOf(uuid), flags: flagsOf(options.completed && 1, options.completed && 2) },
         options,
       );
       return { type: JOB_TYPES[type] ?? 'none', params };
+    },
+    /** Lets QEMU count for so long which pages the guest changes; what it found is in the group `dirtyrate` afterwards. It looks at a
+     *  sample of the pages, which the guest does not feel. Returns when it has begun.
+     *  @param seconds 1 to 60 @param options.deadlineMs default 5,000; a QEMU that does not answer, or a job on the VM, holds the call */
+    async startDirtyRate(uuid: string, seconds: number, options: CallOptions = {}): Promise<void> {
+      await callForMonitorStats(P.domainStartDirtyRateCalc, { dom: domainOf(uuid), seconds, flags: 0 }, options);
     },
     /** Ends a running save, migration or backup. */
     async abortJob(uuid: string, options?: CallOptions): Promise<void> {

@@ -97,6 +97,7 @@ export function createResource<Data>(
 type WholeObjectEvent =
   | { [Name in ApiEventName]: ApiEvents[Name] extends { id: string; createdAt: unknown } ? Name : never }[ApiEventName]
   | 'upload.changed'
+  | 'job.changed'
   | 'alert.changed';
 
 /** Longer than a frame, shorter than anybody notices. */

@@ -15,6 +15,16 @@ export const operations = createCollection(
   forgetOldest,
 );
 
+/** What libvirt itself does with VMs now, whoever asked for it. */
+export const libvirtJobs = createCollection(
+  async () => (await api('GET /jobs')).items,
+  'job.changed',
+  ['vm.removed'],
+  (items) => {
+    for (const [id, { kind }] of items) if (kind === 'none') items.delete(id);
+  },
+);
+
 /** Newest first. */
 export const operationList = computed(() =>
   [...(operations.data.value?.values() ?? [])].sort((a, b) => b.createdAt.localeCompare(a.createdAt)),

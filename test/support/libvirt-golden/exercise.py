@@ -169,6 +169,7 @@ attempt(connection.domainListGetStats, [domain], 1)
 attempt(domain.blockInfo, "vda")
 attempt(domain.diskErrors)
 attempt(domain.jobStats)
+attempt(domain.startDirtyRateCalc, 1, 0)
 attempt(domain.abortJob)
 for verb in [lambda s: domain.openConsole(None, s, 1), lambda s: domain.openChannel("org.qemu.guest_agent.0", s, 1), lambda s: domain.screenshot(s, 0)]:
     stream = connection.newStream()

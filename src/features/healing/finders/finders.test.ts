@@ -7,9 +7,12 @@ import { fakeVm } from '#contract/fake-vm.ts';
 import type { MetricName } from '#contract/metric-catalogue.ts';
 import type { Vm } from '#contract/vms.ts';
 import type { DomainFacts, InventoryApi } from '#features/inventory/index.ts';
+import { TestClock } from '#kernel/clock.ts';
 import { silentLogger } from '#kernel/logger.ts';
+import type { UnitState } from '#platform/service-units.ts';
 import { createOomWatch } from '../oom-watch.ts';
 import { findCrashedVms } from './crashed-vms.ts';
+import { findFailedServices } from './failed-services.ts';
 import { type Filling, findFullDisks } from './full-disks.ts';
 import { findInGuests, passesDiscards } from './guests.ts';
 import { findIdlePools } from './idle-pools.ts';
@@ -236,4 +239,47 @@ test('guests: figures that are missing say nothing; a trim waits for its week, i
   assert.deepEqual(await find({ sinceMs: 0, isOnBattery: true }), []);
   assert.equal(passesDiscards(null), false);
   assert.equal(passesDiscards('<domain><devices><disk><driver/></disk></devices></domain>'), false);
+});
+
+test('services: only those that are there and failed, and one of libvirt not while something works on a VM', async () => {
+  const clock = new TestClock();
+  let states: readonly UnitState[] | null = [
+    { name: 'virtlogd.service', active: 'failed', isKnown: true },
+    { name: 'chrony.service', active: 'failed', isKnown: true },
+    { name: 'stopped.service', active: 'inactive', isKnown: true },
+    { name: 'starting.service', active: 'activating', isKnown: true },
+    { name: 'gone.service', active: 'failed', isKnown: false },
+  ];
+  let asked = 0;
+  let isBusy = false;
+  const finder = findFailedServices({
+    units: {
+      async states() {
+        asked += 1;
+        return states;
+      },
+    },
+    listed: ['virtlogd.service', 'chrony.service', 'stopped.service', 'starting.service', 'gone.service'],
+    hands,
+    clock,
+    isAnyVmBusy: () => isBusy,
+  });
+  const found = async () => (await finder.find())?.findings ?? null;
+  assert.deepEqual(
+    (await found())?.map(({ object, obstacle }) => [object.id, obstacle]),
+    [
+      ['virtlogd.service', null],
+      ['chrony.service', null],
+    ],
+  );
+  isBusy = true;
+  const [log, time] = (await found()) ?? [];
+  assert.match(log?.obstacle?.text ?? '', /works on a VM/);
+  assert.equal(time?.obstacle, null);
+  assert.deepEqual([log?.isStillSo(), time?.isStillSo()], [false, true]);
+  assert.equal(asked, 1, 'systemctl is not asked each round');
+  states = null;
+  await clock.advance(15_000);
+  assert.equal(await found(), null);
+  assert.equal(time?.isStillSo(), false);
 });

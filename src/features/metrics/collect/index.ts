@@ -37,7 +37,10 @@ import { upsReader } from './readers/ups.ts';
 import { zfsReader } from './readers/zfs.ts';
 import { createTickSink } from './sinks.ts';
 import { createSlowCollector, type SlowReader } from './slow-reader.ts';
+import { dirtyRatesReader } from './vms/dirty-rates.ts';
 import { guestAgentsReader } from './vms/guest-agents.ts';
+import type { JobFigures } from './vms/job-figures.ts';
+import { createJobWatch } from './vms/job-watch.ts';
 import { type LibvirtExporterView, libvirtExporterFamilies } from './vms/libvirt-exporter.ts';
 import { createMonitorWatch } from './vms/monitor-watch.ts';
 import { createQemuProcesses } from './vms/qemu-processes.ts';
@@ -48,6 +51,7 @@ import { createVmFigures } from './vms/vm-figures.ts';
 
 export { eventCountMigrations } from './event-counts.ts';
 export type { RawFamily } from './raw-families.ts';
+export type { JobFigures } from './vms/job-figures.ts';
 export type { LibvirtExporterView } from './vms/libvirt-exporter.ts';
 
 export interface CollectionOptions {
@@ -62,6 +66,8 @@ export interface CollectionOptions {
   readonly log: Logger;
   /** Kind of the open operation that works on a VM, as `vm.start`; null = none does. */
   jobKindOf(uuid: string): string | null;
+  /** A job of libvirt on a VM began, got on or ended (null). */
+  jobChanged(uuid: string, job: JobFigures | null): void;
   /** When the certificate of the dashboard ends; null = not known. */
   certificateEndsAt(): Date | null;
   /** Ports for tests. */
@@ -76,6 +82,8 @@ export interface Collection {
   families(): readonly RawFamily[];
   /** The same under the names of another exporter. */
   libvirtExporterFamilies(view: LibvirtExporterView): readonly RawFamily[];
+  /** Jobs of libvirt that run, by VM. */
+  readonly jobs: ReadonlyMap<string, JobFigures>;
   /** Readings that were left out since the start, because the one before was still under way. */
   readonly missed: number;
   start(): Promise<void>;
@@ -153,6 +161,38 @@ export function createCollection(options: CollectionOptions): Collection {
     snapshotXml: (uuid, name) => libvirt.snapshots.xml(uuid, name),
     nowSeconds: () => Math.floor(clock.now().getTime() / 1000),
   });
+  const dirtyRates = dirtyRatesReader({
+    clock,
+    log,
+    vms: inventory.vms,
+    isFree: (uuid) =>
+      inventory.isConnected &&
+      inventory.vm(uuid)?.state === 'running' &&
+      jobKindOf(uuid) === null &&
+      monitors.stuckSeconds(uuid) === 0,
+    control: (uuid) => libvirt.domains.controlInfo(uuid, { deadlineMs: CONTROL_MS }),
+    start: libvirt.domains.startDirtyRate,
+    async stats(uuids) {
+      const all = await libvirt.domains.stats(uuids, ['dirtyrate'], { batchSize: uuids.length });
+      return new Map(all.map(({ domain, values }) => [domain.uuid, values]));
+    },
+  });
+  const jobWatch = createJobWatch({
+    clock,
+    log,
+    vms: () =>
+      inventory.isConnected
+        ? inventory
+            .vms()
+            .filter(({ state }) => isOnState(state))
+            .map(({ id }) => id)
+        : [],
+    isWorkedOn: (uuid) => jobKindOf(uuid) !== null,
+    isStuck: (uuid) => (monitors.stuckSeconds(uuid) ?? 0) > 0,
+    control: (uuid) => libvirt.domains.controlInfo(uuid, { deadlineMs: CONTROL_MS }),
+    job: libvirt.domains.job,
+    changed: options.jobChanged,
+  });
   const sensors = sensorsReader(host, files);
   const pools = storagePoolsReader(host, {
     space,
@@ -170,6 +210,7 @@ export function createCollection(options: CollectionOptions): Collection {
   const slowCollectors = [
     slow(agents),
     slow(chains),
+    slow(dirtyRates),
     slow(pools),
     slow(fileSystemsReader(host, files, space)),
     slow(sensors),
@@ -213,6 +254,7 @@ export function createCollection(options: CollectionOptions): Collection {
       qemus: processes.latest,
       counts,
       systemOf: agents.systemOf,
+      dirtyRateOf: dirtyRates.rateOf,
       hostName: hostname,
       projectName,
     }),
@@ -237,9 +279,17 @@ export function createCollection(options: CollectionOptions): Collection {
   const subscriptions: (() => void)[] = [];
 
   return {
-    collectors: [hostKernel, hostDisks, hostNics, hostMemory, bonds, vmFigures, eventCounts, ...slowCollectors].map(
-      limited,
-    ),
+    collectors: [
+      hostKernel,
+      hostDisks,
+      hostNics,
+      hostMemory,
+      bonds,
+      vmFigures,
+      eventCounts,
+      jobWatch,
+      ...slowCollectors,
+    ].map(limited),
     families: () => readFamilies(sources),
     libvirtExporterFamilies: (view) =>
       libvirtExporterFamilies(
@@ -252,6 +302,7 @@ export function createCollection(options: CollectionOptions): Collection {
         },
         view,
       ),
+    jobs: jobWatch.jobs,
     get missed() {
       return missed;
     },
@@ -275,7 +326,7 @@ export function createCollection(options: CollectionOptions): Collection {
     },
     async stop() {
       for (const end of subscriptions.splice(0)) end();
-      await Promise.all(slowCollectors.map((collector) => collector.stop()));
+      await Promise.all([jobWatch, ...slowCollectors].map((collector) => collector.stop()));
       await counts.save();
     },
   };

@@ -27,6 +27,10 @@ const RAW_FAMILIES = {
   hyper_vm_memory_available_bytes: gauge('bytes', 'Memory that the guest sees.'),
   hyper_vm_memory_usable_bytes: gauge('bytes', 'Memory that programs of the guest can still get.'),
   hyper_vm_memory_rss_bytes: gauge('bytes', 'Memory of the host that the QEMU process holds.'),
+  hyper_vm_memory_dirty_rate: gauge(
+    null,
+    'Memory that the guest changes, bytes per second; measured every 15 minutes.',
+  ),
   hyper_vm_block_read_bytes_total: counter('bytes', 'Bytes read.'),
   hyper_vm_block_write_bytes_total: counter('bytes', 'Bytes written.'),
   hyper_vm_block_read_requests_total: counter(null, 'Reads.'),
@@ -88,6 +92,9 @@ const RAW_FAMILIES = {
 } as const satisfies Readonly<Record<string, Omit<RawFamily, 'name' | 'samples'>>>;
 
 export type RawFamilyName = keyof typeof RAW_FAMILIES;
+
+/** For whoever draws them: also those that this machine has no samples of. */
+export const RAW_FAMILY_NAMES: readonly string[] = Object.keys(RAW_FAMILIES);
 
 /** Takes samples while families are put together. */
 export interface RawSink<Name extends string = RawFamilyName> {

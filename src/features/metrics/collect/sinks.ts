@@ -6,10 +6,10 @@ import type { SampleSink } from '../sample.ts';
 /** Guests choose how many file systems and network cards they have. */
 const MAX_SERIES_PER_VM = 200;
 
-/** Gives what is put the period of its collector. */
+/** Gives what is put the period of its collector, unless it has one of its own. */
 export function withPeriod(sink: SampleSink, periodMs: number): SampleSink {
   return {
-    put: (owner, kind, sub, metric, value) => sink.put(owner, kind, sub, metric, value, periodMs),
+    put: (owner, kind, sub, metric, value, ownMs) => sink.put(owner, kind, sub, metric, value, ownMs ?? periodMs),
   };
 }
 

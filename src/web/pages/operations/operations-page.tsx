@@ -7,16 +7,28 @@ import { Card, EmptyState, Loaded, PageHead } from '../../components/page.tsx';
 import { isOpen, operationList, operations } from '../../state/operations.ts';
 import { currentQuery, setQuery } from '../../state/router.ts';
 import { text } from '../../text.ts';
+import { JobsCard } from './jobs-card.tsx';
 
 const words = text.operations;
 
 const FILTERS = ['open', 'attention', 'failed', 'done', 'cancelled'] as const;
 
 export function OperationsPage() {
-  const chosen = FILTERS.find((filter) => filter === currentQuery.value.get('state')) ?? null;
   return (
     <>
       <PageHead title={text.pages.operations} />
+      <div class="stack">
+        <JobsCard />
+        <OperationsList />
+      </div>
+    </>
+  );
+}
+
+function OperationsList() {
+  const chosen = FILTERS.find((filter) => filter === currentQuery.value.get('state')) ?? null;
+  return (
+    <div>
       <Loaded resource={operations} lines={8}>
         {() => {
           const all = operationList.value;
@@ -65,6 +77,6 @@ export function OperationsPage() {
           );
         }}
       </Loaded>
-    </>
+    </div>
   );
 }

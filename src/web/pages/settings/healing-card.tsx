@@ -3,20 +3,21 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import type { HealingAct, HealingAction, HealingMode } from '#contract/healing.ts';
+import { Button } from '../../components/button.tsx';
 import { TimeAgo } from '../../components/figures.tsx';
 import { Choice } from '../../components/form.tsx';
 import { Card, Facts } from '../../components/page.tsx';
 import { Badge, type Tone } from '../../components/state-mark.tsx';
 import { api, canEverywhere } from '../../state/api.ts';
+import { healing, healingActs } from '../../state/healing.ts';
 import { showProblem } from '../../state/operations.ts';
 import { text } from '../../text.ts';
+import { PauseDialog, PauseNote } from './healing-pause.tsx';
 
 /** Not from the contract: its schemas would come along, and need what the content security policy forbids. */
 const MODES: readonly HealingMode[] = ['off', 'observe', 'act'];
 
 const words = text.settings.healing;
-const REST_MS = 30_000;
-const SHOWN_ACTS = 10;
 
 const TONES: Readonly<Partial<Record<HealingAct['result'], Tone>>> = {
   done: 'good',
@@ -26,25 +27,10 @@ const TONES: Readonly<Partial<Record<HealingAct['result'], Tone>>> = {
 };
 
 export function HealingCard() {
-  const actions = useSignal<readonly HealingAction[]>([]);
-  const acts = useSignal<readonly HealingAct[]>([]);
-  const load = async () => {
-    try {
-      const [known, done] = await Promise.all([
-        api('GET /healing/actions'),
-        api('GET /healing/acts', { query: { limit: SHOWN_ACTS } }),
-      ]);
-      actions.value = known.items;
-      acts.value = done.items;
-    } catch {
-      // The card goes on showing what was known last; the page's head says that the daemon is not there.
-    }
-  };
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `load` is the same each time
+  const isAsking = useSignal(false);
   useEffect(() => {
-    void load();
-    const timer = window.setInterval(() => void load(), REST_MS);
-    return () => window.clearInterval(timer);
+    healing.ensure();
+    healingActs.ensure();
   }, []);
   const set = async (id: HealingAction['id'], mode: HealingMode) => {
     try {
@@ -52,18 +38,45 @@ export function HealingCard() {
     } catch (error) {
       showProblem(error);
     }
-    await load();
+    await healing.reload();
   };
-  if (actions.value.length === 0) return null;
+  // While the daemon is away the card goes on showing what was known last; the page's head says so.
+  const known = healing.data.value;
+  if (known === null) return null;
+  const acts = healingActs.data.value ?? [];
+  const canSet = canEverywhere('settings.change');
   return (
-    <Card title={words.title}>
+    <Card
+      title={words.title}
+      aside={
+        canSet &&
+        known.pause === null && (
+          <Button
+            isSmall
+            onClick={() => {
+              isAsking.value = true;
+            }}
+          >
+            {words.pauseOpen}
+          </Button>
+        )
+      }
+    >
       <p class="muted">{words.about}</p>
+      {known.pause !== null && <PauseNote pause={known.pause} />}
+      {isAsking.value && (
+        <PauseDialog
+          onClose={() => {
+            isAsking.value = false;
+          }}
+        />
+      )}
       <Facts
-        items={actions.value.map(({ id, title, meaning, mode }) => [
+        items={known.items.map(({ id, title, meaning, mode }) => [
           <span key={id} title={meaning}>
             {title}
           </span>,
-          canEverywhere('settings.change') ? (
+          canSet ? (
             <Choice
               key={id}
               label={title}
@@ -76,11 +89,11 @@ export function HealingCard() {
           ),
         ])}
       />
-      {acts.value.length === 0 ? (
+      {acts.length === 0 ? (
         <p class="muted">{words.nothing}</p>
       ) : (
         <Facts
-          items={acts.value.map((act) => [
+          items={acts.map((act) => [
             <TimeAgo key={act.id} iso={act.at} />,
             <span key={act.id}>
               {act.objectName} <Badge tone={TONES[act.result] ?? 'unknown'}>{words.results[act.result]}</Badge>{' '}

@@ -14,6 +14,13 @@ export interface Control {
   readonly sinceMs: number;
 }
 
+/** A question of somebody else, as the figures of each tick, takes no longer than this with a QEMU that answers. */
+const BRIEF_MS = 2_000;
+
+/** Whether something can be asked of the VM without waiting for long: nothing holds it, or only for a moment. */
+export const isAskable = ({ control, sinceMs }: Control): boolean =>
+  control === 'ok' || (control === 'occupied' && sinceMs < BRIEF_MS);
+
 export interface MonitorWatch {
   /** Takes what QEMUs gave. @param asked UUIDs of the VMs that were asked for */
   look(records: ReadonlyMap<string, Values>): Promise<void>;

@@ -15,6 +15,8 @@ export interface RawVmParts {
   qemus(): ReadonlyMap<string, QemuFigures>;
   readonly counts: EventCounts;
   systemOf(uuid: string): string | null;
+  /** Bytes per second. */
+  dirtyRateOf(uuid: string): number | null;
   hostName(): string;
   projectName(id: string): string;
 }
@@ -58,6 +60,7 @@ export function rawVms(parts: RawVmParts): RawSource {
       for (const state of vmStateSchema.options)
         sink.add('hyper_vm_state', { ...labels, state }, Number(vm.state === state));
       for (const metric of VM_COUNTS) sink.add(RAW_VM_COUNTS[metric], labels, parts.counts.count(vm.id, metric));
+      sink.add('hyper_vm_memory_dirty_rate', labels, vm.state === 'running' ? parts.dirtyRateOf(vm.id) : null);
       const plain = parts.readings.plain.get(vm.id);
       const monitor = parts.readings.monitor.get(vm.id);
       const qemu = parts.qemus().get(vm.id);
