@@ -35,10 +35,9 @@ const FOR_DOCS: ReadonlySet<string> = new Set([
   'access-user-light',
   'access-project-dark',
   'access-sign-in-methods-dark',
-  'alerts-active-dark',
   'alerts-one-dark',
   'alerts-rule-light',
-  'alerts-channels-light',
+  'graphs-vm-dark',
 ]);
 
 export interface Dashboard {

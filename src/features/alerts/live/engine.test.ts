@@ -251,15 +251,18 @@ test('the history tells the figure of each change and the limit, and when a rule
 
 test('of VMs that come and go nothing is kept when nothing was wrong with them', () =>
   withFolder(async (databaseFile) => {
-    const machine = createFakeMachine(['web1']);
+    const names = Array.from({ length: 20 }, (_, n) => `web${n}`);
+    const machine = createFakeMachine(names);
     const rules = [{ name: 'silent', condition: 'cpu_usage > 90%', noData: 'alert' as const, keepFiring: '0s' }];
     const db = openDatabase(databaseFile);
     const daemon = await startFakeDaemon({ machine, database: db, rules });
     // Measured once, then silent for less than it takes to fire, then gone for good.
-    for (let n = 0; n < 20; n += 1) {
-      await daemon.tick([LIBVIRT_UP, vmSample(`vm-${n}`, 'cpu_usage', 0.1)]);
+    for (const id of idsOf(machine)) {
+      await daemon.tick([LIBVIRT_UP, vmSample(id, 'cpu_usage', 0.1)]);
       for (let silent = 0; silent < 4; silent += 1) await daemon.tick([LIBVIRT_UP]);
-      machine.figures.forget(`vm-${n}`);
+      assert.equal(daemon.engine.all().length, 1, 'it is waited for');
+      machine.figures.forget(id);
+      machine.vms.delete(id);
     }
     for (let n = 0; n < 3; n += 1) await daemon.tick([LIBVIRT_UP]);
     assert.deepEqual(daemon.engine.all(), []);
