@@ -155,6 +155,7 @@ export const healing = defineFeature<null>({
           listed: config.healing.services,
           hands,
           clock,
+          log,
           isAnyVmBusy: () => known.vms().some(({ operationId }) => operationId !== null) || figures.libvirtJobs() > 0,
         }),
         ...findInGuests({

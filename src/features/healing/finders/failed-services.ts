@@ -1,6 +1,8 @@
 /** Services of the list that systemd gave up on. */
 
 import type { Clock } from '#kernel/clock.ts';
+import { messageOf } from '#kernel/errors.ts';
+import type { Logger } from '#kernel/logger.ts';
 import type { ServiceUnits } from '#platform/service-units.ts';
 import type { Hands } from '../allowed-work.ts';
 import type { Finder, Finding } from '../finding.ts';
@@ -17,21 +19,37 @@ interface Dependencies {
   readonly listed: readonly string[];
   readonly hands: Pick<Hands, 'isLocked'>;
   readonly clock: Clock;
+  readonly log: Logger;
   /** Whether an operation, or a job of libvirt, works on a VM. */
   isAnyVmBusy(): boolean;
 }
 
-export function findFailedServices({ units, listed, hands, clock, isAnyVmBusy }: Dependencies): Finder {
+export function findFailedServices({ units, listed, hands, clock, log, isAnyVmBusy }: Dependencies): Finder {
   /** null = not known. */
   let failed: readonly string[] | null = null;
+  let isLooking = false;
   let lookedMs = Number.NEGATIVE_INFINITY;
 
-  const look = async () => {
-    if (clock.monotonicMs() - lookedMs < LOOK_EVERY_MS) return;
+  /** Beside the rounds: a systemd that is slow must not hold up a VM that crashed. */
+  const lookBeside = (): void => {
+    if (isLooking || clock.monotonicMs() - lookedMs < LOOK_EVERY_MS) return;
+    isLooking = true;
     lookedMs = clock.monotonicMs();
-    failed = null;
-    const states = await units.states(listed);
-    failed = states?.filter(({ isKnown, active }) => isKnown && active === 'failed').map(({ name }) => name) ?? null;
+    units
+      .states(listed)
+      .then(
+        (states) => {
+          const bad = states?.filter(({ isKnown, active }) => isKnown && active === 'failed');
+          failed = bad?.map(({ name }) => name) ?? null;
+        },
+        (error: unknown) => {
+          failed = null;
+          log.debug({ err: error }, `how services stand is not known: ${messageOf(error)}`);
+        },
+      )
+      .finally(() => {
+        isLooking = false;
+      });
   };
   const obstacleFor = (unit: string): Finding['obstacle'] => {
     if (hands.isLocked(`service:${unit}`)) return { text: 'an operation works on it.', isWorthTelling: false };
@@ -45,7 +63,7 @@ export function findFailedServices({ units, listed, hands, clock, isAnyVmBusy }:
     delaysMs: DELAYS_MS,
     isOnce: false,
     async find() {
-      await look();
+      lookBeside();
       if (failed === null) return null;
       const findings = failed.map(
         (unit): Finding => ({

@@ -262,9 +262,16 @@ test('services: only those that are there and failed, and one of libvirt not whi
     listed: ['virtlogd.service', 'chrony.service', 'stopped.service', 'starting.service', 'gone.service'],
     hands,
     clock,
+    log: silentLogger,
     isAnyVmBusy: () => isBusy,
   });
-  const found = async () => (await finder.find())?.findings ?? null;
+  /** What is known when the answer of systemctl is there; it is not waited for. */
+  const found = async () => {
+    await finder.find();
+    await new Promise((resolve) => setImmediate(resolve));
+    return (await finder.find())?.findings ?? null;
+  };
+  assert.equal(await finder.find(), null, 'nothing is known yet');
   assert.deepEqual(
     (await found())?.map(({ object, obstacle }) => [object.id, obstacle]),
     [
