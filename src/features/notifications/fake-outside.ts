@@ -19,6 +19,7 @@ import { createNotices } from './notices.ts';
 import { createAlertmanagerLoop } from './outbox/alertmanager-loop.ts';
 import { type AnnouncedEvent, announceAlert, announceEvent } from './outbox/announcements.ts';
 import { createDispatcher } from './outbox/dispatcher.ts';
+import { createFiringCauses } from './outbox/firing-causes.ts';
 import { createFollowUp } from './outbox/follow-up.ts';
 import type { RoundFacts } from './outbox/round.ts';
 import { createSender } from './outbox/sender.ts';
@@ -130,6 +131,7 @@ export async function startOutbox(
     onChange: () => undefined,
   });
   const facts: RoundFacts = {
+    causes: createFiringCauses(),
     silences,
     host: 'node1',
     nowMs: steady.nowMs,

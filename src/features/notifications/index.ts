@@ -26,6 +26,7 @@ import { createAlertmanagerLoop } from './outbox/alertmanager-loop.ts';
 import { type AnnouncedEvent, announceAlert, announceEvent } from './outbox/announcements.ts';
 import { trimDeliveries } from './outbox/deliveries.ts';
 import { createDispatcher } from './outbox/dispatcher.ts';
+import { createFiringCauses } from './outbox/firing-causes.ts';
 import { createFollowUp } from './outbox/follow-up.ts';
 import type { RoundFacts } from './outbox/round.ts';
 import { createSender } from './outbox/sender.ts';
@@ -117,6 +118,7 @@ export const notifications = defineFeature<NotificationsApi>({
       onChange: ({ id, project }) => events.emit('notice.changed', { id, project }),
     });
     const facts: RoundFacts = {
+      causes: createFiringCauses(),
       silences,
       host,
       nowMs: steady.nowMs,

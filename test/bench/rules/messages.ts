@@ -15,6 +15,7 @@ import { noticeOf } from '#features/notifications/fake-outside.ts';
 import { notificationMigrations } from '#features/notifications/migrations.ts';
 import { announceAlert } from '#features/notifications/outbox/announcements.ts';
 import { createDispatcher } from '#features/notifications/outbox/dispatcher.ts';
+import { createFiringCauses } from '#features/notifications/outbox/firing-causes.ts';
 import type { RoundFacts } from '#features/notifications/outbox/round.ts';
 import { createSender } from '#features/notifications/outbox/sender.ts';
 import { settleTimes } from '#features/notifications/outbox/told-alerts.ts';
@@ -131,6 +132,7 @@ async function startOurs(dir: string, origin: string): Promise<Teller> {
   });
   const routing = routingSchema.parse({ groupWait: '0s', groupInterval: '0s' });
   const facts: RoundFacts = {
+    causes: createFiringCauses(),
     silences: createSilences(db, clock),
     host: 'node1',
     nowMs: steady.nowMs,

@@ -15,7 +15,6 @@ import {
   titleOf,
   worstOf,
 } from '../message.ts';
-import { createCauses } from '../routing/inhibition.ts';
 import type { RoutingView } from '../routing/routes.ts';
 import { missingChannels } from '../routing/routes.ts';
 import type { Silences } from '../routing/silences.ts';
@@ -23,11 +22,13 @@ import { announceEvent } from './announcements.ts';
 import { type Audience, audienceOf, sparedRemark } from './audience.ts';
 import { findDelivery, insertDelivery, keptBack } from './deliveries.ts';
 import { takeBeginningsOut } from './ends.ts';
-import { firingAlerts, saveRecord, type ToldAlertRecord } from './told-alerts.ts';
+import type { FiringCauses } from './firing-causes.ts';
+import { saveRecord, type ToldAlertRecord } from './told-alerts.ts';
 
 /** What all rounds need of the world. */
 export interface RoundFacts {
   readonly silences: Pick<Silences, 'covering' | 'countHit'>;
+  readonly causes: FiringCauses;
   readonly host: string;
   nowMs(): number;
   wallMs(): number;
@@ -82,7 +83,7 @@ export function noteSpared(
 
 /** @param grp the group that the messages belong to */
 export async function beginRound(tx: Transaction, grp: string, facts: RoundFacts): Promise<Round> {
-  const causes = createCauses((await firingAlerts(tx)).map(({ notice }) => notice));
+  const causes = await facts.causes.read(tx);
   const batches = new Map<string, Batch>();
   const view = facts.view();
   const nowMs = facts.nowMs();

@@ -82,6 +82,11 @@ export async function firingAlerts(source: Database | Transaction): Promise<Told
   return (await tables(source).selectFrom('told_alert').selectAll().where('is_firing', '=', 1).execute()).map(recordOf);
 }
 
+/** Their notices as they are kept. */
+export async function firingNoticeTexts(tx: Transaction): Promise<readonly { fp: string; notice: string }[]> {
+  return await tables(tx).selectFrom('told_alert').select(['fp', 'notice']).where('is_firing', '=', 1).execute();
+}
+
 /** Those that ended since. */
 export async function endedSince(source: Database | Transaction, sinceMs: number): Promise<ToldAlertRecord[]> {
   const rows = await tables(source)
