@@ -82,10 +82,23 @@ export async function firingAlerts(source: Database | Transaction): Promise<Told
   return (await tables(source).selectFrom('told_alert').selectAll().where('is_firing', '=', 1).execute()).map(recordOf);
 }
 
-/** Their notices as they are kept. */
-export async function firingNoticeTexts(tx: Transaction): Promise<readonly { fp: string; notice: string }[]> {
-  return await tables(tx).selectFrom('told_alert').select(['fp', 'notice']).where('is_firing', '=', 1).execute();
+/** Which fire, and when each was announced last. */
+export async function firingTimes(tx: Transaction): Promise<readonly { fp: string; changed_ms: number }[]> {
+  return await tables(tx).selectFrom('told_alert').select(['fp', 'changed_ms']).where('is_firing', '=', 1).execute();
 }
+
+/** What those that fire were announced with last. */
+export async function noticesOf(tx: Transaction, fingerprints: readonly string[]): Promise<readonly AlertNotice[]> {
+  const notices: AlertNotice[] = [];
+  for (let from = 0; from < fingerprints.length; from += NOTICES_AT_ONCE) {
+    const some = fingerprints.slice(from, from + NOTICES_AT_ONCE);
+    const rows = await tables(tx).selectFrom('told_alert').select('notice').where('fp', 'in', some).execute();
+    notices.push(...rows.map(({ notice }) => noticeOfJson(notice)));
+  }
+  return notices;
+}
+/** A statement takes so many parameters anywhere. */
+const NOTICES_AT_ONCE = 500;
 
 /** Those that ended since. */
 export async function endedSince(source: Database | Transaction, sinceMs: number): Promise<ToldAlertRecord[]> {
