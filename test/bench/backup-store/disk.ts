@@ -3,10 +3,13 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GIB, MIB } from '#kernel/units.ts';
-import { runChecked } from '#platform/process.ts';
+import { run, runChecked } from '#platform/process.ts';
 
 export const DISK_BYTES = GIB;
 const MINUTES_MS = 60_000;
+const SOURCES = ['doc', 'locale', 'fonts']
+  .map((name) => `/usr/share/${name}`)
+  .concat(['/usr/bin', '/usr/sbin', '/usr/lib/python3']);
 
 /** Makes the raw image below `folder`: some 700 MiB of documents, libraries and programs, no journal. */
 export async function mixedDisk(folder: string): Promise<string> {
@@ -14,28 +17,14 @@ export async function mixedDisk(folder: string): Promise<string> {
   const image = join(folder, 'disk.raw');
   // Files of both kinds until there is no more than fits.
   await runChecked(['mkdir', '-p', root], { timeoutMs: MINUTES_MS });
-  const sizes = await runChecked(
-    [
-      'du',
-      '-s',
-      '-m',
-      '/usr/share/doc',
-      '/usr/bin',
-      '/usr/share/locale',
-      '/usr/lib/python3',
-      '/usr/share/fonts',
-      '/usr/sbin',
-    ],
-    {
-      timeoutMs: 5 * MINUTES_MS,
-    },
-  ).catch(() => ({ stdout: '' }));
+  // Not all of them are on every machine; du tells those that are.
+  const sizes = await run(['du', '-s', '-m', ...SOURCES], { timeoutMs: 5 * MINUTES_MS });
   let left = (DISK_BYTES * 0.68) / MIB;
   for (const line of sizes.stdout.split('\n')) {
     const [mib = '0', path = ''] = line.split('\t');
     if (path === '' || Number(mib) > left) continue;
     left -= Number(mib);
-    await runChecked(['cp', '-a', '--parents', path, root], { timeoutMs: 10 * MINUTES_MS });
+    await runChecked(['cp', '-a', path, root], { timeoutMs: 10 * MINUTES_MS });
   }
   await runChecked(['mke2fs', '-q', '-t', 'ext4', '-O', '^has_journal', '-d', root, image, `${DISK_BYTES / MIB}M`], {
     timeoutMs: 10 * MINUTES_MS,

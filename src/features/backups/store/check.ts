@@ -3,11 +3,10 @@
 
 import { readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { mapLimit } from '#kernel/async.ts';
 import { AppError, hasErrno } from '#kernel/errors.ts';
-import { distinctPages, isZeroAt, MAX_IDS_AT_ONCE, visitChunks } from './contents.ts';
+import { distinctPages, inBatches, isZeroAt, MAX_IDS_AT_ONCE, visitChunks } from './contents.ts';
 import type { Core } from './core.ts';
-import { type DamagedPlace, writeDamage } from './damage.ts';
+import { type DamagedPlace, type DamagedPlaces, MOST_PLACES, NO_PLACES, writeDamage } from './damage.ts';
 import { IdSet, idRanges } from './id-set.ts';
 import type { Layout } from './layout.ts';
 import { type Lease, takeLease } from './lease.ts';
@@ -221,7 +220,7 @@ async function verifyAll(
   kind: ObjectKind,
   ids: IdSet,
 ): Promise<void> {
-  await inBatches(ids, async (id) => {
+  await inBatches(ids, OBJECTS_AT_ONCE, async (id) => {
     signal?.throwIfAborted();
     try {
       report.object(await objects.verify(kind, id));
@@ -236,7 +235,7 @@ async function verifyAll(
 
 /** Only whether they are there and could be objects. */
 async function lookAtAll({ core, report, bad, lease, signal }: Part, ids: IdSet): Promise<void> {
-  await inBatches(ids, async (id) => {
+  await inBatches(ids, OBJECTS_AT_ONCE, async (id) => {
     signal?.throwIfAborted();
     const sizeBytes = await sizeOf(core.layout.object(id));
     if (sizeBytes !== null && sizeBytes > HEADER_BYTES) return report.object(sizeBytes);
@@ -257,17 +256,6 @@ async function sizeOf(path: string): Promise<number | null> {
   }
 }
 
-async function inBatches(ids: IdSet, work: (id: string) => Promise<void>): Promise<void> {
-  let batch: string[] = [];
-  for (const id of ids) {
-    batch.push(id.toString('hex'));
-    if (batch.length < 256) continue;
-    await mapLimit(batch, OBJECTS_AT_ONCE, work);
-    batch = [];
-  }
-  await mapLimit(batch, OBJECTS_AT_ONCE, work);
-}
-
 /** Out of the way of the next writer, who would take it for good; kept for those who want to look at it. */
 async function quarantine(layout: Layout, lease: Lease, id: string): Promise<void> {
   try {
@@ -284,15 +272,15 @@ async function noteDamage({ core, points, objects, report, bad, lease, signal }:
   for (const file of points) {
     const { manifest } = await readManifest(core, file);
     const isAllGood = bad.chunk.size + bad.page.size + bad.blob.size === 0;
-    const places = isAllGood ? [] : await placesIn(manifest, objects, bad, chunkSizeBytes, signal);
-    if (places.length > 0) report.damagedPoint(manifest.id);
-    await noteIfThereIsRoom(core.layout, lease, manifest.id, places);
+    const found = isAllGood ? NO_PLACES : await placesIn(manifest, objects, bad, chunkSizeBytes, signal);
+    if (found.count > 0) report.damagedPoint(manifest.id);
+    await noteIfThereIsRoom(core.layout, lease, manifest.id, found);
   }
 }
 
-async function noteIfThereIsRoom(...[layout, lease, id, places]: Parameters<typeof writeDamage>): Promise<void> {
+async function noteIfThereIsRoom(...[layout, lease, id, found]: Parameters<typeof writeDamage>): Promise<void> {
   try {
-    await writeDamage(layout, lease, id, places);
+    await writeDamage(layout, lease, id, found);
   } catch (error) {
     // The report tells it, which is what a full repository is checked for.
     if (!(error instanceof AppError) || error.code !== 'no_space') throw error;
@@ -305,17 +293,22 @@ async function placesIn(
   bad: BadObjects,
   chunkSizeBytes: number,
   signal: AbortSignal | undefined,
-): Promise<DamagedPlace[]> {
+): Promise<DamagedPlaces> {
   const places: DamagedPlace[] = [];
+  let count = 0;
+  const note = (place: DamagedPlace) => {
+    count += 1;
+    if (places.length < MOST_PLACES) places.push(place);
+  };
   for (const id of Object.values(manifest.blobs))
-    if (bad.blob.has(Buffer.from(id, 'hex'))) places.push({ id, kind: 'blob', target: null, offsetBytes: 0 });
+    if (bad.blob.has(Buffer.from(id, 'hex'))) note({ id, kind: 'blob', target: null, offsetBytes: 0 });
   for (const { target, pages } of manifest.disks) {
     for (const [n, id] of pages.entries()) {
       const bytes = Buffer.from(id, 'hex');
       if (isZeroAt(bytes, 0)) continue;
       const firstChunk = n * IDS_PER_PAGE;
       if (bad.page.has(bytes)) {
-        places.push({ id, kind: 'page', target, offsetBytes: firstChunk * chunkSizeBytes });
+        note({ id, kind: 'page', target, offsetBytes: firstChunk * chunkSizeBytes });
         continue;
       }
       signal?.throwIfAborted();
@@ -324,9 +317,9 @@ async function placesIn(
         const at = slot * ID_BYTES;
         if (isZeroAt(page, at) || !bad.chunk.has(page, at)) continue;
         const chunk = page.subarray(at, at + ID_BYTES).toString('hex');
-        places.push({ id: chunk, kind: 'chunk', target, offsetBytes: (firstChunk + slot) * chunkSizeBytes });
+        note({ id: chunk, kind: 'chunk', target, offsetBytes: (firstChunk + slot) * chunkSizeBytes });
       }
     }
   }
-  return places;
+  return { count, places };
 }

@@ -62,6 +62,22 @@ export async function visitChunks(options: {
   await work();
 }
 
+/** Hex ids, some at once, however many there are. */
+export async function inBatches(
+  ids: Iterable<Buffer>,
+  atOnce: number,
+  work: (id: string) => Promise<void>,
+): Promise<void> {
+  let batch: string[] = [];
+  for (const id of ids) {
+    batch.push(id.toString('hex'));
+    if (batch.length < 256) continue;
+    await mapLimit(batch, atOnce, work);
+    batch = [];
+  }
+  await mapLimit(batch, atOnce, work);
+}
+
 /** For who needs all pages to be good. */
 export function pageDamaged(id: string, cause: ObjectDamage): AppError {
   return new AppError('point_damaged', {

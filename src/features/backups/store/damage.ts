@@ -11,7 +11,7 @@ import type { Lease } from './lease.ts';
 import { idSchema } from './manifest.ts';
 
 /** Places that a file names; the others are counted. */
-const MOST_PLACES = 1000;
+export const MOST_PLACES = 1000;
 
 const placeSchema = z.object({
   id: idSchema,
@@ -20,6 +20,14 @@ const placeSchema = z.object({
   offsetBytes: z.number().describe('in the disk; 0 for blobs'),
 });
 export type DamagedPlace = z.infer<typeof placeSchema>;
+
+export interface DamagedPlaces {
+  /** Also those that are not named. */
+  readonly count: number;
+  /** At most `MOST_PLACES`. */
+  readonly places: readonly DamagedPlace[];
+}
+export const NO_PLACES: DamagedPlaces = { count: 0, places: [] };
 
 const damageSchema = z.object({ checkedAt: z.string(), count: z.int(), places: z.array(placeSchema) });
 export type PointDamage = z.infer<typeof damageSchema>;
@@ -46,14 +54,10 @@ export async function writeDamage(
   layout: Layout,
   lease: Lease,
   pointId: string,
-  places: readonly DamagedPlace[],
+  { count, places }: DamagedPlaces,
 ): Promise<void> {
-  if (places.length === 0) return await forgetDamage(layout, pointId);
-  const damage: PointDamage = {
-    checkedAt: new Date().toISOString(),
-    count: places.length,
-    places: places.slice(0, MOST_PLACES),
-  };
+  if (count === 0) return await forgetDamage(layout, pointId);
+  const damage: PointDamage = { checkedAt: new Date().toISOString(), count, places: [...places] };
   await writeWhole({
     temporary: temporaryName(layout.tmp, lease.token),
     path: fileOf(layout, pointId),

@@ -1,7 +1,8 @@
 /** Files that are there whole or not at all, and stay after a power cut: written below `tmp`, synced, renamed, the folder synced. */
 
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 
@@ -62,6 +63,29 @@ export async function syncFolder(folder: string): Promise<void> {
     throw asStoreError(error);
   } finally {
     await handle.close();
+  }
+}
+
+/** Why a file of the repository is not read; for people. */
+export class UnfitFile extends Error {}
+
+/** A whole file. Nothing that a stranger put in its place is waited for, followed, or read into memory without end.
+ *  @throws UnfitFile for what is no plain file, or is longer than `maxBytes`; ENOENT and others of the file system */
+export async function readPlainFile(path: string, maxBytes: number): Promise<Buffer> {
+  let file: FileHandle;
+  try {
+    file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (cause) {
+    if (hasErrno(cause, 'ELOOP', 'ENXIO')) throw new UnfitFile('it is not a plain file', { cause });
+    throw cause;
+  }
+  try {
+    const facts = await file.stat();
+    if (!facts.isFile()) throw new UnfitFile('it is not a plain file');
+    if (facts.size > maxBytes) throw new UnfitFile('it is longer than it can be');
+    return await file.readFile();
+  } finally {
+    await file.close();
   }
 }
 

@@ -2,6 +2,7 @@
  *  nothing newer is swept, and which restore points must stay. */
 
 import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
 import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, join } from 'node:path';
@@ -136,7 +137,12 @@ async function modifiedMs(path: string): Promise<number> {
 /** What the file system would write on a new file now. */
 async function fileSystemNowMs({ locks }: Layout): Promise<number> {
   const path = join(locks, NOW);
-  await writeFile(path, '', { mode: 0o640 });
+  const file = await open(
+    path,
+    constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
+    0o640,
+  );
+  await file.close();
   const { mtimeMs } = await stat(path);
   return mtimeMs;
 }
@@ -144,7 +150,7 @@ async function fileSystemNowMs({ locks }: Layout): Promise<number> {
 /** Always of the same length and in place, so that it takes no room that a full file system does not have. Read under the lock only. */
 async function write(path: string, facts: LeaseFacts): Promise<void> {
   const text = JSON.stringify(facts).padEnd(LEASE_BYTES);
-  const file = await open(path, 'r+');
+  const file = await open(path, constants.O_RDWR | constants.O_NOFOLLOW);
   try {
     await file.write(text, 0);
     // A spare may have held more pins.
@@ -187,7 +193,7 @@ const spare = (locks: string, n: number) => join(locks, `spare-${n}`);
 /** Writes the first byte again: the time on the file then comes from the file system. A lease that others removed is not made anew. */
 async function beat(path: string): Promise<void> {
   try {
-    const file = await open(path, 'r+');
+    const file = await open(path, constants.O_RDWR | constants.O_NOFOLLOW);
     try {
       await file.write('{', 0);
     } finally {

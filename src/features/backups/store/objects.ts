@@ -1,9 +1,8 @@
 /** Objects as files: read and checked, written durably. */
 
-import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { hasErrno } from '#kernel/errors.ts';
-import { temporaryName, writeWhole } from './files.ts';
+import { readPlainFile, temporaryName, UnfitFile, writeWhole } from './files.ts';
 import type { Layout } from './layout.ts';
 import { PAGE_BYTES } from './manifest.ts';
 import { ObjectDamage, type ObjectKind } from './object.ts';
@@ -11,6 +10,8 @@ import type { Pool } from './pool.ts';
 
 /** NVRAM, TPM state and documents are far below. */
 export const MAX_BLOB_BYTES = 64 * 2 ** 20;
+/** Header and seal. */
+const MOST_AROUND_BYTES = 64;
 /** More than are on their way at once. */
 const REMEMBERED = 128;
 
@@ -33,7 +34,7 @@ export function createObjectReader(options: {
   const maxRawBytes = { chunk: chunkSizeBytes, page: PAGE_BYTES, blob: MAX_BLOB_BYTES } as const;
 
   const unpack = async (kind: ObjectKind, id: string, isDigestOnly: boolean) => {
-    const bytes = await readObjectFile(layout.object(id));
+    const bytes = await readObjectFile(layout.object(id), maxRawBytes[kind] + MOST_AROUND_BYTES);
     const fileBytes = bytes.length;
     const answer = await pool.run({
       does: 'unpack',
@@ -60,10 +61,11 @@ export function createObjectReader(options: {
 }
 
 /** @throws ObjectDamage when it is missing or the disk cannot read it */
-async function readObjectFile(path: string): Promise<Buffer> {
+async function readObjectFile(path: string, maxBytes: number): Promise<Buffer> {
   try {
-    return await readFile(path);
+    return await readPlainFile(path, maxBytes);
   } catch (cause) {
+    if (cause instanceof UnfitFile) throw new ObjectDamage(cause.message, { cause });
     if (hasErrno(cause, 'ENOENT')) throw new ObjectDamage('it is missing', { isMissing: true, cause });
     if (hasErrno(cause, 'EIO', 'EISDIR', 'ENOTDIR')) throw new ObjectDamage('the disk cannot read it', { cause });
     throw cause;

@@ -1,12 +1,14 @@
 /** The restore points of a repository, read from their manifests: files are the truth, and there is no list beside them. */
 
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 import { EnvelopeDamage, openEnvelope } from './envelope.ts';
-import { namesIn } from './files.ts';
+import { namesIn, readPlainFile, UnfitFile } from './files.ts';
 import { type Layout, readManifestName } from './layout.ts';
 import { type Manifest, manifestSchema, pageCount } from './manifest.ts';
+
+/** Page ids of some PiB. */
+const MAX_MANIFEST_BYTES = 64 * 2 ** 20;
 
 export interface ManifestFile {
   readonly vm: string;
@@ -46,7 +48,7 @@ export async function readManifest(
   file: ManifestFile,
 ): Promise<ReadManifest> {
   try {
-    const { body, digest } = openEnvelope(await readFile(file.path), macKey);
+    const { body, digest } = openEnvelope(await readPlainFile(file.path, MAX_MANIFEST_BYTES), macKey);
     const manifest = manifestSchema.parse(body);
     if (manifest.vm !== file.vm || manifest.seq !== file.seq || manifest.id !== file.pointId)
       throw new EnvelopeDamage('it belongs to another name');
@@ -58,7 +60,7 @@ export async function readManifest(
   } catch (cause) {
     if (hasErrno(cause, 'ENOENT'))
       throw new AppError('point_not_found', { detail: `There is no restore point ${file.pointId}.`, cause });
-    const reason = cause instanceof EnvelopeDamage ? cause.message : 'it cannot be read';
+    const reason = cause instanceof EnvelopeDamage || cause instanceof UnfitFile ? cause.message : 'it cannot be read';
     throw new AppError('point_damaged', {
       detail: `The manifest of restore point ${file.pointId} is damaged: ${reason}.`,
       params: { point: file.pointId },

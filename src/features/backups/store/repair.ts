@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { mapLimit } from '#kernel/async.ts';
 import { AppError } from '#kernel/errors.ts';
 import { type BadObjects, type CheckProgress, type CheckReport, checkUnder } from './check.ts';
-import { distinctPages, MAX_IDS_AT_ONCE, visitChunks } from './contents.ts';
+import { distinctPages, inBatches, MAX_IDS_AT_ONCE, visitChunks } from './contents.ts';
 import { type Core, needKey } from './core.ts';
 import { EnvelopeDamage, openEnvelope } from './envelope.ts';
 import { syncFolder, temporaryName, writeWhole } from './files.ts';
@@ -175,9 +175,8 @@ function hasSameIds(core: Core, from: Core): boolean {
 }
 
 async function repairById({ bad, objects, source, signal }: Repairing, kind: ObjectKind): Promise<number> {
-  const ids = Array.from(bad[kind], (id) => id.toString('hex'));
   let repaired = 0;
-  await mapLimit(ids, OBJECTS_AT_ONCE, async (id) => {
+  await inBatches(bad[kind], OBJECTS_AT_ONCE, async (id) => {
     signal?.throwIfAborted();
     try {
       await objects.store(kind, await source.read(kind, id), true);
@@ -195,21 +194,17 @@ async function repairByContent({ core, from, bad, objects, source, signal }: Rep
   let repaired = 0;
   const tryAll = async (kind: 'chunk' | 'blob', ids: Iterable<Buffer>, wanted: IdSet) => {
     if (wanted.size === 0) return;
-    await mapLimit(
-      Array.from(ids, (id) => id.toString('hex')),
-      OBJECTS_AT_ONCE,
-      async (id) => {
-        signal?.throwIfAborted();
-        try {
-          const raw = await source.read(kind, id);
-          if (!wanted.has(idOf(kind, raw, core.keys))) return;
-          await objects.store(kind, raw, true);
-          repaired += 1;
-        } catch (error) {
-          if (!(error instanceof ObjectDamage)) throw error;
-        }
-      },
-    );
+    await inBatches(ids, OBJECTS_AT_ONCE, async (id) => {
+      signal?.throwIfAborted();
+      try {
+        const raw = await source.read(kind, id);
+        if (!wanted.has(idOf(kind, raw, core.keys))) return;
+        await objects.store(kind, raw, true);
+        repaired += 1;
+      } catch (error) {
+        if (!(error instanceof ObjectDamage)) throw error;
+      }
+    });
   };
   for (const file of files) {
     const { manifest } = await readManifest(from, file);

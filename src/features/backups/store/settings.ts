@@ -1,13 +1,14 @@
 /** repo.json: what a repository is, for its whole life. It lies there twice, because without it nothing can be read. */
 
-import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 import { EnvelopeDamage, openEnvelope, peekEnvelope } from './envelope.ts';
+import { readPlainFile, UnfitFile } from './files.ts';
 import { type RepositoryKeys, unwrapKeys, wrappedKeySchema } from './keys.ts';
 import type { Layout } from './layout.ts';
 
 const FORMAT = 1;
+const MAX_SETTINGS_BYTES = 2 ** 20;
 
 export const settingsSchema = z.object({
   format: z.literal(FORMAT),
@@ -41,14 +42,15 @@ export async function readSettings(layout: Layout, key: Uint8Array | null): Prom
   let wrongKey: AppError | null = null;
   for (const path of layout.settings) {
     try {
-      const bytes = await readFile(path);
+      const bytes = await readPlainFile(path, MAX_SETTINGS_BYTES);
       isThere = true;
       const found = { ...openSettings(bytes, key), bytes };
       if (good && !good.bytes.equals(bytes)) problems.push({ path, reason: 'it differs from the other copy' });
       good ??= found;
     } catch (error) {
       if (error instanceof AppError && error.code === 'key_wrong') wrongKey = error;
-      else if (error instanceof EnvelopeDamage) problems.push({ path, reason: error.message });
+      else if (error instanceof EnvelopeDamage || error instanceof UnfitFile)
+        problems.push({ path, reason: error.message });
       else if (hasErrno(error, 'ENOENT', 'ENOTDIR')) problems.push({ path, reason: 'it is missing' });
       else throw error;
     }

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, stat, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { runChecked } from '#platform/process.ts';
 import { createRepository, newRecoveryKey, openRepository, readRecoveryKey } from './index.ts';
 import {
   backUp,
@@ -250,3 +251,40 @@ test('repair from a repository with other keys finds chunks by what they hold', 
   assert.deepEqual([repairedObjects, after.problemCount], [1, 0]);
   assert.ok((await restore(ours.repository, id)).equals(bytes));
 });
+
+test('what a stranger put in the place of files is not followed, waited for or read without end', async () => {
+  await using made = await testRepository(false);
+  const { repository, folder } = made;
+  const { id, vm } = await backUp(repository, { sizeBytes: SIZE, changes: full(randomBytes(SIZE)) });
+  const [link = '', pipe = '', large = ''] = await chunkFiles(made);
+  const victim = join(folder, '..', 'victim');
+  await writeFile(victim, 'as it was');
+  await rm(link);
+  await symlink(victim, link);
+  await rm(pipe);
+  await runChecked(['mkfifo', pipe], { timeoutMs: 10_000 });
+  // Sparse: more than would fit into memory.
+  await truncate(large, 2 ** 42);
+  const manifest = join(folder, 'manifests', vm, '0000000002-rp-00000000000000000000000000.json');
+  await symlink(join(folder, 'repo.json'), manifest);
+  await rm(join(folder, 'locks', 'spare-0'));
+  await symlink(victim, join(folder, 'locks', 'spare-0'));
+
+  await assert.rejects(repository.check(), { code: 'ELOOP' });
+  await rm(join(folder, 'locks', 'spare-0'), { force: true });
+  const { problems } = await repository.check({ isDataRead: true });
+  assert.deepEqual(problems.map(({ kind, reason }) => `${kind}: ${reason}`).sort(), [
+    'chunk: it is longer than it can be',
+    'chunk: it is not a plain file',
+    'chunk: it is not a plain file',
+    'manifest: The manifest of restore point rp-00000000000000000000000000 is damaged: it is not a plain file.',
+  ]);
+  await assert.rejects(restore(repository, id), { code: 'point_damaged' });
+  assert.equal(await readFile(victim, 'utf8'), 'as it was');
+});
+
+async function chunkFiles(made: TestRepository): Promise<string[]> {
+  const chunks: string[] = [];
+  for (const path of await objectFiles(made)) if (((await readFile(path))[3] ?? 0) < 4) chunks.push(path);
+  return chunks;
+}
