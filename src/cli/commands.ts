@@ -30,6 +30,11 @@ export const NOUNS: readonly Noun[] = [
   { name: 'alert', summary: 'what is wrong', load: () => import('./alert.ts') },
   { name: 'rule', summary: 'what counts as wrong', load: () => import('./rule.ts') },
   { name: 'heal', summary: 'what hyperd mends by itself', load: () => import('./heal.ts') },
+  {
+    name: 'verify',
+    summary: 'whether restore points restore: proofs and their evidence',
+    load: () => import('./verify.ts'),
+  },
   { name: 'audit', summary: 'who did what', load: () => import('./audit.ts') },
   {
     name: 'preflight',

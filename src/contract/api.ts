@@ -21,6 +21,7 @@ import { projectRoutes } from './projects.ts';
 import { quotaRoutes } from './quotas.ts';
 import { signInRoutes } from './sign-in.ts';
 import { systemRoutes } from './system.ts';
+import { verificationRoutes } from './verification.ts';
 import { vmRoutes } from './vms.ts';
 
 export const api = {
@@ -47,6 +48,7 @@ export const api = {
   ...alertRoutes,
   ...healingRoutes,
   ...backupRoutes,
+  ...verificationRoutes,
 };
 
 export type Api = typeof api;

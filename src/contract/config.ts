@@ -219,6 +219,38 @@ export const configSchema = z.strictObject({
         ),
     })
     .prefault({}),
+  verification: z
+    .strictObject({
+      parallel: z
+        .int()
+        .min(1)
+        .max(16)
+        .nullable()
+        .default(null)
+        .describe('so many restore points are proven at once; null = one for each four processors, at least one'),
+      maxMemoryMib: z.int().min(128).max(1_048_576).default(4096).describe('most memory of a test VM'),
+      maxVcpus: z.int().min(1).max(64).default(2).describe('most virtual processors of a test VM'),
+      rereadDays: z
+        .int()
+        .min(1)
+        .max(365)
+        .default(30)
+        .describe('data that was read again in a proof is read again after so many days; new data always'),
+      firstTimeoutSeconds: z
+        .int()
+        .min(10)
+        .max(3600)
+        .nullable()
+        .default(null)
+        .describe('how long the first test start of a VM is waited for; null = ten minutes, thirty without KVM'),
+      stallSeconds: z
+        .int()
+        .min(10)
+        .max(3600)
+        .default(120)
+        .describe('a test VM whose time is over and that shows nothing for so long has stalled'),
+    })
+    .prefault({}),
   alerts: alertsConfigSchema,
   notifications: notificationsConfigSchema,
   secrets: secretsConfigSchema,

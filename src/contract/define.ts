@@ -32,6 +32,7 @@ export const OBJECT_TYPES = [
   'rule',
   'repository',
   'restore-point',
+  'proof',
 ] as const;
 export type ObjectType = (typeof OBJECT_TYPES)[number];
 

@@ -7,6 +7,7 @@ import type { Image, Upload } from './images.ts';
 import type { LibvirtJob } from './libvirt-jobs.ts';
 import type { Operation } from './operations.ts';
 import type { Host, Preflight } from './system.ts';
+import type { ProofReason, ProofVerdict } from './verification.ts';
 import type { Vm } from './vms.ts';
 
 export interface ApiEvents {
@@ -43,6 +44,8 @@ export interface ApiEvents {
   'rule.changed': { id: string; project: string | null };
   /** How far healing may go is another than before, or it was paused or goes on. */
   'healing.changed': { what: 'mode' | 'pause' };
+  /** A proof has a verdict. */
+  'proof.recorded': { id: string; project: string; vmId: string; verdict: ProofVerdict; reason: ProofReason };
   /** Healing did something, or would have; `vmId` is null for what is of the host. */
   'healing.acted': { id: string; project: string | null; vmId: string | null };
   /** A restore point is new, another than before, or gone. */

@@ -53,6 +53,7 @@ export function eventTopics(
     'backup.changed': ({ id, project, vmId }) => ['backup.read', { type: 'restore-point', id, project, vmId }],
     'repository.changed': ({ id }) => ['backup.read', { type: 'repository', id, project: null, sharedWith: 'all' }],
     'healing.changed': () => ['host.read', SYSTEM],
+    'proof.recorded': ({ id, project, vmId }) => ['backup.read', { type: 'proof', id, project, vmId }],
     'healing.acted': ({ project, vmId }) =>
       vmId === null ? ['host.read', SYSTEM] : ['vm.read', { type: 'vm', id: vmId, project, vmId }],
   };

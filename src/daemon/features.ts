@@ -23,6 +23,7 @@ import { quotas } from '#features/quotas/index.ts';
 import { storage } from '#features/storage/index.ts';
 import { support } from '#features/support/index.ts';
 import { system } from '#features/system/index.ts';
+import { verification } from '#features/verification/index.ts';
 import { vms } from '#features/vms/index.ts';
 import type { Feature } from '#platform/feature.ts';
 
@@ -43,6 +44,7 @@ export const features: readonly Feature[] = [
   images,
   vms,
   backups,
+  verification,
   accounting,
   notifications,
   healthChecks,

@@ -54,7 +54,8 @@ export function newId(
     | 'rule'
     | 'heal'
     | 'repo'
-    | 'rp',
+    | 'rp'
+    | 'proof',
   now: number = Date.now(),
 ): string {
   return `${kind}-${timeSorted(now)}`;

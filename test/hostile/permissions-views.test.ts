@@ -256,6 +256,7 @@ const EVENTS: Readonly<
   'backup.changed': ['backup.read', (item) => ({ ...inProject(item), vmId: text(item, 'vmId') })],
   'repository.changed': ['backup.read', () => ({ project: null, sharedWith: [tenants.alpha, tenants.zebra] })],
   'healing.changed': ['host.read', () => SYSTEM_PLACE],
+  'proof.recorded': ['backup.read', (item) => ({ ...inProject(item), vmId: text(item, 'vmId') })],
   'healing.acted': [(item) => (item['vmId'] === null ? 'host.read' : 'vm.read'), ofProjectOrSystem],
 };
 /** Come by themselves, so they may fall between the ends of two streams. */

@@ -9,6 +9,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ObjectType } from '#contract/define.ts';
 import { BUILT_IN_ROLES, type BuiltInRoleName, PERMISSIONS, type Permission } from '#contract/permissions.ts';
+import type { ProofEvidence } from '#contract/verification.ts';
 import { ed25519Key } from '#features/access/ssh/fake-signer.ts';
 import { newId, newSecret, newUuid } from '#kernel/ids.ts';
 import { runChecked } from '#platform/process.ts';
@@ -308,6 +309,11 @@ export async function startEverybody(): Promise<Everybody> {
       { vmId: vms.zebra, vmName: `${ZEBRA}-web`, project: zebra },
       { vmId: vms.system, vmName: 'plain-web', project: 'default' },
     ]);
+    const proofs = writeProofs(join(stateDir, 'state.db'), [
+      { vmId: vms.alpha, vmName: 'alpha-web', project: alpha },
+      { vmId: vms.zebra, vmName: `${ZEBRA}-web`, project: zebra },
+      { vmId: vms.system, vmName: 'plain-web', project: 'default' },
+    ]);
     daemon = await startDaemon({ stateDir, env });
 
     const visitors = new Map<string, { asker: Asker; sessionId: string }>();
@@ -428,6 +434,11 @@ export async function startEverybody(): Promise<Everybody> {
         (whose) => ({ project: projectOf[whose], vmId: vms[whose] }),
         newId('rp'),
       ),
+      proof: of(
+        { alpha: must(proofs[0]), zebra: must(proofs[1]), system: must(proofs[2]) },
+        (whose) => ({ project: projectOf[whose], vmId: vms[whose] }),
+        newId('proof'),
+      ),
       session: of(
         {
           alpha: must(visitors.get('vm-operator-of-alpha')).sessionId,
@@ -546,6 +557,35 @@ function writePoints(
   const ids = wanted.map(({ vmId, vmName, project }) => {
     const id = newId('rp');
     insert.run(id, repositoryId, vmId, vmName, project, newId('op'), at, at, detail);
+    return id;
+  });
+  db.close();
+  return ids;
+}
+
+/** Writes proofs into the database of a stopped daemon: a real one takes minutes. */
+function writeProofs(
+  databaseFile: string,
+  wanted: readonly { readonly vmId: string; readonly vmName: string; readonly project: string }[],
+): string[] {
+  const db = new DatabaseSync(databaseFile);
+  const insert = db.prepare(
+    `INSERT INTO proof(id, vm_id, vm_name, project, operation_id, started_at, finished_at, verdict, reason, accel, evidence, evidence_digest)
+     VALUES(?, ?, ?, ?, ?, ?, ?, 'fail', 'nothing_checked', 'tcg', ?, '')`,
+  );
+  const evidence: ProofEvidence = {
+    notes: [],
+    disks: [],
+    data: { checkedBytes: 0, checkedAt: null, problem: null },
+    attempts: [],
+    guest: { hostname: null, os: null, machineId: null, probe: null },
+    host: { accel: 'tcg', qemu: null, load: 0, network: 'none', networkNote: null },
+    files: [],
+  };
+  const at = new Date().toISOString();
+  const ids = wanted.map(({ vmId, vmName, project }) => {
+    const id = newId('proof');
+    insert.run(id, vmId, vmName, project, newId('op'), at, at, JSON.stringify(evidence));
     return id;
   });
   db.close();

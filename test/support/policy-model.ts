@@ -28,6 +28,7 @@ const READ: Readonly<Record<ObjectType, Permission>> = {
   rule: 'alert.read',
   repository: 'backup.read',
   'restore-point': 'backup.read',
+  proof: 'backup.read',
   session: 'access.read',
   token: 'access.read',
   key: 'access.read',

@@ -267,6 +267,12 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'POST /restore-points/{id}/restore': asks('backup.restore at restore-point', { name: 'restored' }),
   'POST /restore-points/{id}/restore/plan': asks('backup.restore at restore-point', { name: 'restored' }),
   'POST /restore-points/{id}/overwrite': asks(`backup.overwrite at restore-point${PROOF}`, { confirm: 'nobody' }),
+  'POST /vms/{id}/proofs': asks('backup.verify at vm', {}),
+  'GET /proofs': asks('backup.read at anywhere'),
+  'GET /proofs/{id}': asks('backup.read at proof'),
+  'GET /proofs/{id}/files/{name}': asks('backup.read at proof'),
+  'GET /vms/{id}/proof-settings': asks('backup.read at vm'),
+  'PATCH /vms/{id}/proof-settings': asks('backup.verify at vm', {}),
   'GET /restore-points/{id}/disks/{target}': asks('backup.export at restore-point'),
 };
 

@@ -52,6 +52,7 @@ const SEEN_BY: Readonly<Record<ObjectType | 'system', Permission | null>> = {
   rule: 'alert.read',
   repository: 'backup.read',
   'restore-point': 'backup.read',
+  proof: 'backup.read',
   session: 'access.read',
   key: 'access.read',
   token: 'access.read',

@@ -55,6 +55,8 @@ function serialLogs(known: InventoryApi, config: Config): (vmId: string) => stri
   };
 }
 
+export { asPng } from './picture.ts';
+
 /** No console outlives the right to it by more than this. */
 const RECHECK_MS = 5000;
 

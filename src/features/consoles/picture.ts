@@ -36,6 +36,11 @@ export function pngSize(bytes: Uint8Array): { readonly width: number; readonly h
   return { width: header.readUInt32BE(16), height: header.readUInt32BE(20) };
 }
 
+/** A screen as the host gives it, PNG or PPM, as PNG. @throws PictureError */
+export async function asPng(bytes: Uint8Array): Promise<Buffer> {
+  return isPng(bytes) ? Buffer.from(bytes) : await writePng(await readPicture(bytes));
+}
+
 /** @throws PictureError */
 export async function readPicture(bytes: Uint8Array): Promise<Picture> {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
-import { isPng, PictureError, pngSize, readPicture, scaleDown, writePng } from './picture.ts';
+import { asPng, PictureError, pngSize, readPicture, scaleDown, writePng } from './picture.ts';
 
 export interface Screenshot {
   readonly png: Buffer;
@@ -66,8 +66,7 @@ export function createScreenshots({ capture, clock }: ScreenshotsOptions): Scree
 
   const take = (vmId: string): Promise<Screenshot> =>
     withSlot(async () => {
-      const bytes = await capture(vmId);
-      return screenshotOf(isPng(bytes) ? Buffer.from(bytes) : await writePng(await readPicture(bytes)));
+      return screenshotOf(await asPng(await capture(vmId)));
     });
 
   const scale = async (source: Promise<Screenshot>, width: number): Promise<Screenshot> => {

@@ -18,6 +18,7 @@ export type { InventoryApi, VmUser } from './inventory.ts';
 export { filterUse, isWeaker, NIC_FILTERS } from './nic-filters.ts';
 export type { DomainCounters } from './source.ts';
 export { qemuProcesses, qemuRuns } from './start-times.ts';
+export { TEST_OBJECT_PREFIX } from './test-objects.ts';
 export { isOnState } from './view.ts';
 
 /** How long start-up waits for a slow host before it goes on without a picture. */

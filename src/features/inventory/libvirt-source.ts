@@ -10,6 +10,7 @@ import { hashText } from './hash-text.ts';
 import { networkFacts, poolFacts, volumeFacts } from './object-facts.ts';
 import type { HostEvent, InventorySource, NetworkReading, PoolReading, VolumeReading } from './source.ts';
 import { stateOf } from './states.ts';
+import { isTestObject } from './test-objects.ts';
 import { isOnState } from './view.ts';
 
 /** Reads of one host side by side, beside those of operations. */
@@ -146,7 +147,7 @@ export function createLibvirtSource(libvirt: LibvirtHost): InventorySource {
         if (told) listener(told);
       }),
     async listDomains() {
-      const domains = await libvirt.domains.list();
+      const domains = (await libvirt.domains.list()).filter(({ name }) => !isTestObject(name));
       const present = new Set(domains.map((domain) => domain.uuid));
       for (const uuid of parsed.keys()) if (!present.has(uuid)) parsed.delete(uuid);
       return domains.map((domain) => ({ uuid: domain.uuid, isOn: domain.id !== null }));
@@ -192,7 +193,7 @@ export function createLibvirtSource(libvirt: LibvirtHost): InventorySource {
     },
     async readNetworks() {
       const [all, active, autostart] = await Promise.all([
-        libvirt.networks.list(),
+        libvirt.networks.list().then((all) => all.filter(({ name }) => !isTestObject(name))),
         libvirt.networks.list({ active: true }),
         libvirt.networks.list({ autostart: true }),
       ]);
@@ -261,6 +262,8 @@ function idsOf(refs: readonly { readonly uuid: string }[]): ReadonlySet<string> 
 }
 
 function hostEvent(event: LibvirtEvent): HostEvent | null {
+  if ('domain' in event && isTestObject(event.domain.name)) return null;
+  if (event.type === 'network-lifecycle' && isTestObject(event.network.name)) return null;
   if (event.type === 'domain-agent') return { kind: 'agent', uuid: event.domain.uuid, isConnected: event.isConnected };
   if ('domain' in event)
     return {

@@ -37,6 +37,8 @@ import { createTrashStore, trashMigrations, trashView } from './trash-store.ts';
 
 export { exists, moveFile, publishFile, quarantineFile } from './disk-files.ts';
 export { vmObject } from './find.ts';
+export { findUefi } from './firmware.ts';
+export { vmFiles } from './layout.ts';
 
 /** A half-made disk that was touched so lately may belong to an operation that only just ended. */
 const LEFTOVER_MS = 600_000;
