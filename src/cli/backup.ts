@@ -256,7 +256,7 @@ export const commands = defineCommands([
 ]);
 
 const pointPath = (id: string, target: string, format: string) =>
-  pathOf('GET /restore-points/{id}/disks/{target}', { id, target }, { format });
+  pathOf('GET /restore-points/{id}/disk', { id }, { target, format });
 
 /** Streams a disk into a new file. @returns its bytes */
 async function exportDisk(

@@ -27,6 +27,11 @@ export const backupErrors = defineErrors({
     title: 'The guest wrote more during its backup than there is room for',
     hint: 'Free space on the file system of the state folder, or back up while the guest writes less.',
   },
+  restore_point_without_disk: {
+    status: 409,
+    title: 'The restore point has no such disk',
+    hint: '`hv backup show POINT` lists its disks, and those that were left out with the reason.',
+  },
   repository_unconfirmed: {
     status: 409,
     title: 'The recovery key of the repository was not confirmed',
@@ -262,15 +267,17 @@ export const backupRoutes = defineRoutes({
     body: z.strictObject({ confirm: z.string().max(256).describe('the name of the VM') }),
     ...started,
   },
-  'GET /restore-points/{id}/disks/{target}': {
+  'GET /restore-points/{id}/disk': {
     summary: 'A disk of a restore point as a file',
     permission: 'backup.export',
-    params: z.object({
-      id: z.string().min(1).max(256).describe('restore point'),
-      target: z.string().regex(/^[a-z]{2,3}[a-z0-9]{0,3}$/, 'use the target of a disk, as vda'),
+    ...point,
+    query: z.object({
+      target: z
+        .string()
+        .regex(/^[a-z]{2,3}[a-z0-9]{0,3}$/, 'use the target of a disk, as vda')
+        .describe('as vda'),
+      format: z.enum(['qcow2', 'raw']).default('qcow2'),
     }),
-    object: { type: 'restore-point', param: 'id' },
-    query: z.object({ format: z.enum(['qcow2', 'raw']).default('qcow2') }),
     raw: 'bytes',
   },
 });

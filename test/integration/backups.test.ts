@@ -315,6 +315,28 @@ describe('backups', { skip }, () => {
     assert.ok(items.every(({ isVmThere }) => !isVmThere));
   });
 
+  test('a guest agent that hangs holds nobody up, and the restore point says what it is worth', async () => {
+    const { id } = await create({ ...small('hanging'), disks: [{ imageId }] });
+    const shell = await guestShell(libvirtd, 'hanging');
+    // Its own answer has to get out first.
+    await shell.run('(sleep 1; kill -STOP $(pidof qemu-ga)) >/dev/null 2>&1 &');
+    const end = performance.now() + 60_000;
+    for (;;) {
+      const isStopped = await libvirtd
+        .virsh('qemu-agent-command', '--timeout', '2', 'hanging', '{"execute":"guest-ping"}')
+        .then(
+          () => false,
+          () => true,
+        );
+      if (isStopped) break;
+      assert.ok(performance.now() < end, 'the agent is stopped');
+    }
+    const point = await backUp(id);
+    assert.equal(point.consistency, 'crash');
+    assert.match(point.warnings.join(' '), /agent/);
+    await daemon.finish(await daemon.admin('POST /vms/{id}/stop', { params: { id } }));
+  });
+
   test('a VM with saved memory is read from its files, and keeps its memory', async () => {
     const { id } = await create({ ...small('saved'), disks: [{ sizeBytes: 16 * MIB }] });
     await libvirtd.virsh('managedsave', 'saved');

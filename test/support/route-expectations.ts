@@ -273,7 +273,7 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'GET /proofs/{id}/files/{name}': asks('backup.read at proof'),
   'GET /vms/{id}/proof-settings': asks('backup.read at vm'),
   'PATCH /vms/{id}/proof-settings': asks('backup.verify at vm', {}),
-  'GET /restore-points/{id}/disks/{target}': asks('backup.export at restore-point'),
+  'GET /restore-points/{id}/disk': asks('backup.export at restore-point', undefined, 'target=vda'),
 };
 
 /** The declaration of a route in the words of the table. */

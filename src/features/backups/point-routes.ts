@@ -23,7 +23,7 @@ import { restoreCharges } from './restore-operation.ts';
 import { type ResolvedRestore, type RestoreOrder, resolveRestore } from './restore-order.ts';
 import { pointObject, startRequest } from './routes.ts';
 import type { DiskImage } from './store/index.ts';
-import type { PointRow } from './tables.ts';
+import { type PointRow, pointDetailSchema } from './tables.ts';
 
 export interface PointRouteDependencies {
   readonly operations: OperationsApi;
@@ -179,9 +179,11 @@ export function createPointRoutes(dependencies: PointRouteDependencies): Handler
         { ...startRequest(request), action: 'DELETE /restore-points/{id}' },
       );
     },
-    'GET /restore-points/{id}/disks/{target}': async ({ params, query, signal }) => {
+    'GET /restore-points/{id}/disk': async ({ params, query, signal }) => {
       const row = await findPoint(params.id);
-      const { target } = params;
+      const { target } = query;
+      if (!pointDetailSchema.parse(JSON.parse(row.detail)).disks.some((disk) => disk.target === target))
+        throw new AppError('restore_point_without_disk', { detail: `The restore point has no disk ${target}.` });
       const repository = await repositories.open(row.repository_id);
       const headers = { 'content-disposition': `attachment; filename="${row.id}-${target}.${query.format}"` };
       if (query.format === 'raw') {
