@@ -94,7 +94,7 @@ export async function namesOf({ api }: CommandContext, kind: Kind): Promise<stri
     case 'rule':
       return (await collect((query) => api('GET /rules', { query }))).map(({ name }) => name);
     case 'repository':
-      return (await api('GET /repositories')).items.map(({ name }) => name);
+      return (await collect((query) => api('GET /repositories', { query }))).map(({ name }) => name);
     case 'restore-point':
       return (await collect((query) => api('GET /restore-points', { query }))).map(({ id }) => id);
   }

@@ -9,7 +9,7 @@ import { EXIT } from './exit-codes.ts';
 import { usageFailure } from './failure.ts';
 import { readSecretFile } from './files.ts';
 import { finish } from './follow.ts';
-import { about } from './objects.ts';
+import { about, collect } from './objects.ts';
 import type { Output } from './output.ts';
 import { type Column, printFacts, printTable } from './table.ts';
 import { safeText } from './text.ts';
@@ -78,7 +78,7 @@ export const commands = defineCommands([
     summary: 'List where backups lie',
     examples: ['repo list'],
     run: async ({ api, output }) => {
-      const { items } = await api('GET /repositories');
+      const items = await collect((query) => api('GET /repositories', { query }));
       if (output.isJson) output.json(items);
       else printTable(output, COLUMNS, items, 'No repositories yet. The first backup makes one in the state folder.');
       return EXIT.done;

@@ -141,7 +141,8 @@ export const backupRoutes = defineRoutes({
     summary: 'List where backups lie',
     permission: 'backup.read',
     list: true,
-    response: z.object({ items: z.array(repositorySchema) }),
+    query: z.object(pageQuery),
+    response: pageOf(repositorySchema),
   },
   'POST /repositories': {
     summary: 'Make a repository in a folder, or take one over',

@@ -274,9 +274,9 @@ export async function startEverybody(): Promise<Everybody> {
       return (await admin('POST /rules', { body: rule })).id;
     });
 
-    const { repository } = await admin('POST /repositories', {
-      body: { name: 'shelf', folder: join(libvirtd.dir, 'shelf') },
-    });
+    const shelf = (name: string) => admin('POST /repositories', { body: { name, folder: join(libvirtd.dir, name) } });
+    const { repository } = await shelf('shelf');
+    await shelf('other-shelf');
 
     // Making a token needs a fresh proof in a browser. What is wanted here is a token, not the way to one.
     await daemon.stop();

@@ -179,7 +179,7 @@ export const backups = defineFeature<BackupsApi>({
     return {
       api: { catalogue, repositories },
       handlers: {
-        ...createBackupRoutes({ db, operations: journal, known, catalogue, repositories, kinds }),
+        ...createBackupRoutes({ operations: journal, known, catalogue, repositories, kinds }),
         ...createPointRoutes({
           operations: journal,
           known,

@@ -5,7 +5,7 @@ import type { Operation } from '#contract/operations.ts';
 import type { InventoryApi } from '#features/inventory/index.ts';
 import type { OperationsApi, RegisteredKind } from '#features/operations/index.ts';
 import { AppError } from '#kernel/errors.ts';
-import type { Database } from '#platform/db/database.ts';
+import { page } from '#kernel/page.ts';
 import { type FoundObject, type Handlers, type Identity, SYSTEM } from '#platform/feature.ts';
 import { type Catalogue, pointView } from './catalogue.ts';
 import type { Repositories } from './repositories.ts';
@@ -15,7 +15,6 @@ import type { RunOrder } from './run-order.ts';
 import type { PointRow } from './tables.ts';
 
 export interface BackupRouteDependencies {
-  readonly db: Database;
   readonly operations: OperationsApi;
   readonly known: InventoryApi;
   readonly catalogue: Catalogue;
@@ -95,16 +94,11 @@ export function createBackupRoutes(dependencies: BackupRouteDependencies): Handl
   };
 
   return {
-    'GET /repositories': async ({ may }) => {
+    'GET /repositories': async ({ may, query }) => {
       const mayConfigure = may('backup.configure', SYSTEM);
-      return {
-        items: await Promise.all(
-          repositories
-            .list()
-            .filter((row) => may('backup.read', repositoryObject(row)))
-            .map((row) => repositories.view(row, mayConfigure)),
-        ),
-      };
+      const seen = repositories.list().filter((row) => may('backup.read', repositoryObject(row)));
+      const { items, ...rest } = page(seen, query, (row) => repositories.view(row, mayConfigure));
+      return { items: await Promise.all(items), ...rest };
     },
     'POST /repositories': async ({ body }) => {
       const { row, recoveryKey } = await repositories.create(body);
