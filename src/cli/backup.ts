@@ -8,6 +8,8 @@ import { ApiProblem, pathOf } from '#contract/client.ts';
 import { hasErrno } from '#kernel/errors.ts';
 import { formatBytes, formatDuration } from '#kernel/units.ts';
 import { CONFIRM_OPTIONS, confirmByName } from './ask.ts';
+import { commands as postureCommands } from './backup-posture.ts';
+import { commands as scheduleCommands } from './backup-schedule.ts';
 import { command, defineCommands } from './command.ts';
 import type { CommandContext } from './context.ts';
 import { EXIT } from './exit-codes.ts';
@@ -253,6 +255,8 @@ export const commands = defineCommands([
       return finish(context, await api('DELETE /restore-points/{id}', { params: { id: point.id } }));
     },
   }),
+  ...scheduleCommands,
+  ...postureCommands,
 ]);
 
 const pointPath = (id: string, target: string, format: string) =>

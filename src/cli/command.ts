@@ -26,6 +26,7 @@ export type Completion =
   | 'rule'
   | 'repository'
   | 'restore-point'
+  | 'schedule'
   | 'file'
   | null;
 

@@ -28,6 +28,7 @@ const KINDS = [
   'rule',
   'repository',
   'restore-point',
+  'schedule',
 ] as const;
 
 const BASH = `# bash completion for hv. Load it with: source <(hv completion bash)

@@ -50,6 +50,7 @@ const LABELS: Readonly<Record<Kind, { readonly one: string; readonly list: strin
   rule: { one: 'alert rule', list: 'hv rule list' },
   repository: { one: 'repository', list: 'hv repo list' },
   'restore-point': { one: 'restore point', list: 'hv backup list' },
+  schedule: { one: 'schedule', list: 'hv backup schedule list' },
 };
 
 /** Names by which an object of a kind can be called. */
@@ -95,6 +96,8 @@ export async function namesOf({ api }: CommandContext, kind: Kind): Promise<stri
       return (await collect((query) => api('GET /rules', { query }))).map(({ name }) => name);
     case 'repository':
       return (await collect((query) => api('GET /repositories', { query }))).map(({ name }) => name);
+    case 'schedule':
+      return (await api('GET /backup-schedules')).items.map(({ name }) => name);
     case 'restore-point':
       return (await collect((query) => api('GET /restore-points', { query }))).map(({ id }) => id);
   }

@@ -18,6 +18,7 @@ import { oidcRoutes } from './oidc.ts';
 import { operationRoutes } from './operations.ts';
 import { passkeyRoutes } from './passkeys.ts';
 import { projectRoutes } from './projects.ts';
+import { protectionRoutes } from './protection.ts';
 import { quotaRoutes } from './quotas.ts';
 import { signInRoutes } from './sign-in.ts';
 import { systemRoutes } from './system.ts';
@@ -49,6 +50,7 @@ export const api = {
   ...healingRoutes,
   ...backupRoutes,
   ...verificationRoutes,
+  ...protectionRoutes,
 };
 
 export type Api = typeof api;

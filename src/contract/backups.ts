@@ -7,6 +7,11 @@ import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
 import { operationSchema } from './operations.ts';
 
 export const backupErrors = defineErrors({
+  point_is_protected: {
+    status: 409,
+    title: 'The restore point is protected',
+    hint: 'Take the protection away first: `hv backup unprotect POINT`.',
+  },
   backup_job_active: {
     status: 503,
     title: 'Another job works on the disks of the VM',

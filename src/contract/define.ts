@@ -33,6 +33,7 @@ export const OBJECT_TYPES = [
   'repository',
   'restore-point',
   'proof',
+  'schedule',
 ] as const;
 export type ObjectType = (typeof OBJECT_TYPES)[number];
 

@@ -51,6 +51,8 @@ export interface ApiEvents {
   /** A restore point is new, another than before, or gone. */
   'backup.changed': { id: string; project: string; vmId: string };
   'repository.changed': { id: string };
+  /** A schedule of backups is another than before, or a run of it went on. */
+  'schedule.changed': { id: string };
 }
 
 export type ApiEventName = keyof ApiEvents;

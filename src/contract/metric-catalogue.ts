@@ -188,6 +188,7 @@ export const METRICS = {
   backup_last_verified: timestamp(['vm'], 0, 'When a restore point was last proven.'),
   backup_state: oneOf(['vm'], 0, ['none', 'ok', 'running', 'failed', 'missed'], 'How the last backup went.'),
   backup_verify_level: number(['vm'], 0, 0, 'Level of the last proof.'),
+  backup_points_bad: number(['vm'], 0, 0, 'Restore points in which a check found damage.'),
   host_state: oneOf(
     ['host'],
     10,

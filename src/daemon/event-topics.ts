@@ -54,6 +54,7 @@ export function eventTopics(
     'repository.changed': ({ id }) => ['backup.read', { type: 'repository', id, project: null, sharedWith: 'all' }],
     'healing.changed': () => ['host.read', SYSTEM],
     'proof.recorded': ({ id, project, vmId }) => ['backup.read', { type: 'proof', id, project, vmId }],
+    'schedule.changed': ({ id }) => ['backup.read', { type: 'schedule', id, project: null, sharedWith: 'all' }],
     'healing.acted': ({ project, vmId }) =>
       vmId === null ? ['host.read', SYSTEM] : ['vm.read', { type: 'vm', id: vmId, project, vmId }],
   };

@@ -19,6 +19,7 @@ import { networks } from '#features/networks/index.ts';
 import { notifications } from '#features/notifications/index.ts';
 import { operations } from '#features/operations/index.ts';
 import { projects } from '#features/projects/index.ts';
+import { protection } from '#features/protection/index.ts';
 import { quotas } from '#features/quotas/index.ts';
 import { storage } from '#features/storage/index.ts';
 import { support } from '#features/support/index.ts';
@@ -47,6 +48,7 @@ export const features: readonly Feature[] = [
   verification,
   accounting,
   notifications,
+  protection,
   healthChecks,
   healing,
   support,

@@ -55,7 +55,8 @@ export function newId(
     | 'heal'
     | 'repo'
     | 'rp'
-    | 'proof',
+    | 'proof'
+    | 'sched',
   now: number = Date.now(),
 ): string {
   return `${kind}-${timeSorted(now)}`;

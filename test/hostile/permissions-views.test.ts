@@ -100,6 +100,12 @@ const LISTS: Readonly<Record<string, ListModel>> = {
     type: 'repository',
     place: () => ({ project: null, sharedWith: [tenants.alpha, tenants.zebra] }),
   },
+  // A schedule may cover VMs of all projects; which, each sees of his own.
+  'GET /backup-schedules': {
+    permission: 'backup.read',
+    type: 'schedule',
+    place: () => ({ project: null, sharedWith: [tenants.alpha, tenants.zebra] }),
+  },
   'GET /restore-points': {
     permission: 'backup.read',
     type: 'restore-point',
@@ -257,6 +263,7 @@ const EVENTS: Readonly<
   'repository.changed': ['backup.read', () => ({ project: null, sharedWith: [tenants.alpha, tenants.zebra] })],
   'healing.changed': ['host.read', () => SYSTEM_PLACE],
   'proof.recorded': ['backup.read', (item) => ({ ...inProject(item), vmId: text(item, 'vmId') })],
+  'schedule.changed': ['backup.read', () => ({ project: null, sharedWith: [tenants.alpha, tenants.zebra] })],
   'healing.acted': [(item) => (item['vmId'] === null ? 'host.read' : 'vm.read'), ofProjectOrSystem],
 };
 /** Come by themselves, so they may fall between the ends of two streams. */

@@ -278,6 +278,8 @@ export async function startEverybody(): Promise<Everybody> {
     const { repository } = await shelf('shelf');
     await shelf('other-shelf');
 
+    const schedule = await admin('POST /backup-schedules', { body: { name: 'nightly', isEnabled: false } });
+
     // Making a token needs a fresh proof in a browser. What is wanted here is a token, not the way to one.
     await daemon.stop();
     const narrowed = {
@@ -428,6 +430,10 @@ export async function startEverybody(): Promise<Everybody> {
       repository: [
         { whose: 'system', id: repository.id, place: { project: null, sharedWith: [alpha, zebra] } },
         { whose: 'unknown', id: newId('repo'), place: null },
+      ],
+      schedule: [
+        { whose: 'system', id: schedule.id, place: { project: null, sharedWith: [alpha, zebra] } },
+        { whose: 'unknown', id: newId('sched'), place: null },
       ],
       'restore-point': of(
         { alpha: must(points[0]), zebra: must(points[1]), system: must(points[2]) },

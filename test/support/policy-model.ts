@@ -29,6 +29,7 @@ const READ: Readonly<Record<ObjectType, Permission>> = {
   repository: 'backup.read',
   'restore-point': 'backup.read',
   proof: 'backup.read',
+  schedule: 'backup.read',
   session: 'access.read',
   token: 'access.read',
   key: 'access.read',

@@ -50,6 +50,7 @@ export const PLAIN_PARAMS: Readonly<Record<string, string>> = {
   'POST /images/catalogue/{id}/download': 'debian-13',
   'POST /notices/{id}/retry': 'none',
   'PATCH /healing/actions/{id}': 'vm-restart',
+  'GET /backup-runs/{id}': 'none',
 };
 
 export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
@@ -274,6 +275,23 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'GET /vms/{id}/proof-settings': asks('backup.read at vm'),
   'PATCH /vms/{id}/proof-settings': asks('backup.verify at vm', {}),
   'GET /restore-points/{id}/disk': asks('backup.export at restore-point', undefined, 'target=vda'),
+  'POST /restore-points/{id}/protect': asks('backup.run at restore-point', {}),
+  'POST /restore-points/{id}/unprotect': asks(`backup.delete at restore-point${PROOF}`),
+  'GET /backup-schedules': asks('backup.read at anywhere'),
+  'POST /backup-schedules': asks('backup.configure at system', { name: 'weekly' }),
+  'POST /backup-schedules/preview': asks('backup.configure at system', {}),
+  'GET /backup-schedules/{id}': asks('backup.read at schedule'),
+  'GET /backup-schedules/{id}/preview': asks('backup.read at schedule'),
+  'PATCH /backup-schedules/{id}': asks('backup.configure at schedule', { priority: 1 }),
+  'DELETE /backup-schedules/{id}': asks('backup.configure at schedule'),
+  'POST /backup-schedules/{id}/run': asks('backup.run at schedule'),
+  'GET /backup-runs': asks('backup.read at anywhere'),
+  'GET /backup-runs/{id}': asks('backup.read at anywhere'),
+  'GET /backup-posture': asks('backup.read at anywhere'),
+  'GET /vms/{id}/backup-posture': asks('backup.read at vm'),
+  'GET /backup-retention': asks('backup.read at anywhere'),
+  'POST /backup-retention/run': asks(`backup.delete at system${PROOF}`, { repository: 'shelf' }),
+  'GET /backup-report': asks('backup.read at system'),
 };
 
 /** The declaration of a route in the words of the table. */

@@ -53,6 +53,7 @@ const SEEN_BY: Readonly<Record<ObjectType | 'system', Permission | null>> = {
   repository: 'backup.read',
   'restore-point': 'backup.read',
   proof: 'backup.read',
+  schedule: 'backup.read',
   session: 'access.read',
   key: 'access.read',
   token: 'access.read',

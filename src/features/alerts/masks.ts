@@ -85,6 +85,7 @@ const NEVER_MASKED: ReadonlySet<MetricName> = new Set([
   'backup_last_success',
   'backup_last_verified',
   'backup_state',
+  'backup_points_bad',
 ]);
 
 export const capOf = (operationKind: string): number | null => KINDS[operationKind]?.capMs ?? null;

@@ -14,6 +14,13 @@ export interface KnownPoint {
   readonly vmName: string;
   readonly project: string;
   readonly newBytes: number;
+  readonly storedBytes: number;
+  /** The moment that it restores. */
+  readonly pointInTime: string;
+  readonly isGood: boolean;
+  readonly consistency: PointRow['consistency'];
+  /** Targets of hard disks that it does not hold. */
+  readonly disksLeftOut: readonly string[];
 }
 
 export interface PointQuery {
@@ -54,6 +61,13 @@ export function createCatalogue(db: Database): Catalogue {
     vmName: row.vm_name,
     project: row.project,
     newBytes: row.new_bytes,
+    storedBytes: row.stored_bytes,
+    pointInTime: row.point_in_time,
+    isGood: row.state === 'good',
+    consistency: row.consistency,
+    disksLeftOut: pointDetailSchema
+      .parse(JSON.parse(row.detail))
+      .skipped.flatMap(({ target, device }) => (device === 'disk' ? [target] : [])),
   });
   const asked = ({ vmIds, repositoryId, of }: PointQuery) => {
     let query = tables().selectFrom('restore_point');

@@ -6,16 +6,17 @@
 import { hostname } from 'node:os';
 import { backupStoreErrors } from '#contract/backup-store.ts';
 import { backupErrors } from '#contract/backups.ts';
-import { FINAL_STATES } from '#contract/operations.ts';
+import { FINAL_STATES, type Operation } from '#contract/operations.ts';
 import { qemuUserOf } from '#features/health/index.ts';
 import { inventory, isOnState } from '#features/inventory/index.ts';
-import { operations } from '#features/operations/index.ts';
+import { type OperationsApi, operations } from '#features/operations/index.ts';
 import { projects } from '#features/projects/index.ts';
 import { quotas } from '#features/quotas/index.ts';
 import { vms } from '#features/vms/index.ts';
 import { readDomain, withoutPasswords } from '#libvirt/index.ts';
 import { defineFeature } from '#platform/feature.ts';
 import { VERSION } from '#platform/version.ts';
+import { type BeginRun, createBeginRun } from './begin-run.ts';
 import { type Catalogue, createCatalogue } from './catalogue.ts';
 import { deleteOperation } from './delete-operation.ts';
 import { createFreezer } from './freeze.ts';
@@ -39,7 +40,16 @@ import { createVmSide } from './vm-side.ts';
 export interface BackupsApi {
   readonly catalogue: Catalogue;
   readonly repositories: Repositories;
+  readonly beginRun: BeginRun;
+  /** Reads the restore points of a repository anew. */
+  beginScan(repositoryId: string, request: Parameters<OperationsApi['start']>[2]): Promise<Operation>;
+  /** Kinds of the operations that back one VM up. */
+  readonly runKinds: readonly string[];
+  /** Whoever knows which restore points nobody may delete; during set-up only. */
+  keptBy(isKept: (pointId: string) => boolean): void;
 }
+
+export type { KnownPoint } from './catalogue.ts';
 
 export const backups = defineFeature<BackupsApi>({
   name: 'backups',
@@ -156,6 +166,8 @@ export const backups = defineFeature<BackupsApi>({
       delete: journal.register(deleteOperation(look)),
     };
 
+    const beginRun = createBeginRun({ operations: journal, known, repositories, kinds });
+
     registry.contains('restore points', {
       count: (id) => pointsOf((project) => project === id),
       remaining(id) {
@@ -175,11 +187,22 @@ export const backups = defineFeature<BackupsApi>({
         })),
     });
 
+    let isKept: (pointId: string) => boolean = () => false;
     let endListening: () => void = () => undefined;
     return {
-      api: { catalogue, repositories },
+      api: {
+        catalogue,
+        repositories,
+        beginRun,
+        beginScan: (repositoryId, request) =>
+          journal.start(kinds.scan, { repositoryId, name: repositories.get(repositoryId).name }, request),
+        runKinds: [RUN, RUN_STOPPED],
+        keptBy(ask) {
+          isKept = ask;
+        },
+      },
       handlers: {
-        ...createBackupRoutes({ operations: journal, known, catalogue, repositories, kinds }),
+        ...createBackupRoutes({ operations: journal, known, catalogue, repositories, beginRun, kinds }),
         ...createPointRoutes({
           operations: journal,
           known,
@@ -190,6 +213,7 @@ export const backups = defineFeature<BackupsApi>({
           folders,
           space,
           disksFolder: config.state.disks,
+          isKept: (pointId) => isKept(pointId),
           kinds,
         }),
       },

@@ -35,6 +35,8 @@ export interface PointRouteDependencies {
   readonly folders: RunFolders;
   readonly space: SpaceLedger;
   readonly disksFolder: string;
+  /** Nobody may delete it. */
+  isKept(pointId: string): boolean;
   readonly kinds: {
     readonly restore: RegisteredKind<RestoreOrder>;
     readonly overwrite: RegisteredKind<RestoreOrder>;
@@ -166,6 +168,8 @@ export function createPointRoutes(dependencies: PointRouteDependencies): Handler
       const before = await operations.repeated(request);
       if (before) return before;
       const row = await findPoint(request.params.id);
+      if (dependencies.isKept(row.id))
+        throw new AppError('point_is_protected', { detail: `The restore point ${row.id} is protected.` });
       return operations.start(
         kinds.delete,
         {

@@ -7,11 +7,10 @@ import type { OperationsApi, RegisteredKind } from '#features/operations/index.t
 import { AppError } from '#kernel/errors.ts';
 import { page } from '#kernel/page.ts';
 import { type FoundObject, type Handlers, type Identity, SYSTEM } from '#platform/feature.ts';
+import type { BeginRun } from './begin-run.ts';
 import { type Catalogue, pointView } from './catalogue.ts';
 import type { Repositories } from './repositories.ts';
 import type { CheckOrder, ScanOrder } from './repository-operations.ts';
-import { unconfirmed } from './run-operation.ts';
-import type { RunOrder } from './run-order.ts';
 import type { PointRow } from './tables.ts';
 
 export interface BackupRouteDependencies {
@@ -19,9 +18,8 @@ export interface BackupRouteDependencies {
   readonly known: InventoryApi;
   readonly catalogue: Catalogue;
   readonly repositories: Repositories;
+  readonly beginRun: BeginRun;
   readonly kinds: {
-    readonly run: RegisteredKind<RunOrder>;
-    readonly runStopped: RegisteredKind<RunOrder>;
     readonly scan: RegisteredKind<ScanOrder>;
     readonly check: RegisteredKind<CheckOrder>;
   };
@@ -133,34 +131,11 @@ export function createBackupRoutes(dependencies: BackupRouteDependencies): Handl
       );
     },
     'POST /vms/{id}/backup': async (request): Promise<Operation> => {
-      const before = await operations.repeated(request);
-      if (before) return before;
-      const vm = known.vm(request.params.id);
-      if (!vm) throw new AppError('not_found', { detail: `There is no VM "${request.params.id.slice(0, 80)}".` });
-      if (vm.state === 'unknown')
-        throw new AppError('unavailable', {
-          detail: `"${vm.name}" cannot be backed up now: libvirt does not answer.`,
-        });
-      if (!vm.persistent)
-        throw new AppError('wrong_state', {
-          detail: `"${vm.name}" has no stored definition: it disappears when it is stopped.`,
-          hint: 'Define it with the program that made it, then back it up.',
-        });
-      const asked = request.body.repository;
-      const repository = asked === undefined ? await repositories.default() : repositories.get(asked);
+      const { repository: asked, full } = request.body;
       // One that is named has to be one that the asker may know of.
-      if (asked !== undefined) request.require('backup.read', repositoryObject(repository));
-      if (repository.is_confirmed === 0) throw unconfirmed(repository.name);
-      const isOff = vm.state === 'off' || vm.state === 'crashed';
-      return operations.start(
-        isOff ? kinds.runStopped : kinds.run,
-        {
-          vmId: vm.id,
-          name: vm.name,
-          project: vm.project,
-          repositoryId: repository.id,
-          isFull: request.body.full,
-        },
+      if (asked !== undefined) request.require('backup.read', repositoryObject(repositories.get(asked)));
+      return dependencies.beginRun(
+        { vm: request.params.id, repository: asked ?? null, isFull: full },
         { ...startRequest(request), action: 'POST /vms/{id}/backup' },
       );
     },

@@ -32,6 +32,13 @@ const pool = (sub: string) => ({ kind: 'pool', sub }) as const;
 const disk = (sub: string) => ({ kind: 'disk', sub }) as const;
 const poolState = (sub: string, state: string) => ofHost('pool_state', numberOf('pool_state', state), pool(sub));
 
+const standing = (posture: 'protected' | 'attention' | 'unknown' | 'unprotected'): FakeWorld => ({
+  facts: {
+    protection: () => [
+      { vmName: 'web1', posture, reasons: posture === 'protected' ? [] : [{ code: 'x', text: 'Something is amiss.' }] },
+    ],
+  },
+});
 const zpool = (errors: number, scrub: string) =>
   `  pool: tank\n state: ONLINE\n  scan: ${scrub}\nconfig:\n\n\tNAME        STATE     READ WRITE CKSUM\n\ttank        ONLINE       0     0     0\n\t  sda       ONLINE       0     0     ${errors}\n\nerrors: No known data errors\n`;
 const scrubbed = (date: string) => zpool(0, `scrub repaired 0B in 00:10:12 with 0 errors on ${date}`);
@@ -316,6 +323,12 @@ export const FIXTURES: Readonly<Record<string, Fixtures>> = {
     warn: backedUp(40),
     fail: backedUp(12, 'failed'),
     unknown: { ...backedUp(12), facts: { isCurrent: () => false } },
+  },
+  'backups.protection': {
+    ok: standing('protected'),
+    warn: standing('attention'),
+    fail: standing('unprotected'),
+    unknown: standing('unknown'),
   },
   'pools.state': {
     ok: pools('active'),

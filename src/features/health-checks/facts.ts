@@ -1,5 +1,6 @@
 /** What the checks want to know of the rest of hyperd, in their own words; `index.ts` binds it. Nothing here waits for libvirt. */
 
+import type { VmPosture } from '#contract/protection.ts';
 import type { Host, Overview } from '#contract/system.ts';
 import type { Vm } from '#contract/vms.ts';
 import type { Accel } from '#features/health/index.ts';
@@ -28,6 +29,8 @@ export interface HealthFacts {
   auditProblems(): Promise<Overview['problems']>;
   historyProblems(): Overview['problems'];
   messages(): Promise<{ readonly oldestWaitingMs: number; readonly dead: number; readonly hasDeadMan: boolean }>;
+  /** How well VMs are protected; null while nothing backs any up. */
+  protection(): readonly Pick<VmPosture, 'vmName' | 'posture' | 'reasons'>[] | null;
   /** Downloads of images that are under way. */
   downloads(): Promise<readonly { readonly title: string; readonly startedAt: Date }[]>;
   /** The history may grow to this size. */

@@ -9,6 +9,7 @@ import { type InventoryApi, inventory } from '#features/inventory/index.ts';
 import { metrics } from '#features/metrics/index.ts';
 import { notifications } from '#features/notifications/index.ts';
 import { operations } from '#features/operations/index.ts';
+import { protection } from '#features/protection/index.ts';
 import { defineFeature } from '#platform/feature.ts';
 import { healthCheckList } from './checks/index.ts';
 import type { HealthFacts, VmFacts } from './facts.ts';
@@ -26,7 +27,7 @@ const LOOKED_AT = 200;
 
 export const healthChecks = defineFeature<HealthChecksApi>({
   name: 'health-checks',
-  needs: ['audit', 'health', 'hosts', 'inventory', 'metrics', 'notifications', 'operations'],
+  needs: ['audit', 'health', 'hosts', 'inventory', 'metrics', 'notifications', 'operations', 'protection'],
   migrations: healthCheckMigrations,
   setup({ address, calendar, clock, config, db, events, log, use }) {
     const journal = use(operations);
@@ -43,6 +44,7 @@ export const healthChecks = defineFeature<HealthChecksApi>({
       auditProblems: use(audit).problems,
       historyProblems: figures.problems,
       messages: messages.health,
+      protection: use(protection).standing,
       async downloads() {
         const newest = await journal.newest(LOOKED_AT);
         return newest

@@ -131,6 +131,7 @@ const wellFacts: HealthFacts = {
   historyProblems: () => [],
   messages: async () => ({ oldestWaitingMs: 0, dead: 0, hasDeadMan: true }),
   downloads: async () => [],
+  protection: () => null,
   historyMaxBytes: 4 * 2 ** 30,
 };
 

@@ -89,6 +89,21 @@ const VM_RULES: readonly DefaultRule[] = [
     'age(backup_last_success) > 8d for 1h',
     'Its newest restore point is more than a week old. Back it up.',
   ),
+  warning(
+    'backup_missing',
+    'backup_state == missed for 1h',
+    'Its schedule asked for a newer restore point than there is. See `hv backup runs` for the reason, then back it up.',
+  ),
+  warning(
+    'backup_unproven',
+    'age(backup_last_verified) > 16d for 1h',
+    'No restore point of it was proven to start for two weeks: `hv verify run NAME`.',
+  ),
+  critical(
+    'backup_corrupt',
+    'backup_points_bad > 0 for 5m',
+    'A check found damage in restore points of it. `hv backup list --vm NAME` shows which; the next backup heals what it can.',
+  ),
 ];
 
 const HOST_RULES: readonly DefaultRule[] = [

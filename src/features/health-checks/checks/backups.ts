@@ -29,6 +29,25 @@ function backups(context: HealthContext): Finding | null {
   );
 }
 
+const STATUSES = { protected: 'ok', attention: 'warn', unknown: 'unknown', unprotected: 'fail' } as const;
+
+/** How well each VM is protected. Nothing is said while nothing backs any VM up: the page of backups says that. */
+function postures({ facts }: HealthContext): Finding | null {
+  const rows = facts.protection();
+  if (rows === null) return null;
+  return conclude(
+    rows.map(
+      ({ vmName, posture, reasons }): HealthItem => ({
+        name: vmName,
+        status: STATUSES[posture],
+        detail: reasons[0]?.text ?? 'protected',
+      }),
+    ),
+    `${plural(rows.length, 'VM')}, all protected.`,
+    'See `hv backup posture`: it tells for each VM what to do next.',
+  );
+}
+
 export const backupChecks: readonly HealthCheck[] = [
   {
     id: 'backups.age',
@@ -40,5 +59,17 @@ export const backupChecks: readonly HealthCheck[] = [
     limits: ['backups.age'],
     everyMs: 5 * MINUTE_MS,
     run: backups,
+  },
+  {
+    id: 'backups.protection',
+    number: 47,
+    title: 'Protection',
+    meaning:
+      'Whether each VM is covered by a schedule, has a young restore point, and was lately proven to start from one. Not in the list while there is neither a schedule nor a restore point.',
+    warnsWhen: 'a VM needs attention: its last backup failed, or no restore point of it was proven for eight days',
+    failsWhen: 'a VM is unprotected: no schedule covers it, or it has no restore point that is young and whole',
+    limits: [],
+    everyMs: 5 * MINUTE_MS,
+    run: postures,
   },
 ];

@@ -1,7 +1,6 @@
 /** How well a VM is protected, from dated records alone: what nobody has seen is never counted as good. */
 
-export const POSTURES = ['protected', 'attention', 'unknown', 'unprotected'] as const;
-export type Posture = (typeof POSTURES)[number];
+import { POSTURES, type Posture } from '#contract/protection.ts';
 
 export type PostureReason =
   | 'no_schedule'

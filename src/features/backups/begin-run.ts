@@ -1,0 +1,57 @@
+/** Begins the backup of a VM, whoever asks for it: checks what the schema cannot know. */
+
+import type { Operation } from '#contract/operations.ts';
+import type { InventoryApi } from '#features/inventory/index.ts';
+import type { OperationsApi, RegisteredKind } from '#features/operations/index.ts';
+import { AppError } from '#kernel/errors.ts';
+import type { Repositories } from './repositories.ts';
+import { unconfirmed } from './run-operation.ts';
+import type { RunOrder } from './run-order.ts';
+
+export interface BeginOrder {
+  /** UUID or name. */
+  readonly vm: string;
+  /** Id or name; null = the default one. */
+  readonly repository: string | null;
+  readonly isFull: boolean;
+}
+
+export type BeginRun = (order: BeginOrder, request: Parameters<OperationsApi['start']>[2]) => Promise<Operation>;
+
+interface Dependencies {
+  readonly operations: OperationsApi;
+  readonly known: InventoryApi;
+  readonly repositories: Repositories;
+  readonly kinds: { readonly run: RegisteredKind<RunOrder>; readonly runStopped: RegisteredKind<RunOrder> };
+}
+
+/** @throws AppError not_found, unavailable, wrong_state, repository_unconfirmed; busy while something else works on the VM */
+export function createBeginRun({ operations, known, repositories, kinds }: Dependencies): BeginRun {
+  return async (order, request) => {
+    const before = await operations.repeated(request);
+    if (before) return before;
+    const vm = known.vm(order.vm);
+    if (!vm) throw new AppError('not_found', { detail: `There is no VM "${order.vm.slice(0, 80)}".` });
+    if (vm.state === 'unknown')
+      throw new AppError('unavailable', { detail: `"${vm.name}" cannot be backed up now: libvirt does not answer.` });
+    if (!vm.persistent)
+      throw new AppError('wrong_state', {
+        detail: `"${vm.name}" has no stored definition: it disappears when it is stopped.`,
+        hint: 'Define it with the program that made it, then back it up.',
+      });
+    const repository = order.repository === null ? await repositories.default() : repositories.get(order.repository);
+    if (repository.is_confirmed === 0) throw unconfirmed(repository.name);
+    const isOff = vm.state === 'off' || vm.state === 'crashed';
+    return operations.start(
+      isOff ? kinds.runStopped : kinds.run,
+      {
+        vmId: vm.id,
+        name: vm.name,
+        project: vm.project,
+        repositoryId: repository.id,
+        isFull: order.isFull,
+      },
+      request,
+    );
+  };
+}

@@ -1,0 +1,72 @@
+/** Which restore points the retention of schedules keeps. Pure: the preview and the prune ask the same function. What no schedule that runs
+ *  says anything of stays: nothing goes because a schedule was deleted, switched off, or its VM is gone. */
+
+import type { Vm } from '#contract/vms.ts';
+import type { KnownPoint } from '#features/backups/index.ts';
+import { decideRetention, type KeepReason } from '../retention.ts';
+import { coverageOf } from '../schedules/coverage.ts';
+import type { Schedule } from '../schedules/schedule-store.ts';
+
+export type StayReason = KeepReason | 'no_schedule' | 'vm_is_gone';
+
+export interface KeepChoice {
+  readonly point: KnownPoint;
+  /** Empty: it goes. */
+  readonly reasons: readonly StayReason[];
+}
+
+export interface KeepWorld {
+  readonly points: readonly KnownPoint[];
+  readonly schedules: readonly Schedule[];
+  readonly vms: readonly Vm[];
+  readonly defaultRepositoryId: string | null;
+  readonly protectedPoints: ReadonlySet<string>;
+  readonly passedPoints: ReadonlySet<string>;
+  readonly nowMs: number;
+}
+
+/** Of each VM in each repository the newest first. */
+export function choosePoints(world: KeepWorld): readonly KeepChoice[] {
+  const { points, vms, nowMs } = world;
+  const there = new Map(vms.map((vm) => [vm.id, vm]));
+  const groups = Map.groupBy(points, ({ vmId, repositoryId }) => `${repositoryId} ${vmId}`);
+  return [...groups.values()].flatMap((group) => {
+    const first = group[0];
+    const vm = first === undefined ? undefined : there.get(first.vmId);
+    if (first === undefined || vm === undefined) return newestFirst(group).map((point) => stays(point, 'vm_is_gone'));
+    const policies = policiesOf(world, vm, first.repositoryId);
+    if (policies.length === 0) return newestFirst(group).map((point) => stays(point, 'no_schedule'));
+    const candidates = group.map((point) => ({
+      id: point.id,
+      atMs: Date.parse(point.pointInTime),
+      isGood: point.isGood,
+      hasPassed: world.passedPoints.has(point.id),
+      isProtected: world.protectedPoints.has(point.id),
+      // The repository itself keeps what is being read.
+      isInUse: false,
+      isCopyMissing: false,
+    }));
+    const reasons = new Map<string, Set<StayReason>>();
+    for (const { retention, timeZone } of policies)
+      for (const decision of decideRetention(candidates, retention, { timeZone, nowMs })) {
+        const known = reasons.get(decision.id) ?? new Set();
+        for (const reason of decision.reasons) known.add(reason);
+        reasons.set(decision.id, known);
+      }
+    return newestFirst(group).map((point) => ({ point, reasons: [...(reasons.get(point.id) ?? [])] }));
+  });
+}
+
+const stays = (point: KnownPoint, reason: StayReason): KeepChoice => ({ point, reasons: [reason] });
+
+const newestFirst = (points: readonly KnownPoint[]) =>
+  points.toSorted((a, b) => (a.pointInTime < b.pointInTime ? 1 : -1));
+
+/** A schedule that is switched off keeps what it kept, and lets nothing go by itself. */
+function policiesOf({ schedules, defaultRepositoryId }: KeepWorld, vm: Vm, repositoryId: string): readonly Schedule[] {
+  const covering = schedules.filter(
+    ({ targets, repository }) =>
+      (repository ?? defaultRepositoryId) === repositoryId && coverageOf(targets, [vm]).covered.length > 0,
+  );
+  return covering.some(({ isEnabled }) => isEnabled) ? covering : [];
+}
