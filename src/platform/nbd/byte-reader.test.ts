@@ -100,6 +100,17 @@ test('a socket reads the same bytes straight to where they are wanted, and write
     assert.ok(bytes.equals(sent.subarray(at, at + bytes.length)), `${bytes.length} bytes at ${at}`);
 });
 
+test('what nobody has read yet stays as it is while more comes', async () => {
+  await using pair = await socketPair('stays');
+  const sent = Buffer.from(Array.from({ length: 5_000 }, (_, at) => (at * 7) % 256));
+  for (let at = 0; at < sent.length; at += 100) {
+    pair.there.write(sent.subarray(at, at + 100));
+    while (pair.here.bytesRead < at + 100) await turn();
+    if (at === 2_000) assert.ok((await pair.reader.take(950)).equals(sent.subarray(0, 950)));
+  }
+  assert.ok((await pair.reader.take(4_050)).equals(sent.subarray(950)));
+});
+
 for (const kind of ['direct', 'flowing'] as const)
   test(`${kind}: a peer that sends what nobody asks for is not read on`, async () => {
     await using pair = await socketPair(`flood-${kind}`);

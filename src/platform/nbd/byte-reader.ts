@@ -122,7 +122,6 @@ export class ByteReader {
     waiting.filledBytes += count;
     if (waiting.filledBytes < waiting.into.length) return;
     this.#waiting = null;
-    this.#direct = null;
     waiting.resolve();
   }
 

@@ -16,7 +16,6 @@ import {
   decodeChunkHeader,
   encodeRequest,
   getUint64,
-  MAX_CHUNK_BYTES,
   MAX_READ_BYTES,
   MAX_STATUS_BYTES,
   putUint64,
@@ -201,7 +200,6 @@ export class Connection implements NbdConnection {
 
   async #receiveChunk(): Promise<void> {
     const { type, isDone, cookie, lengthBytes } = decodeChunkHeader(await this.#reader.take(CHUNK_REST_BYTES));
-    if (lengthBytes > MAX_CHUNK_BYTES) throw protocolBroken(`a piece of ${lengthBytes} bytes`);
     const number = getUint64(cookie, 0);
     const request = this.#requestOf(number);
     await request.takeChunk({ type, isDone, lengthBytes }, this.#reader);

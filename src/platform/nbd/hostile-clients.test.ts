@@ -68,7 +68,7 @@ for (const [what, afterGreeting] of [
     Buffer.concat([uint32(3), ...Array.from({ length: 300 }, () => optionRequest(OPTIONS.list))]),
   ],
 ] as const)
-  test(`${what} ends the connection`, async () => {
+  test(`${what} ends the connection at once`, { timeout: 5_000 }, async () => {
     await using site = await served();
     const client = new RawClient(site.socketPath);
     client.socket.on('data', () => undefined);

@@ -1,4 +1,5 @@
-/** Requests that wait for their reply: each checks what a server may send for it before a byte is stored. */
+/** Requests that wait for their reply. What a server announces is held against the request before a byte of it is read, so it
+ *  can make us keep no more than was asked for. */
 
 import { AppError } from '#kernel/errors.ts';
 import type { ByteReader } from './byte-reader.ts';

@@ -75,8 +75,6 @@ export const EXTENT_FLAGS = { hole: 1, zero: 2 } as const;
 
 /** The most that one READ may ask for: what QEMU allows. */
 export const MAX_READ_BYTES = 32 * 2 ** 20;
-/** A READ in one data chunk: the data and the offset before it. Nothing longer is taken from a server. */
-export const MAX_CHUNK_BYTES = MAX_READ_BYTES + 8;
 /** The most that one BLOCK_STATUS asks for: below 2 GiB and a multiple of every block size (measured on QEMU 7.2). */
 export const MAX_STATUS_BYTES = 0x7fff0000;
 /** Names and texts of the protocol. */
