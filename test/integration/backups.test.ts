@@ -3,7 +3,8 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { glob, mkdtemp, open, readdir, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { glob, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -335,6 +336,30 @@ describe('backups', { skip }, () => {
     assert.equal(point.consistency, 'crash');
     assert.match(point.warnings.join(' '), /agent/);
     await daemon.finish(await daemon.admin('POST /vms/{id}/stop', { params: { id } }));
+  });
+
+  test('firmware variables and the state of the TPM come back with a VM', async (context) => {
+    const tpm = existsSync('/usr/bin/swtpm');
+    if (!tpm) context.diagnostic('not run: the TPM, swtpm is not installed');
+    const { id } = await create({ ...small('firm'), firmware: 'uefi', tpm, disks: [{ sizeBytes: 16 * MIB }] });
+    const nvram = (vmId: string) => readFile(join(daemon.stateDir, 'nvram', `${vmId}.fd`));
+    const state = (vmId: string) =>
+      readFile(libvirtd.mapPath(`/var/lib/libvirt/swtpm/${vmId}/tpm2/tpm2-00.permall`)).catch(() => null);
+    await daemon.finish(await daemon.admin('POST /vms/{id}/stop', { params: { id } }));
+    const [variables, secrets] = [await nvram(id), await state(id)];
+    const point = await backUp(id);
+    await daemon.finish(
+      await daemon.admin('POST /restore-points/{id}/restore', {
+        params: { id: point.id },
+        body: { name: 'firm-copy' },
+      }),
+    );
+    const copy = await show('firm-copy');
+    assert.ok((await nvram(copy.id)).equals(variables), 'firmware variables');
+    assert.equal(copy.hasTpm, tpm);
+    if (tpm) assert.ok(secrets !== null && (await state(copy.id))?.equals(secrets), 'state of the TPM');
+    await daemon.finish(await daemon.admin('POST /vms/{id}/start', { params: { id: copy.id } }));
+    await daemon.finish(await daemon.admin('POST /vms/{id}/stop', { params: { id: copy.id } }));
   });
 
   test('a VM with saved memory is read from its files, and keeps its memory', async () => {
