@@ -137,15 +137,15 @@ export const commands = defineCommands([
     options: {
       repo: textOption('NAME', 'in this repository; the default one unless given', { completes: 'repository' }),
       vm: textOption('NAME', 'with --dry-run: only of this VM', { completes: 'vm' }),
-      dryRun: flag('only say what stays and what goes'),
-      allowLarge: flag('also when more than 30 % of the repository goes'),
+      'dry-run': flag('only say what stays and what goes'),
+      'allow-large': flag('also when more than 30 % of the repository goes'),
     },
     isLong: true,
     examples: ['backup prune --dry-run', 'backup prune --repo shelf'],
     run: async (context, { options }) => {
       const { api, output } = context;
       const named = options.repo;
-      if (options.dryRun) {
+      if (options['dry-run']) {
         const preview = await api('GET /backup-retention', {
           query: {
             ...(named === undefined ? {} : { repository: named }),
@@ -166,7 +166,7 @@ export const commands = defineCommands([
         named ?? (await api('GET /repositories')).items.find(({ isDefault }) => isDefault)?.name ?? 'default';
       return finish(
         context,
-        await api('POST /backup-retention/run', { body: { repository, allowLarge: options.allowLarge } }),
+        await api('POST /backup-retention/run', { body: { repository, allowLarge: options['allow-large'] } }),
       );
     },
   }),

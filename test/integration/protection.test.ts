@@ -187,7 +187,7 @@ describe('protection', { skip }, () => {
       dry.stdout,
     );
     assert.equal((await points('good')).length, all.length, 'a preview removes nothing');
-    const refused = await hv('backup', 'delete', oldest.id, '--yes', '--name', 'good');
+    const refused = await hv('backup', 'delete', oldest.id, '--yes', '--name', oldest.id);
     assert.match(refused.stderr, /is protected/);
     const pruned = await hv('backup', 'prune', '--repo', 'default');
     assert.equal(pruned.code, 0, pruned.stderr);

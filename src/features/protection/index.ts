@@ -95,6 +95,8 @@ export const protection = defineFeature<ProtectionApi>({
         choose,
         async sweep(repositoryId, { remove, maxSweepRatio, signal }) {
           const repository = await repositories.open(repositoryId);
+          // The store itself looks at those that stay. One that is to go and cannot be read is for a person too.
+          for await (const { manifest, problem } of repository.points()) if (manifest === null) throw problem;
           return repository.prune({
             points: { remove },
             signal,
