@@ -232,7 +232,7 @@ export const commands = defineCommands([
         printProof(output, await api('GET /proofs/{id}', { params: { id } }));
         return EXIT.done;
       }
-      const path = `/api/v1/proofs/${encodeURIComponent(id)}/files/${encodeURIComponent(options.file)}`;
+      const path = `/api/v1/proofs/${encodeURIComponent(id)}/file?name=${encodeURIComponent(options.file)}`;
       const { status, body } = await transport.send({ method: 'GET', path });
       if (status >= 400) throw problemFrom(body.toString('utf8'), status);
       const { out } = options;

@@ -245,12 +245,12 @@ export const verificationRoutes = defineRoutes({
     params: idParam('id of the proof'),
     response: proofSchema,
   },
-  'GET /proofs/{id}/files/{name}': {
+  'GET /proofs/{id}/file': {
     summary: 'A file of the evidence: the serial log, a picture of the screen',
-    permission: 'backup.read',
+    permission: 'backup.verify',
     object: { type: 'proof', param: 'id' },
-    params: z.object({
-      id: z.string().min(1).max(256).describe('id of the proof'),
+    params: idParam('id of the proof'),
+    query: z.object({
       name: z
         .string()
         .regex(/^[a-z0-9][a-z0-9.-]{0,60}$/, 'use the name from the evidence')

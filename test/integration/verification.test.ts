@@ -224,7 +224,7 @@ test('the verdict of each', { skip, timeout: 1_500_000 }, async () => {
 async function evidenceFile(proofId: string, name: string): Promise<Buffer> {
   const { status, body } = await overSocket(join(daemon.runtimeDir, 'admin.sock'), {
     method: 'GET',
-    path: `/api/v1/proofs/${proofId}/files/${name}`,
+    path: `/api/v1/proofs/${proofId}/file?name=${name}`,
   });
   assert.equal(status, 200, body.toString());
   return body;

@@ -271,7 +271,7 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'POST /vms/{id}/proofs': asks('backup.verify at vm', {}),
   'GET /proofs': asks('backup.read at anywhere'),
   'GET /proofs/{id}': asks('backup.read at proof'),
-  'GET /proofs/{id}/files/{name}': asks('backup.read at proof'),
+  'GET /proofs/{id}/file': asks('backup.verify at proof', undefined, 'name=serial-1.log'),
   'GET /vms/{id}/proof-settings': asks('backup.read at vm'),
   'PATCH /vms/{id}/proof-settings': asks('backup.verify at vm', {}),
   'GET /restore-points/{id}/disk': asks('backup.export at restore-point', undefined, 'target=vda'),

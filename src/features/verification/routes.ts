@@ -71,17 +71,21 @@ export function createProofRoutes({ store, files, known, startProof }: RoutePart
       return { ...proof, evidence: { ...proof.evidence, guest: { ...guest, probe: withoutOutput(guest.probe) } } };
     },
 
-    'GET /proofs/{id}/files/{name}': async ({ params, may }) => {
+    'GET /proofs/{id}/file': async ({ params, query }) => {
       const row = await rowOf(params.id);
-      const object = proofObject(row);
-      // Roles that read everything but screens do not read these.
-      if (!may('backup.verify', object) && !may('vm.screen', object))
-        throw new AppError('forbidden', {
-          detail: 'What a guest shows is for those who may see screens or prove backups.',
-          params: { permission: 'backup.verify' },
+      const { files: kept } = proofOf(row).evidence;
+      const file = kept.find(({ name }) => name === query.name);
+      if (file === undefined)
+        throw new AppError('invalid_input', {
+          detail: 'This proof has no such file.',
+          fields: [
+            {
+              path: 'name',
+              problem: 'is no file of this evidence',
+              mend: kept.length === 0 ? 'It has none.' : `Choose one of ${kept.map(({ name }) => name).join(', ')}.`,
+            },
+          ],
         });
-      const file = proofOf(row).evidence.files.find(({ name }) => name === params.name);
-      if (file === undefined) throw new AppError('not_found', { detail: `This proof has no file "${params.name}".` });
       return {
         contentType: file.contentType,
         bytes: await files.read(row.id, file),
