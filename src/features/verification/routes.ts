@@ -76,15 +76,9 @@ export function createProofRoutes({ store, files, known, startProof }: RoutePart
       const { files: kept } = proofOf(row).evidence;
       const file = kept.find(({ name }) => name === query.name);
       if (file === undefined)
-        throw new AppError('invalid_input', {
+        throw new AppError('wrong_state', {
           detail: 'This proof has no such file.',
-          fields: [
-            {
-              path: 'name',
-              problem: 'is no file of this evidence',
-              mend: kept.length === 0 ? 'It has none.' : `Choose one of ${kept.map(({ name }) => name).join(', ')}.`,
-            },
-          ],
+          hint: kept.length === 0 ? 'It has none.' : `It has ${kept.map(({ name }) => name).join(', ')}.`,
         });
       return {
         contentType: file.contentType,
