@@ -311,6 +311,7 @@ export const commands = defineCommands([
         explanation: _means,
         problems: _problems,
         firing: _firing,
+        lastFiredAt: _lastFiredAt,
         ...spec
       } = await about(context, 'rule', args.rule, (id) => api('GET /rules/{id}', { params: { id } }));
       const rule = options.condition === undefined ? spec : { ...spec, condition: options.condition, clear: null };

@@ -224,7 +224,7 @@ export const commands = defineCommands([
       file: textOption('NAME', 'a file of the evidence'),
       out: textOption('PATH', 'write it there', { completes: 'file' }),
     },
-    examples: ['verify list --vm web1'],
+    examples: ['verify show proof-0m2zk8', 'verify show proof-0m2zk8 --file serial-1.log'],
     run: async (context, { args, options }) => {
       const { api, output, transport } = context;
       const { id } = args;

@@ -162,6 +162,10 @@ describe('backups', { skip }, () => {
     console.log(`# count: file systems were frozen for ${point.frozenMs} ms`);
     assert.ok((point.frozenMs ?? 0) < 10_000);
     await sync(shell, 'echo after > /after');
+    // By which a proof tells whether it booted the same guest.
+    const { text: name } = await shell.run('hostname');
+    const { guest } = await (await openRepository(join(daemon.stateDir, 'repositories/default'))).point(point.id);
+    assert.equal(guest?.['hostname'], name.trim());
   });
 
   test('a VM that is off is read without a step of its guest, and unchanged it is not read at all', async () => {

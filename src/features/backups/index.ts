@@ -15,6 +15,7 @@ import { quotas } from '#features/quotas/index.ts';
 import { vms } from '#features/vms/index.ts';
 import { readDomain, withoutPasswords } from '#libvirt/index.ts';
 import { defineFeature } from '#platform/feature.ts';
+import { readGuestIdentity } from '#platform/guest-identity.ts';
 import { VERSION } from '#platform/version.ts';
 import { type BeginRun, createBeginRun } from './begin-run.ts';
 import { type Catalogue, createCatalogue } from './catalogue.ts';
@@ -36,6 +37,10 @@ import { createSessions } from './run-session.ts';
 import { backupMigrations, type DiskRow, type PointRow } from './tables.ts';
 import { createTurns } from './turns.ts';
 import { createVmSide } from './vm-side.ts';
+
+/** A guest has so long to say who it is, and for each answer. */
+const IDENTITY_MS = 10_000;
+const AGENT_SECONDS = 3;
 
 export interface BackupsApi {
   readonly catalogue: Catalogue;
@@ -129,6 +134,20 @@ export const backups = defineFeature<BackupsApi>({
         // A paused guest writes nothing, and answers nothing.
         if ((await libvirt.domains.state(vmId)).state === 'paused') return false;
         return readDomain(await libvirt.domains.xml(vmId)).isAgentConnected === true;
+      },
+      async guestIdentity(vmId, signal) {
+        if (!(await services.isAgentConnected(vmId))) return null;
+        const deadline = AbortSignal.any([signal, AbortSignal.timeout(IDENTITY_MS)]);
+        try {
+          return await readGuestIdentity((json) =>
+            libvirt.agent.command(vmId, json, { timeoutSeconds: AGENT_SECONDS, signal: deadline }),
+          );
+        } catch (error) {
+          if (signal.aborted) throw error;
+          // A backup does not fail because its guest says nothing of itself.
+          log.info({ vm: vmId, err: error }, 'the guest does not say who it is');
+          return null;
+        }
       },
       qemuUser: async () => qemuUserOf(await libvirt.node.capabilities()),
       async definition(vmId) {

@@ -4,6 +4,7 @@ import type { StepContext } from '#features/operations/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { buildBackupXml, buildCheckpointXml } from '#libvirt/index.ts';
 import type { SpaceLedger } from '#platform/disk-space.ts';
+import type { GuestIdentity } from '#platform/guest-identity.ts';
 import type { VmMeta } from './blobs.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { Freezer } from './freeze.ts';
@@ -40,6 +41,8 @@ export interface RunServices extends PlanDependencies {
     meta: { readonly vm: VmMeta; readonly warnings: readonly string[] },
   ): Promise<void>;
   isAgentConnected(vmId: string): Promise<boolean>;
+  /** Who the guest says it is, so that a proof can tell whether it booted the same one; null = it does not say. */
+  guestIdentity(vmId: string, signal: AbortSignal): Promise<GuestIdentity | null>;
   qemuUser(): Promise<QemuUser | null>;
   /** Definition for a backup, and where its firmware variables lie. */
   definition(

@@ -2,6 +2,7 @@
 
 import type { StepContext } from '#features/operations/index.ts';
 import { AppError } from '#kernel/errors.ts';
+import type { GuestIdentity } from '#platform/guest-identity.ts';
 import { readNvram, readTpm } from './blobs.ts';
 import { openFileDoor } from './file-door.ts';
 import { readMeta } from './manifest-row.ts';
@@ -141,9 +142,15 @@ export async function publishPoint(
     })),
     skipped: [...begun.plan.skipped],
     blobs: Object.fromEntries(session.blobs),
-    guest: null,
+    guest: way === 'running' ? textsOf(await services.guestIdentity(vmId, context.signal)) : null,
     tool: await services.tool(),
   });
   await services.record(order, manifest, begun, { vm, warnings });
   return manifest.id;
+}
+
+/** What is not known is left out. */
+function textsOf(guest: GuestIdentity | null): Record<string, string> | null {
+  if (guest === null) return null;
+  return Object.fromEntries(Object.entries(guest).filter((entry): entry is [string, string] => entry[1] !== null));
 }

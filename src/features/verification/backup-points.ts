@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import type { BackupsApi } from '#features/backups/index.ts';
 import { AppError } from '#kernel/errors.ts';
-import type { GuestIdentity } from './guest-identity.ts';
+import type { GuestIdentity } from '#platform/guest-identity.ts';
 import type { DiskPart, OpenPoint, ProofPoints, ProvablePoint } from './points.ts';
 
 /** What a page of a disk's index names: chunks of 4096 ids, see docs/reference/backup-format.md. */

@@ -1,7 +1,7 @@
 /** Restore points as a proof sees them. `backup-points.ts` binds this to the repositories; tests bring their own. */
 
+import type { GuestIdentity } from '#platform/guest-identity.ts';
 import type { NbdSource } from '#platform/nbd/index.ts';
-import type { GuestIdentity } from './guest-identity.ts';
 
 export interface ProvablePoint {
   readonly id: string;

@@ -4,8 +4,8 @@ import { createConnection } from 'node:net';
 import { z } from 'zod';
 import type { ProofProbe } from '#contract/verification.ts';
 import type { Clock } from '#kernel/clock.ts';
-import type { AgentCommand } from './guest-identity.ts';
-import { plainLine } from './stranger-text.ts';
+import { plainLine } from '#kernel/stranger-text.ts';
+import type { AgentCommand } from '#platform/guest-identity.ts';
 
 export interface ProbeAnswer {
   readonly isGood: boolean;

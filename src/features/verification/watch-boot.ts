@@ -3,7 +3,7 @@
 import type { ProofLevel, ProofProbe, ProofTimings } from '#contract/verification.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { messageOf } from '#kernel/errors.ts';
-import { type AgentCommand, type GuestIdentity, isSameGuest, readGuestIdentity } from './guest-identity.ts';
+import { type AgentCommand, type GuestIdentity, isSameGuest, readGuestIdentity } from '#platform/guest-identity.ts';
 import { askProbe, type ProbeAnswer } from './probe.ts';
 import { patience, type WaitLimits } from './progress.ts';
 import type { SerialWatch } from './serial-watch.ts';

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { plainLine } from './stranger-text.ts';
+import { plainLine } from '#kernel/stranger-text.ts';
 
 export interface GuestIdentity {
   readonly hostname: string | null;
