@@ -12,13 +12,14 @@ import { notifications } from '#features/notifications/index.ts';
 import { operations } from '#features/operations/index.ts';
 import { projects } from '#features/projects/index.ts';
 import { quotas } from '#features/quotas/index.ts';
+import { verification } from '#features/verification/index.ts';
 import { nap } from '#kernel/async.ts';
 import { messageOf } from '#kernel/errors.ts';
 import { defineFeature, SYSTEM_IDENTITY } from '#platform/feature.ts';
 import { backupCollector } from './figures.ts';
 import { createLastRuns } from './last-runs.ts';
 import { type ProtectionTables, type PruneRow, protectionMigrations } from './migrations.ts';
-import { NO_PROOFS, type ProofPort } from './proofs.ts';
+import { proofsOf } from './proofs.ts';
 import { choosePoints } from './pruning/keeping.ts';
 import { createKeptPoints } from './pruning/kept-points.ts';
 import { doubtOf, type PruneInput, pruneOperation } from './pruning/prune-operation.ts';
@@ -40,13 +41,11 @@ const WEEKLY_LOOK_MS = 600_000;
 export interface ProtectionApi {
   /** How each VM stands, the worst first; null while nothing backs any VM up: no schedule, no restore point. */
   standing(): readonly VmPosture[] | null;
-  /** Whoever proves restore points; during set-up only. */
-  proofsBy(port: ProofPort): void;
 }
 
 export const protection = defineFeature<ProtectionApi>({
   name: 'protection',
-  needs: ['backups', 'inventory', 'metrics', 'notifications', 'operations', 'projects', 'quotas'],
+  needs: ['backups', 'inventory', 'metrics', 'notifications', 'operations', 'projects', 'quotas', 'verification'],
   migrations: protectionMigrations,
   errors: protectionErrors,
   setup({ address, config, db, clock, calendar, events, log, use }) {
@@ -64,7 +63,7 @@ export const protection = defineFeature<ProtectionApi>({
     const kept = createKeptPoints(db);
     store.keptBy((pointId) => kept.ids().has(pointId));
     const prunes = new Map<string, PruneRow>();
-    let proofs: ProofPort = NO_PROOFS;
+    const proofs = proofsOf(use(verification));
 
     /** What we begin ourselves. @param key the same for the same moment */
     const own = (action: string, project: string | null, key: string | null) => ({
@@ -208,7 +207,7 @@ export const protection = defineFeature<ProtectionApi>({
       clock,
       calendar,
       lastRuns,
-      proofs: { latest: (vmId) => proofs.latest(vmId) },
+      proofs,
       schedules: schedules.all,
       vms: known.vms,
       points: catalogue.known,
@@ -262,9 +261,6 @@ export const protection = defineFeature<ProtectionApi>({
     return {
       api: {
         standing: () => (schedules.all().length === 0 && catalogue.known().length === 0 ? null : standing.all()),
-        proofsBy(port) {
-          proofs = port;
-        },
       },
       handlers: {
         ...createScheduleRoutes({

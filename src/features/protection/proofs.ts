@@ -1,6 +1,9 @@
-/** What protection asks of proofs. The slice that proves restore points is bound to it; where nothing proves, nothing is proven. */
+/** What protection asks of proofs, in its own words, and how the slice that proves restore points answers. */
 
+import type { ProofSummary } from '#contract/verification.ts';
 import type { Vm } from '#contract/vms.ts';
+import type { VerificationApi } from '#features/verification/index.ts';
+import { SYSTEM_IDENTITY } from '#platform/feature.ts';
 
 export interface ProofFact {
   readonly pointId: string | null;
@@ -21,8 +24,31 @@ export interface ProofPort {
   proveDue(vms: readonly Vm[]): Promise<void>;
 }
 
-export const NO_PROOFS: ProofPort = {
-  latest: () => ({ proof: null, passed: null }),
-  prove: async () => undefined,
-  proveDue: async () => undefined,
-};
+const WEEK_MS = 7 * 86_400_000;
+
+export function proofsOf({ latest, startProof, proveDue }: VerificationApi): ProofPort {
+  const fact = (proof: ProofSummary | null): ProofFact | null =>
+    proof && {
+      pointId: proof.pointId,
+      atMs: Date.parse(proof.finishedAt),
+      verdict: proof.verdict,
+      level: proof.level ?? 0,
+      recoverySeconds: proof.recoverySeconds,
+    };
+  return {
+    latest(vmId) {
+      const { proof, passed } = latest(vmId);
+      return { proof: fact(proof), passed: fact(passed) };
+    },
+    async prove(vm, pointId) {
+      await startProof(
+        vm,
+        { pointId, level: null },
+        { identity: SYSTEM_IDENTITY, requestId: null, idempotencyKey: null, requestHash: '', action: 'after a backup' },
+      );
+    },
+    async proveDue(vms) {
+      await proveDue(vms, { everyMs: WEEK_MS, action: 'weekly proof' });
+    },
+  };
+}
