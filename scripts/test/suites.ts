@@ -42,7 +42,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: 'integration',
     pattern: 'test/integration/**/*.test.ts',
-    longest: ['/vms.', '/docs.', '/launcher.', '/images.'],
+    longest: ['/verification.', '/vms.', '/backups.', '/docs.', '/nbd.', '/launcher.', '/images.'],
     patient: ['/metrics-collect.', '/alerting.'],
     timeoutMs: LONG_MS,
     programs: LIBVIRT,
@@ -57,7 +57,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: 'fault',
     pattern: 'test/fault/**/*.test.ts',
-    longest: ['/vms-kill.', '/quota-kill.', '/vms-stall.'],
+    longest: ['/backups-kill.', '/vms-kill.', '/store-', '/quota-kill.', '/vms-stall.'],
     timeoutMs: LONG_MS,
     programs: LIBVIRT,
   },

@@ -284,7 +284,7 @@ export const protectionRoutes = defineRoutes({
     summary: 'List when what is backed up',
     permission: 'backup.read',
     list: true,
-    response: z.object({ items: z.array(scheduleSchema) }),
+    response: z.object({ items: z.array(scheduleSchema), total: z.int() }),
   },
   'POST /backup-schedules': {
     summary: 'Back up VMs by a calendar',

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { defineErrors } from '#kernel/errors.ts';
 import { textSchema, timeSchema, uuidSchema } from './common.ts';
-import { defineRoutes, idParam, pageQuery } from './define.ts';
+import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
 import { operationSchema } from './operations.ts';
 
 /** What each level shows; each needs those below it. */
@@ -236,7 +236,7 @@ export const verificationRoutes = defineRoutes({
       vm: z.string().max(256).optional().describe('UUID or name of the VM'),
       verdict: z.enum(PROOF_VERDICTS).optional(),
     }),
-    response: z.object({ items: z.array(proofSummarySchema), next: z.string().nullable() }),
+    response: pageOf(proofSummarySchema),
   },
   'GET /proofs/{id}': {
     summary: 'A proof with its evidence',

@@ -15,6 +15,7 @@ import { connectConsole, UpgradeRefused } from '#test/support/console-client.ts'
 import { type Everybody, type Person, type Place, startEverybody, until } from '#test/support/everybody.ts';
 import { missingForLibvirtd } from '#test/support/libvirtd.ts';
 import { may, mayAnywhere, SYSTEM_PLACE, verdictOn } from '#test/support/policy-model.ts';
+import { BACKUP_ROUND } from '#test/support/route-expectations.ts';
 
 const skip = missingForLibvirtd() ?? false;
 
@@ -111,6 +112,11 @@ const LISTS: Readonly<Record<string, ListModel>> = {
     type: 'restore-point',
     place: (point) => ({ ...inProject(point), vmId: text(point, 'vmId') }),
   },
+  'GET /proofs': {
+    permission: 'backup.read',
+    type: 'proof',
+    place: (proof) => ({ ...inProject(proof), vmId: text(proof, 'vmId') }),
+  },
   'GET /tokens': { permission: 'self.manage', type: 'token', place: ofOwner },
   'GET /auth/sessions': { permission: 'self.manage', type: 'session', place: ofOwner },
 };
@@ -137,6 +143,10 @@ const NO_LISTS = [
   'GET /notices',
   'GET /healing/actions',
   'GET /healing/acts',
+  'GET /backup-runs',
+  'GET /backup-runs/{id}',
+  'GET /backup-posture',
+  'GET /backup-retention',
 ];
 
 const projectOfScope = (scope: string): string | null => {
@@ -217,6 +227,42 @@ test('E1: the overview counts and names what one may see', { skip }, async () =>
     assert.equal(json['host'] === null, !may(person, 'host.read', SYSTEM_PLACE), person.name);
     for (const operation of json['operations'] as readonly Item[])
       assert.ok(may(person, 'operation.read', operationPlace(operation)), `${person.name}: ${operation['title']}`);
+  }
+});
+
+test('E1: runs of backups, what a cleaning keeps and how well VMs are protected tell of the VMs that one may see', {
+  skip,
+}, async () => {
+  const places = new Map(
+    tenants.things.vm.flatMap(({ id, place }) => (place === null ? [] : [[id, { ...place, vmId: id }] as const])),
+  );
+  const read = async (person: Person) => {
+    const at = async (path: string) => (await person.asker.ask({ path })).json;
+    const posture = await at('/backup-posture?limit=1000');
+    const counts = (posture['counts'] ?? {}) as Record<string, number>;
+    const ids = (items: unknown) => (items as Item[]).map((item) => text(item, 'vmId')).sort();
+    return {
+      run: ids((await at(`/backup-runs/${BACKUP_ROUND}`))['vms']),
+      runs: (await at('/backup-runs'))['items'],
+      kept: ids((await at('/backup-retention'))['items']),
+      standing: ids(posture['items']),
+      counted: Object.values(counts).reduce((sum, count) => sum + count, 0),
+    };
+  };
+  const all = await read(everything);
+  assert.equal(all.run.length, 3);
+  assert.ok(all.kept.length >= 3 && all.standing.length >= 3);
+  for (const person of tenants.people) {
+    if (!mayAnywhere(person, 'backup.read')) continue;
+    const mine = (ids: readonly string[]) =>
+      ids.filter((id) => may(person, 'backup.read', places.get(id) ?? SYSTEM_PLACE));
+    const seen = await read(person);
+    assert.deepEqual(seen.run, mine(all.run), person.name);
+    assert.deepEqual(seen.kept, mine(all.kept), person.name);
+    assert.deepEqual(seen.standing, mine(all.standing), person.name);
+    assert.equal(seen.counted, seen.standing.length, person.name);
+    const [run] = seen.runs as { readonly counts: { readonly all: number } }[];
+    assert.equal(run?.counts.all, seen.run.length, person.name);
   }
 });
 

@@ -16,6 +16,7 @@ import { runChecked } from '#platform/process.ts';
 import { type Asker, onSocket, signIn, stranger, withToken } from './asker.ts';
 import { startDaemon, type TestDaemon } from './daemon.ts';
 import { type PrivateLibvirtd, startPrivateLibvirtd } from './libvirtd.ts';
+import { BACKUP_ROUND } from './route-expectations.ts';
 
 /** The canary in all names of the other project. */
 export const ZEBRA = 'zebra';
@@ -278,7 +279,9 @@ export async function startEverybody(): Promise<Everybody> {
     const { repository } = await shelf('shelf');
     await shelf('other-shelf');
 
-    const schedule = await admin('POST /backup-schedules', { body: { name: 'nightly', isEnabled: false } });
+    const backUp = (name: string) => admin('POST /backup-schedules', { body: { name, isEnabled: false } });
+    const schedule = await backUp('nightly');
+    await backUp('monthly');
 
     // Making a token needs a fresh proof in a browser. What is wanted here is a token, not the way to one.
     await daemon.stop();
@@ -307,6 +310,11 @@ export async function startEverybody(): Promise<Everybody> {
       { name: 'plain', ruleId: rules.system, project: null, vmId: null },
     ]);
     const points = writePoints(join(stateDir, 'state.db'), repository.id, [
+      { vmId: vms.alpha, vmName: 'alpha-web', project: alpha },
+      { vmId: vms.zebra, vmName: `${ZEBRA}-web`, project: zebra },
+      { vmId: vms.system, vmName: 'plain-web', project: 'default' },
+    ]);
+    writeRound(join(stateDir, 'state.db'), schedule, [
       { vmId: vms.alpha, vmName: 'alpha-web', project: alpha },
       { vmId: vms.zebra, vmName: `${ZEBRA}-web`, project: zebra },
       { vmId: vms.system, vmName: 'plain-web', project: 'default' },
@@ -567,6 +575,24 @@ function writePoints(
   });
   db.close();
   return ids;
+}
+
+/** Writes a run of a schedule into the database of a stopped daemon. */
+function writeRound(
+  databaseFile: string,
+  schedule: { readonly id: string; readonly name: string },
+  wanted: readonly { readonly vmId: string; readonly vmName: string; readonly project: string }[],
+): void {
+  const db = new DatabaseSync(databaseFile);
+  const at = new Date().toISOString();
+  db.prepare(
+    `INSERT INTO backup_round(id, schedule_id, schedule_name, due_at, began_at, ended_at, state) VALUES(?, ?, ?, ?, ?, ?, 'done')`,
+  ).run(BACKUP_ROUND, schedule.id, schedule.name, at, at, at);
+  const insert = db.prepare(
+    `INSERT INTO backup_round_vm(round_id, vm_id, vm_name, project, n, state) VALUES(?, ?, ?, ?, ?, 'done')`,
+  );
+  for (const [n, { vmId, vmName, project }] of wanted.entries()) insert.run(BACKUP_ROUND, vmId, vmName, project, n);
+  db.close();
 }
 
 /** Writes proofs into the database of a stopped daemon: a real one takes minutes. */

@@ -38,6 +38,9 @@ const asks = (what: string, body?: Expectation['body'], query?: string): Expecta
   ...(query === undefined ? {} : { query }),
 });
 
+/** A run of a schedule that everybody may ask for, and sees his own VMs of. */
+export const BACKUP_ROUND = 'round-of-all';
+
 /** Path parameters that name no object of policy. */
 export const PLAIN_PARAMS: Readonly<Record<string, string>> = {
   'GET /roles/{id}': 'admin',
@@ -50,7 +53,7 @@ export const PLAIN_PARAMS: Readonly<Record<string, string>> = {
   'POST /images/catalogue/{id}/download': 'debian-13',
   'POST /notices/{id}/retry': 'none',
   'PATCH /healing/actions/{id}': 'vm-restart',
-  'GET /backup-runs/{id}': 'none',
+  'GET /backup-runs/{id}': BACKUP_ROUND,
 };
 
 export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {

@@ -51,7 +51,7 @@ export function createProofRoutes({ store, files, known, startProof }: RoutePart
     'GET /proofs': async ({ query, reach }) => {
       const { limit, cursor, vm, verdict } = query;
       const vmId = vm === undefined ? undefined : (known.vm(vm)?.id ?? known.named(vm)[0]?.id ?? vm);
-      const rows = await store.list({
+      const { rows, total } = await store.list({
         limit: limit + 1,
         of: reach('backup.read'),
         ...(vmId === undefined ? {} : { vmId }),
@@ -59,7 +59,7 @@ export function createProofRoutes({ store, files, known, startProof }: RoutePart
         ...(cursor === undefined ? {} : { before: cursor }),
       });
       const items = rows.slice(0, limit).map(summaryOf);
-      return { items, next: rows.length > limit ? (items.at(-1)?.id ?? null) : null };
+      return { items, next: rows.length > limit ? (items.at(-1)?.id ?? null) : null, total };
     },
 
     'GET /proofs/{id}': async ({ params, may }) => {

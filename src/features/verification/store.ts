@@ -30,7 +30,8 @@ export interface ProofStore {
   row(id: string): Promise<ProofRow | null>;
   ofOperation(operationId: string): Promise<ProofRow | null>;
   /** Newest first. */
-  list(query: ProofQuery): Promise<ProofRow[]>;
+  /** @returns a page, and how many there are on all */
+  list(query: ProofQuery): Promise<{ readonly rows: readonly ProofRow[]; readonly total: number }>;
   /** The newest of each VM, and the newest that passed. */
   newest(): Promise<readonly ProofRow[]>;
   newestPassed(): Promise<readonly ProofRow[]>;
@@ -73,13 +74,17 @@ export function createProofStore(db: Database): ProofStore {
       (await tables().selectFrom('proof').selectAll().where('operation_id', '=', operationId).executeTakeFirst()) ??
       null,
     async list({ vmId, verdict, before, limit, of }) {
-      let query = tables().selectFrom('proof').selectAll();
+      let query = tables().selectFrom('proof');
       if (vmId !== undefined) query = query.where('vm_id', '=', vmId);
       if (verdict !== undefined) query = query.where('verdict', '=', verdict);
-      if (before !== undefined) query = query.where('id', '<', before);
       if (of !== null)
         query = query.where((is) => is.or([is('project', 'in', of.projects), is('vm_id', 'in', of.vms)]));
-      return query.orderBy('id', 'desc').limit(limit).execute();
+      const page = before === undefined ? query : query.where('id', '<', before);
+      const [rows, { total }] = await Promise.all([
+        page.selectAll().orderBy('id', 'desc').limit(limit).execute(),
+        query.select((all) => all.fn.countAll<number>().as('total')).executeTakeFirstOrThrow(),
+      ]);
+      return { rows, total };
     },
     newest: () => newestOf(false),
     newestPassed: () => newestOf(true),

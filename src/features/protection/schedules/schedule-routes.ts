@@ -129,14 +129,15 @@ export function createScheduleRoutes(dependencies: ScheduleRouteDependencies): H
   };
 
   return {
-    'GET /backup-schedules': async ({ may }) => ({
-      items: await Promise.all(
+    'GET /backup-schedules': async ({ may }) => {
+      const items = await Promise.all(
         store
           .all()
           .filter((schedule) => may('backup.read', scheduleObject(schedule)))
           .map((schedule) => view(schedule, may)),
-      ),
-    }),
+      );
+      return { items, total: items.length };
+    },
     'POST /backup-schedules': async ({ body, may }) => {
       const schedule = await store.add(settled({ ...body, timeZone: body.timeZone ?? hostTimeZone() }), clock.now());
       changed(schedule.id);
