@@ -11,22 +11,17 @@ const ROOT = join(import.meta.dirname, '../..');
 /** Characters. */
 const LONGEST_REASON = 400;
 
-export type Tally = Pick<SuiteResult, 'passed' | 'failed' | 'skipped' | 'counts' | 'files' | 'notRun' | 'failures'>;
+type Tally = Pick<SuiteResult, 'passed' | 'failed' | 'skipped' | 'counts' | 'files' | 'notRun' | 'failures'>;
 
-/** @param print gets the output of a file when those before it are through */
 export async function runFiles(
   files: readonly string[],
   { timeoutMs, atOnce }: { readonly timeoutMs: number; readonly atOnce: number },
-  print: (text: string) => void,
 ): Promise<Tally> {
   const counts: string[] = [];
   const times: FileTime[] = [];
   const notRun: NotRun[] = [];
   const failures: string[] = [];
   let [passed, failed, skipped] = [0, 0, 0];
-  // Node would look for files by itself.
-  if (files.length === 0) return { passed, failed, skipped, counts, files: times, notRun, failures };
-
   const stream = run({
     files,
     concurrency: atOnce,
@@ -66,7 +61,7 @@ export async function runFiles(
     failed += 1;
     failures.push(`${place(file)}${name}: ${reasonOf(details.error)}`);
   });
-  for await (const chunk of stream.compose(new spec())) print(String(chunk));
+  for await (const chunk of stream.compose(new spec())) process.stdout.write(String(chunk));
   if (tried.properties > 0) counts.push(`${tried.properties} properties tried with ${tried.cases} random cases`);
   return { passed, failed, skipped, counts, files: times, notRun, failures };
 }

@@ -8,7 +8,7 @@ import { run as runProgram } from '#platform/process.ts';
 import { buildBundle } from '#test/support/bundle.ts';
 import { helloDisk } from '#test/support/guest.ts';
 import type { SuiteResult } from './results.ts';
-import { runFiles, type Tally } from './run-files.ts';
+import { runFiles } from './run-files.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 interface Suite {
@@ -16,8 +16,6 @@ interface Suite {
   readonly pattern: string;
   /** Parts of the names of files that take minutes: they begin first, so that no core waits for one of them at the end. */
   readonly longest?: readonly string[];
-  /** Parts of the names of files that wait most of their time for clocks and not for a core: they run beside the others, one by one. */
-  readonly patient?: readonly string[];
   /** Longest life of one test, and of one file. */
   readonly timeoutMs: number;
   /** Programs without which the suite cannot run; any of a group will do. */
@@ -42,8 +40,18 @@ export const SUITES: readonly Suite[] = [
   {
     name: 'integration',
     pattern: 'test/integration/**/*.test.ts',
-    longest: ['/verification.', '/vms.', '/backups.', '/docs.', '/nbd.', '/launcher.', '/images.'],
-    patient: ['/metrics-collect.', '/alerting.'],
+    // The first two wait for clocks with guests that have to answer in time, so they run beside each other and nothing heavier.
+    longest: [
+      '/alerting.',
+      '/metrics-collect.',
+      '/verification.',
+      '/vms.',
+      '/backups.',
+      '/docs.',
+      '/nbd.',
+      '/launcher.',
+      '/images.',
+    ],
     timeoutMs: LONG_MS,
     programs: LIBVIRT,
   },
@@ -84,34 +92,14 @@ export async function runSuite(name: SuiteName, filters: readonly string[]): Pro
     return { ...empty, skipped: Math.max(1, files.length), durationMs: 0, notRun: [{ what, why: obstacle }] };
   }
   if (suite.programs.length > 0 && files.length > 1) await makeShared();
-  return { ...empty, ...(await execute(suite, files)), durationMs: performance.now() - startedMs };
+  const tally = await runFiles(files, { timeoutMs: suite.timeoutMs, atOnce: FILES_AT_ONCE });
+  return { ...empty, ...tally, durationMs: performance.now() - startedMs };
 }
 
 /** Makes what many files use, as each would do by itself, before two of them do it at the same time. */
 async function makeShared(): Promise<void> {
   for (const make of [buildBundle, helloDisk])
     await make().catch((error: unknown) => process.stdout.write(`﹣ ${make.name}: ${messageOf(error)}\n`));
-}
-
-async function execute(suite: Suite, files: readonly string[]): Promise<Tally> {
-  const isPatient = (file: string) => (suite.patient ?? []).some((part) => file.includes(part));
-  const [waiting, working] = [files.filter(isPatient), files.filter((file) => !isPatient(file))];
-  // Printed when the others are through: two outputs at once would mix.
-  const later: string[] = [];
-  const [beside, main] = await Promise.all([
-    runFiles(waiting, { ...suite, atOnce: 1 }, (text) => later.push(text)),
-    runFiles(working, { ...suite, atOnce: FILES_AT_ONCE }, (text) => process.stdout.write(text)),
-  ]);
-  process.stdout.write(later.join(''));
-  return {
-    passed: beside.passed + main.passed,
-    failed: beside.failed + main.failed,
-    skipped: beside.skipped + main.skipped,
-    counts: [...beside.counts, ...main.counts],
-    files: [...beside.files, ...main.files],
-    notRun: [...beside.notRun, ...main.notRun],
-    failures: [...beside.failures, ...main.failures],
-  };
 }
 
 async function filesOf({ pattern, longest = [] }: Suite, filters: readonly string[]): Promise<string[]> {
