@@ -264,7 +264,7 @@ async function brake(name: string, signal: AbortSignal): Promise<void> {
   }
 }
 
-test('test VMs reach neither each other nor the host nor a network, and leave nothing when cancelled', {
+test('G7: test VMs reach neither each other nor the host nor a network, and leave nothing when cancelled', {
   skip,
   timeout: 900_000,
 }, async () => {

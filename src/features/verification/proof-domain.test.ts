@@ -96,7 +96,7 @@ const HOSTILE = `<domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domai
   <qemu:override><qemu:device alias='x'><qemu:frontend><qemu:property name='y' type='string' value='reach-override'/></qemu:frontend></qemu:device></qemu:override>
 </domain>`;
 
-test('nothing of a hostile definition reaches out', () => {
+test('G7: nothing of a hostile definition reaches out', () => {
   const { xml, notes } = proofDomain(HOSTILE, spec({ media: new Map() }));
   assert.doesNotMatch(xml, /reach|qemu:|passthrough|evil|secret-metadata|0\.0\.0\.0|spice|nvdimm|vsock|virtiofs/);
   const root = parseXml(xml);
@@ -133,7 +133,7 @@ test('nothing of a hostile definition reaches out', () => {
     );
 });
 
-test('the test VM has a name and UUID of its own, ceilings, and ends for good whatever happens', () => {
+test('G7: the test VM has a name and UUID of its own, ceilings, and ends for good whatever happens', () => {
   const { xml, name } = proofDomain(ordinary, spec());
   const facts = readDomain(xml);
   assert.equal(name, `hyp-proof-${OPERATION}`);
