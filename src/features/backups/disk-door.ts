@@ -2,7 +2,7 @@
 
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { AppError } from '#kernel/errors.ts';
+import { asNoSpace } from '#features/vms/index.ts';
 import { serveNbd } from '#platform/nbd/index.ts';
 import { runChecked } from '#platform/process.ts';
 import type { DiskImage, Repository } from './store/index.ts';
@@ -78,14 +78,4 @@ function watched(disk: DiskImage, onProgress: (ratio: number) => void): DiskImag
       return bytes;
     },
   };
-}
-
-function asNoSpace(error: unknown): unknown {
-  const cause = error instanceof AppError && error.cause instanceof Error ? error.cause.message : '';
-  return /No space left on device|Disk quota exceeded/.test(cause)
-    ? new AppError('no_space', {
-        detail: 'The file system of the disks filled up while a disk was written.',
-        cause: error,
-      })
-    : error;
 }

@@ -1,10 +1,11 @@
 /** What a proof leaves: serial logs and pictures in a folder of its own, each with its SHA-256 in the record. */
 
 import { createHash } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { ProofEvidence } from '#contract/verification.ts';
 import { AppError, hasErrno } from '#kernel/errors.ts';
+import { writeDurably } from '#platform/durable-file.ts';
 
 export type EvidenceFile = ProofEvidence['files'][number];
 
@@ -48,23 +49,4 @@ export function createEvidenceFiles(stateFolder: string): EvidenceFiles {
     },
     remove: (proofId) => rm(folderOf(proofId), { recursive: true, force: true }),
   };
-}
-
-/** There complete or not at all, also after a power cut. */
-async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = `${path}.part`;
-  const file = await open(temporary, 'w', 0o600);
-  try {
-    await file.writeFile(bytes);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-  const folder = await open(dirname(path), 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
 }

@@ -131,7 +131,8 @@ export async function allocatedBytes(path: string): Promise<number> {
   return (await stat(path)).blocks * 512;
 }
 
-function asNoSpace(error: unknown): unknown {
+/** The failure of a program that wrote a disk, told as full where that was the reason; else as it is. */
+export function asNoSpace(error: unknown): unknown {
   const cause = error instanceof AppError && error.cause instanceof Error ? error.cause.message : '';
   return /No space left on device|Disk quota exceeded/.test(cause)
     ? new AppError('no_space', {

@@ -35,7 +35,7 @@ import { createTakenAwayWatch } from './taken-away.ts';
 import { createTrashedImageUse } from './trash-image-use.ts';
 import { createTrashStore, trashMigrations, trashView } from './trash-store.ts';
 
-export { exists, moveFile, publishFile, quarantineFile } from './disk-files.ts';
+export { asNoSpace, exists, moveFile, publishFile, quarantineFile } from './disk-files.ts';
 export { vmObject } from './find.ts';
 export { findUefi } from './firmware.ts';
 export { vmFiles } from './layout.ts';
