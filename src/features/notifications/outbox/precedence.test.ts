@@ -86,7 +86,19 @@ test('without a rule of one’s own a crash is one message too: that it stays do
     assert.deepEqual(said(outbox), ['team: down firing', 'team: down resolved']);
     await outbox.announce({ ...crashed, episode: 2 });
     await outbox.pass(2 * MINUTE);
+    assert.deepEqual(said(outbox).slice(2), [], 'something may tell of it yet');
+    await outbox.pass(MINUTE);
     assert.deepEqual(said(outbox).slice(2), ['team: crashed firing']);
+  }));
+
+test('a crash soon after an operation, which hides the state for two minutes, is one message', () =>
+  withOutbox(async (outbox) => {
+    await outbox.hook('team');
+    await outbox.announce(crashed);
+    await outbox.pass(130_000);
+    await outbox.announce(own());
+    await outbox.pass(10 * MINUTE);
+    assert.deepEqual(said(outbox), ['team: own firing']);
   }));
 
 test('what the own rule does not reach hears of it by the rules of the program', () =>
@@ -158,7 +170,8 @@ test('an event that nobody heard of is told when the rule that would have told g
     });
     await outbox.pass(MINUTE);
     await outbox.announce(crashed, own());
-    await outbox.pass(100_000);
+    // Longer than the event waits.
+    await outbox.pass(160_000);
     assert.deepEqual(said(outbox), ['team: other firing']);
     const to = new Date(outbox.clock.now().getTime() + 60 * MINUTE).toISOString();
     const from = outbox.clock.now().toISOString();

@@ -15,8 +15,9 @@ const SAID_BY: Readonly<Record<string, readonly string[]>> = {
 /** An event and a state that began within this time of each other have one cause. */
 const TOGETHER_MS = 120_000;
 
-/** How long an event waits for an alert that tells of what became of it: a VM that stays down after a crash is one message. */
-const EVENT_WAIT_MS = 90_000;
+/** How long an event waits for an alert that tells of what became of it: a VM that stays down after a crash is one message. That alert may
+ *  be hidden for two minutes after an operation on the VM, and is then some ticks late. Whoever waits longer hears of a VM that runs again. */
+const EVENT_WAIT_MS = 150_000;
 
 export function waitForSpeakerMs({ rule }: AlertNotice): number {
   return rule.isEvent && Object.hasOwn(SAID_BY, defaultRuleOf(rule.id) ?? '') ? EVENT_WAIT_MS : 0;
