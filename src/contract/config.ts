@@ -209,6 +209,15 @@ export const configSchema = z.strictObject({
         .nullable()
         .default(null)
         .describe('all backups together read no faster than this from the disks; null = as fast as they can'),
+      guestSlowMs: z
+        .int()
+        .min(1)
+        .max(60_000)
+        .nullable()
+        .default(50)
+        .describe(
+          "while the guest's requests to its disks take longer than this on average, its backup reads less at once; null = it never gives way",
+        ),
       scrubDays: z
         .int()
         .min(1)

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RestorePoint } from '#contract/backups.ts';
+import { FINAL_STATES } from '#contract/operations.ts';
 import type { Vm, VmCreateInput } from '#contract/vms.ts';
 import { openRepository } from '#features/backups/store/index.ts';
 import { MIB } from '#kernel/units.ts';
@@ -152,6 +153,30 @@ describe('backups', { skip }, () => {
         damagedPoints: [],
         isComplete: true,
       },
+    );
+  });
+
+  test('while its guest waits for its disks a backup reads slower, says so, and comes to its end', async () => {
+    const { id } = await create({ ...small('waiting'), disks: [{ imageId }, { sizeBytes: 256 * MIB }] });
+    const shell = await guestShell(libvirtd, 'waiting');
+    await sync(shell, 'tr "\\0" x </dev/zero | dd of=/dev/vdb bs=1M count=256 iflag=fullblock 2>/dev/null');
+    await libvirtd.virsh('blkdeviotune', 'waiting', 'vda', '--total-iops-sec', '8', '--live');
+    await shell.run(
+      '(while :; do dd if=/dev/vda of=/dev/null bs=4k count=16 iflag=direct; done) >/dev/null 2>&1 & echo $!',
+    );
+    const notes = new Set<string>();
+    const operation = await daemon.admin('POST /vms/{id}/backup', { params: { id }, body: {} });
+    for (let isOver = false; !isOver; ) {
+      const now = await daemon.admin('GET /operations/{id}', { params: { id: operation.id } });
+      notes.add(now.progress?.note ?? '');
+      isOver = FINAL_STATES.includes(now.state);
+      if (now.progress?.note?.endsWith('giving way to the guest'))
+        await libvirtd.virsh('blkdeviotune', 'waiting', 'vda', '--total-iops-sec', '0', '--live');
+    }
+    await daemon.finish(operation);
+    assert.ok(
+      [...notes].some((note) => note.endsWith('giving way to the guest')),
+      [...notes].join('\n'),
     );
   });
 

@@ -79,7 +79,7 @@ export const backups = defineFeature<BackupsApi>({
       pointsIn: (id) => pointsOf((_project, repositoryId) => repositoryId === id),
     });
     const turns = createTurns(config.backups.parallel);
-    const sessions = createSessions(createPace(config.backups.maxBytesPerSecond, clock), hostname());
+    const sessions = createSessions(createPace(config.backups.maxBytesPerSecond, clock), clock.sleep, hostname());
     const freezer = createFreezer(libvirt, clock, log);
     const folders = runFolders(config);
     const told = (rows: readonly Pick<PointRow, 'id' | 'project' | 'vm_id'>[]) => {
@@ -96,6 +96,7 @@ export const backups = defineFeature<BackupsApi>({
       clock,
       stateFolder: config.state.root,
       scrubDays: config.backups.scrubDays,
+      guestSlowMs: config.backups.guestSlowMs,
       hostId: hostname(),
       vmSide: createVmSide(libvirt, (ms) => clock.sleep(ms)),
       now: clock.now,

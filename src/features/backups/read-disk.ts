@@ -1,7 +1,9 @@
 /** Reads one disk of a backup over NBD into the repository: whole chunks, several at once, in bounded memory. */
 
+import type { Clock } from '#kernel/clock.ts';
 import type { NbdConnection } from '#platform/nbd/index.ts';
 import { chunkRuns } from './chunk-runs.ts';
+import type { GivingWay } from './giving-way.ts';
 import type { Pace } from './pace.ts';
 import type { DiskWriter } from './store/index.ts';
 
@@ -12,6 +14,9 @@ export interface DiskReading {
   /** Name of the context that tells what changed; null = everything is read. */
   readonly dirtyContext: string | null;
   readonly pace: Pace;
+  /** Of the guest whose disk it is. */
+  readonly way: Pick<GivingWay, 'breadth'>;
+  readonly sleep: Clock['sleep'];
   readonly signal: AbortSignal;
   /** @param atBytes how far into the disk the reading is */
   onProgress(atBytes: number, readBytes: number): void;
@@ -24,12 +29,10 @@ export interface DiskRead {
 }
 
 export const ALLOCATION = 'base:allocation';
-/** Of one disk; a request is answered before the next is sent by none of them. */
-const IN_FLIGHT = 6;
 
 /** @throws the signal's reason, failures of the connection and of the repository */
 export async function readDisk(reading: DiskReading): Promise<DiskRead> {
-  const { connection, writer, chunkSizeBytes, dirtyContext, pace, signal } = reading;
+  const { connection, writer, chunkSizeBytes, dirtyContext, pace, way, signal } = reading;
   const { sizeBytes } = connection;
   const ask = (context: string) => (offsetBytes: number, lengthBytes: number) =>
     connection.extents(context, { offsetBytes, lengthBytes });
@@ -72,7 +75,8 @@ export async function readDisk(reading: DiskReading): Promise<DiskRead> {
       }
       for (let index = first; index < first + count; index += 1) {
         await pace.take(chunkSizeBytes, signal);
-        while (running.size >= IN_FLIGHT) await Promise.race(running);
+        if (way.breadth.pauseMs > 0) await reading.sleep(way.breadth.pauseMs, signal);
+        while (running.size >= way.breadth.atOnce) await Promise.race(running);
         if (hasFailed) throw failure;
         begin(index);
         reading.onProgress(index * chunkSizeBytes, readBytes);

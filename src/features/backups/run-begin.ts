@@ -55,6 +55,8 @@ export interface RunServices extends PlanDependencies {
   refresh(vmId: string): Promise<void>;
   tool(): Promise<{ readonly hyperd: string; readonly libvirt: string }>;
   readonly hostId: string;
+  /** See `createGivingWay`. */
+  readonly guestSlowMs: number | null;
 }
 
 /** Marks may be broken on several disks, and libvirt names one at a time. */

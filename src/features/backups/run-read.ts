@@ -5,6 +5,7 @@ import { AppError } from '#kernel/errors.ts';
 import type { GuestIdentity } from '#platform/guest-identity.ts';
 import { readNvram, readTpm } from './blobs.ts';
 import { openFileDoor } from './file-door.ts';
+import { createGivingWay } from './giving-way.ts';
 import { readMeta } from './manifest-row.ts';
 import { checkpointName } from './names.ts';
 import type { RunServices } from './run-begin.ts';
@@ -12,6 +13,8 @@ import type { Begun, RunOrder, Way } from './run-order.ts';
 import type { OpenDoor, ReadResult, Session } from './run-session.ts';
 
 const WATCH_MS = 2_000;
+/** How often it is looked at how long the guest waits for its disks. */
+const GUEST_MS = 1_000;
 
 /** Puts the definition and what belongs to the VM beside its disks into the repository. */
 export async function putBlobs(order: RunOrder, session: Session, services: RunServices): Promise<void> {
@@ -68,9 +71,23 @@ export async function readAll(
   const watch = setInterval(() => {
     lookAtRoom(order, services).catch((error: unknown) => full.abort(error));
   }, WATCH_MS);
+  const givingWay = createGivingWay(way === 'running' ? services.guestSlowMs : null);
+  let isLooking = false;
+  const lookAtGuest = () => {
+    if (isLooking) return;
+    isLooking = true;
+    void vmSide
+      .requests(order.vmId)
+      .then(givingWay.look, () => givingWay.look(null))
+      .finally(() => {
+        isLooking = false;
+      });
+  };
+  lookAtGuest();
+  const looks = setInterval(lookAtGuest, GUEST_MS);
   const signal = AbortSignal.any([context.signal, full.signal]);
   try {
-    return await session.readDisks(begun.plan.disks, openDoor, { ...context, signal });
+    return await session.readDisks(begun.plan.disks, openDoor, { ...context, signal }, givingWay);
   } catch (error) {
     if (context.signal.aborted || full.signal.aborted) throw error;
     // A guest that goes takes its job with it: then nothing is left to try again.
@@ -78,6 +95,7 @@ export async function readAll(
     throw error;
   } finally {
     clearInterval(watch);
+    clearInterval(looks);
   }
 }
 

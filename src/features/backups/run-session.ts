@@ -2,9 +2,11 @@
  *  already is not stored twice. */
 
 import type { StepContext } from '#features/operations/index.ts';
+import type { Clock } from '#kernel/clock.ts';
 import { AppError, messageOf } from '#kernel/errors.ts';
 import { formatBytes } from '#kernel/units.ts';
 import { connectNbd, type NbdConnection } from '#platform/nbd/index.ts';
+import { type GivingWay, MOST_AT_ONCE } from './giving-way.ts';
 import type { Pace } from './pace.ts';
 import type { PlannedDisk } from './plan.ts';
 import { ALLOCATION, readDisk } from './read-disk.ts';
@@ -37,7 +39,12 @@ export interface Session {
   /** What a person should know, in words. */
   readonly warnings: string[];
   /** Reads what is not read yet. */
-  readDisks(disks: readonly PlannedDisk[], open: OpenDoor, context: StepContext): Promise<readonly ReadResult[]>;
+  readDisks(
+    disks: readonly PlannedDisk[],
+    open: OpenDoor,
+    context: StepContext,
+    way: GivingWay,
+  ): Promise<readonly ReadResult[]>;
 }
 
 /** @throws backup_interrupted when the disks cannot be reached any more */
@@ -49,7 +56,7 @@ export interface Sessions {
   closeAll(): Promise<void>;
 }
 
-export function createSessions(pace: Pace, host: string): Sessions {
+export function createSessions(pace: Pace, sleep: Clock['sleep'], host: string): Sessions {
   const open = new Map<string, Promise<Session>>();
 
   const begin = async (repository: Repository): Promise<Session> => {
@@ -63,7 +70,7 @@ export function createSessions(pace: Pace, host: string): Sessions {
       async blob(name, bytes) {
         if (!blobs.has(name)) blobs.set(name, await writer.blob(bytes));
       },
-      async readDisks(disks, openDoor, context) {
+      async readDisks(disks, openDoor, context, way) {
         const totalBytes = disks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
         let beforeBytes = 0;
         for (const disk of disks) {
@@ -71,10 +78,13 @@ export function createSessions(pace: Pace, host: string): Sessions {
           const progress = (atBytes: number, readBytes: number) =>
             context.progress({
               ratio: totalBytes === 0 ? 1 : Math.min(1, (before + atBytes) / totalBytes),
-              note: `${disk.target}: ${formatBytes(readBytes)} read`,
+              note: `${disk.target}: ${formatBytes(readBytes)} read${isNarrow(way) ? ', giving way to the guest' : ''}`,
             });
           if (!done.has(disk.target))
-            done.set(disk.target, await readOne(disk, { writer, repository, openDoor, pace, context, progress }));
+            done.set(
+              disk.target,
+              await readOne(disk, { writer, repository, openDoor, pace, way, sleep, context, progress }),
+            );
           beforeBytes += disk.sizeBytes;
         }
         return disks.flatMap(({ target }) => done.get(target) ?? []);
@@ -113,17 +123,21 @@ export function createSessions(pace: Pace, host: string): Sessions {
   };
 }
 
+const isNarrow = ({ breadth }: GivingWay) => breadth.atOnce < MOST_AT_ONCE;
+
 interface Reading {
   readonly writer: RepositoryWriter;
   readonly repository: Repository;
   readonly openDoor: OpenDoor;
   readonly pace: Pace;
+  readonly way: GivingWay;
+  readonly sleep: Clock['sleep'];
   readonly context: StepContext;
   progress(atBytes: number, readBytes: number): void;
 }
 
 async function readOne(planned: PlannedDisk, reading: Reading): Promise<ReadResult> {
-  const { writer, repository, openDoor, pace, context, progress } = reading;
+  const { writer, repository, openDoor, pace, way, sleep, context, progress } = reading;
   const { target, sizeBytes, parentPointId } = planned;
   const door = await openDoor(planned);
   if (door === null) {
@@ -160,6 +174,8 @@ async function readOne(planned: PlannedDisk, reading: Reading): Promise<ReadResu
       chunkSizeBytes: repository.chunkSizeBytes,
       dirtyContext: isIncremental ? door.dirtyContext : null,
       pace,
+      way,
+      sleep,
       signal: context.signal,
       onProgress: progress,
     });

@@ -10,7 +10,9 @@ import {
   readBackup,
   readCheckpointDisks,
   readDomain,
+  type StatValues,
 } from '#libvirt/index.ts';
+import type { GuestRequests } from './giving-way.ts';
 import type { VmDisk } from './plan.ts';
 
 export interface VmSide {
@@ -20,6 +22,9 @@ export interface VmSide {
   disks(vmId: string): Promise<readonly VmDisk[]>;
   /** Bytes that the disk takes on its storage; 0 = not known. */
   allocatedBytes(vmId: string, target: string): Promise<number>;
+  /** What the guest asked of its disks; null = not known.
+   *  @throws failures of libvirt, also when QEMU does not answer in two seconds */
+  requests(vmId: string): Promise<GuestRequests | null>;
   checkpoints(vmId: string): Promise<readonly string[]>;
   /** Targets that a checkpoint marks; none when it is not there. */
   markedBy(vmId: string, checkpoint: string): Promise<ReadonlySet<string>>;
@@ -47,6 +52,7 @@ export class BrokenMark extends Error {
 
 const END_WAIT_MS = 20_000;
 const LOOK_MS = 100;
+const STATS_MS = 2_000;
 
 export function createVmSide(libvirt: LibvirtHost, sleep: (ms: number) => Promise<void>): VmSide {
   const { domains, checkpoints, backup } = libvirt;
@@ -93,6 +99,10 @@ export function createVmSide(libvirt: LibvirtHost, sleep: (ms: number) => Promis
       return found;
     },
     allocatedBytes: async (vmId, target) => (await sizeOf(vmId, target))?.allocated ?? 0,
+    async requests(vmId) {
+      const [stats] = await domains.stats([vmId], ['block'], { deadlineMs: STATS_MS });
+      return stats === undefined ? null : requestsOf(stats.values);
+    },
     checkpoints: (vmId) => checkpoints.list(vmId),
     async markedBy(vmId, checkpoint) {
       try {
@@ -144,4 +154,15 @@ export function createVmSide(libvirt: LibvirtHost, sleep: (ms: number) => Promis
     },
   };
   return side;
+}
+
+/** libvirt tells of each disk by its number: `block.0.rd.reqs`, and times in nanoseconds. */
+function requestsOf(values: StatValues): GuestRequests {
+  let [count, totalNs] = [0, 0];
+  for (const [name, value] of values) {
+    const field = /^block\.\d+\.(?:rd|wr|fl)\.(reqs|times)$/.exec(name)?.[1];
+    if (field === 'reqs') count += Number(value);
+    else if (field === 'times') totalNs += Number(value);
+  }
+  return { count, totalMs: totalNs / 1e6 };
 }
