@@ -3,6 +3,7 @@
 
 import { readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { mapLimit } from '#kernel/async.ts';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 import { distinctPages, inBatches, isZeroAt, MAX_IDS_AT_ONCE, visitChunks } from './contents.ts';
 import type { Core } from './core.ts';
@@ -13,6 +14,7 @@ import { type Lease, takeLease } from './lease.ts';
 import { clearLeftovers } from './leftovers.ts';
 import { IDS_PER_PAGE, type Manifest } from './manifest.ts';
 import { HEADER_BYTES, ID_BYTES, ObjectDamage, type ObjectKind } from './object.ts';
+import { objectFolders } from './object-folders.ts';
 import { createObjectReader, type ObjectReader } from './objects.ts';
 import { type ManifestFile, manifestFiles, readManifest } from './points.ts';
 
@@ -89,9 +91,11 @@ export async function checkUnder(
     const points = await readablePoints(core, report);
     const bad = { chunk: new IdSet(), page: new IdSet(), blob: new IdSet() };
     const part: Part = { core, points, objects, report, bad, lease, signal };
-    await verifyAll(part, 'page', await distinctPages(core, points));
-    await verifyAll(part, 'blob', await distinctBlobs(core, points));
-    await checkChunks(part, isDataRead);
+    const pages = await distinctPages(core, points);
+    const blobs = await distinctBlobs(core, points);
+    await verifyAll(part, 'page', pages);
+    await verifyAll(part, 'blob', blobs);
+    await checkChunks(part, { pages, blobs }, isDataRead);
     await noteDamage(part);
     return { report: report.done(), bad };
   } finally {
@@ -198,16 +202,44 @@ async function distinctBlobs(core: Core, points: readonly ManifestFile[]): Promi
   return blobs;
 }
 
-async function checkChunks(part: Part, isDataRead: boolean): Promise<void> {
-  const { core, points, objects, bad, signal } = part;
+/** What good pages name, and then whatever lies there besides: a damaged page or manifest hides what it names, and the next writer would
+ *  count on any object that has the right name. */
+async function checkChunks(
+  part: Part,
+  known: { readonly pages: IdSet; readonly blobs: IdSet },
+  isDataRead: boolean,
+): Promise<void> {
+  const { core, objects, bad, signal } = part;
   const pages = new IdSet();
-  for (const id of await distinctPages(core, points)) if (!bad.page.has(id)) pages.add(id);
+  for (const id of known.pages) if (!bad.page.has(id)) pages.add(id);
   const ranges = idRanges(MAX_IDS_AT_ONCE, (visit) =>
     visitChunks({ objects, pages, visit, onDamage: throwDamage, signal }),
   );
-  for await (const { ids } of ranges) {
+  for await (const { low, high, ids } of ranges) {
     if (isDataRead) await verifyAll(part, 'chunk', ids);
     else await lookAtAll(part, ids);
+    const isNamed = (id: Buffer) => ids.has(id) || known.pages.has(id) || known.blobs.has(id);
+    for await (const folder of objectFolders(core.layout, low, high)) {
+      const others = folder.ids.filter((id) => !isNamed(Buffer.from(id, 'hex')));
+      await mapLimit(others, OBJECTS_AT_ONCE, (id) => checkUnnamed(part, id, isDataRead));
+    }
+  }
+}
+
+async function checkUnnamed({ core, objects, report, lease, signal }: Part, id: string, isDataRead: boolean) {
+  signal?.throwIfAborted();
+  try {
+    if (isDataRead) return report.object(await objects.verifyAny(id));
+    const sizeBytes = await sizeOf(core.layout.object(id));
+    if (sizeBytes === null || sizeBytes > HEADER_BYTES) return;
+    throw new ObjectDamage('it is shorter than its header');
+  } catch (error) {
+    if (!(error instanceof ObjectDamage)) throw error;
+    // Nobody misses what went meanwhile.
+    if (error.isMissing) return;
+    const reason = `${error.message}; no restore point that can be read needs it`;
+    report.problem({ kind: 'chunk', name: id, isMissing: false, reason });
+    await quarantine(core.layout, lease, id);
   }
 }
 

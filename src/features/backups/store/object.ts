@@ -107,6 +107,13 @@ export function unpackObject(options: {
   return raw;
 }
 
+/** What an object says it is; nothing of it is checked. What is no object is taken for a chunk, as which it is refused. */
+export function claimedKind(object: Buffer): ObjectKind {
+  const flags = object.length < HEADER_BYTES ? 0 : object.readUInt8(3);
+  if ((flags & KIND_FLAGS.page) !== 0) return 'page';
+  return (flags & KIND_FLAGS.blob) !== 0 ? 'blob' : 'chunk';
+}
+
 /** Compares digest and header only: what can be told without a key. @throws ObjectDamage */
 export function checkedObject(object: Buffer): {
   readonly flags: number;

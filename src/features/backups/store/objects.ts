@@ -5,7 +5,7 @@ import { hasErrno } from '#kernel/errors.ts';
 import { readPlainFile, temporaryName, UnfitFile, writeWhole } from './files.ts';
 import type { Layout } from './layout.ts';
 import { PAGE_BYTES } from './manifest.ts';
-import { ObjectDamage, type ObjectKind } from './object.ts';
+import { claimedKind, ObjectDamage, type ObjectKind } from './object.ts';
 import type { Pool } from './pool.ts';
 
 /** NVRAM, TPM state and documents are far below. */
@@ -21,6 +21,8 @@ export interface ObjectReader {
   /** The same without the bytes; of sealed objects without a key only what can be told without. @returns length of the file
    *  @throws ObjectDamage */
   verify(kind: ObjectKind, id: string): Promise<number>;
+  /** The same for an object of which nothing but its name is known. */
+  verifyAny(id: string): Promise<number>;
 }
 
 export function createObjectReader(options: {
@@ -33,8 +35,9 @@ export function createObjectReader(options: {
   const { layout, pool, chunkSizeBytes, isKeyMissing } = options;
   const maxRawBytes = { chunk: chunkSizeBytes, page: PAGE_BYTES, blob: MAX_BLOB_BYTES } as const;
 
-  const unpack = async (kind: ObjectKind, id: string, isDigestOnly: boolean) => {
-    const bytes = await readObjectFile(layout.object(id), maxRawBytes[kind] + MOST_AROUND_BYTES);
+  const fetch = (id: string, kind: ObjectKind) =>
+    readObjectFile(layout.object(id), maxRawBytes[kind] + MOST_AROUND_BYTES);
+  const unpack = async (kind: ObjectKind, id: string, bytes: Buffer, isDigestOnly: boolean) => {
     const fileBytes = bytes.length;
     const answer = await pool.run({
       does: 'unpack',
@@ -48,14 +51,19 @@ export function createObjectReader(options: {
     return { answer, fileBytes };
   };
 
+  const verify = async (kind: ObjectKind, id: string, bytes: Buffer) =>
+    (await unpack(kind, id, bytes, isKeyMissing && kind !== 'page')).fileBytes;
+
   return {
     async read(kind, id) {
-      const { answer } = await unpack(kind, id, false);
+      const { answer } = await unpack(kind, id, await fetch(id, kind), false);
       if (answer.is !== 'unpacked') throw new Error(`an object was answered as ${answer.is}`);
       return Buffer.from(answer.raw.buffer, answer.raw.byteOffset, answer.raw.byteLength);
     },
-    async verify(kind, id) {
-      return (await unpack(kind, id, isKeyMissing && kind !== 'page')).fileBytes;
+    verify: async (kind, id) => verify(kind, id, await fetch(id, kind)),
+    async verifyAny(id) {
+      const bytes = await fetch(id, 'blob');
+      return verify(claimedKind(bytes), id, bytes);
     },
   };
 }

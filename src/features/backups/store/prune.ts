@@ -2,18 +2,19 @@
  *  what is in use, nothing is swept. */
 
 import { rename, rm, rmdir, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 import { formatBytes } from '#kernel/units.ts';
 import { distinctPages, MAX_IDS_AT_ONCE, pageDamaged, visitChunks } from './contents.ts';
 import type { Core } from './core.ts';
 import { forgetDamage } from './damage.ts';
-import { namesIn, syncFolder } from './files.ts';
+import { syncFolder } from './files.ts';
 import { IdSet, idRanges } from './id-set.ts';
-import { isObjectId, type Layout } from './layout.ts';
+import type { Layout } from './layout.ts';
 import { type Lease, liveLeases, takeLease } from './lease.ts';
 import { clearLeftovers, putBack, sweptName } from './leftovers.ts';
 import { exclusively } from './mutex.ts';
+import { objectFolders } from './object-folders.ts';
 import { createObjectReader } from './objects.ts';
 import { type ManifestFile, manifestFiles, readManifest } from './points.ts';
 
@@ -158,22 +159,15 @@ interface Sweep {
   readonly signal: AbortSignal | undefined;
 }
 
-async function sweepRange({ signal, ...sweep }: Sweep): Promise<void> {
-  const { layout, low, high, lease } = sweep;
-  for (const first of await namesIn(layout.chunks)) {
-    const firstByte = Number.parseInt(first, 16);
-    if (!/^[0-9a-f]{2}$/.test(first) || firstByte < low >> 8 || firstByte > (high - 1) >> 8) continue;
+async function sweepRange(sweep: Sweep): Promise<void> {
+  const { layout, low, high, lease, signal } = sweep;
+  for await (const { path, ids } of objectFolders(layout, low, high)) {
     signal?.throwIfAborted();
     // Who was taken for dead may no longer delete: another prune may be at work.
     await lease.assertHeld();
-    for (const second of await namesIn(join(layout.chunks, first))) {
-      const prefix = Number.parseInt(`${first}${second}`, 16);
-      if (!/^[0-9a-f]{2}$/.test(second) || prefix < low || prefix >= high) continue;
-      const folder = join(layout.chunks, first, second);
-      const sweptBefore = sweep.sums.sweptObjects;
-      for (const id of await namesIn(folder)) if (isObjectId(id)) await judge({ ...sweep, signal }, id);
-      if (!sweep.isDryRun && sweep.sums.sweptObjects > sweptBefore) await removeIfEmpty(folder);
-    }
+    const sweptBefore = sweep.sums.sweptObjects;
+    for (const id of ids) await judge(sweep, id);
+    if (!sweep.isDryRun && sweep.sums.sweptObjects > sweptBefore) await removeIfEmpty(path);
   }
 }
 

@@ -28,17 +28,21 @@ async function objectFiles({ folder }: TestRepository): Promise<string[]> {
   return all.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
 }
 
-/** Changes a byte in the middle of the object that lies at `chunk` of the point, found by what a check names. */
+/** Changes a byte of some page, or of something else. */
 async function damageSome(made: TestRepository, isPage: boolean): Promise<string> {
   for (const path of await objectFiles(made)) {
-    const bytes = await readFile(path);
-    if (((bytes[3] ?? 0) & 4) !== (isPage ? 4 : 0)) continue;
-    const at = bytes.length - 1;
-    bytes[at] = (bytes[at] ?? 0) ^ 1;
-    await writeFile(path, bytes);
+    if ((((await readFile(path))[3] ?? 0) & 4) !== (isPage ? 4 : 0)) continue;
+    await damage(path);
     return path;
   }
   throw new Error('there is no such object');
+}
+
+async function damage(path: string): Promise<void> {
+  const bytes = await readFile(path);
+  const at = bytes.length - 1;
+  bytes[at] = (bytes[at] ?? 0) ^ 1;
+  await writeFile(path, bytes);
 }
 
 test('a bad chunk is refused with its place, goes to quarantine, and the next backup of the same data heals it', async () => {
@@ -74,6 +78,40 @@ test('a bad chunk is refused with its place, goes to quarantine, and the next ba
     [null, null],
   );
   assert.deepEqual(problemsOf(await repository.check({ isDataRead: true })), []);
+});
+
+test('what only a damaged page or manifest names, or nothing any more, is checked too, so that nobody counts on it', async () => {
+  for (const hide of ['page', 'manifest', 'prune'] as const) {
+    await using made = await testRepository(false);
+    const { repository } = made;
+    const bytes = randomBytes(SIZE);
+    const { id, vm } = await backUp(repository, { sizeBytes: SIZE, changes: full(bytes) });
+    const rotten = await damageSome(made, false);
+    if (hide === 'page') await damageSome(made, true);
+    else if (hide === 'manifest') await writeFile(join(made.folder, 'manifests', vm, `0000000001-${id}.json`), '{}');
+    // Within the grace time the chunks stay, and the next backup may find them.
+    else await repository.prune({ points: { remove: [id] } });
+
+    const { problems } = await repository.check({ isDataRead: true });
+    const told = problems.find(({ name }) => rotten.endsWith(name));
+    assert.match(told?.reason ?? '', /^its bytes do not have the digest of its header; no restore point/, hide);
+    const next = await backUp(repository, { sizeBytes: SIZE, changes: full(bytes) });
+    assert.ok((await restore(repository, next.id)).equals(bytes), hide);
+  }
+});
+
+test('an object that is cut short is no object, whether anything names it or not', async () => {
+  await using made = await testRepository(false);
+  const { repository } = made;
+  const bytes = randomBytes(SIZE);
+  const { id } = await backUp(repository, { sizeBytes: SIZE, changes: full(bytes) });
+  await repository.prune({ points: { remove: [id] } });
+  const [cut = ''] = await objectFiles(made);
+  await truncate(cut, 10);
+  const { problems, damagedPoints } = await repository.check();
+  assert.deepEqual([problems.map(({ name }) => name), damagedPoints], [[cut.slice(-64)], []]);
+  const next = await backUp(repository, { sizeBytes: SIZE, changes: full(bytes) });
+  assert.ok((await restore(repository, next.id)).equals(bytes));
 });
 
 test('a check without data finds what is missing', async () => {
