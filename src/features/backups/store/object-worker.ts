@@ -4,12 +4,14 @@
 import { utimesSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { layoutOf } from './layout.ts';
-import { checkedObject, idOf, ObjectDamage, packObject, unpackObject } from './object.ts';
+import { giveBack } from './memory.ts';
+import { checkedObject, idOf, ObjectDamage, type ObjectKind, packObject, unpackObject } from './object.ts';
 import type { PoolAnswer, PoolSettings, PoolTask } from './pool-messages.ts';
 
 const settings: PoolSettings = workerData;
 const layout = layoutOf(settings.folder);
 const zeros = Buffer.alloc(settings.maxChunkBytes);
+const SOUND = { answer: { is: 'sound' as const }, transfer: [] };
 
 parentPort?.on('message', ({ n, task }: { readonly n: number; readonly task: PoolTask }) => {
   const { answer, transfer } = answerTo(task);
@@ -28,6 +30,14 @@ function answerTo(task: PoolTask): { readonly answer: PoolAnswer; readonly trans
 
 function pack({ kind, bytes, skewMs, isForced }: Extract<PoolTask, { does: 'pack' }>) {
   const raw = Buffer.from(bytes);
+  try {
+    return packed(kind, raw, skewMs, isForced);
+  } finally {
+    giveBack(raw);
+  }
+}
+
+function packed(kind: ObjectKind, raw: Buffer, skewMs: number, isForced: boolean) {
   if (kind !== 'blob' && isZero(raw)) return { answer: { is: 'zero' as const }, transfer: [] };
   const id = idOf(kind, raw, settings.keys);
   if (!isForced && isThere(id.toString('hex'), skewMs))
@@ -36,16 +46,26 @@ function pack({ kind, bytes, skewMs, isForced }: Extract<PoolTask, { does: 'pack
   return { answer: { is: 'packed' as const, id: Uint8Array.from(id), object }, transfer: transferable(object) };
 }
 
-function unpack({ kind, id, bytes, maxRawBytes, isDigestOnly }: Extract<PoolTask, { does: 'unpack' }>) {
+function unpack({ kind, id, bytes, maxRawBytes, wants }: Extract<PoolTask, { does: 'unpack' }>) {
   const object = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const { keys, isEncrypted } = settings;
-  if (isDigestOnly) {
-    checkedObject(object);
-    return { answer: { is: 'sound' as const }, transfer: [] };
+  try {
+    if (wants === 'digest') {
+      checkedObject(object);
+      return SOUND;
+    }
+    const raw = unpackObject({ kind, object, id, keys, isEncrypted, maxRawBytes });
+    if (wants === 'bytes')
+      // What was not compressed lies in the object itself, which goes away.
+      return answerWith(raw.buffer === object.buffer ? Buffer.from(raw) : raw);
+    giveBack(raw);
+    return SOUND;
+  } finally {
+    giveBack(object);
   }
-  const raw = unpackObject({ kind, object, id, keys, isEncrypted, maxRawBytes });
-  return { answer: { is: 'unpacked' as const, raw }, transfer: transferable(raw) };
 }
+
+const answerWith = (raw: Buffer) => ({ answer: { is: 'unpacked' as const, raw }, transfer: transferable(raw) });
 
 /** Only memory that nobody else looks at may go to another thread; the rest is copied. */
 function transferable({ buffer, byteLength }: Buffer): ArrayBuffer[] {

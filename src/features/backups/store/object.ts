@@ -3,6 +3,7 @@
 
 import { createCipheriv, createDecipheriv, createHash, createHmac, randomBytes } from 'node:crypto';
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { giveBack } from './memory.ts';
 
 /** chunk: a piece of a disk; page: ids of 4096 chunks; blob: a small document. A kind is part of the id. */
 export type ObjectKind = 'chunk' | 'page' | 'blob';
@@ -28,6 +29,8 @@ const KIND_BYTES = { chunk: Buffer.of(0), page: Buffer.of(1), blob: Buffer.of(2)
 const DESCRIBING_BYTES = 8;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
+/** Less than this zlib does not take. */
+const LEAST_PIECE_BYTES = 64;
 
 /** Why an object is not what its id promises. The text is for people and names neither file nor content. */
 export class ObjectDamage extends Error {
@@ -60,7 +63,11 @@ export function packObject(options: {
   readonly level: number;
 }): Buffer {
   const { kind, raw, id, keys, level } = options;
-  const packed = zstdCompressSync(raw, { params: { [constants.ZSTD_c_compressionLevel]: level } });
+  const packed = zstdCompressSync(raw, {
+    params: { [constants.ZSTD_c_compressionLevel]: level },
+    // All of it in one piece, which is given back below.
+    chunkSize: Math.max(LEAST_PIECE_BYTES, raw.length),
+  });
   const isSmaller = packed.length < raw.length;
   const content = isSmaller ? packed : raw;
   const header = Buffer.alloc(HEADER_BYTES);
@@ -77,6 +84,8 @@ export function packObject(options: {
     object.set(part, at);
     at += part.length;
   }
+  giveBack(packed);
+  if (isSealed(kind, keys)) payload.forEach(giveBack);
   return object;
 }
 
@@ -101,6 +110,7 @@ export function unpackObject(options: {
   if (mustBeSealed && !keys) throw new TypeError('a sealed object was to be read without a key');
   const content = mustBeSealed && keys ? unseal(payload, associated(object, id), keys.data) : payload;
   const raw = (flags & ZSTD) === 0 ? content : decompressed(content, rawBytes);
+  if (content !== payload && raw !== content) giveBack(content);
   if (raw.length !== rawBytes) throw new ObjectDamage('its length is not what its header says');
   if (isEncrypted && !keys) return raw;
   if (!idOf(kind, raw, keys).equals(id)) throw new ObjectDamage('its content is not what its id stands for');
@@ -165,7 +175,10 @@ function unseal(payload: Buffer, aad: Buffer, key: Uint8Array): Buffer {
 function decompressed(content: Buffer, rawBytes: number): Buffer {
   try {
     // A few bytes can claim to become gigabytes.
-    return zstdDecompressSync(content, { maxOutputLength: Math.max(1, rawBytes) });
+    return zstdDecompressSync(content, {
+      maxOutputLength: Math.max(1, rawBytes),
+      chunkSize: Math.max(LEAST_PIECE_BYTES, rawBytes),
+    });
   } catch (cause) {
     throw new ObjectDamage('it cannot be decompressed', { cause });
   }

@@ -5,6 +5,7 @@ import { hasErrno } from '#kernel/errors.ts';
 import { readPlainFile, temporaryName, UnfitFile, writeWhole } from './files.ts';
 import type { Layout } from './layout.ts';
 import { PAGE_BYTES } from './manifest.ts';
+import { giveBack } from './memory.ts';
 import { claimedKind, ObjectDamage, type ObjectKind } from './object.ts';
 import type { Pool } from './pool.ts';
 
@@ -37,26 +38,27 @@ export function createObjectReader(options: {
 
   const fetch = (id: string, kind: ObjectKind) =>
     readObjectFile(layout.object(id), maxRawBytes[kind] + MOST_AROUND_BYTES);
-  const unpack = async (kind: ObjectKind, id: string, bytes: Buffer, isDigestOnly: boolean) => {
-    const fileBytes = bytes.length;
+  const unpack = async (kind: ObjectKind, id: string, bytes: Buffer, wants: 'bytes' | 'all' | 'digest') => {
     const answer = await pool.run({
       does: 'unpack',
       kind,
       id: Buffer.from(id, 'hex'),
       bytes,
       maxRawBytes: maxRawBytes[kind],
-      isDigestOnly,
+      wants,
     });
     if (answer.is === 'damaged') throw new ObjectDamage(answer.reason);
-    return { answer, fileBytes };
+    return answer;
   };
-
-  const verify = async (kind: ObjectKind, id: string, bytes: Buffer) =>
-    (await unpack(kind, id, bytes, isKeyMissing && kind !== 'page')).fileBytes;
+  const verify = async (kind: ObjectKind, id: string, bytes: Buffer) => {
+    const fileBytes = bytes.length;
+    await unpack(kind, id, bytes, isKeyMissing && kind !== 'page' ? 'digest' : 'all');
+    return fileBytes;
+  };
 
   return {
     async read(kind, id) {
-      const { answer } = await unpack(kind, id, await fetch(id, kind), false);
+      const answer = await unpack(kind, id, await fetch(id, kind), 'bytes');
       if (answer.is !== 'unpacked') throw new Error(`an object was answered as ${answer.is}`);
       return Buffer.from(answer.raw.buffer, answer.raw.byteOffset, answer.raw.byteLength);
     },
@@ -132,6 +134,7 @@ export function createObjectWriter(options: {
       const id = Buffer.from(answer.id).toString('hex');
       const other = isForced ? undefined : written.get(id);
       if (other) {
+        giveBack(answer.object);
         await other;
         return { id: answer.id, storedBytes: 0 };
       }
@@ -150,7 +153,9 @@ export function createObjectWriter(options: {
         throw error;
       }
       forgetOldest();
-      return { id: answer.id, storedBytes: answer.object.length };
+      const storedBytes = answer.object.length;
+      giveBack(answer.object);
+      return { id: answer.id, storedBytes };
     },
     takeUnsyncedFolders() {
       const taken = [...unsynced];

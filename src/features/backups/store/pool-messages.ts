@@ -25,8 +25,8 @@ export type PoolTask =
       readonly id: Uint8Array;
       readonly bytes: Uint8Array;
       readonly maxRawBytes: number;
-      /** Compare what can be compared without a key, and answer no bytes. */
-      readonly isDigestOnly: boolean;
+      /** `bytes`: answer them. `all`: compare everything. `digest`: compare what can be compared without a key. */
+      readonly wants: 'bytes' | 'all' | 'digest';
     };
 
 export type PoolAnswer =
