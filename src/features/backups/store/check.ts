@@ -5,10 +5,10 @@ import { readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mapLimit } from '#kernel/async.ts';
 import { AppError, hasErrno } from '#kernel/errors.ts';
-import { distinctPages, inBatches, isZeroAt, MAX_IDS_AT_ONCE, visitChunks } from './contents.ts';
+import { distinctPages, inBatches, isZeroAt, usedIds, visitChunks } from './contents.ts';
 import type { Core } from './core.ts';
 import { type DamagedPlace, type DamagedPlaces, MOST_PLACES, NO_PLACES, writeDamage } from './damage.ts';
-import { IdSet, idRanges } from './id-set.ts';
+import { IdSet } from './id-set.ts';
 import type { Layout } from './layout.ts';
 import { type Lease, takeLease } from './lease.ts';
 import { clearLeftovers } from './leftovers.ts';
@@ -209,10 +209,10 @@ async function checkChunks(
   known: { readonly pages: IdSet; readonly blobs: IdSet },
   isDataRead: boolean,
 ): Promise<void> {
-  const { core, objects, bad, signal } = part;
+  const { core, objects, bad, lease, signal } = part;
   const pages = new IdSet();
   for (const id of known.pages) if (!bad.page.has(id)) pages.add(id);
-  const ranges = idRanges(MAX_IDS_AT_ONCE, (visit) =>
+  const ranges = usedIds(core.layout, lease, (visit) =>
     visitChunks({ objects, pages, visit, onDamage: throwDamage, signal }),
   );
   for await (const { low, high, ids } of ranges) {

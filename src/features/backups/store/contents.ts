@@ -2,15 +2,23 @@
 
 import { mapLimit } from '#kernel/async.ts';
 import { AppError } from '#kernel/errors.ts';
+import { temporaryName } from './files.ts';
+import { type IdRange, idRanges, type ScanIds } from './id-ranges.ts';
 import { IdSet } from './id-set.ts';
+import type { Layout } from './layout.ts';
+import type { Lease } from './lease.ts';
 import { IDS_PER_PAGE, type Manifest } from './manifest.ts';
 import { ID_BYTES, ObjectDamage, ZERO_ID } from './object.ts';
 import type { ObjectReader } from './objects.ts';
 import { type ManifestFile, type ManifestReading, readManifest } from './points.ts';
 
-/** 64 MiB of slots, and half of that again while the set grows: 1 TiB of chunks that all differ. */
-export const MAX_IDS_AT_ONCE = 1_000_000;
+/** 17 MiB of slots, and half of that again while the set grows: 256 GiB of chunks that all differ. */
+const MAX_IDS_AT_ONCE = 250_000;
 const PAGES_AT_ONCE = 4;
+
+/** Ids that `scan` tells, each once; scratch is written below `tmp` of the repository that `lease` is of. */
+export const usedIds = ({ tmp }: Layout, { token }: Lease, scan: ScanIds): AsyncGenerator<IdRange> =>
+  idRanges({ maxIds: MAX_IDS_AT_ONCE, scratch: temporaryName(tmp, token) }, scan);
 
 /** Every page id of these points but that of zeros, each once. */
 export async function distinctPages(reading: ManifestReading, files: readonly ManifestFile[]): Promise<IdSet> {

@@ -1,8 +1,8 @@
 /** The ids of all chunks of a disk while it is being written: pages come from the parent when they are touched, and lie in a file without
  *  a name when they are not at hand. Memory stays the same for any size of disk. */
 
-import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
-import { asStoreError } from './files.ts';
+import { closeSync, readSync, writeSync } from 'node:fs';
+import { asStoreError, openNameless } from './files.ts';
 import { IDS_PER_PAGE, PAGE_BYTES } from './manifest.ts';
 import { ID_BYTES, ZERO_ID } from './object.ts';
 
@@ -112,15 +112,4 @@ export function createDiskIndex(options: {
     },
     close: () => closeSync(file),
   };
-}
-
-/** A file that is gone by itself when the process ends. */
-function openNameless(path: string): number {
-  try {
-    const file = openSync(path, 'wx+', 0o600);
-    unlinkSync(path);
-    return file;
-  } catch (error) {
-    throw asStoreError(error);
-  }
 }

@@ -1,7 +1,7 @@
 /** Files that are there whole or not at all, and stay after a power cut: written below `tmp`, synced, renamed, the folder synced. */
 
 import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
+import { constants, openSync, unlinkSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError, hasErrno } from '#kernel/errors.ts';
@@ -86,6 +86,17 @@ export async function readPlainFile(path: string, maxBytes: number): Promise<Buf
     return await file.readFile();
   } finally {
     await file.close();
+  }
+}
+
+/** A file that is gone by itself when the process ends. @param path nothing may be there @throws AppError no_space */
+export function openNameless(path: string): number {
+  try {
+    const file = openSync(path, 'wx+', 0o600);
+    unlinkSync(path);
+    return file;
+  } catch (error) {
+    throw asStoreError(error);
   }
 }
 

@@ -1,11 +1,10 @@
-/** A set of ids in memory of a known size: what is in use is told range by range when it does not fit at once. */
+/** A set of ids in memory: 33 bytes for each slot, of which at most two of three are taken. */
 
 import { ID_BYTES } from './object.ts';
 
 const FIRST_SLOTS = 4096;
 /** Two of three slots may be taken. */
 const LOAD = 2 / 3;
-const PREFIXES = 0x10000;
 
 export class IdSet {
   #ids: Buffer;
@@ -34,6 +33,11 @@ export class IdSet {
     return true;
   }
 
+  /** @param bytes ids one after the other */
+  addAll(bytes: Buffer): void {
+    for (let at = 0; at < bytes.length; at += ID_BYTES) this.add(bytes, at);
+  }
+
   has(bytes: Buffer, offset = 0): boolean {
     return this.#isTaken[this.#find(bytes, offset)] === 1;
   }
@@ -54,10 +58,13 @@ export class IdSet {
   /** The slot of the id, or the free one where it belongs. */
   #find(bytes: Buffer, offset: number): number {
     // Ids are digests: any of their bytes are as good as a hash. The first ones are alike within a range.
-    let slot = bytes.readUInt32BE(offset + 4) % this.#slots;
+    const start = bytes.readUInt32LE(offset + 4);
+    let slot = start % this.#slots;
+    // Most that meet in a slot differ in these four bytes already, which costs less to see than a call.
     while (
       this.#isTaken[slot] === 1 &&
-      bytes.compare(this.#ids, slot * ID_BYTES, (slot + 1) * ID_BYTES, offset, offset + ID_BYTES) !== 0
+      (this.#ids.readUInt32LE(slot * ID_BYTES + 4) !== start ||
+        bytes.compare(this.#ids, slot * ID_BYTES, (slot + 1) * ID_BYTES, offset, offset + ID_BYTES) !== 0)
     )
       slot = (slot + 1) % this.#slots;
     return slot;
@@ -69,35 +76,5 @@ export class IdSet {
     this.#ids = larger.#ids;
     this.#isTaken = larger.#isTaken;
     this.#slots = larger.#slots;
-  }
-}
-
-export interface IdRange {
-  /** First 16 bits of the ids of this range: from `low` up to and without `high`. */
-  readonly low: number;
-  readonly high: number;
-  readonly ids: IdSet;
-}
-
-/** All ids that `scan` tells, once each, in ranges of at most `maxIds`. `scan` is called once for each range. */
-export async function* idRanges(
-  maxIds: number,
-  scan: (visit: (bytes: Buffer, offset: number) => void) => Promise<void>,
-): AsyncGenerator<IdRange> {
-  for (let low = 0; low < PREFIXES; ) {
-    let high = PREFIXES;
-    let ids = new IdSet();
-    await scan((bytes, offset) => {
-      const prefix = bytes.readUInt16BE(offset);
-      if (prefix < low || prefix >= high) return;
-      ids.add(bytes, offset);
-      // A range of one prefix is not divided: 65,536 such would have to be full first.
-      while (ids.size > maxIds && high - low > 1) {
-        high = low + Math.ceil((high - low) / 2);
-        ids = ids.below(high);
-      }
-    });
-    yield { low, high, ids };
-    low = high;
   }
 }

@@ -5,11 +5,11 @@ import { rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 import { formatBytes } from '#kernel/units.ts';
-import { distinctPages, MAX_IDS_AT_ONCE, pageDamaged, visitChunks } from './contents.ts';
+import { distinctPages, pageDamaged, usedIds, visitChunks } from './contents.ts';
 import type { Core } from './core.ts';
 import { forgetDamage } from './damage.ts';
 import { syncFolder } from './files.ts';
-import { IdSet, idRanges } from './id-set.ts';
+import { IdSet } from './id-set.ts';
 import type { Layout } from './layout.ts';
 import { type Lease, liveLeases, takeLease } from './lease.ts';
 import { clearLeftovers, putBack, sweptName } from './leftovers.ts';
@@ -88,7 +88,7 @@ async function run(core: Core, pool: PoolOf, lease: Lease, options: PruneOptions
   });
   const pages = await distinctPages(core, choice.stay);
   const sums = { sweptObjects: 0, sweptBytes: 0, keptObjects: 0, keptBytes: 0 };
-  const ranges = idRanges(MAX_IDS_AT_ONCE, async (visit) => {
+  const ranges = usedIds(layout, lease, async (visit) => {
     for (const id of pages) visit(id, 0);
     for (const id of choice.blobs) visit(id, 0);
     await visitChunks({

@@ -5,11 +5,11 @@ import { readFile } from 'node:fs/promises';
 import { mapLimit } from '#kernel/async.ts';
 import { AppError } from '#kernel/errors.ts';
 import { type BadObjects, type CheckProgress, type CheckReport, checkUnder } from './check.ts';
-import { distinctPages, inBatches, MAX_IDS_AT_ONCE, visitChunks } from './contents.ts';
+import { distinctPages, inBatches, usedIds, visitChunks } from './contents.ts';
 import { type Core, needKey } from './core.ts';
 import { EnvelopeDamage, openEnvelope } from './envelope.ts';
 import { syncFolder, temporaryName, writeWhole } from './files.ts';
-import { type IdSet, idRanges } from './id-set.ts';
+import type { IdSet } from './id-set.ts';
 import { type Lease, takeLease } from './lease.ts';
 import { idOf, ObjectDamage, type ObjectKind } from './object.ts';
 import { createObjectReader, createObjectWriter, type ObjectReader, type ObjectWriter } from './objects.ts';
@@ -57,7 +57,7 @@ export async function repair(core: Core, from: RepairSource, options: RepairOpti
     let repairedObjects = 0;
     let found = bad;
     for (let round = 1; round <= MOST_ROUNDS && sizeOf(found) > 0; round += 1) {
-      const pages = await repairObjects({ core, from: from.core, bad: found, objects, source, ...options });
+      const pages = await repairObjects({ core, from: from.core, lease, bad: found, objects, source, ...options });
       repairedObjects += pages.repaired;
       await mapLimit(objects.takeUnsyncedFolders(), OBJECTS_AT_ONCE, syncFolder);
       if (pages.repairedPages === 0) break;
@@ -154,6 +154,7 @@ async function writeDurably(
 interface Repairing extends RepairOptions {
   readonly core: Core;
   readonly from: Core;
+  readonly lease: Lease;
   readonly bad: BadObjects;
   readonly objects: ObjectWriter;
   readonly source: ObjectReader;
@@ -188,7 +189,7 @@ async function repairById({ bad, objects, source, signal }: Repairing, kind: Obj
   return repaired;
 }
 
-async function repairByContent({ core, from, bad, objects, source, signal }: Repairing): Promise<number> {
+async function repairByContent({ core, from, lease, bad, objects, source, signal }: Repairing): Promise<number> {
   const files = await readableFiles(from);
   const pages = await distinctPages(from, files);
   let repaired = 0;
@@ -214,7 +215,7 @@ async function repairByContent({ core, from, bad, objects, source, signal }: Rep
       bad.blob,
     );
   }
-  const ranges = idRanges(MAX_IDS_AT_ONCE, (visit) =>
+  const ranges = usedIds(core.layout, lease, (visit) =>
     visitChunks({ objects: source, pages, visit, onDamage: () => undefined, signal }),
   );
   for await (const { ids } of ranges) await tryAll('chunk', ids, bad.chunk);
