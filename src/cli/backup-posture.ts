@@ -1,4 +1,4 @@
-/** `hv backup posture`, `prune`, `protect`, `unprotect`, `report`: how well VMs are protected, and what is kept. */
+/** `hv backup posture`, `prune`, `protect`, `unprotect`, `leave-out`, `report`: how well VMs are protected, and what is kept. */
 
 import { writeFile } from 'node:fs/promises';
 import { ApiProblem, pathOf } from '#contract/client.ts';
@@ -15,7 +15,7 @@ import type { Output } from './output.ts';
 import { type Column, printTable } from './table.ts';
 import { safeText } from './text.ts';
 import { ageText } from './time.ts';
-import { choiceOption, flag, one, textOption } from './values.ts';
+import { any, choiceOption, flag, one, textOption } from './values.ts';
 
 /** As `hv health`. */
 const EXITS = {
@@ -197,6 +197,29 @@ export const commands = defineCommands([
       );
       if (context.output.isJson) context.output.json({ id: args.point, isProtected: false });
       else context.output.message(`${context.output.paintMessage('green', '●')} the retention decides on it`);
+      return EXIT.done;
+    },
+  }),
+  command({
+    path: ['backup', 'leave-out'],
+    summary: 'Say of which disks no restore point has to hold them',
+    details:
+      'As of shared disks, or of those passed through, which a backup leaves out. They no longer ask for attention. Those that are not named ask for it again; without any this is taken back.',
+    positionals: {
+      vm: one('VM', 'name or UUID', { completes: 'vm' }),
+      disks: any('DISK', 'as vdb; all of which this is right'),
+    },
+    options: { reason: textOption('TEXT', 'why, for others') },
+    examples: ['backup leave-out db1 vdb --reason "shared, backed up inside the guest"', 'backup leave-out db1'],
+    run: async (context, { args, options }) => {
+      const { vm, disks } = args;
+      const body = { disks: [...disks], ...(options.reason === undefined ? {} : { reason: options.reason }) };
+      await about(context, 'vm', vm, (id) => context.api('PUT /vms/{id}/accepted-disks', { params: { id }, body }));
+      if (context.output.isJson) context.output.json({ vm, disks });
+      else
+        context.output.message(
+          `${context.output.paintMessage('green', '●')} ${disks.length === 0 ? 'every disk is missed that is left out' : `${safeText(disks.join(', '))} may be left out`}`,
+        );
       return EXIT.done;
     },
   }),

@@ -236,6 +236,7 @@ export const vmPostureSchema = z.object({
   provenAt: timeSchema.nullable().describe('when it was last proven restorable'),
   bootSeconds: z.number().nullable().describe('how long the last proof took to boot: the measured recovery time'),
   disksLeftOut: z.array(z.string()).describe('disks that its newest restore point does not hold'),
+  disksAccepted: z.array(z.string()).describe('those of them of which somebody said that it is right so'),
 });
 export type VmPosture = z.infer<typeof vmPostureSchema>;
 
@@ -367,6 +368,20 @@ export const protectionRoutes = defineRoutes({
     params: idParam('UUID, or the name where it is unique'),
     object: { type: 'vm', param: 'id' },
     response: vmPostureSchema,
+  },
+  'PUT /vms/{id}/accepted-disks': {
+    summary: 'Say of which disks no restore point has to hold them',
+    permission: 'backup.configure',
+    params: idParam('UUID, or the name where it is unique'),
+    object: { type: 'vm', param: 'id' },
+    body: z.strictObject({
+      disks: z
+        .array(z.string().min(1).max(32))
+        .max(100)
+        .describe('as vdb: all of which this is right from now on; an empty list takes it back'),
+      reason: textSchema(200).default(''),
+    }),
+    status: 204,
   },
   'GET /backup-retention': {
     summary: 'Which restore points the next cleaning keeps, and why',

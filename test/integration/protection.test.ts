@@ -239,6 +239,24 @@ describe('protection', { skip }, () => {
     }
   });
 
+  test('a disk that no restore point holds asks for attention until somebody says that it is right', async () => {
+    const path = join(stateDir, 'only-read.raw');
+    await writeFile(path, Buffer.alloc(MIB));
+    await libvirtd.virsh('attach-disk', 'broken', path, 'vdz', '--mode', 'readonly', '--config');
+    await daemon.finish(await daemon.admin('POST /vms/{id}/backup', { params: { id: 'broken' }, body: {} }));
+    const reasons = async () => (await postures())['broken']?.reasons.map(({ code }) => code);
+    assert.ok((await reasons())?.includes('disk_left_out'));
+    const strange = await hv('backup', 'leave-out', 'broken', 'vdy');
+    assert.match(strange.stderr, /"vdy" is none of the disks .* leaves out \(vdz\)/);
+    const said = await hv('backup', 'leave-out', 'broken', 'vdz', '--reason', 'an image for all');
+    assert.equal(said.code, 0, said.stderr);
+    assert.ok(!(await reasons())?.includes('disk_left_out'));
+    await restart();
+    assert.deepEqual((await postures())['broken']?.disksAccepted, ['vdz']);
+    assert.equal((await hv('backup', 'leave-out', 'broken')).code, 0);
+    assert.ok((await reasons())?.includes('disk_left_out'));
+  });
+
   test('restore points of a VM that is gone are listed as such, stay, and count for nothing', async () => {
     const vm = await daemon.admin('GET /vms/{id}', { params: { id: 'broken' } });
     await daemon.finish(await daemon.admin('DELETE /vms/{id}', { params: { id: vm.id } }));

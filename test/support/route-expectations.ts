@@ -278,6 +278,7 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'GET /vms/{id}/proof-settings': asks('backup.read at vm'),
   'PATCH /vms/{id}/proof-settings': asks('backup.verify at vm', {}),
   'GET /restore-points/{id}/disk': asks('backup.export at restore-point', undefined, 'target=vda'),
+  'PUT /vms/{id}/accepted-disks': asks('backup.configure at vm', { disks: [] }),
   'POST /restore-points/{id}/protect': asks('backup.run at restore-point', {}),
   'POST /restore-points/{id}/unprotect': asks(`backup.delete at restore-point${PROOF}`),
   'GET /backup-schedules': asks('backup.read at anywhere'),

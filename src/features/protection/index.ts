@@ -1,5 +1,5 @@
 /** Protection: which VMs are backed up when, what is kept of it, and how well each VM is protected.
- *  Tables: backup_schedule, backup_round, backup_round_vm, backup_last_run, backup_kept_point, backup_prune. Events in: operation.changed.
+ *  Tables: backup_schedule, backup_round, backup_round_vm, backup_last_run, backup_kept_point, backup_prune, backup_accepted_disk. Events in: operation.changed.
  *  Events out: schedule.changed, backup.changed. Permissions: backup.read, backup.run, backup.delete, backup.configure.
  *  Guide: docs/guides/backups.md */
 
@@ -33,10 +33,12 @@ import { coverageOf } from './schedules/coverage.ts';
 import { createScheduleRoutes, scheduleObject } from './schedules/schedule-routes.ts';
 import { createScheduleStore, type Schedule } from './schedules/schedule-store.ts';
 import { createScheduler } from './schedules/scheduler.ts';
+import { createAcceptedDisks } from './standing/accepted-disks.ts';
 import { createStanding } from './standing/standing.ts';
 import { createStandingRoutes } from './standing/standing-routes.ts';
 
 const WEEKLY_LOOK_MS = 600_000;
+const LOOKS_PER_DAY = 86_400_000 / WEEKLY_LOOK_MS;
 
 export interface ProtectionApi {
   /** How each VM stands, the worst first; null while nothing backs any VM up: no schedule, no restore point. */
@@ -61,6 +63,7 @@ export const protection = defineFeature<ProtectionApi>({
     const rounds = createRoundStore(db);
     const lastRuns = createLastRuns(db, () => runKinds);
     const kept = createKeptPoints(db);
+    const accepted = createAcceptedDisks(db);
     store.keptBy((pointId) => kept.ids().has(pointId));
     const prunes = new Map<string, PruneRow>();
     const proofs = proofsOf(use(verification));
@@ -208,6 +211,7 @@ export const protection = defineFeature<ProtectionApi>({
       calendar,
       lastRuns,
       proofs,
+      acceptedDisks: accepted.of,
       schedules: schedules.all,
       vms: known.vms,
       points: catalogue.known,
@@ -245,7 +249,9 @@ export const protection = defineFeature<ProtectionApi>({
       while (!signal.aborted) {
         try {
           await weekly.look();
-          await proofs.proveDue(provenWeekly());
+          const vms = provenWeekly();
+          // All of them are due at the first start: spread over a day they stay spread.
+          await proofs.proveDue(vms, Math.ceil(vms.length / LOOKS_PER_DAY));
         } catch (error) {
           log.warn({ err: error }, `what comes each week is tried again: ${messageOf(error)}`);
         }
@@ -279,6 +285,7 @@ export const protection = defineFeature<ProtectionApi>({
         ...createStandingRoutes({
           standing,
           kept,
+          accepted,
           clock,
           known,
           choose: () => choose(null),
@@ -292,6 +299,7 @@ export const protection = defineFeature<ProtectionApi>({
               { repositoryId: id, name, isLargeAllowed: request.body.allowLarge },
               { ...request, action: 'POST /backup-retention/run' },
             ),
+          vmChanged: ({ id, project }) => events.emit('backup.changed', { id, project, vmId: id }),
           pointChanged(pointId) {
             const point = catalogue.known().find(({ id }) => id === pointId);
             if (point) events.emit('backup.changed', { id: pointId, project: point.project, vmId: point.vmId });
@@ -309,6 +317,7 @@ export const protection = defineFeature<ProtectionApi>({
         await schedules.load();
         await lastRuns.load();
         await kept.load();
+        await accepted.load();
         for (const row of await db.tables<ProtectionTables>().selectFrom('backup_prune').selectAll().execute())
           prunes.set(row.repository, row);
         endListening = events.on('operation.changed', (operation) => {

@@ -1,6 +1,7 @@
 /** The tables of protection.
  *  `backup_schedule`: when what is backed up. `backup_round`, `backup_round_vm`: what each run of one did. `backup_last_run`: how the last
  *  backup of each VM ended, whoever began it. `backup_kept_point`: restore points that stay whatever the retention says.
+ *  `backup_accepted_disk`: disks of which somebody said that no restore point has to hold them.
  *  `backup_prune`: how the last cleaning of each repository ended. `backup_report`: the ISO week that people were last told of. */
 
 import type { ROUND_STATES, ROUND_VM_STATES } from '#contract/protection.ts';
@@ -79,6 +80,7 @@ export interface ProtectionTables {
   backup_kept_point: { point_id: string; by: string; reason: string; at: string };
   backup_prune: PruneRow;
   backup_report: { week: string };
+  backup_accepted_disk: { vm_id: string; target: string; by: string; reason: string; at: string };
 }
 
 export const protectionMigrations: readonly Migration[] = [
@@ -101,6 +103,13 @@ export const protectionMigrations: readonly Migration[] = [
       `CREATE TABLE backup_prune(repository TEXT PRIMARY KEY, at TEXT NOT NULL, state TEXT NOT NULL, detail TEXT,
          removed INTEGER NOT NULL, freed_bytes INTEGER NOT NULL) STRICT`,
       'CREATE TABLE backup_report(week TEXT PRIMARY KEY) STRICT',
+    ],
+  },
+  {
+    id: '002-accepted-disks',
+    statements: [
+      `CREATE TABLE backup_accepted_disk(vm_id TEXT NOT NULL, target TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL,
+         PRIMARY KEY(vm_id, target)) STRICT`,
     ],
   },
 ];

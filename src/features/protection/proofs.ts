@@ -20,8 +20,8 @@ export interface ProofPort {
   latest(vmId: string): { readonly proof: ProofFact | null; readonly passed: ProofFact | null };
   /** Begins a proof of this point and does not wait for it. */
   prove(vm: Vm, pointId: string): Promise<void>;
-  /** Begins a proof of each whose last one is a week old. */
-  proveDue(vms: readonly Vm[]): Promise<void>;
+  /** Begins proofs of those whose last one is a week old, some at each call. */
+  proveDue(vms: readonly Vm[], atMost: number): Promise<void>;
 }
 
 const WEEK_MS = 7 * 86_400_000;
@@ -47,8 +47,8 @@ export function proofsOf({ latest, startProof, proveDue }: VerificationApi): Pro
         { identity: SYSTEM_IDENTITY, requestId: null, idempotencyKey: null, requestHash: '', action: 'after a backup' },
       );
     },
-    async proveDue(vms) {
-      await proveDue(vms, { everyMs: WEEK_MS, action: 'weekly proof' });
+    async proveDue(vms, atMost) {
+      await proveDue(vms, { everyMs: WEEK_MS, action: 'weekly proof', atMost });
     },
   };
 }

@@ -9,7 +9,6 @@ import { SYSTEM_IDENTITY } from '#platform/feature.ts';
 import { dueVms, type ProvableVm } from './due.ts';
 import type { ProofOrder } from './operation.ts';
 import type { ProofPoints } from './points.ts';
-import type { ProofStore } from './store.ts';
 
 type StartRequest = Parameters<OperationsApi['start']>[2];
 
@@ -26,20 +25,28 @@ export interface ProofRound {
   readonly started: readonly { readonly vmId: string; readonly operationId: string }[];
   /** Proven not long ago. */
   readonly notDue: readonly string[];
+  /** Due, and left to the next look. */
+  readonly later: readonly string[];
   readonly refused: readonly { readonly vmId: string; readonly reason: string }[];
 }
 
-/** @param action the name of the job that asks, for the audit log */
+/** @param action the name of the job that asks, for the audit log
+ *  @param atMost begun now; the longest waiting go first */
 export type ProveDue = (
   vms: readonly ProvableVm[],
-  options: { readonly everyMs: number; readonly action: string },
+  options: { readonly everyMs: number; readonly action: string; readonly atMost?: number },
 ) => Promise<ProofRound>;
+
+/** What tells which VMs are due. */
+interface NewestProofs {
+  newest(): Promise<Parameters<typeof dueVms>[1]>;
+}
 
 export interface StartParts {
   readonly operations: Pick<OperationsApi, 'start'>;
   readonly kind: RegisteredKind<ProofOrder>;
   readonly points: Pick<ProofPoints, 'newest' | 'find'>;
-  readonly store: Pick<ProofStore, 'newest'>;
+  readonly store: NewestProofs;
   readonly now: () => Date;
 }
 
@@ -63,13 +70,21 @@ export function createStartProof({ operations, kind, points, now }: StartParts):
   };
 }
 
-export function createProveDue(startProof: StartProof, { store, now }: StartParts): ProveDue {
-  return async (vms, { everyMs, action }) => {
+export function createProveDue(
+  startProof: (...asked: Parameters<StartProof>) => Promise<Pick<Operation, 'id'>>,
+  { store, now }: { readonly store: NewestProofs; readonly now: () => Date },
+): ProveDue {
+  return async (vms, { everyMs, action, atMost = Number.POSITIVE_INFINITY }) => {
     const due = dueVms(vms, await store.newest(), { now: now(), everyMs });
     const isDue = new Set(due.map(({ id }) => id));
     const started: { vmId: string; operationId: string }[] = [];
     const refused: { vmId: string; reason: string }[] = [];
+    const later: string[] = [];
     for (const vm of due) {
+      if (started.length >= atMost) {
+        later.push(vm.id);
+        continue;
+      }
       try {
         const { id } = await startProof(
           vm,
@@ -82,6 +97,6 @@ export function createProveDue(startProof: StartProof, { store, now }: StartPart
         refused.push({ vmId: vm.id, reason: toAppError(error).message });
       }
     }
-    return { started, refused, notDue: vms.flatMap(({ id }) => (isDue.has(id) ? [] : [id])) };
+    return { started, refused, later, notDue: vms.flatMap(({ id }) => (isDue.has(id) ? [] : [id])) };
   };
 }

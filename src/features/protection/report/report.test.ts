@@ -22,6 +22,7 @@ const vm = (vmName: string, parts: Partial<VmPosture> = {}): VmPosture => ({
   provenAt: '2026-06-13T02:00:00.000Z',
   bootSeconds: 14,
   disksLeftOut: [],
+  disksAccepted: [],
   ...parts,
 });
 const report = (parts: Partial<WeekReport> = {}): WeekReport => ({

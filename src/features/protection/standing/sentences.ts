@@ -95,7 +95,7 @@ export function sentenceOf(reason: PostureReason, told: Told): Sentence {
       return {
         text: `No restore point holds its ${told.disksLeftOut.length === 1 ? 'disk' : 'disks'} ${told.disksLeftOut.join(', ')}.`,
         next: {
-          text: 'See why',
+          text: 'See why, and say so when it is right',
           command: newestPointId === null ? `hv backup list --vm ${vmName}` : `hv backup show ${newestPointId}`,
         },
       };

@@ -10,11 +10,13 @@ import type { ApiRequest, Handlers } from '#platform/feature.ts';
 import { worstPosture } from '../posture.ts';
 import type { KeepChoice } from '../pruning/keeping.ts';
 import type { KeptPoints } from '../pruning/kept-points.ts';
+import type { AcceptedDisks } from './accepted-disks.ts';
 import type { Standing } from './standing.ts';
 
 export interface StandingRouteDependencies {
   readonly standing: Standing;
   readonly kept: KeptPoints;
+  readonly accepted: AcceptedDisks;
   readonly clock: Clock;
   readonly known: Pick<InventoryApi, 'vm'>;
   choose(): readonly KeepChoice[];
@@ -29,10 +31,17 @@ export interface StandingRouteDependencies {
     request: ApiRequest<'POST /backup-retention/run'>,
   ) => ReturnType<NonNullable<Handlers['POST /backup-retention/run']>>;
   pointChanged(pointId: string): void;
+  vmChanged(vm: { readonly id: string; readonly project: string }): void;
 }
 
 export function createStandingRoutes(dependencies: StandingRouteDependencies): Handlers {
-  const { standing, kept, clock, known } = dependencies;
+  const { standing, kept, accepted, clock, known } = dependencies;
+  const postureOf = (idOrName: string) => {
+    const vm = known.vm(idOrName);
+    const posture = vm === null ? null : standing.of(vm.id);
+    if (posture === null) throw new AppError('not_found', { detail: `There is no VM "${idOrName.slice(0, 80)}".` });
+    return posture;
+  };
   return {
     'GET /backup-posture': ({ query, may }) => {
       const seen = standing
@@ -60,11 +69,17 @@ export function createStandingRoutes(dependencies: StandingRouteDependencies): H
           .filter(({ vmId: id, vmName: name, project: of }) => may('backup.read', vmObject({ id, name, project: of }))),
       };
     },
-    'GET /vms/{id}/backup-posture': ({ params }) => {
-      const vm = known.vm(params.id);
-      const posture = vm === null ? null : standing.of(vm.id);
-      if (posture === null) throw new AppError('not_found', { detail: `There is no VM "${params.id.slice(0, 80)}".` });
-      return posture;
+    'GET /vms/{id}/backup-posture': ({ params }) => postureOf(params.id),
+    'PUT /vms/{id}/accepted-disks': async ({ params, body, identity }) => {
+      const { vmId, vmName, project, disksLeftOut } = postureOf(params.id);
+      const strange = body.disks.find((target) => !disksLeftOut.includes(target));
+      if (strange !== undefined)
+        throw new AppError('invalid_input', {
+          detail: `"${strange.slice(0, 80)}" is none of the disks that the newest restore point of ${vmName} leaves out${disksLeftOut.length === 0 ? '' : ` (${disksLeftOut.join(', ')})`}.`,
+          hint: `\`hv backup show ${vmName}\` names those with the reason.`,
+        });
+      await accepted.put(vmId, body.disks, { by: identity.user, reason: body.reason, at: clock.now().toISOString() });
+      dependencies.vmChanged({ id: vmId, project });
     },
     'GET /backup-retention': ({ query, may }) => {
       const repositoryId = query.repository === undefined ? null : dependencies.repository(query.repository).id;

@@ -65,12 +65,14 @@ interface World {
   readonly readHoursAgo?: number | null;
   readonly vms?: readonly (typeof web)[];
   readonly hasLeapt?: boolean;
+  readonly accepted?: readonly string[];
 }
 
 const standingOf = (world: World = {}) =>
   createStanding({
     clock: new TestClock(new Date(NOW)),
     calendar: { leap: () => (world.hasLeapt ? { byMs: 1, untilMs: 1 } : null) },
+    acceptedDisks: () => new Set(world.accepted ?? []),
     lastRuns: { of: () => (world.run === undefined ? lastRun() : world.run) },
     proofs: {
       latest(vmId) {
@@ -193,4 +195,15 @@ test('points of VMs that are gone are listed and counted for nobody; the worst c
     standing.orphans().map(({ vmName, points, newestPointId }) => [vmName, points, newestPointId]),
     [['old1', 1, 'p5']],
   );
+});
+
+test('a disk that is left out asks for no attention once somebody said that it is right, and is told all the same', () => {
+  const points = [point(10, { disksLeftOut: ['vdb', 'vdc'] })];
+  const some = standingOf({ points, accepted: ['vdb', 'sda'] }).of(web.id);
+  assert.deepEqual(
+    [some?.posture, some?.reasons.map(({ text }) => text)],
+    ['attention', ['No restore point holds its disk vdc.']],
+  );
+  assert.deepEqual([some?.disksLeftOut, some?.disksAccepted], [['vdb', 'vdc'], ['vdb']]);
+  assert.equal(standingOf({ points, accepted: ['vdb', 'vdc'] }).of(web.id)?.posture, 'protected');
 });

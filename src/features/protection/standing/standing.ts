@@ -27,6 +27,8 @@ export interface StandingDependencies {
   readonly calendar: Pick<Calendar, 'leap'>;
   readonly lastRuns: Pick<LastRuns, 'of'>;
   readonly proofs: Pick<ProofPort, 'latest'>;
+  /** Targets of disks of a VM that somebody said may be left out. */
+  acceptedDisks(vmId: string): ReadonlySet<string>;
   schedules(): readonly Schedule[];
   vms(): readonly Vm[];
   points(): readonly KnownPoint[];
@@ -62,6 +64,7 @@ export function createStanding(dependencies: StandingDependencies): Standing {
         points: points.get(vm.id) ?? [],
         ...proofs.latest(vm.id),
         lastRun: lastRuns.of(vm.id),
+        accepted: dependencies.acceptedDisks(vm.id),
         repositories,
       }),
     );
@@ -122,6 +125,7 @@ interface Gathered {
   readonly proof: ReturnType<ProofPort['latest']>['proof'];
   readonly passed: ReturnType<ProofPort['latest']>['passed'];
   readonly lastRun: ReturnType<LastRuns['of']>;
+  readonly accepted: ReadonlySet<string>;
   readonly repositories: readonly RepositoryFacts[];
 }
 
@@ -134,6 +138,7 @@ function postureOfVm({
   proof,
   passed,
   lastRun,
+  accepted,
   repositories,
 }: Gathered): VmPosture {
   const newest = points.find(({ isGood }) => isGood) ?? null;
@@ -146,6 +151,8 @@ function postureOfVm({
   const used = repositoriesOf(schedules, newest, repositories);
   const reads = used.map(({ readAtMs }) => readAtMs);
   const catalogueReadMs = reads.some((at) => at === null) ? null : Math.min(...reads.flatMap((at) => at ?? []));
+  const disksLeftOut = newest?.disksLeftOut ?? [];
+  const missed = disksLeftOut.filter((target) => !accepted.has(target));
   const lastFailure =
     lastRun?.state === 'failed' ? { detail: lastRun.detail, operationId: lastRun.operation_id } : null;
   const facts: ProtectionFacts = {
@@ -162,7 +169,7 @@ function postureOfVm({
       windowMs: PROOF_WINDOW_MS,
     },
     copy: null,
-    disksLeftOut: newest?.disksLeftOut.length ?? 0,
+    disksLeftOut: missed.length,
     isConsistentEnough: !(newest?.consistency === 'crash' && vm.agent === 'connected'),
   };
   const { posture, reasons } = postureOf(facts);
@@ -180,7 +187,7 @@ function postureOfVm({
       lastPassMs: passed?.atMs ?? null,
       lastProofMs: proof?.atMs ?? null,
       newestPointId: newest?.id ?? null,
-      disksLeftOut: newest?.disksLeftOut ?? [],
+      disksLeftOut: missed,
     }),
   }));
   return {
@@ -211,7 +218,8 @@ function postureOfVm({
           },
     provenAt: passed === null ? null : new Date(passed.atMs).toISOString(),
     bootSeconds: passed?.recoverySeconds ?? null,
-    disksLeftOut: [...(newest?.disksLeftOut ?? [])],
+    disksLeftOut: [...disksLeftOut],
+    disksAccepted: disksLeftOut.filter((target) => accepted.has(target)),
   };
 }
 
