@@ -1,13 +1,14 @@
 /** Reads everything that restore points need and compares it with what its id or digest promises. Bad objects go to quarantine, so that
  *  the next writer stores them anew; which places of which points they take is kept beside the points. */
 
-import { readFile, rename, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rename } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { mapLimit } from '#kernel/async.ts';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 import { distinctPages, inBatches, isZeroAt, usedIds, visitChunks } from './contents.ts';
 import type { Core } from './core.ts';
 import { type DamagedPlace, type DamagedPlaces, MOST_PLACES, NO_PLACES, writeDamage } from './damage.ts';
+import { UnfitFile } from './files.ts';
 import { IdSet } from './id-set.ts';
 import type { Layout } from './layout.ts';
 import { type Lease, takeLease } from './lease.ts';
@@ -17,6 +18,7 @@ import { HEADER_BYTES, ID_BYTES, ObjectDamage, type ObjectKind } from './object.
 import { objectFolders } from './object-folders.ts';
 import { createObjectReader, type ObjectReader } from './objects.ts';
 import { type ManifestFile, manifestFiles, readManifest } from './points.ts';
+import { MAX_SETTINGS_BYTES } from './settings.ts';
 
 export interface CheckOptions {
   /** Read and compare every chunk; otherwise pages and documents are read, and chunks only have to be there. */
@@ -58,28 +60,29 @@ const OBJECTS_AT_ONCE = 8;
 
 /** @throws AppError repository_locked while other upkeep runs */
 export async function check(core: Core, options: CheckOptions = {}): Promise<CheckReport> {
-  const lease = await takeLease(core.layout, 'check');
+  const lease = core.layout.isElsewhere ? null : await takeLease(core.layout, 'check');
   try {
     return (await checkUnder(core, lease, options)).report;
   } finally {
-    await lease.release();
+    await lease?.release();
   }
 }
 
 /** Ids of what is missing or in quarantine. */
 export type BadObjects = Readonly<Record<ObjectKind, IdSet>>;
 
-/** The check itself, for whoever holds a lease of upkeep already. */
+/** The check itself, for whoever holds a lease of upkeep already.
+ *  @param lease null for a repository elsewhere, where what is bad is told and nothing is moved or noted */
 export async function checkUnder(
   core: Core,
-  lease: Lease,
+  lease: Lease | null,
   options: CheckOptions,
 ): Promise<{ readonly report: CheckReport; readonly bad: BadObjects }> {
   const { layout, settings } = core;
   const { isDataRead = false, signal, onProgress } = options;
   const threads = core.threads.acquire();
   try {
-    await clearLeftovers(layout);
+    if (lease) await clearLeftovers(layout);
     const objects = createObjectReader({
       layout,
       pool: threads.pool,
@@ -109,7 +112,7 @@ interface Part {
   readonly objects: ObjectReader;
   readonly report: Report;
   readonly bad: BadObjects;
-  readonly lease: Lease;
+  readonly lease: Lease | null;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -152,12 +155,12 @@ function createReport(core: Core, isDataRead: boolean, onProgress: CheckOptions[
 async function settingsProblems({ layout, settingsBytes }: Core): Promise<CheckProblem[]> {
   const problems: CheckProblem[] = [];
   for (const path of layout.settings) {
-    const name = path.slice(layout.folder.length + 1);
+    const name = basename(path);
     try {
-      if (!(await readFile(path)).equals(settingsBytes))
+      if (!(await layout.files.read(path, MAX_SETTINGS_BYTES)).equals(settingsBytes))
         problems.push({ kind: 'settings', name, isMissing: false, reason: 'it is not what it was when it was opened' });
     } catch (error) {
-      if (!hasErrno(error, 'ENOENT', 'EIO')) throw error;
+      if (!hasErrno(error, 'ENOENT', 'EIO') && !(error instanceof UnfitFile)) throw error;
       problems.push({ kind: 'settings', name, isMissing: hasErrno(error, 'ENOENT'), reason: 'it cannot be read' });
     }
   }
@@ -170,7 +173,7 @@ async function readablePoints(core: Core, report: Report): Promise<ManifestFile[
   let before: { readonly file: ManifestFile; readonly digest: string | null } | null = null;
   for (const file of await manifestFiles(core.layout)) {
     report.point();
-    const name = `manifests/${file.vm}/${file.path.slice(file.path.lastIndexOf('/') + 1)}`;
+    const name = `manifests/${file.vm}/${basename(file.path)}`;
     try {
       const { manifest, digest } = await readManifest(core, file);
       readable.push(file);
@@ -218,6 +221,8 @@ async function checkChunks(
   for await (const { low, high, ids } of ranges) {
     if (isDataRead) await verifyAll(part, 'chunk', ids);
     else await lookAtAll(part, ids);
+    // Who copies reads what he finds there before he counts on it.
+    if (!lease) continue;
     const isNamed = (id: Buffer) => ids.has(id) || known.pages.has(id) || known.blobs.has(id);
     for await (const folder of objectFolders(core.layout, low, high)) {
       const others = folder.ids.filter((id) => !isNamed(Buffer.from(id, 'hex')));
@@ -230,7 +235,7 @@ async function checkUnnamed({ core, objects, report, lease, signal }: Part, id: 
   signal?.throwIfAborted();
   try {
     if (isDataRead) return report.object(await objects.verifyAny(id));
-    const sizeBytes = await sizeOf(core.layout.object(id));
+    const sizeBytes = await core.layout.files.sizeOf(core.layout.object(id));
     if (sizeBytes === null || sizeBytes > HEADER_BYTES) return;
     throw new ObjectDamage('it is shorter than its header');
   } catch (error) {
@@ -269,7 +274,7 @@ async function verifyAll(
 async function lookAtAll({ core, report, bad, lease, signal }: Part, ids: IdSet): Promise<void> {
   await inBatches(ids, OBJECTS_AT_ONCE, async (id) => {
     signal?.throwIfAborted();
-    const sizeBytes = await sizeOf(core.layout.object(id));
+    const sizeBytes = await core.layout.files.sizeOf(core.layout.object(id));
     if (sizeBytes !== null && sizeBytes > HEADER_BYTES) return report.object(sizeBytes);
     bad.chunk.add(Buffer.from(id, 'hex'));
     const isMissing = sizeBytes === null;
@@ -279,17 +284,9 @@ async function lookAtAll({ core, report, bad, lease, signal }: Part, ids: IdSet)
   });
 }
 
-async function sizeOf(path: string): Promise<number | null> {
-  try {
-    return (await stat(path)).size;
-  } catch (error) {
-    if (hasErrno(error, 'ENOENT')) return null;
-    throw error;
-  }
-}
-
 /** Out of the way of the next writer, who would take it for good; kept for those who want to look at it. */
-async function quarantine(layout: Layout, lease: Lease, id: string): Promise<void> {
+async function quarantine(layout: Layout, lease: Lease | null, id: string): Promise<void> {
+  if (!lease) return;
   try {
     await rename(layout.object(id), join(layout.quarantine, `${id}.${lease.token}`));
   } catch (error) {
@@ -306,7 +303,7 @@ async function noteDamage({ core, points, objects, report, bad, lease, signal }:
     const isAllGood = bad.chunk.size + bad.page.size + bad.blob.size === 0;
     const found = isAllGood ? NO_PLACES : await placesIn(manifest, objects, bad, chunkSizeBytes, signal);
     if (found.count > 0) report.damagedPoint(manifest.id);
-    await noteIfThereIsRoom(core.layout, lease, manifest.id, found);
+    if (lease) await noteIfThereIsRoom(core.layout, lease, manifest.id, found);
   }
 }
 

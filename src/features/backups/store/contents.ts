@@ -1,5 +1,6 @@
 /** What the restore points of a repository are made of: the ids in their pages, each page read once. */
 
+import { tmpdir } from 'node:os';
 import { mapLimit } from '#kernel/async.ts';
 import { AppError } from '#kernel/errors.ts';
 import { temporaryName } from './files.ts';
@@ -16,9 +17,16 @@ import { type ManifestFile, type ManifestReading, readManifest } from './points.
 const MAX_IDS_AT_ONCE = 250_000;
 const PAGES_AT_ONCE = 4;
 
-/** Ids that `scan` tells, each once; scratch is written below `tmp` of the repository that `lease` is of. */
-export const usedIds = ({ tmp }: Layout, { token }: Lease, scan: ScanIds): AsyncGenerator<IdRange> =>
-  idRanges({ maxIds: MAX_IDS_AT_ONCE, scratch: temporaryName(tmp, token) }, scan);
+/** Ids that `scan` tells, each once; scratch is written below `tmp` of the repository that `lease` is of.
+ *  @param lease null for a repository elsewhere: then it is written where this host keeps such things
+ *  @param maxIds that are held in memory at once */
+export const usedIds = (
+  { tmp }: Layout,
+  lease: Pick<Lease, 'token'> | null,
+  scan: ScanIds,
+  maxIds = MAX_IDS_AT_ONCE,
+): AsyncGenerator<IdRange> =>
+  idRanges({ maxIds, scratch: lease ? temporaryName(tmp, lease.token) : temporaryName(tmpdir(), 'hyper-copy') }, scan);
 
 /** Every page id of these points but that of zeros, each once. */
 export async function distinctPages(reading: ManifestReading, files: readonly ManifestFile[]): Promise<IdSet> {

@@ -18,6 +18,11 @@ export interface Core extends ManifestReading {
   readonly threads: SharedPool;
 }
 
+/** @throws AppError repository_elsewhere when it does not lie on a file system of this host */
+export function needHere({ layout }: Core): void {
+  if (layout.isElsewhere) throw new AppError('repository_elsewhere');
+}
+
 /** @throws AppError key_needed when the repository is encrypted and was opened without its key */
 export function needKey({ isEncrypted, keys }: Core): void {
   if (isEncrypted && !keys) throw new AppError('key_needed');

@@ -34,6 +34,7 @@ export type PointDamage = z.infer<typeof damageSchema>;
 
 /** What is damaged in a point as far as is known; null when it is none. */
 export async function readDamage(layout: Layout, pointId: string): Promise<PointDamage | null> {
+  if (layout.isElsewhere) return null;
   let found: PointDamage;
   try {
     found = damageSchema.parse(JSON.parse(await readFile(fileOf(layout, pointId), 'utf8')));

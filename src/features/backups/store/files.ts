@@ -2,11 +2,21 @@
 
 import { randomBytes } from 'node:crypto';
 import { constants, openSync, unlinkSync } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 
 const MKDIR_TRIES = 5;
+
+/** How files of a repository are read, wherever they lie. Errors that have the code ENOENT say that a file is not there. */
+export interface Files {
+  /** A whole file. @throws UnfitFile for what is no plain file, or is longer than `maxBytes` */
+  read(path: string, maxBytes: number): Promise<Buffer>;
+  /** Entries of a folder; none when it is missing. */
+  names(folder: string): Promise<string[]>;
+  /** Bytes of a file; null when there is none. */
+  sizeOf(path: string): Promise<number | null>;
+}
 
 /** Names of what one process writes: whoever finds one knows by the token whether it is still being written. */
 export function temporaryName(tmp: string, token: string): string {
@@ -109,6 +119,20 @@ export async function namesIn(folder: string): Promise<string[]> {
     throw error;
   }
 }
+
+/** Those of this host, by absolute paths. */
+export const HOST_FILES: Files = {
+  read: readPlainFile,
+  names: namesIn,
+  async sizeOf(path) {
+    try {
+      return (await stat(path)).size;
+    } catch (error) {
+      if (hasErrno(error, 'ENOENT')) return null;
+      throw error;
+    }
+  },
+};
 
 /** What the file system says, in the words of the store. */
 export function asStoreError(error: unknown): unknown {

@@ -3,6 +3,7 @@
 
 import { chmod, mkdir, readdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { backupPlaceErrors } from '#contract/backup-places.ts';
 import { backupStoreErrors } from '#contract/backup-store.ts';
 import { AppError, hasErrno, registerErrors } from '#kernel/errors.ts';
 import { newUuid } from '#kernel/ids.ts';
@@ -13,20 +14,25 @@ import { syncFolder, temporaryName, writeWhole } from './files.ts';
 import { newMasterKey, type RepositoryKeys } from './keys.ts';
 import { layoutOf } from './layout.ts';
 import { makeSpares } from './lease.ts';
+import type { Place } from './place.ts';
 import { createSharedPool } from './pool.ts';
-import { type Repository, repositoryOf } from './repository.ts';
+import { type PlacedRepository, placedRepositoryOf, type Repository, repositoryOf } from './repository.ts';
 import { readSettings, type Settings } from './settings.ts';
 
 export type { CheckReport } from './check.ts';
 export type { DiskImage } from './disk-image.ts';
 export type { DiskWriter } from './disk-writer.ts';
+export { UnfitFile } from './files.ts';
 export { newRecoveryKey, newRepositoryKey, readRecoveryKey } from './keys.ts';
 export type { Manifest, ManifestBody } from './manifest.ts';
+export type { Place, PlaceEntry } from './place.ts';
+export { folderPlace, walkFolders } from './place.ts';
 export type { PruneResult } from './prune.ts';
-export type { PointEntry, Repository } from './repository.ts';
+export type { PlacedRepository, PointEntry, Repository } from './repository.ts';
 export type { RepositoryWriter } from './writer.ts';
 
 registerErrors(backupStoreErrors);
+registerErrors(backupPlaceErrors);
 
 const CHUNK_SIZE_BYTES = MIB;
 const LEVELS = { default: 1, better: 6 } as const;
@@ -81,16 +87,27 @@ export async function openRepository(folder: string, options: { readonly key?: B
   return repositoryOf(coreOf({ folder: layout.folder, settings, keys, bytes }));
 }
 
+/** Opens the repository that lies at another place.
+ *  @throws AppError as `openRepository`, and what the place fails with */
+export async function openRepositoryAt(
+  place: Place,
+  options: { readonly key?: Buffer } = {},
+): Promise<PlacedRepository> {
+  const { settings, keys, bytes } = await readSettings(layoutOf('', place), options.key ?? null);
+  return placedRepositoryOf(coreOf({ folder: '', place, settings, keys, bytes }), place);
+}
+
 function coreOf(opened: {
   readonly folder: string;
+  readonly place?: Place;
   readonly settings: Settings;
   readonly keys: RepositoryKeys | null;
   readonly bytes: Buffer;
 }): Core {
-  const { folder, settings, keys, bytes } = opened;
+  const { folder, place, settings, keys, bytes } = opened;
   const isEncrypted = settings.encryption !== null;
   return {
-    layout: layoutOf(folder),
+    layout: layoutOf(folder, place),
     settings,
     keys,
     isEncrypted,

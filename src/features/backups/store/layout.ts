@@ -1,11 +1,16 @@
 /** Where everything lies below the folder of a repository. */
 
 import { join } from 'node:path';
+import { type Files, HOST_FILES } from './files.ts';
 
 export const SETTINGS_FILES = ['repo.json', 'repo-copy.json'] as const;
 
 export interface Layout {
   readonly folder: string;
+  /** How what lies there is read. */
+  readonly files: Files;
+  /** Not on a file system of this host: nothing is locked, and nothing but copies is written there. */
+  readonly isElsewhere: boolean;
   readonly settings: readonly [string, string];
   readonly chunks: string;
   readonly manifests: string;
@@ -23,11 +28,14 @@ const MANIFEST = /^(\d{10})-(rp-[0-9a-z]{26})\.json$/;
 
 export const isObjectId = (name: string) => /^[0-9a-f]{64}$/.test(name);
 
-export function layoutOf(folder: string): Layout {
+/** @param files of another place, where `folder` is empty and paths are counted from its root */
+export function layoutOf(folder: string, files: Files = HOST_FILES): Layout {
   const chunks = join(folder, 'chunks');
   const manifests = join(folder, 'manifests');
   return {
     folder,
+    files,
+    isElsewhere: files !== HOST_FILES,
     settings: [join(folder, SETTINGS_FILES[0]), join(folder, SETTINGS_FILES[1])],
     chunks,
     manifests,

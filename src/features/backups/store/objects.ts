@@ -2,7 +2,7 @@
 
 import { dirname } from 'node:path';
 import { hasErrno } from '#kernel/errors.ts';
-import { readPlainFile, temporaryName, UnfitFile, writeWhole } from './files.ts';
+import { type Files, temporaryName, UnfitFile, writeWhole } from './files.ts';
 import type { Layout } from './layout.ts';
 import { PAGE_BYTES } from './manifest.ts';
 import { giveBack } from './memory.ts';
@@ -12,7 +12,7 @@ import type { Pool } from './pool.ts';
 /** NVRAM, TPM state and documents are far below. */
 export const MAX_BLOB_BYTES = 64 * 2 ** 20;
 /** Header and seal. */
-const MOST_AROUND_BYTES = 64;
+export const MOST_AROUND_BYTES = 64;
 /** More than are on their way at once. */
 const REMEMBERED = 128;
 
@@ -37,7 +37,7 @@ export function createObjectReader(options: {
   const maxRawBytes = { chunk: chunkSizeBytes, page: PAGE_BYTES, blob: MAX_BLOB_BYTES } as const;
 
   const fetch = (id: string, kind: ObjectKind) =>
-    readObjectFile(layout.object(id), maxRawBytes[kind] + MOST_AROUND_BYTES);
+    readObjectFile(layout.files, layout.object(id), maxRawBytes[kind] + MOST_AROUND_BYTES);
   const unpack = async (kind: ObjectKind, id: string, bytes: Buffer, wants: 'bytes' | 'all' | 'digest') => {
     const answer = await pool.run({
       does: 'unpack',
@@ -71,9 +71,9 @@ export function createObjectReader(options: {
 }
 
 /** @throws ObjectDamage when it is missing or the disk cannot read it */
-async function readObjectFile(path: string, maxBytes: number): Promise<Buffer> {
+export async function readObjectFile(files: Files, path: string, maxBytes: number): Promise<Buffer> {
   try {
-    return await readPlainFile(path, maxBytes);
+    return await files.read(path, maxBytes);
   } catch (cause) {
     if (cause instanceof UnfitFile) throw new ObjectDamage(cause.message, { cause });
     if (hasErrno(cause, 'ENOENT')) throw new ObjectDamage('it is missing', { isMissing: true, cause });

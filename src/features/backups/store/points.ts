@@ -3,12 +3,12 @@
 import { join } from 'node:path';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 import { EnvelopeDamage, openEnvelope } from './envelope.ts';
-import { namesIn, readPlainFile, UnfitFile } from './files.ts';
+import { UnfitFile } from './files.ts';
 import { type Layout, readManifestName } from './layout.ts';
 import { type Manifest, manifestSchema, pageCount } from './manifest.ts';
 
 /** Page ids of some PiB. */
-const MAX_MANIFEST_BYTES = 64 * 2 ** 20;
+export const MAX_MANIFEST_BYTES = 64 * 2 ** 20;
 
 export interface ManifestFile {
   readonly vm: string;
@@ -33,8 +33,8 @@ export interface ManifestReading {
 /** All files with the name of a manifest, by VM and then by `seq`. */
 export async function manifestFiles(layout: Layout, vm?: string): Promise<ManifestFile[]> {
   const found: ManifestFile[] = [];
-  for (const folder of vm === undefined ? (await namesIn(layout.manifests)).sort() : [vm]) {
-    for (const name of (await namesIn(join(layout.manifests, folder))).sort()) {
+  for (const folder of vm === undefined ? (await layout.files.names(layout.manifests)).sort() : [vm]) {
+    for (const name of (await layout.files.names(join(layout.manifests, folder))).sort()) {
       const said = readManifestName(name);
       if (said) found.push({ vm: folder, path: join(layout.manifests, folder, name), ...said });
     }
@@ -44,11 +44,11 @@ export async function manifestFiles(layout: Layout, vm?: string): Promise<Manife
 
 /** @throws AppError point_damaged; point_not_found when it was pruned meanwhile */
 export async function readManifest(
-  { chunkSizeBytes, macKey }: ManifestReading,
+  { layout, chunkSizeBytes, macKey }: ManifestReading,
   file: ManifestFile,
 ): Promise<ReadManifest> {
   try {
-    const { body, digest } = openEnvelope(await readPlainFile(file.path, MAX_MANIFEST_BYTES), macKey);
+    const { body, digest } = openEnvelope(await layout.files.read(file.path, MAX_MANIFEST_BYTES), macKey);
     const manifest = manifestSchema.parse(body);
     if (manifest.vm !== file.vm || manifest.seq !== file.seq || manifest.id !== file.pointId)
       throw new EnvelopeDamage('it belongs to another name');
@@ -58,6 +58,8 @@ export async function readManifest(
         throw new EnvelopeDamage('a disk has another number of pages than its size needs');
     return { manifest, digest };
   } catch (cause) {
+    // A place that does not answer says nothing of the point.
+    if (cause instanceof AppError) throw cause;
     if (hasErrno(cause, 'ENOENT'))
       throw new AppError('point_not_found', { detail: `There is no restore point ${file.pointId}.`, cause });
     const reason = cause instanceof EnvelopeDamage || cause instanceof UnfitFile ? cause.message : 'it cannot be read';

@@ -8,12 +8,12 @@ import { type BadObjects, type CheckProgress, type CheckReport, checkUnder } fro
 import { distinctPages, inBatches, usedIds, visitChunks } from './contents.ts';
 import { type Core, needKey } from './core.ts';
 import { EnvelopeDamage, openEnvelope } from './envelope.ts';
-import { syncFolder, temporaryName, writeWhole } from './files.ts';
+import { syncFolder, temporaryName, UnfitFile, writeWhole } from './files.ts';
 import type { IdSet } from './id-set.ts';
 import { type Lease, takeLease } from './lease.ts';
 import { idOf, ObjectDamage, type ObjectKind } from './object.ts';
 import { createObjectReader, createObjectWriter, type ObjectReader, type ObjectWriter } from './objects.ts';
-import { type ManifestFile, manifestFiles, readManifest } from './points.ts';
+import { MAX_MANIFEST_BYTES, type ManifestFile, manifestFiles, readManifest } from './points.ts';
 
 export interface RepairOptions {
   readonly signal?: AbortSignal;
@@ -125,12 +125,12 @@ async function fittingManifest(core: Core, from: Core, file: ManifestFile): Prom
   const theirs = (await manifestFiles(from.layout, file.vm)).find(({ pointId }) => pointId === file.pointId);
   if (!theirs || theirs.seq !== file.seq) return null;
   try {
-    const bytes = await readFile(theirs.path);
+    const bytes = await from.layout.files.read(theirs.path, MAX_MANIFEST_BYTES);
     openEnvelope(bytes, core.macKey);
     return bytes;
   } catch (error) {
     // Sealed with another key, or damaged over there as well.
-    if (error instanceof EnvelopeDamage) return null;
+    if (error instanceof EnvelopeDamage || error instanceof UnfitFile) return null;
     throw error;
   }
 }

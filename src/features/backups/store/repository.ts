@@ -2,13 +2,22 @@
 
 import { AppError, hasErrno } from '#kernel/errors.ts';
 import { type CheckOptions, type CheckReport, check } from './check.ts';
-import { type Core, needKey } from './core.ts';
+import { type CopyOptions, type CopyReport, copyPoints } from './copy.ts';
+import {
+  type CopyCheckReport,
+  type CopyPruneOptions,
+  type CopyPruneResult,
+  checkCopy,
+  pruneCopy,
+} from './copy-upkeep.ts';
+import { type Core, needHere, needKey } from './core.ts';
 import { readDamage } from './damage.ts';
 import { createDiskImage, type DiskImage } from './disk-image.ts';
 import { type Lease, takeLease } from './lease.ts';
 import type { Manifest } from './manifest.ts';
 import { ObjectDamage } from './object.ts';
 import { createObjectReader } from './objects.ts';
+import type { Place } from './place.ts';
 import { findManifest, type ManifestFile, manifestFiles, readManifest } from './points.ts';
 import { type PruneOptions, type PruneResult, prune } from './prune.ts';
 import { type RepairOptions, type RepairReport, type RepairSource, repair } from './repair.ts';
@@ -53,6 +62,24 @@ export interface Repository {
   repair(from: Repository, options?: RepairOptions): Promise<RepairReport>;
   /** What `repair` of another repository takes from this one. */
   repairSource(): RepairSource;
+  /** Brings restore points to another place. */
+  copyTo(place: Place, options?: CopyOptions): Promise<CopyReport>;
+}
+
+/** A repository that lies at another place: read like any other, and kept as a copy. */
+export interface PlacedRepository extends Repository {
+  /** Deletes points there. @param near the repository that it is a copy of, for what can be read from it */
+  pruneThere(near: Repository | null, options: CopyPruneOptions): Promise<CopyPruneResult>;
+  /** Checks it and brings anew what is damaged. @param near null = it is only told */
+  checkThere(near: Repository | null, options?: CheckOptions): Promise<CopyCheckReport>;
+}
+
+export function placedRepositoryOf(core: Core, place: Place): PlacedRepository {
+  return {
+    ...repositoryOf(core),
+    pruneThere: (near, options) => pruneCopy(core, place, near?.repairSource().core ?? null, options),
+    checkThere: (near, options = {}) => checkCopy(core, place, near?.repairSource().core ?? null, options),
+  };
 }
 
 export function repositoryOf(core: Core): Repository {
@@ -66,7 +93,10 @@ export function repositoryOf(core: Core): Repository {
     compression: settings.compression,
     isEncrypted: core.isEncrypted,
     hasKey: core.keys !== null,
-    writer: (options = {}) => openWriter(core, options.host),
+    async writer(options = {}) {
+      needHere(core);
+      return openWriter(core, options.host);
+    },
     async *points(vm) {
       for (const file of await manifestFiles(layout, vm)) {
         const entry = await entryOf(core, file);
@@ -123,13 +153,25 @@ export function repositoryOf(core: Core): Repository {
       }
     },
     async pin(pointId) {
+      if (layout.isElsewhere) {
+        // What is deleted there is deleted by us, and never while an operation reads it.
+        await findManifest(layout, pointId);
+        return { release: async () => undefined };
+      }
       const lease = await takePin(core, pointId);
       return { release: () => lease.release() };
     },
     check: (options) => check(core, options),
-    prune: (options) => prune(core, options),
-    repair: (from, options) => repair(core, from.repairSource(), options),
+    async prune(options) {
+      needHere(core);
+      return prune(core, options);
+    },
+    async repair(from, options) {
+      needHere(core);
+      return repair(core, from.repairSource(), options);
+    },
     repairSource: () => ({ core }),
+    copyTo: (place, options) => copyPoints(core, place, options),
   };
 }
 
@@ -156,6 +198,7 @@ async function entryOf(core: Core, file: ManifestFile): Promise<PointEntry | nul
 
 /** A repository on a file system that cannot be written is not pruned either. */
 async function pinned(core: Core, pointId: string): Promise<Lease | null> {
+  if (core.layout.isElsewhere) return null;
   try {
     return await takePin(core, pointId);
   } catch (error) {

@@ -3,12 +3,12 @@
 import { z } from 'zod';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 import { EnvelopeDamage, openEnvelope, peekEnvelope } from './envelope.ts';
-import { readPlainFile, UnfitFile } from './files.ts';
+import { UnfitFile } from './files.ts';
 import { type RepositoryKeys, unwrapKeys, wrappedKeySchema } from './keys.ts';
 import type { Layout } from './layout.ts';
 
 const FORMAT = 1;
-const MAX_SETTINGS_BYTES = 2 ** 20;
+export const MAX_SETTINGS_BYTES = 2 ** 20;
 
 export const settingsSchema = z.object({
   format: z.literal(FORMAT),
@@ -42,7 +42,7 @@ export async function readSettings(layout: Layout, key: Uint8Array | null): Prom
   let wrongKey: AppError | null = null;
   for (const path of layout.settings) {
     try {
-      const bytes = await readPlainFile(path, MAX_SETTINGS_BYTES);
+      const bytes = await layout.files.read(path, MAX_SETTINGS_BYTES);
       isThere = true;
       const found = { ...openSettings(bytes, key), bytes };
       if (good && !good.bytes.equals(bytes)) problems.push({ path, reason: 'it differs from the other copy' });

@@ -1,0 +1,61 @@
+/** What places of copies can fail with, and copying itself. */
+
+import { defineErrors } from '#kernel/errors.ts';
+
+export const backupPlaceErrors = defineErrors({
+  repository_elsewhere: {
+    status: 409,
+    title: 'The repository is a copy on another machine',
+    hint: 'Back up to a repository of this host, and copy it there: `hv repo copy NAME`.',
+  },
+  copy_of_another: {
+    status: 409,
+    title: 'The place is no copy of this repository',
+    hint: 'Give each repository a place of its own. If it is a copy that was damaged, repair its `repo.json` from the repository.',
+  },
+  copy_not_empty: {
+    status: 409,
+    title: 'The place of the copy is not empty',
+    hint: 'Choose an empty folder or another prefix.',
+  },
+  copy_unsound: {
+    status: 502,
+    title: 'The place does not give back what it was given',
+    hint: 'See to the disk or service over there, then copy again; nothing was counted as copied that did not come back.',
+  },
+  place_unreachable: {
+    status: 503,
+    title: 'The place of the copy cannot be reached',
+    hint: 'See that the other machine is on and reachable from here; the next copy goes on with what is missing.',
+  },
+  place_stalled: {
+    status: 503,
+    title: 'The place of the copy does not answer any more',
+    hint: 'See that the other machine or mount is alive; the next copy goes on with what is missing.',
+  },
+  place_refused: {
+    status: 409,
+    title: 'The place of the copy does not accept the credentials',
+    hint: 'Give those that it accepts: `hv repo edit NAME --password-file FILE` or `--private-key FILE`.',
+  },
+  place_denied: {
+    status: 409,
+    title: 'The place of the copy does not allow this',
+    hint: 'The user over there needs the right to list, read and write below the folder or prefix of the copy.',
+  },
+  place_failed: {
+    status: 502,
+    title: 'The place of the copy failed',
+    hint: 'See its log; the next copy goes on with what is missing.',
+  },
+  host_key_unknown: {
+    status: 409,
+    title: 'The key of the other host was not accepted yet',
+    hint: 'Compare it with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` says over there, then give it with --host-key.',
+  },
+  host_key_changed: {
+    status: 409,
+    title: 'The other host shows another key than the one that was accepted',
+    hint: 'If it was set up anew, compare the key over there and accept it: `hv repo edit NAME --host-key SHA256:…`. If not, somebody may be in between: send nothing there.',
+  },
+});
