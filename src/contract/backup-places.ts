@@ -48,6 +48,16 @@ export const backupPlaceErrors = defineErrors({
     title: 'The place of the copy failed',
     hint: 'See its log; the next copy goes on with what is missing.',
   },
+  object_lock_missing: {
+    status: 409,
+    title: 'The bucket has no object lock',
+    hint: 'Object lock is chosen when a bucket is made: make a new one with it, or copy without --lock-days.',
+  },
+  object_lock_ineffective: {
+    status: 409,
+    title: 'What is locked can be deleted all the same',
+    hint: 'The service or these credentials set object lock aside. Use others, or copy without --lock-days and do not count on it.',
+  },
   host_key_unknown: {
     status: 409,
     title: 'The key of the other host was not accepted yet',

@@ -6,6 +6,8 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { proveLock, s3Place } from '#features/backups/places/s3-place.ts';
+import { createS3Requests, type S3Target } from '#features/backups/places/s3-requests.ts';
 import { sftpPlace } from '#features/backups/places/sftp-place.ts';
 import {
   folderPlace,
@@ -23,13 +25,27 @@ import {
   testRepository,
 } from '#features/backups/store/repository.test-data.ts';
 import { hasErrno } from '#kernel/errors.ts';
+import { missingForRadosgw, type Radosgw, startRadosgw } from '../support/radosgw.ts';
 import { missingForSshd, type Sshd, startSshd } from '../support/sshd.ts';
 
 const SIZE = 32 * CHUNK;
 const CHUNKS = SIZE / CHUNK;
 
 let sshd: Sshd | null = null;
+let s3: Radosgw | null = null;
 let root: string;
+
+/** A bucket and prefix of their own for each test. */
+function s3Target(prefix: string, more: Partial<S3Target> = {}): S3Target {
+  assert.ok(s3);
+  return { endpoint: s3.endpoint, region: 'us-east-1', bucket: 'plain', prefix, ...s3.user, lockDays: null, ...more };
+}
+
+async function makeBucket(bucket: string, headers: Readonly<Record<string, string>> = {}): Promise<void> {
+  const { ask, close } = createS3Requests(s3Target('', { bucket }));
+  await ask({ method: 'PUT', key: '', headers });
+  await close();
+}
 
 interface Kind {
   readonly name: string;
@@ -48,14 +64,24 @@ const KINDS: readonly Kind[] = [
       return sftpPlace({ host: '127.0.0.1', port, user, privateKey, hostKey, folder });
     },
   },
+  {
+    name: 's3',
+    skip: missingForRadosgw() ?? false,
+    make: (folder) => s3Place(s3Target(folder.slice(root.length + 1))),
+  },
 ];
 
 before(async () => {
   root = await mkdtemp(join(tmpdir(), 'hv-places-'));
   if (missingForSshd() === null) sshd = await startSshd();
+  if (missingForRadosgw() !== null) return;
+  s3 = await startRadosgw();
+  await makeBucket('plain');
+  await makeBucket('locked', { 'x-amz-bucket-object-lock-enabled': 'true' });
 });
 after(async () => {
   await sshd?.close();
+  await s3?.close();
   await rm(root, { recursive: true, force: true });
 });
 
@@ -236,4 +262,65 @@ test('a point that is damaged here is told, and the others are copied', async ()
   );
   assert.deepEqual(report.copied, [points[0]?.id, points[2]?.id]);
   await pruneAtOnce(made.repository, [points[1]?.id ?? '']);
+});
+
+test('s3: what is locked stays until its time: deletions are refused, told as locked, and fail nothing', {
+  skip: missingForRadosgw() ?? false,
+}, async () => {
+  const locked = s3Target('locked-copy', { bucket: 'locked', lockDays: 1 });
+  await proveLock(locked);
+  const place = s3Place(locked);
+  await using made = await testRepository(false);
+  const points = await threePoints(made.repository);
+  await made.repository.copyTo(place);
+  const copy = await openRepositoryAt(place);
+  // Held anew when the time of what lies there is half over, and not before.
+  let extended = 0;
+  const watched: Place = {
+    ...place,
+    holds: place.holds && {
+      ...place.holds,
+      async extend(path) {
+        await place.holds?.extend(path);
+        extended += 1;
+      },
+    },
+  };
+  await made.repository.copyTo(watched);
+  assert.equal(extended, 0);
+  await place.write(
+    'held.json',
+    Buffer.from(JSON.stringify({ heldAt: new Date(Date.now() - 86_400_000).toISOString() })),
+  );
+  await made.repository.copyTo(watched);
+  const lying = (await Array.fromAsync(place.walk(''))).filter(({ path }) => !/^(tmp|held)/.test(path));
+  assert.equal(extended, lying.length, 'all that lies there');
+  const result = await copy.pruneThere(null, { remove: points.map(({ id }) => id), graceMs: -60_000 });
+  assert.deepEqual(
+    [result.removedPoints, result.lockedPoints, result.sweptObjects],
+    [[], points.map(({ id }) => id), 0],
+  );
+  for (const { id, bytes } of points) assert.ok((await restore(copy, id)).equals(bytes));
+  await place.close();
+});
+
+test('s3: a bucket without lock is told from one with it', { skip: missingForRadosgw() ?? false }, async () => {
+  await assert.rejects(proveLock(s3Target('x', { lockDays: 1 })), { code: 'object_lock_missing' });
+});
+
+test('s3: wrong credentials, a missing bucket and a service that is not there are told apart', {
+  skip: missingForRadosgw() ?? false,
+}, async () => {
+  const asks = async (target: S3Target) => {
+    const place = s3Place(target);
+    try {
+      return await place.names('');
+    } finally {
+      await place.close();
+    }
+  };
+  await assert.rejects(asks(s3Target('', { secretKey: 'not this' })), { code: 'place_refused' });
+  await assert.rejects(asks(s3Target('', { accessKey: 'nobody' })), { code: 'place_refused' });
+  await assert.rejects(asks(s3Target('', { bucket: 'nowhere' })), { code: 'place_denied' });
+  await assert.rejects(asks(s3Target('', { endpoint: 'http://127.0.0.1:9' })), { code: 'place_unreachable' });
 });

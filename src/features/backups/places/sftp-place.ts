@@ -212,6 +212,7 @@ export function sftpPlace(target: SftpPlaceTarget, limits?: LinkLimits): Place {
       }
       return 'removed';
     },
+    holds: null,
     freeBytes,
     async close() {
       link.close();

@@ -6,6 +6,7 @@ import { dirname } from 'node:path';
 import { mapLimit } from '#kernel/async.ts';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 import { isZeroAt } from './contents.ts';
+import { holdCopy } from './copy-holds.ts';
 import type { Core } from './core.ts';
 import { UnfitFile } from './files.ts';
 import { idRanges } from './id-set.ts';
@@ -89,6 +90,8 @@ export async function copyPoints(core: Core, place: Place, options: CopyOptions 
       }
       await copying.point(file);
     }
+    const wasEmpty = isThere.size === 0;
+    await holdCopy({ ...core, layout: copying.target }, place, objects, { wasEmpty, signal });
     return copying.report([...isThere]);
   } finally {
     await threads.release();

@@ -25,7 +25,7 @@ export type { DiskWriter } from './disk-writer.ts';
 export { UnfitFile } from './files.ts';
 export { newRecoveryKey, newRepositoryKey, readRecoveryKey } from './keys.ts';
 export type { Manifest, ManifestBody } from './manifest.ts';
-export type { Place, PlaceEntry } from './place.ts';
+export type { Place, PlaceEntry, PlaceFile } from './place.ts';
 export { folderPlace, walkFolders } from './place.ts';
 export type { PruneResult } from './prune.ts';
 export type { PlacedRepository, PointEntry, Repository } from './repository.ts';

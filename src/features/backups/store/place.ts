@@ -21,6 +21,13 @@ export interface PlaceFile extends Omit<PlaceEntry, 'name'> {
   readonly path: string;
 }
 
+export interface PlaceHolds {
+  /** Each file is held so long from when it is written. */
+  readonly days: number;
+  /** Holds a file for so long from now. */
+  extend(path: string): Promise<void>;
+}
+
 /** What became of a file that was to go. `locked`: the place keeps it until a date. */
 export type Removal = 'removed' | 'locked';
 
@@ -36,6 +43,8 @@ export interface Place extends Files {
   walk(folder: string): AsyncIterable<PlaceFile>;
   /** A file that is not there counts as removed. */
   remove(path: string): Promise<Removal>;
+  /** How the place keeps files from being deleted; null = it does not. */
+  readonly holds: PlaceHolds | null;
   /** Bytes that can still be written; null when the place does not tell. */
   freeBytes(): Promise<number | null>;
   close(): Promise<void>;
@@ -87,6 +96,7 @@ export function folderPlace(root: string): Place {
       await rm(at(path), { force: true });
       return 'removed';
     },
+    holds: null,
     async freeBytes() {
       const { bavail, bsize } = await statfs(root);
       return bavail * bsize;
