@@ -3,10 +3,9 @@
 
 import { z } from 'zod';
 import { hasErrno } from '#kernel/errors.ts';
-import { distinctPages, inBatches, MAX_IDS_AT_ONCE, visitChunks } from './contents.ts';
+import { distinctPages, inBatches, usedIds, visitChunks } from './contents.ts';
 import type { Core } from './core.ts';
 import { UnfitFile } from './files.ts';
-import { idRanges } from './id-set.ts';
 import type { ObjectReader } from './objects.ts';
 import type { Place } from './place.ts';
 import { manifestFiles, readManifest } from './points.ts';
@@ -62,7 +61,7 @@ async function holdAll(
     documents.push(...Object.values(manifest.blobs).map((id) => Buffer.from(id, 'hex')));
     await hold(file.path);
   }
-  const ranges = idRanges(MAX_IDS_AT_ONCE, async (visit) => {
+  const ranges = usedIds(layout, null, async (visit) => {
     for (const id of [...pages, ...documents]) visit(id, 0);
     await visitChunks({
       objects,

@@ -3,13 +3,13 @@
 
 import { basename } from 'node:path';
 import { type CheckOptions, type CheckReport, checkUnder } from './check.ts';
-import { distinctPages, inBatches, MAX_IDS_AT_ONCE, pageDamaged, visitChunks } from './contents.ts';
+import { distinctPages, inBatches, pageDamaged, usedIds, visitChunks } from './contents.ts';
 import { type Core, needKey } from './core.ts';
-import { IdSet, idRanges } from './id-set.ts';
+import { IdSet } from './id-set.ts';
 import { isObjectId } from './layout.ts';
 import { checkedObject, ObjectDamage, type ObjectKind } from './object.ts';
 import { createObjectReader, MAX_BLOB_BYTES, MOST_AROUND_BYTES, type ObjectReader, readObjectFile } from './objects.ts';
-import type { Place } from './place.ts';
+import type { Place, PlaceFile } from './place.ts';
 import { type ManifestFile, manifestFiles, readManifest } from './points.ts';
 
 export interface CopyPruneOptions {
@@ -55,7 +55,7 @@ export async function pruneCopy(
     const sums = { sweptObjects: 0, sweptBytes: 0, lockedObjects: 0, lockedBytes: 0, keptObjects: 0, keptBytes: 0 };
     const pages = await distinctPages(core, stay);
     const blobs = await blobsOf(core, stay);
-    const ranges = idRanges(MAX_IDS_AT_ONCE, async (visit) => {
+    const ranges = usedIds(core.layout, null, async (visit) => {
       for (const id of [...pages, ...blobs]) visit(id, 0);
       await visitChunks({
         objects,
@@ -68,7 +68,7 @@ export async function pruneCopy(
       });
     });
     for await (const { low, high, ids } of ranges)
-      for await (const { path, sizeBytes, modifiedMs } of place.walk(core.layout.chunks)) {
+      for await (const { path, sizeBytes, modifiedMs } of filesOf(place, core.layout.chunks, low, high)) {
         signal?.throwIfAborted();
         const id = basename(path);
         if (!isObjectId(id) || core.layout.object(id) !== path) continue;
@@ -85,6 +85,13 @@ export async function pruneCopy(
     await there.release();
     await here?.release();
   }
+}
+
+/** One walk for all, or one for each first byte of the range: whatever the ranges are, each file is seen once. */
+async function* filesOf(place: Place, chunks: string, low: number, high: number): AsyncGenerator<PlaceFile> {
+  if (low === 0 && high === 0x10000) return yield* place.walk(chunks);
+  for (let first = low >> 8; first <= (high - 1) >> 8; first += 1)
+    yield* place.walk(`${chunks}/${first.toString(16).padStart(2, '0')}`);
 }
 
 async function removePoints(core: Core, place: Place, remove: readonly string[]) {

@@ -5,13 +5,12 @@
 import { dirname } from 'node:path';
 import { mapLimit } from '#kernel/async.ts';
 import { AppError, hasErrno } from '#kernel/errors.ts';
-import { isZeroAt } from './contents.ts';
+import { isZeroAt, usedIds } from './contents.ts';
 import { holdCopy } from './copy-holds.ts';
 import type { Core } from './core.ts';
 import { UnfitFile } from './files.ts';
-import { idRanges } from './id-set.ts';
 import { type Layout, layoutOf } from './layout.ts';
-import { takeLease } from './lease.ts';
+import { type Lease, takeLease } from './lease.ts';
 import { IDS_PER_PAGE, type Manifest } from './manifest.ts';
 import { checkedObject, ID_BYTES, ObjectDamage, ZERO_ID } from './object.ts';
 import { createObjectReader, MAX_BLOB_BYTES, MOST_AROUND_BYTES, type ObjectReader, readObjectFile } from './objects.ts';
@@ -68,7 +67,7 @@ export async function copyPoints(core: Core, place: Place, options: CopyOptions 
       chunkSizeBytes: core.settings.chunkSizeBytes,
       isKeyMissing: core.isEncrypted && !core.keys,
     });
-    const copying = createCopying(core, place, objects, options);
+    const copying = createCopying(core, lease, place, objects, options);
     await copying.putSettings();
     const isThere = new Set((await manifestFiles(copying.target)).map(({ pointId }) => pointId));
     const wanted: ManifestFile[] = [];
@@ -99,7 +98,7 @@ export async function copyPoints(core: Core, place: Place, options: CopyOptions 
   }
 }
 
-function createCopying(core: Core, place: Place, objects: ObjectReader, options: CopyOptions) {
+function createCopying(core: Core, lease: Lease | null, place: Place, objects: ObjectReader, options: CopyOptions) {
   const { layout, settings } = core;
   const { signal, pace = async () => undefined, onProgress, onPoint } = options;
   const target: Layout = layoutOf('', place);
@@ -173,17 +172,22 @@ function createCopying(core: Core, place: Place, objects: ObjectReader, options:
 
   /** Chunks of a point that its page of before does not have at the same place. */
   const newChunks = (pages: ReadonlyMap<string, string | null>) =>
-    idRanges(IDS_AT_ONCE, async (visit) => {
-      for (const [id, beforeId] of pages) {
-        signal?.throwIfAborted();
-        const page = await objects.read('page', id);
-        const before = beforeId === null ? null : await pageOrNothing(beforeId);
-        for (let at = 0; at < IDS_PER_PAGE * ID_BYTES; at += ID_BYTES) {
-          if (isZeroAt(page, at) || before?.compare(page, at, at + ID_BYTES, at, at + ID_BYTES) === 0) continue;
-          visit(page, at);
+    usedIds(
+      layout,
+      lease,
+      async (visit) => {
+        for (const [id, beforeId] of pages) {
+          signal?.throwIfAborted();
+          const page = await objects.read('page', id);
+          const before = beforeId === null ? null : await pageOrNothing(beforeId);
+          for (let at = 0; at < IDS_PER_PAGE * ID_BYTES; at += ID_BYTES) {
+            if (isZeroAt(page, at) || before?.compare(page, at, at + ID_BYTES, at, at + ID_BYTES) === 0) continue;
+            visit(page, at);
+          }
         }
-      }
-    });
+      },
+      IDS_AT_ONCE,
+    );
 
   /** A page that cannot be read saves no work, and costs none. */
   const pageOrNothing = async (id: string) => {
