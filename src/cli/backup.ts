@@ -8,6 +8,7 @@ import { ApiProblem, pathOf } from '#contract/client.ts';
 import { hasErrno } from '#kernel/errors.ts';
 import { formatBytes, formatDuration } from '#kernel/units.ts';
 import { CONFIRM_OPTIONS, confirmByName } from './ask.ts';
+import { commands as instantCommands } from './backup-instant.ts';
 import { commands as postureCommands } from './backup-posture.ts';
 import { commands as scheduleCommands } from './backup-schedule.ts';
 import { command, defineCommands } from './command.ts';
@@ -156,12 +157,13 @@ export const commands = defineCommands([
     path: ['backup', 'restore'],
     summary: 'Make a new VM of a restore point, or set its VM back',
     details:
-      'The new VM has a UUID and addresses of its own and stays off unless --start is given. With --overwrite the VM that was backed up gets the disks of the restore point; it must be off, and its disks of now are kept for some days.',
+      'The new VM has a UUID and addresses of its own and stays off unless --start is given. With --instant it runs within seconds whatever its size, and `hv backup instant list` tells how far its data is copied. With --overwrite the VM that was backed up gets the disks of the restore point; it must be off, and its disks of now are kept for some days.',
     positionals: { point: pointId() },
     options: {
       as: textOption('NAME', 'name of the new VM'),
       project: textOption('NAME', 'its project; that of the restore point unless given', { completes: 'project' }),
       start: flag('start it when it is there'),
+      instant: flag('start it at once from the restore point; its data is copied meanwhile'),
       plan: flag('only say what would be made'),
       overwrite: flag('set the VM back that was backed up'),
       ...CONFIRM_OPTIONS,
@@ -169,12 +171,15 @@ export const commands = defineCommands([
     isLong: true,
     examples: [
       'backup restore web1 --as web1-copy',
+      'backup restore web1 --as web1-copy --instant',
       'backup restore rp-01m8b2c1r655dahv5wg5z8a79y --overwrite --yes --name web1',
     ],
     run: async (context, { args, options }) => {
       const { api, output } = context;
       if (options.overwrite === (options.as !== undefined))
         throw usageFailure('it has to be said what becomes of it', 'Give either --as NAME or --overwrite.');
+      if (options.overwrite && options.instant)
+        throw usageFailure('a VM is not set back while it runs', 'Use --instant with --as NAME.');
       if (options.overwrite) {
         const point = await pointOf(context, args.point);
         await confirmByName(context, {
@@ -194,6 +199,7 @@ export const commands = defineCommands([
       const body = {
         name: options.as ?? '',
         start: options.start,
+        mode: options.instant ? ('instant' as const) : ('copy' as const),
         ...(options.project === undefined ? {} : { project: options.project }),
       };
       if (options.plan) {
@@ -202,10 +208,10 @@ export const commands = defineCommands([
         else printPlan(output, plan);
         return EXIT.done;
       }
-      return finish(
-        context,
-        await api('POST /restore-points/{id}/restore', { params: { id }, body }),
-        () => `${safeText(body.name)} is there`,
+      return finish(context, await api('POST /restore-points/{id}/restore', { params: { id }, body }), () =>
+        options.instant
+          ? `${safeText(body.name)} runs; its data is copied behind it (\`hv backup instant list\`)`
+          : `${safeText(body.name)} is there`,
       );
     },
   }),
@@ -255,6 +261,7 @@ export const commands = defineCommands([
       return finish(context, await api('DELETE /restore-points/{id}', { params: { id: point.id } }));
     },
   }),
+  ...instantCommands,
   ...scheduleCommands,
   ...postureCommands,
 ]);

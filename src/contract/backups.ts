@@ -47,6 +47,11 @@ export const backupErrors = defineErrors({
     title: 'Not all of the repository is what it was',
     hint: 'See which restore points are damaged: `hv backup list`. The next backup of each VM reads what is damaged as a whole and heals what it can.',
   },
+  restore_not_finished: {
+    status: 409,
+    title: 'A VM still runs from a restore point',
+    hint: 'Wait until its data is copied (`hv backup instant list`), or start the copying again with `hv backup instant resume NAME`.',
+  },
   repository_unreachable: {
     status: 503,
     title: 'The repository cannot be reached',
@@ -122,6 +127,10 @@ const restoreBody = z.strictObject({
   name: nameSchema.describe('of the new VM'),
   project: z.string().max(100).optional().describe('id or name; that of the restore point unless given'),
   start: z.boolean().default(false),
+  mode: z
+    .enum(['copy', 'instant'])
+    .default('copy')
+    .describe('instant = it is started at once from the restore point, and its data is copied behind its guest'),
 });
 
 /** What a restore will make, before it does it. */
@@ -136,6 +145,25 @@ export const restorePlanSchema = z.object({
   needs: z.object({ diskBytes: z.number(), freeDiskBytes: z.number() }),
 });
 export type RestorePlan = z.infer<typeof restorePlanSchema>;
+
+export const instantRestoreSchema = z.object({
+  vmId: uuidSchema,
+  vmName: z.string(),
+  project: z.string(),
+  pointId: z.string(),
+  repositoryId: z.string(),
+  repositoryName: z.string(),
+  state: z
+    .enum(['starting', 'copying', 'waiting', 'held'])
+    .describe(
+      'waiting = for the VM to be on, or for its restore point to be readable; held = the copying was cancelled, or cannot go on',
+    ),
+  copiedRatio: z.number().describe('0 to 1'),
+  problem: z.string().nullable().describe('for people'),
+  operationId: z.string().nullable().describe('that copies'),
+  startedAt: timeSchema,
+});
+export type InstantRestore = z.infer<typeof instantRestoreSchema>;
 
 const point = { params: idParam('restore point'), object: { type: 'restore-point', param: 'id' } } as const;
 const repository = { params: idParam('id or name'), object: { type: 'repository', param: 'id' } } as const;
@@ -264,6 +292,20 @@ export const backupRoutes = defineRoutes({
     ...point,
     body: restoreBody,
     response: restorePlanSchema,
+  },
+  'GET /instant-restores': {
+    summary: 'List VMs that run from a restore point while their data is copied',
+    permission: 'backup.read',
+    list: true,
+    query: z.object(pageQuery),
+    response: pageOf(instantRestoreSchema),
+  },
+  'POST /vms/{id}/copy-behind': {
+    summary: 'Go on copying the data of a VM that runs from a restore point',
+    permission: 'backup.restore',
+    params: idParam('UUID, or the name where it is unique'),
+    object: { type: 'vm', param: 'id' },
+    ...started,
   },
   'POST /restore-points/{id}/overwrite': {
     summary: 'Set a VM back to a restore point; it must be off, its disks of now are kept for some days',

@@ -53,5 +53,12 @@ export {
 } from './xml/domain.ts';
 export { type DomainEdits, definitionDigest, editDomain } from './xml/edit.ts';
 export { attribute, child, children, parseXml, textAt } from './xml/parse.ts';
-export { type RestoredIdentity, restoredDomain, withoutPasswords } from './xml/restored.ts';
+export {
+  type ErrorPolicy,
+  errorPolicies,
+  type RestoredIdentity,
+  restoredDomain,
+  withErrorPolicies,
+  withoutPasswords,
+} from './xml/restored.ts';
 export { element, serialize, type XmlElement } from './xml/tree.ts';

@@ -35,6 +35,13 @@ export async function backingChain(path: string, namedFrom = path): Promise<stri
 
 /** The file that a qcow2 disk names as its backing file, or null. */
 async function backingFileOf(path: string, namedFrom: string): Promise<string | null> {
+  const name = await backingName(path);
+  return name === null ? null : fileOf(name, dirname(namedFrom));
+}
+
+/** What a qcow2 disk builds upon in its own words, which may be no file; null = nothing, or it cannot be told.
+ *  @throws system errors other than that the disk is gone or may not be read */
+export async function backingName(path: string): Promise<string | null> {
   let file: Awaited<ReturnType<typeof open>>;
   try {
     // A pipe in the place of a disk must not make us wait for its other end.
@@ -55,7 +62,7 @@ async function backingFileOf(path: string, namedFrom: string): Promise<string | 
     if (offset === 0n || offset > MAX_NAME_OFFSET || length === 0 || length > MAX_NAME_BYTES) return null;
     const name = Buffer.alloc(length);
     const read = await file.read(name, 0, length, Number(offset));
-    return fileOf(name.subarray(0, read.bytesRead).toString('utf8'), dirname(namedFrom));
+    return name.subarray(0, read.bytesRead).toString('utf8');
   } finally {
     await file.close();
   }

@@ -270,6 +270,8 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'DELETE /restore-points/{id}': asks(`backup.delete at restore-point${PROOF}`),
   'POST /restore-points/{id}/restore': asks('backup.restore at restore-point', { name: 'restored' }),
   'POST /restore-points/{id}/restore/plan': asks('backup.restore at restore-point', { name: 'restored' }),
+  'GET /instant-restores': asks('backup.read at anywhere'),
+  'POST /vms/{id}/copy-behind': asks('backup.restore at vm'),
   'POST /restore-points/{id}/overwrite': asks(`backup.overwrite at restore-point${PROOF}`, { confirm: 'nobody' }),
   'POST /vms/{id}/proofs': asks('backup.verify at vm', {}),
   'GET /proofs': asks('backup.read at anywhere'),

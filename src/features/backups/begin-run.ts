@@ -4,6 +4,7 @@ import type { Operation } from '#contract/operations.ts';
 import type { InventoryApi } from '#features/inventory/index.ts';
 import type { OperationsApi, RegisteredKind } from '#features/operations/index.ts';
 import { AppError } from '#kernel/errors.ts';
+import type { Instant } from './instant/instant.ts';
 import type { Repositories } from './repositories.ts';
 import { unconfirmed } from './run-operation.ts';
 import type { RunOrder } from './run-order.ts';
@@ -22,11 +23,12 @@ interface Dependencies {
   readonly operations: OperationsApi;
   readonly known: InventoryApi;
   readonly repositories: Repositories;
+  readonly instant: Pick<Instant, 'requireUnused'>;
   readonly kinds: { readonly run: RegisteredKind<RunOrder>; readonly runStopped: RegisteredKind<RunOrder> };
 }
 
-/** @throws AppError not_found, unavailable, wrong_state, repository_unconfirmed; busy while something else works on the VM */
-export function createBeginRun({ operations, known, repositories, kinds }: Dependencies): BeginRun {
+/** @throws AppError not_found, unavailable, wrong_state, repository_unconfirmed, restore_not_finished; busy while something else works on the VM */
+export function createBeginRun({ operations, known, repositories, instant, kinds }: Dependencies): BeginRun {
   return async (order, request) => {
     const before = await operations.repeated(request);
     if (before) return before;
@@ -39,6 +41,8 @@ export function createBeginRun({ operations, known, repositories, kinds }: Depen
         detail: `"${vm.name}" has no stored definition: it disappears when it is stopped.`,
         hint: 'Define it with the program that made it, then back it up.',
       });
+    // Its disks are not whole yet, and QEMU copies one at a time.
+    instant.requireUnused({ vmId: vm.id });
     const repository = order.repository === null ? await repositories.default() : repositories.get(order.repository);
     if (repository.is_confirmed === 0) throw unconfirmed(repository.name);
     const isOff = vm.state === 'off' || vm.state === 'crashed';

@@ -1,5 +1,5 @@
 /** Backups: restore points of VMs in repositories, each whole in itself.
- *  Tables: repository, restore_point, backup_disk. Events in: operation.changed. Events out: backup.changed, repository.changed.
+ *  Tables: repository, restore_point, backup_disk, instant_restore. Events in: operation.changed. Events out: backup.changed, repository.changed.
  *  Permissions: backup.read, backup.run, backup.restore, backup.overwrite, backup.export, backup.delete, backup.configure, backup.verify.
  *  Guide: docs/guides/backups.md */
 
@@ -21,6 +21,9 @@ import { type BeginRun, createBeginRun } from './begin-run.ts';
 import { type Catalogue, createCatalogue } from './catalogue.ts';
 import { deleteOperation } from './delete-operation.ts';
 import { createFreezer } from './freeze.ts';
+import { createInstant } from './instant/instant.ts';
+import { createInstantRoutes } from './instant/instant-routes.ts';
+import { instantMigrations } from './instant/tables.ts';
 import { clearLeftRuns } from './left-runs.ts';
 import { rowOf } from './manifest-row.ts';
 import { runFolders } from './names.ts';
@@ -50,16 +53,29 @@ export interface BackupsApi {
   beginScan(repositoryId: string, request: Parameters<OperationsApi['start']>[2]): Promise<Operation>;
   /** Kinds of the operations that back one VM up. */
   readonly runKinds: readonly string[];
+  /** Restore points that VMs run from at this moment. */
+  pointsInUse(): ReadonlySet<string>;
+  /** VMs that run from a restore point while their data is copied. */
+  instantRestores(): readonly InstantState[];
   /** Whoever knows which restore points nobody may delete; during set-up only. */
   keptBy(isKept: (pointId: string) => boolean): void;
 }
 
 export type { KnownPoint } from './catalogue.ts';
 
+export interface InstantState {
+  readonly vmId: string;
+  readonly name: string;
+  readonly isHeld: boolean;
+  /** Why its restore point cannot be read, or why it is not copied. */
+  readonly problem: string | null;
+  readonly startedAt: string;
+}
+
 export const backups = defineFeature<BackupsApi>({
   name: 'backups',
   needs: ['projects', 'operations', 'inventory', 'vms', 'quotas', 'health'],
-  migrations: backupMigrations,
+  migrations: [...backupMigrations, ...instantMigrations],
   errors: { ...backupStoreErrors, ...backupErrors },
   setup({ config, db, libvirt, clock, events, log, space, use }) {
     const journal = use(operations);
@@ -186,7 +202,20 @@ export const backups = defineFeature<BackupsApi>({
       delete: journal.register(deleteOperation(look)),
     };
 
-    const beginRun = createBeginRun({ operations: journal, known, repositories, kinds });
+    const instant = createInstant({
+      ...restoring,
+      config,
+      db,
+      events,
+      libvirt,
+      clock,
+      log,
+      space,
+      operations: journal,
+      known,
+      machines,
+    });
+    const beginRun = createBeginRun({ operations: journal, known, repositories, instant, kinds });
 
     registry.contains('restore points', {
       count: (id) => pointsOf((project) => project === id),
@@ -209,6 +238,8 @@ export const backups = defineFeature<BackupsApi>({
 
     let isKept: (pointId: string) => boolean = () => false;
     let endListening: () => void = () => undefined;
+    const stopping = new AbortController();
+    let keeping: Promise<void> = Promise.resolve();
     return {
       api: {
         catalogue,
@@ -217,12 +248,22 @@ export const backups = defineFeature<BackupsApi>({
         beginScan: (repositoryId, request) =>
           journal.start(kinds.scan, { repositoryId, name: repositories.get(repositoryId).name }, request),
         runKinds: [RUN, RUN_STOPPED],
+        pointsInUse: instant.pointsInUse,
+        instantRestores: () =>
+          instant.list().map(({ vm_id, name, state, problem, started_at }) => ({
+            vmId: vm_id,
+            name: known.vm(vm_id)?.name ?? name,
+            isHeld: state === 'held',
+            problem: problem ?? instant.trouble(vm_id),
+            startedAt: started_at,
+          })),
         keptBy(ask) {
           isKept = ask;
         },
       },
       handlers: {
-        ...createBackupRoutes({ operations: journal, known, catalogue, repositories, beginRun, kinds }),
+        ...createBackupRoutes({ operations: journal, known, catalogue, repositories, instant, beginRun, kinds }),
+        ...createInstantRoutes({ instant, operations: journal, known, repositories }),
         ...createPointRoutes({
           operations: journal,
           known,
@@ -234,6 +275,7 @@ export const backups = defineFeature<BackupsApi>({
           space,
           disksFolder: config.state.disks,
           isKept: (pointId) => isKept(pointId),
+          instant,
           kinds,
         }),
       },
@@ -250,14 +292,18 @@ export const backups = defineFeature<BackupsApi>({
       async start() {
         await repositories.load();
         await catalogue.load();
-        endListening = events.on('operation.changed', ({ id, kind, state, objectId }) => {
+        await instant.load();
+        endListening = events.on('operation.changed', (operation) => {
+          const { id, kind, state, objectId } = operation;
+          instant.operationEnded(operation);
           if (!FINAL_STATES.includes(state)) return;
           if (kind === RUN || kind === RUN_STOPPED) turns.release(id);
           // Room for its disks was promised under its id.
           if ((kind === 'backup.restore' || kind === 'backup.overwrite') && objectId !== null) space.release(objectId);
         });
       },
-      async resume() {
+      async resume(signal) {
+        keeping = instant.run(AbortSignal.any([signal, stopping.signal]));
         try {
           await clearLeftRuns({
             folders,
@@ -277,6 +323,8 @@ export const backups = defineFeature<BackupsApi>({
       },
       async stop() {
         endListening();
+        stopping.abort(new Error('the daemon stops'));
+        await keeping;
         await sessions.closeAll();
       },
     };

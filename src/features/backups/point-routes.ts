@@ -17,6 +17,7 @@ import { type ApiRequest, type Handlers, SYSTEM } from '#platform/feature.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { DeleteOrder } from './delete-operation.ts';
 import { copyDisk } from './disk-door.ts';
+import type { Instant } from './instant/instant.ts';
 import type { RunFolders } from './names.ts';
 import type { Repositories } from './repositories.ts';
 import { restoreCharges } from './restore-operation.ts';
@@ -37,6 +38,7 @@ export interface PointRouteDependencies {
   readonly disksFolder: string;
   /** Nobody may delete it. */
   isKept(pointId: string): boolean;
+  readonly instant: Pick<Instant, 'kind' | 'requireUnused'>;
   readonly kinds: {
     readonly restore: RegisteredKind<RestoreOrder>;
     readonly overwrite: RegisteredKind<RestoreOrder>;
@@ -49,7 +51,7 @@ type RestoreRequest =
   | ApiRequest<'POST /restore-points/{id}/restore/plan'>;
 
 export function createPointRoutes(dependencies: PointRouteDependencies): Handlers {
-  const { operations, known, projects, quotas, catalogue, repositories, folders, space, disksFolder, kinds } =
+  const { operations, known, projects, quotas, catalogue, repositories, folders, space, disksFolder, instant, kinds } =
     dependencies;
 
   const findPoint = async (id: string): Promise<PointRow> => {
@@ -75,8 +77,9 @@ export function createPointRoutes(dependencies: PointRouteDependencies): Handler
         name: body.name,
         domainName: projects.domainName(project.id, body.name),
         project: project.id,
-        isStarted: body.start,
+        isStarted: body.start || body.mode === 'instant',
         mayOpenNics: may('network.configure', SYSTEM),
+        isInstant: body.mode === 'instant',
         isNew: true,
       },
       await repositories.open(row.repository_id),
@@ -121,7 +124,9 @@ export function createPointRoutes(dependencies: PointRouteDependencies): Handler
     'POST /restore-points/{id}/restore': async (request) => {
       const before = await operations.repeated(request);
       if (before) return before;
-      return begin(await newVm(request), kinds.restore, request, 'POST /restore-points/{id}/restore');
+      const resolved = await newVm(request);
+      const kind = resolved.order.isInstant ? instant.kind : kinds.restore;
+      return begin(resolved, kind, request, 'POST /restore-points/{id}/restore');
     },
     'POST /restore-points/{id}/overwrite': async (request) => {
       const before = await operations.repeated(request);
@@ -147,6 +152,7 @@ export function createPointRoutes(dependencies: PointRouteDependencies): Handler
         });
       if (vm.isProtected)
         throw new AppError('vm_protected', { detail: `"${vm.name}" is protected, so its disks are not exchanged.` });
+      instant.requireUnused({ vmId: vm.id });
       const resolved = await resolveRestore(
         {
           pointId: row.id,
@@ -157,6 +163,7 @@ export function createPointRoutes(dependencies: PointRouteDependencies): Handler
           project: vm.project,
           isStarted: false,
           mayOpenNics: request.may('network.configure', SYSTEM),
+          isInstant: false,
           isNew: false,
         },
         await repositories.open(row.repository_id),
@@ -168,6 +175,7 @@ export function createPointRoutes(dependencies: PointRouteDependencies): Handler
       const before = await operations.repeated(request);
       if (before) return before;
       const row = await findPoint(request.params.id);
+      instant.requireUnused({ pointId: row.id });
       if (dependencies.isKept(row.id))
         throw new AppError('point_is_protected', { detail: `The restore point ${row.id} is protected.` });
       return operations.start(

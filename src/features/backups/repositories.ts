@@ -53,6 +53,8 @@ export interface Repositories {
   /** @throws repository_unreachable */
   open(id: string): Promise<OpenRepository>;
   view(row: RepositoryRow, isFolderShown: boolean): Promise<BackupRepository>;
+  /** Where another process of ours finds it, and the file with its key. @throws not_found */
+  place(id: string): { readonly folder: string; readonly keyPath: string | null };
 }
 
 export interface RepositoriesOptions {
@@ -218,6 +220,11 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
         opened.delete(id);
         throw unreachable(row, error);
       }
+    },
+    place(id) {
+      const row = find(id);
+      if (!row) throw new AppError('not_found', { detail: 'The repository was forgotten.' });
+      return { folder: row.folder, keyPath: row.is_encrypted === 1 ? keyPath(row.id) : null };
     },
     async view(row, isFolderShown) {
       const { freeBytes, problem } = await roomOf(row, space);

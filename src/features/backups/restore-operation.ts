@@ -39,7 +39,7 @@ export function restoreOperation(services: RestoreServices): OperationDefinition
     ],
     shares: ({ pointId, repositoryId }) => [pointLock(pointId), `repository:${repositoryId}`],
     charges: restoreCharges,
-    steps: (order) => restoreSteps(order, services),
+    steps: (order) => restoreSteps(order, services, [disksStep(order, services)]),
     result: async ({ vmId, name }) => ({ vmId, name }),
   });
 }
@@ -62,7 +62,8 @@ export function restoreCharges({ project, vmId, vcpus, memoryBytes, disks }: Res
   ];
 }
 
-function restoreSteps(order: RestoreOrder, services: RestoreServices): Step[] {
+/** @param disks what makes the disks of the order */
+export function restoreSteps(order: RestoreOrder, services: RestoreServices, disks: readonly Step[]): Step[] {
   const { parts } = services;
   const { access, files } = parts;
 
@@ -76,7 +77,6 @@ function restoreSteps(order: RestoreOrder, services: RestoreServices): Step[] {
       await parts.prepareStorage(context.signal);
     },
   };
-  const disks = disksStep(order, services);
   const blobs: Step = {
     name: 'blobs',
     title: 'Put back firmware variables and TPM',
@@ -142,7 +142,7 @@ function restoreSteps(order: RestoreOrder, services: RestoreServices): Step[] {
     title: 'Show the VM',
     act: () => parts.show(order.vmId),
   };
-  return [prepare, disks, blobs, define, ...(order.isStarted ? [start] : []), publish];
+  return [prepare, ...disks, blobs, define, ...(order.isStarted ? [start] : []), publish];
 }
 
 /** The definition with the files and the identity of this order. */
@@ -158,7 +158,10 @@ export function restoredXml(
     name: order.domainName,
     operationId,
     disks: Object.fromEntries(
-      order.disks.map(({ target, format }, n) => [target, { path: files.disk(operationId, n, format), format }]),
+      order.disks.map(({ target, format }, n) => [
+        target,
+        { path: files.disk(operationId, n, format), format, stopsOnError: order.isInstant },
+      ]),
     ),
     media: order.media,
     macs: order.macs,

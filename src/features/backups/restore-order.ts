@@ -30,6 +30,8 @@ export const restoreOrderSchema = z.object({
   meta: vmMetaSchema.nullable(),
   isStarted: z.boolean(),
   mayOpenNics: z.boolean(),
+  /** It runs from the restore point before its data is copied. */
+  isInstant: z.boolean().default(false),
 });
 export type RestoreOrder = z.infer<typeof restoreOrderSchema>;
 
@@ -42,6 +44,7 @@ export interface RestoreWish {
   readonly project: string;
   readonly isStarted: boolean;
   readonly mayOpenNics: boolean;
+  readonly isInstant: boolean;
   /** It is another VM than the one that was backed up. */
   readonly isNew: boolean;
 }
@@ -72,7 +75,9 @@ export async function resolveRestore(
     } finally {
       await disk.close();
     }
-    disks.push({ target, sizeBytes, format: format === 'qcow2' ? 'qcow2' : 'raw' });
+    // What is copied in behind the guest goes into a file that builds upon another one meanwhile.
+    if (wish.isInstant && format !== 'qcow2') changes.push(`${target} becomes qcow2`);
+    disks.push({ target, sizeBytes, format: format === 'qcow2' || wish.isInstant ? 'qcow2' : 'raw' });
   }
   for (const { target, reason } of manifest.skipped)
     if (!['cdrom', 'floppy'].includes(reason))
@@ -116,6 +121,7 @@ export async function resolveRestore(
     meta: meta?.vm ?? null,
     isStarted: wish.isStarted,
     mayOpenNics: wish.mayOpenNics,
+    isInstant: wish.isInstant,
   };
   const plan = {
     name: wish.name,

@@ -9,6 +9,7 @@ import { page } from '#kernel/page.ts';
 import { type FoundObject, type Handlers, type Identity, SYSTEM } from '#platform/feature.ts';
 import type { BeginRun } from './begin-run.ts';
 import { type Catalogue, pointView } from './catalogue.ts';
+import type { Instant } from './instant/instant.ts';
 import type { Repositories } from './repositories.ts';
 import type { CheckOrder, ScanOrder } from './repository-operations.ts';
 import type { PointRow } from './tables.ts';
@@ -18,6 +19,7 @@ export interface BackupRouteDependencies {
   readonly known: InventoryApi;
   readonly catalogue: Catalogue;
   readonly repositories: Repositories;
+  readonly instant: Pick<Instant, 'requireUnused'>;
   readonly beginRun: BeginRun;
   readonly kinds: {
     readonly scan: RegisteredKind<ScanOrder>;
@@ -60,7 +62,7 @@ export const pointObject = (
 });
 
 export function createBackupRoutes(dependencies: BackupRouteDependencies): Handlers {
-  const { operations, known, catalogue, repositories, kinds } = dependencies;
+  const { operations, known, catalogue, repositories, instant, kinds } = dependencies;
 
   const seen = async (
     id: string,
@@ -106,6 +108,7 @@ export function createBackupRoutes(dependencies: BackupRouteDependencies): Handl
     'DELETE /repositories/{id}': async ({ params }) => {
       const row = repositories.get(params.id);
       const { id, name } = row;
+      instant.requireUnused({ repositoryId: id });
       if (operations.isLocked(`repository:${id}`))
         throw new AppError('busy', { detail: `An operation works on the repository "${name}".` });
       await repositories.forget(row);

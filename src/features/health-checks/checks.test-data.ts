@@ -120,6 +120,19 @@ const backedUp = (hoursAgo: number, outcome = 'ok'): FakeWorld =>
     ofVm('web1', 'backup_last_success', NOW_MS / 1000 - hoursAgo * 3600),
     ofVm('web1', 'backup_state', numberOf('backup_state', outcome)),
   ]);
+const instant = (more: { hoursAgo?: number; isHeld?: boolean; problem?: string }): FakeWorld => ({
+  facts: {
+    instantRestores: () => [
+      {
+        vmId: 'web1',
+        name: 'web1',
+        isHeld: more.isHeld ?? false,
+        problem: more.problem ?? null,
+        startedAt: new Date(NOW_MS - (more.hoursAgo ?? 1) * 3_600_000).toISOString(),
+      },
+    ],
+  },
+});
 const certificate = (days: number): FakeWorld => ({
   facts: { certificateEndsAt: () => new Date(NOW_MS + days * DAY_MS) },
 });
@@ -329,6 +342,12 @@ export const FIXTURES: Readonly<Record<string, Fixtures>> = {
     warn: standing('attention'),
     fail: standing('unprotected'),
     unknown: standing('unknown'),
+  },
+  'backups.instant': {
+    ok: instant({}),
+    warn: instant({ isHeld: true }),
+    fail: instant({ problem: 'The repository is not in its folder.' }),
+    unknown: { facts: { ...instant({}).facts, isCurrent: () => false } },
   },
   'pools.state': {
     ok: pools('active'),

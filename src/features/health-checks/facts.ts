@@ -3,6 +3,7 @@
 import type { VmPosture } from '#contract/protection.ts';
 import type { Host, Overview } from '#contract/system.ts';
 import type { Vm } from '#contract/vms.ts';
+import type { InstantState } from '#features/backups/index.ts';
 import type { Accel } from '#features/health/index.ts';
 
 export interface PoolFacts {
@@ -31,6 +32,8 @@ export interface HealthFacts {
   messages(): Promise<{ readonly oldestWaitingMs: number; readonly dead: number; readonly hasDeadMan: boolean }>;
   /** How well VMs are protected; null while nothing backs any up. */
   protection(): readonly Pick<VmPosture, 'vmName' | 'posture' | 'reasons'>[] | null;
+  /** VMs that run from a restore point. */
+  instantRestores(): readonly InstantState[];
   /** Downloads of images that are under way. */
   downloads(): Promise<readonly { readonly title: string; readonly startedAt: Date }[]>;
   /** The history may grow to this size. */

@@ -3,6 +3,7 @@
  *  A new check is one entry in a group of `checks/`. Guide: docs/guides/health.md */
 
 import { audit } from '#features/audit/index.ts';
+import { backups } from '#features/backups/index.ts';
 import { health, thisMachine } from '#features/health/index.ts';
 import { hosts } from '#features/hosts/index.ts';
 import { type InventoryApi, inventory } from '#features/inventory/index.ts';
@@ -27,7 +28,7 @@ const LOOKED_AT = 200;
 
 export const healthChecks = defineFeature<HealthChecksApi>({
   name: 'health-checks',
-  needs: ['audit', 'health', 'hosts', 'inventory', 'metrics', 'notifications', 'operations', 'protection'],
+  needs: ['audit', 'backups', 'health', 'hosts', 'inventory', 'metrics', 'notifications', 'operations', 'protection'],
   migrations: healthCheckMigrations,
   setup({ address, calendar, clock, config, db, events, log, use }) {
     const journal = use(operations);
@@ -45,6 +46,7 @@ export const healthChecks = defineFeature<HealthChecksApi>({
       historyProblems: figures.problems,
       messages: messages.health,
       protection: use(protection).standing,
+      instantRestores: use(backups).instantRestores,
       async downloads() {
         const newest = await journal.newest(LOOKED_AT);
         return newest

@@ -123,6 +123,7 @@ export const vm = (name: string, more: Partial<VmFacts> = {}): VmFacts => ({
 const wellFacts: HealthFacts = {
   vms: () => [],
   pools: () => [],
+  instantRestores: () => [],
   isCurrent: () => true,
   hosts: () => [host('server1')],
   accel: () => 'kvm',

@@ -19,7 +19,7 @@ export {
   type Step,
   type StepContext,
 } from './definition.ts';
-export type { OperationsApi, RegisteredKind } from './runner.ts';
+export type { OperationsApi, RegisteredKind, StartRequest } from './runner.ts';
 
 /** An operation is seen by those who see what it works on. */
 export const operationObject = (

@@ -85,6 +85,7 @@ export const protection = defineFeature<ProtectionApi>({
         vms: known.vms(),
         defaultRepositoryId: defaultRepositoryId(),
         protectedPoints: kept.ids(),
+        pointsInUse: store.pointsInUse(),
         passedPoints: new Set(known.vms().flatMap(({ id }) => proofs.latest(id).passed?.pointId ?? [])),
         nowMs: clock.now().getTime(),
       });
@@ -99,8 +100,10 @@ export const protection = defineFeature<ProtectionApi>({
           const repository = await repositories.open(repositoryId);
           // The store itself looks at those that stay. One that is to go and cannot be read is for a person too.
           for await (const { manifest, problem } of repository.points()) if (manifest === null) throw problem;
+          // What was decided may be from before a restart.
+          const inUse = store.pointsInUse();
           return repository.prune({
-            points: { remove },
+            points: { remove: remove.filter((id) => !inUse.has(id)) },
             signal,
             ...(maxSweepRatio === null ? {} : { maxSweepRatio }),
           });

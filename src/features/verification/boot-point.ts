@@ -12,13 +12,14 @@ import { KIB } from '#kernel/units.ts';
 import { type LibvirtHost, readDomain } from '#libvirt/index.ts';
 import type { StateFolders } from '#platform/config.ts';
 import { type NbdSource, serveNbd } from '#platform/nbd/index.ts';
+import { giveToQemu, makeOverlay, type QemuUser } from '#platform/qemu-access.ts';
 import type { Isolation } from './isolation.ts';
 import type { OpenPoint } from './points.ts';
 import { proofDomain } from './proof-domain.ts';
 import { watchSerial } from './serial-watch.ts';
 import { startTestVm } from './test-vm.ts';
 import { type WatchedBoot, type WatchOrder, watchBoot } from './watch-boot.ts';
-import { giveToQemu, makeOverlay, type QemuUser, type WorkFolder, type WorkFolders } from './work-folder.ts';
+import type { WorkFolder, WorkFolders } from './work-folder.ts';
 
 export interface BootLimits {
   readonly maxMemoryBytes: number;

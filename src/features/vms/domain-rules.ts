@@ -105,6 +105,9 @@ const drive = (source: Value, device: 'disk' | 'cdrom'): Rule =>
       driver: rule({
         ...attributes('cache', 'discard', 'detect_zeroes', 'io', 'queues'),
         name: oneOf('qemu'),
+        // What the guest itself sees of a failing disk.
+        error_policy: oneOf('stop', 'report', 'ignore', 'enospace'),
+        rerror_policy: oneOf('stop', 'report', 'ignore'),
         // Never left to guessing: a guest could write a header that names a file of the host.
         type: device === 'cdrom' ? oneOf('raw') : oneOf('qcow2', 'raw'),
       }),

@@ -30,7 +30,7 @@ import { prepareStart } from './prepare-start.ts';
 import { type CreateVm, createVmRoutes } from './routes.ts';
 import { dropSeed } from './seed.ts';
 import { makeSerialLogOurs } from './serial-log-file.ts';
-import type { VmServices } from './services.ts';
+import type { StartGate, VmServices } from './services.ts';
 import { createTakenAwayWatch } from './taken-away.ts';
 import { createTrashedImageUse } from './trash-image-use.ts';
 import { createTrashStore, trashMigrations, trashView } from './trash-store.ts';
@@ -53,6 +53,8 @@ export interface VmParts extends Pick<VmServices, 'access' | 'definer' | 'files'
   undefineMade(vmId: string, operationId: string): Promise<void>;
   /** Shows the VM and its disks as they are now. */
   show(vmId: string): Promise<void>;
+  /** Called before each start by hyperd; during set-up only. */
+  beforeStart(gate: StartGate): void;
   /** Who has to own the files of software TPMs; null = nobody of that name is here. */
   tpmUser(): Promise<{ readonly uid: number; readonly gid: number } | null>;
 }
@@ -108,7 +110,9 @@ export const vms = defineFeature<VmsApi>({
     };
     const files = vmFiles(config.state);
     const plugs = context.use(networks);
+    const startGates: StartGate[] = [];
     const services: VmServices = {
+      startGates,
       charges: createVmCharges({ known, projects: registry }),
       requireRoom: book.requireRoom,
       libvirt,
@@ -149,6 +153,7 @@ export const vms = defineFeature<VmsApi>({
         await services.storage.ensureOwnPool(signal);
       },
       prepareStart: (vmId, signal) => prepareStart(vmId, signal, services),
+      beforeStart: (gate) => void startGates.push(gate),
       async undefineMade(vmId, operationId) {
         if (await services.access.isDefined(vmId)) {
           if ((await services.access.storedFacts(vmId)).operationId !== operationId) return;

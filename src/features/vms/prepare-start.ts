@@ -1,11 +1,11 @@
-/** What has to be there before a VM starts: its networks and the filters of its NICs. */
+/** What has to be there before a VM starts: its networks, the filters of its NICs, and what other slices say. */
 
 import type { VmServices } from './services.ts';
 
 export async function prepareStart(
   vmId: string,
   signal: AbortSignal,
-  { known, networks }: Pick<VmServices, 'known' | 'networks'>,
+  { known, networks, startGates }: Pick<VmServices, 'known' | 'networks' | 'startGates'>,
 ): Promise<void> {
   const active = new Set(
     known
@@ -19,4 +19,5 @@ export async function prepareStart(
       await networks.ensureActive(nic.source, signal);
   }
   if (nics.length > 0) await networks.ensureFilters();
+  for (const ready of startGates) await ready(vmId, signal);
 }

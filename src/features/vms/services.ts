@@ -16,6 +16,9 @@ import type { DomainAccess } from './domain-access.ts';
 import type { VmFiles } from './layout.ts';
 import type { TrashStore } from './trash-store.ts';
 
+/** @throws when the VM cannot start now */
+export type StartGate = (vmId: string, signal: AbortSignal) => Promise<void>;
+
 export interface VmServices {
   readonly charges: VmCharges;
   /** For plans. @throws AppError quota_exceeded */
@@ -26,6 +29,8 @@ export interface VmServices {
   readonly definer: DomainDefiner;
   readonly known: InventoryApi;
   readonly networks: NetworksApi;
+  /** Of other slices: what has to be there before a VM starts. */
+  readonly startGates: readonly StartGate[];
   readonly storage: StorageApi;
   readonly projects: ProjectsApi;
   /** Grants on this VM are of that project from now on. */

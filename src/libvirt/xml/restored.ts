@@ -15,6 +15,60 @@ export function withoutPasswords(xml: string): string {
   return documentText(domain);
 }
 
+export interface RestoredDisk {
+  readonly path: string;
+  readonly format: string;
+  /** The guest is paused when it cannot be read or written, and goes on when it can: nothing that it wrote is lost. */
+  readonly stopsOnError?: boolean;
+}
+
+/** What QEMU does when a disk cannot be written or read; null = what it does unless told. */
+export interface ErrorPolicy {
+  readonly write: string | null;
+  readonly read: string | null;
+}
+
+const POLICIES = { write: 'error_policy', read: 'rerror_policy' } as const;
+
+/** By target. @throws AppError invalid_definition */
+export function errorPolicies(xml: string): Readonly<Record<string, ErrorPolicy>> {
+  return Object.fromEntries(
+    disksOf(parseXml(xml, MAX_XML_BYTES)).map(({ target, driver }) => [
+      target,
+      { write: attribute(driver, POLICIES.write), read: attribute(driver, POLICIES.read) },
+    ]),
+  );
+}
+
+/** The definition with these policies; other disks keep theirs. @throws AppError invalid_definition */
+export function withErrorPolicies(xml: string, policies: Readonly<Record<string, ErrorPolicy>>): string {
+  const domain = parseXml(xml, MAX_XML_BYTES);
+  for (const { target, driver } of disksOf(domain)) {
+    const policy = Object.hasOwn(policies, target) ? policies[target] : undefined;
+    if (policy && driver) setPolicy(driver, policy);
+  }
+  return documentText(domain);
+}
+
+function disksOf(domain: Element): readonly { readonly target: string; readonly driver: Element | null }[] {
+  const devices = child(domain, 'devices');
+  return (devices ? children(devices, 'disk') : []).map((disk) => ({
+    target: attribute(child(disk, 'target'), 'dev') ?? '',
+    driver: child(disk, 'driver'),
+  }));
+}
+
+function setPolicy(driver: Element, policy: ErrorPolicy): void {
+  for (const [what, name] of [
+    ['write', POLICIES.write],
+    ['read', POLICIES.read],
+  ] as const) {
+    const value = policy[what];
+    if (value === null) driver.removeAttribute(name);
+    else driver.setAttribute(name, value);
+  }
+}
+
 /** What a restored definition differs in from the one that was kept. */
 export interface RestoredIdentity {
   readonly uuid: string;
@@ -23,7 +77,7 @@ export interface RestoredIdentity {
   /** The operation that makes it. */
   readonly operationId: string;
   /** Files by target; disks that are not here are left out. */
-  readonly disks: Readonly<Record<string, { readonly path: string; readonly format: string }>>;
+  readonly disks: Readonly<Record<string, RestoredDisk>>;
   /** Media by target; drives that are not here become empty. */
   readonly media: Readonly<Record<string, string>>;
   /** New hardware addresses by the kept ones; those that are not here stay. */
@@ -75,6 +129,7 @@ function restoreDisk(disk: Element, { disks, media }: RestoredIdentity): void {
     const driver = child(disk, 'driver') ?? insertFirst(disk, 'driver');
     driver.setAttribute('name', 'qemu');
     driver.setAttribute('type', restored.format);
+    if (restored.stopsOnError === true) setPolicy(driver, { write: 'stop', read: 'stop' });
     const source = insertFirst(disk, 'source');
     source.setAttribute('file', restored.path);
     return;

@@ -23,6 +23,14 @@ export function isSurelyGone(mark: ProcessMark): boolean {
   return startTicksOf(String(mark.pid)) !== mark.startTicks;
 }
 
+/** True only when it is certain that it runs: since this boot, among processes that we see. */
+export function isSurelyThere(mark: ProcessMark): boolean {
+  const { bootId, pidNamespace } = here();
+  return (
+    mark.bootId === bootId && mark.pidNamespace === pidNamespace && startTicksOf(String(mark.pid)) === mark.startTicks
+  );
+}
+
 const here = () => ({
   bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
   pidNamespace: readlinkSync('/proc/self/ns/pid'),

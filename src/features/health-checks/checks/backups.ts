@@ -3,7 +3,16 @@
 import type { HealthItem } from '#contract/health.ts';
 import { HEALTH_WAITS_FOR_LIBVIRT } from '#contract/libvirt-away.ts';
 import { METRICS } from '#contract/metric-catalogue.ts';
-import { conclude, type Finding, type HealthCheck, type HealthContext, levelOf, MINUTE_MS, unknown } from '../check.ts';
+import {
+  conclude,
+  type Finding,
+  type HealthCheck,
+  type HealthContext,
+  HOUR_MS,
+  levelOf,
+  MINUTE_MS,
+  unknown,
+} from '../check.ts';
 import { days, plural } from '../text.ts';
 
 /** Whether backups are young enough. Nothing is said while no VM has ever had one: then there is nothing that backs up. */
@@ -48,6 +57,29 @@ function postures({ facts }: HealthContext): Finding | null {
   );
 }
 
+/** How long a VM may run from its restore point before somebody should look. */
+const COPY_HOURS = 24;
+
+/** VMs whose disks are not whole without a repository. Nothing is said where there is none. */
+function instantRestores({ facts, nowMs }: HealthContext): Finding | null {
+  const rows = facts.instantRestores();
+  if (rows.length === 0) return null;
+  if (!facts.isCurrent())
+    return unknown('libvirt does not answer, so it is not known how far they are.', HEALTH_WAITS_FOR_LIBVIRT);
+  const items = rows.map(({ name, isHeld, problem, startedAt }): HealthItem => {
+    const hours = (nowMs - Date.parse(startedAt)) / HOUR_MS;
+    const since = `runs from a restore point for ${days(hours / 24)}`;
+    if (problem !== null) return { name, status: 'fail', detail: problem };
+    if (isHeld) return { name, status: 'warn', detail: `${since}, and nobody copies its data` };
+    return { name, status: hours > COPY_HOURS ? 'warn' : 'ok', detail: since };
+  });
+  return conclude(
+    items,
+    `${plural(items.length, 'VM')} run from a restore point while their data is copied.`,
+    'See `hv backup instant list`: without their repository these VMs stop. `hv backup instant resume NAME` begins to copy again.',
+  );
+}
+
 export const backupChecks: readonly HealthCheck[] = [
   {
     id: 'backups.age',
@@ -71,5 +103,18 @@ export const backupChecks: readonly HealthCheck[] = [
     limits: [],
     everyMs: 5 * MINUTE_MS,
     run: postures,
+  },
+  {
+    id: 'backups.instant',
+    number: 48,
+    title: 'Instant restores',
+    meaning:
+      'VMs that run from a restore point while their data is copied: until that is over they need their repository. Not in the list while there is none.',
+    warnsWhen: 'the data of one is not copied after a day, or its copying was stopped',
+    failsWhen: 'the restore point of one cannot be read',
+    limits: [],
+    everyMs: MINUTE_MS,
+    isAnnounced: true,
+    run: instantRestores,
   },
 ];

@@ -53,6 +53,7 @@ const world = (parts: Partial<KeepWorld> = {}): KeepWorld => ({
   vms: [web],
   defaultRepositoryId: 'repo-1',
   protectedPoints: new Set(),
+  pointsInUse: new Set(),
   passedPoints: new Set(),
   nowMs: NOW,
   ...parts,

@@ -21,6 +21,8 @@ export interface KeepWorld {
   readonly vms: readonly Vm[];
   readonly defaultRepositoryId: string | null;
   readonly protectedPoints: ReadonlySet<string>;
+  /** VMs run from them at this moment. */
+  readonly pointsInUse: ReadonlySet<string>;
   readonly passedPoints: ReadonlySet<string>;
   readonly nowMs: number;
 }
@@ -42,8 +44,8 @@ export function choosePoints(world: KeepWorld): readonly KeepChoice[] {
       isGood: point.isGood,
       hasPassed: world.passedPoints.has(point.id),
       isProtected: world.protectedPoints.has(point.id),
-      // The repository itself keeps what is being read.
-      isInUse: false,
+      // What is only read for a while the repository itself keeps.
+      isInUse: world.pointsInUse.has(point.id),
       isCopyMissing: false,
     }));
     const reasons = new Map<string, Set<StayReason>>();
