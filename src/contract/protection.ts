@@ -187,7 +187,7 @@ export type BackupSchedule = z.infer<typeof scheduleSchema>;
 
 export const schedulePreviewSchema = z.object({
   timeZone: z.string(),
-  runs: z.array(timeSchema).describe('the next ten'),
+  runs: z.array(timeSchema).describe('the next ten, or those until the moment that was asked for'),
   vms: z.array(z.object({ id: uuidSchema, name: z.string(), project: z.string() })),
   leftOut: z.array(z.object({ id: uuidSchema, name: z.string(), project: z.string() })).describe('by `except`'),
 });
@@ -311,6 +311,9 @@ export const protectionRoutes = defineRoutes({
     summary: 'The next runs of a schedule, and the VMs that it covers',
     permission: 'backup.read',
     ...schedule,
+    query: z.object({
+      until: timeSchema.optional().describe('all runs until then, a thousand at most; the next ten unless given'),
+    }),
     response: schedulePreviewSchema,
   },
   'PATCH /backup-schedules/{id}': {

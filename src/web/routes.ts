@@ -81,6 +81,38 @@ export const routes: readonly Page[] = [
     load: async () => (await import('./pages/images/images-page.tsx')).ImagesPage,
   },
   {
+    path: '/backups',
+    title: pages.backups,
+    icon: 'shield',
+    letter: 'b',
+    permission: 'backup.read',
+    load: async () => (await import('./pages/backups/backups-page.tsx')).BackupsPage,
+  },
+  {
+    path: '/backups/:tab',
+    title: pages.backups,
+    permission: 'backup.read',
+    load: async () => (await import('./pages/backups/backups-page.tsx')).BackupsPage,
+  },
+  {
+    path: '/backups/points/:id',
+    title: pages.point,
+    permission: 'backup.read',
+    load: async () => (await import('./pages/backups/point-page.tsx')).PointPage,
+  },
+  {
+    path: '/backups/proofs/:id',
+    title: pages.proof,
+    permission: 'backup.read',
+    load: async () => (await import('./pages/backups/proof-page.tsx')).ProofPage,
+  },
+  {
+    path: '/backups/runs/:id',
+    title: pages.run,
+    permission: 'backup.read',
+    load: async () => (await import('./pages/backups/run-page.tsx')).RunPage,
+  },
+  {
     path: '/operations',
     title: pages.operations,
     icon: 'operations',

@@ -146,6 +146,10 @@ export const text = {
     alerts: 'Alerts',
     alert: 'Alert',
     alertRule: 'Alert rule',
+    backups: 'Backups',
+    proof: 'Proof',
+    point: 'Restore point',
+    run: 'Run',
     operations: 'Operations',
     operation: 'Operation',
     hosts: 'Hosts',
@@ -426,6 +430,23 @@ export const text = {
     moreAlerts: (hidden: number) => `${hidden} more`,
   },
 
+  /** What the first page needs too; the rest is in `text-backups.ts`. */
+  backups: {
+    postures: {
+      protected: 'protected',
+      attention: 'attention',
+      unknown: 'unknown',
+      unprotected: 'unprotected',
+    },
+    verdicts: { pass: 'proven', fail: 'failed', inconclusive: 'not known' },
+    notProven: 'not proven',
+    tile: 'Backups',
+    newestProof: 'newest proof',
+    noProof: 'no proof yet',
+    bootMedian: (seconds: string) => `starts in ${seconds} (median)`,
+    noVms: 'No VM to protect yet.',
+  },
+
   vms: {
     count: (total: number) => plural(total, 'VM'),
     create: 'Create VM',
@@ -525,6 +546,7 @@ export const text = {
       graphs: 'Graphs',
       disks: 'Disks',
       networks: 'Networks',
+      backups: 'Backups',
       activity: 'Activity',
       definition: 'Definition',
     },

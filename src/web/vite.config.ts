@@ -46,7 +46,7 @@ export default defineConfig({
           groups: [
             {
               name: 'app',
-              test: /src\/web\/(components\/(?!console|graph)|state\/|text(?!-alerts))|src\/(kernel|contract\/(?!rules))\/|node_modules\/(preact|@preact)\//,
+              test: /src\/web\/(components\/(?!console|graph)|state\/|text(?!-(alerts|backups)))|src\/(kernel|contract\/(?!rules))\/|node_modules\/(preact|@preact)\//,
             },
           ],
         },

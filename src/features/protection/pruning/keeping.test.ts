@@ -66,6 +66,13 @@ test('a schedule keeps what it says, and what is protected or proven stays besid
   assert.deepEqual(kept({ protectedPoints: new Set(['p3']), passedPoints: new Set(['p2']) }), ['p0', 'p2', 'p3']);
 });
 
+test('that somebody protected it is told also of what stays anyway', () => {
+  const [first] = choosePoints(world({ schedules: [], protectedPoints: new Set(['p0']) }));
+  assert.deepEqual(first?.reasons, ['no_schedule', 'protected']);
+  const [gone] = choosePoints(world({ vms: [], protectedPoints: new Set(['p0']) }));
+  assert.deepEqual(gone?.reasons, ['vm_is_gone', 'protected']);
+});
+
 test('of several schedules what any keeps stays', () => {
   const weekly = schedule({ id: 'sched-2', retention: { ...NONE, last: 3 } });
   assert.deepEqual(kept({ schedules: [schedule({}), weekly] }), ['p0', 'p1', 'p2']);

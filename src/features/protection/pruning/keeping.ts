@@ -35,9 +35,10 @@ export function choosePoints(world: KeepWorld): readonly KeepChoice[] {
   return [...groups.values()].flatMap((group) => {
     const first = group[0];
     const vm = first === undefined ? undefined : there.get(first.vmId);
-    if (first === undefined || vm === undefined) return newestFirst(group).map((point) => stays(point, 'vm_is_gone'));
+    const allStay = (reason: StayReason) => newestFirst(group).map((point) => stays(world, point, reason));
+    if (first === undefined || vm === undefined) return allStay('vm_is_gone');
     const policies = policiesOf(world, vm, first.repositoryId);
-    if (policies.length === 0) return newestFirst(group).map((point) => stays(point, 'no_schedule'));
+    if (policies.length === 0) return allStay('no_schedule');
     const candidates = group.map((point) => ({
       id: point.id,
       atMs: Date.parse(point.pointInTime),
@@ -59,7 +60,11 @@ export function choosePoints(world: KeepWorld): readonly KeepChoice[] {
   });
 }
 
-const stays = (point: KnownPoint, reason: StayReason): KeepChoice => ({ point, reasons: [reason] });
+/** What somebody protected is told as such even when it stays anyway. */
+const stays = ({ protectedPoints }: KeepWorld, point: KnownPoint, reason: StayReason): KeepChoice => ({
+  point,
+  reasons: protectedPoints.has(point.id) ? [reason, 'protected'] : [reason],
+});
 
 const newestFirst = (points: readonly KnownPoint[]) =>
   points.toSorted((a, b) => (a.pointInTime < b.pointInTime ? 1 : -1));

@@ -40,6 +40,7 @@ export interface ScheduleRouteDependencies {
 type May = ApiRequest<'GET /backup-schedules'>['may'];
 
 const PREVIEWED_RUNS = 10;
+const MOST_RUNS = 1000;
 const SHOWN_ROUNDS = 50;
 
 export function createScheduleRoutes(dependencies: ScheduleRouteDependencies): Handlers {
@@ -92,12 +93,14 @@ export function createScheduleRoutes(dependencies: ScheduleRouteDependencies): H
     createdAt: schedule.createdAt,
   });
 
-  const preview = (fields: Pick<Schedule, 'calendar' | 'timeZone' | 'targets'>, may: May) => {
+  const preview = (fields: Pick<Schedule, 'calendar' | 'timeZone' | 'targets'>, may: May, until?: string) => {
     const calendar = runCalendar(fields.calendar, fields.timeZone);
+    const untilMs = until === undefined ? Number.POSITIVE_INFINITY : Date.parse(until);
+    const most = until === undefined ? PREVIEWED_RUNS : MOST_RUNS;
     const runs: string[] = [];
     for (
       let at = calendar.next(clock.now().getTime());
-      at !== null && runs.length < PREVIEWED_RUNS;
+      at !== null && at <= untilMs && runs.length < most;
       at = calendar.next(at)
     )
       runs.push(new Date(at).toISOString());
@@ -146,7 +149,7 @@ export function createScheduleRoutes(dependencies: ScheduleRouteDependencies): H
     'POST /backup-schedules/preview': ({ body, may }) =>
       preview({ ...body, timeZone: body.timeZone ?? hostTimeZone(), targets: settledTargets(body.targets) }, may),
     'GET /backup-schedules/{id}': ({ params, may }) => view(found(params.id), may),
-    'GET /backup-schedules/{id}/preview': ({ params, may }) => preview(found(params.id), may),
+    'GET /backup-schedules/{id}/preview': ({ params, query, may }) => preview(found(params.id), may, query.until),
     'PATCH /backup-schedules/{id}': async ({ params, body, may }) => {
       const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined));
       const schedule = await store.change(found(params.id).id, settled(given), clock.now());

@@ -117,5 +117,8 @@ function linkOf(operation: Operation): string | null {
     return vms.data.value?.has(operation.objectId) ? `/vms/${operation.objectId}` : null;
   }
   if (operation.objectType === 'image') return '/images';
+  if (operation.objectType === 'repository') return '/backups/repositories';
+  if (operation.objectType === 'proof' && !isOpen(operation))
+    return `/backups/proofs/${encodeURIComponent(operation.objectId)}`;
   return null;
 }

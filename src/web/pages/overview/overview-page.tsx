@@ -1,4 +1,4 @@
-/** Four questions in order: is anything wrong, how is the host, what runs, what happened lately. */
+/** Questions in order: is anything wrong, is everything protected, how is the host, what runs, what happened lately. */
 
 import { useEffect } from 'preact/hooks';
 import type { Host, Overview } from '#contract/system.ts';
@@ -15,6 +15,7 @@ import { api, can, canEverywhere } from '../../state/api.ts';
 import { isOpen, showProblem } from '../../state/operations.ts';
 import { overview } from '../../state/overview.ts';
 import { filesystemName, text } from '../../text.ts';
+import { BackupsTile } from './backups-tile.tsx';
 import { HealthTiles } from './health-tiles.tsx';
 
 const words = text.overview;
@@ -35,6 +36,7 @@ export function OverviewPage() {
             {(data.problems.length > 0 || canEverywhere('host.read')) && <Posture data={data} />}
             {data.problems.length > 0 && <Problems data={data} />}
             {can('alert.read') && <AlertsCard />}
+            {can('backup.read') && <BackupsTile />}
             {data.host && <HostCard host={data.host} />}
             <VmsCard data={data} />
             {canEverywhere('host.read') && <HealthTiles />}

@@ -25,6 +25,7 @@ import { follow, operations } from '../../state/operations.ts';
 import { isOn, vms } from '../../state/vms.ts';
 import { text } from '../../text.ts';
 import { ActivityTab } from './activity-tab.tsx';
+import { BackupsTab } from './backups-tab.tsx';
 import { ConsoleTab } from './console-tab.tsx';
 import { DefinitionTab } from './definition-tab.tsx';
 import { DisksTab } from './disks-tab.tsx';
@@ -37,7 +38,7 @@ import './vm.css';
 
 const words = text.vm;
 
-const TABS = ['overview', 'console', 'graphs', 'disks', 'networks', 'activity', 'definition'] as const;
+const TABS = ['overview', 'console', 'graphs', 'disks', 'networks', 'backups', 'activity', 'definition'] as const;
 type Tab = (typeof TABS)[number];
 
 export function VmPage({ params }: { readonly params: Readonly<Record<string, string>> }) {
@@ -83,7 +84,10 @@ function Found({ vm, tab }: { readonly vm: Vm; readonly tab: Tab }) {
         label={words.tabs}
         current={tab}
         tabs={TABS.filter(
-          (id) => (id !== 'console' || can('vm.screen')) && (id !== 'graphs' || can('metrics.read')),
+          (id) =>
+            (id !== 'console' || can('vm.screen')) &&
+            (id !== 'graphs' || can('metrics.read')) &&
+            (id !== 'backups' || can('backup.read')),
         ).map((id) => ({
           id,
           label: words.tabNames[id],
@@ -95,6 +99,7 @@ function Found({ vm, tab }: { readonly vm: Vm; readonly tab: Tab }) {
       {tab === 'graphs' && <GraphsTab vm={vm} />}
       {tab === 'disks' && <DisksTab vm={vm} />}
       {tab === 'networks' && <NetworksTab vm={vm} />}
+      {tab === 'backups' && <BackupsTab vm={vm} />}
       {tab === 'activity' && <ActivityTab vm={vm} />}
       {tab === 'definition' && <DefinitionTab vm={vm} />}
       {vmDialog.value}

@@ -1,0 +1,455 @@
+/** Backups in the browser on a real guest: a repository is added, the guest backed up and proven, its evidence looked at, a new VM made of
+ *  it, a schedule made and run; every page in both themes, on the phone, with nothing and with 500, and for whoever may only look. */
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import type { Locator, Page } from 'playwright-core';
+import type { VmPosture } from '#contract/protection.ts';
+import { hvOn } from '../support/hv.ts';
+import { missingForLibvirtd } from '../support/libvirtd.ts';
+import { seriousFindings } from './accessibility.ts';
+import { type Dashboard, startDashboard } from './dashboard.ts';
+
+const skip = missingForLibvirtd() ?? false;
+/** A whole read of the small guest, or a start of its test VM, while other tests run. */
+const WORK_MS = 240_000;
+
+let dashboard: Dashboard;
+let page: Page;
+
+before(async () => {
+  if (skip) return;
+  dashboard = await startDashboard({ verification: { maxMemoryMib: 1_048_576 } });
+  page = await dashboard.signIn();
+});
+after(async () => {
+  await dashboard?.close();
+});
+
+const go = (where: Page, path: string) => where.goto(`${dashboard.daemon.origin}${path}`);
+const button = (where: Page | Locator, name: string | RegExp) => where.getByRole('button', { name, exact: true });
+const item = (where: Page, name: string) => where.getByRole('menuitem', { name, exact: true });
+
+/** No serious finding of axe in either theme, with a picture of each. */
+async function assertSound(where: Page, name: string): Promise<void> {
+  for (const theme of ['dark', 'light'] as const) {
+    await where.emulateMedia({ colorScheme: theme });
+    await where.waitForTimeout(200);
+    await dashboard.screenshot(where, `${name}-${theme}`);
+    assert.deepEqual(await seriousFindings(where), [], `${name} ${theme}`);
+  }
+  await where.emulateMedia({ colorScheme: 'dark' });
+}
+
+const overflowOf = (where: Page) =>
+  where.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+
+/** How much of a picture is neither black nor nearly so. @returns a share, 0 to 1 */
+const litShare = (picture: Locator) =>
+  picture.evaluate(async (image: HTMLImageElement) => {
+    await image.decode();
+    const canvas = document.createElement('canvas');
+    canvas.width = image.naturalWidth;
+    canvas.height = image.naturalHeight;
+    const drawing = canvas.getContext('2d');
+    if (drawing === null) return -1;
+    drawing.drawImage(image, 0, 0);
+    const { data } = drawing.getImageData(0, 0, canvas.width, canvas.height);
+    let lit = 0;
+    for (let at = 0; at < data.length; at += 4)
+      if (Math.max(data[at] ?? 0, data[at + 1] ?? 0, data[at + 2] ?? 0) > 40) lit += 1;
+    return lit / (data.length / 4);
+  });
+
+/** Confirms, as root on the machine, what the page asks a fresh proof for. */
+async function confirm(where: Page): Promise<void> {
+  const dialog = where.getByRole('dialog', { name: 'Confirm that it is you' });
+  const shown = dialog.locator('output').filter({ hasText: /^[A-Z]{3}-[A-Z]{3}$/ });
+  await shown.waitFor();
+  const code = (await shown.textContent()) ?? '';
+  const { code: exit, stderr } = await hvOn(dashboard.daemon, ['session', 'approve', code, '--yes']);
+  assert.equal(exit, 0, stderr);
+  await dialog.waitFor({ state: 'detached' });
+}
+
+test('before anything is backed up the page is not green and leads to the first step', { skip }, async () => {
+  await go(page, '/backups');
+  await page.getByText('1 of 1 VM is not known to be protected').waitFor();
+  await page.getByText('No schedule backs it up.').waitFor();
+  await assertSound(page, 'backups-first');
+  for (const [tab, title] of [
+    ['points', 'No restore points yet'],
+    ['schedules', 'No schedules yet'],
+    ['repositories', 'No repository yet'],
+    ['runs', 'No schedule has run yet'],
+  ] as const) {
+    await go(page, `/backups/${tab}`);
+    await page.getByText(title).waitFor();
+    await assertSound(page, `backups-${tab}-empty`);
+  }
+});
+
+test('a repository is added; a path that is none is said at its field', { skip }, async () => {
+  await go(page, '/backups');
+  await page.getByRole('link', { name: 'Add a repository' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Add repository' });
+  await dialog.getByLabel('Name', { exact: true }).fill('shelf');
+  await dialog.getByLabel('Folder on the host').fill('backup');
+  await button(dialog, 'Add repository').click();
+  await dialog.getByText('Give the whole path').waitFor();
+  await assertSound(page, 'backups-repository-dialog');
+  await dialog.getByLabel('Folder on the host').fill(join(dashboard.libvirtd.dir, 'shelf'));
+  await button(dialog, 'Add repository').click();
+  await dialog.waitFor({ state: 'detached' });
+  await page.getByRole('heading', { name: 'shelf' }).waitFor();
+});
+
+test('the recovery key of an encrypted one is shown once and has to be typed back', { skip }, async () => {
+  await go(page, '/backups/repositories');
+  await button(page, 'Add repository').click();
+  const dialog = page.getByRole('dialog', { name: 'Add repository' });
+  await dialog.getByLabel('Name', { exact: true }).fill('safe');
+  await dialog.getByLabel('Folder on the host').fill(join(dashboard.libvirtd.dir, 'safe'));
+  await dialog.getByLabel('Encrypt it').check();
+  await button(dialog, 'Add repository').click();
+  const shown = page.getByRole('dialog', { name: 'Recovery key of safe' });
+  const key = (await shown.locator('.recovery-key code').textContent()) ?? '';
+  assert.ok(key.length > 20, key);
+  await shown.getByLabel('Type it back').fill('something else');
+  await button(shown, 'Confirm key').click();
+  await shown.getByRole('alert').waitFor();
+  await page.getByText('key not confirmed').waitFor();
+  await shown.getByLabel('Type it back').fill(key);
+  await button(shown, 'Confirm key').click();
+  await shown.waitFor({ state: 'detached' });
+  await page.getByText('key not confirmed').waitFor({ state: 'detached' });
+  await page.reload();
+  await page.getByRole('heading', { name: 'safe' }).waitFor();
+  assert.equal((await page.content()).includes(key), false, 'the key is shown once');
+});
+
+test('a backup is begun on the page of the VM, and its restore point appears with its size, by event', {
+  skip,
+}, async () => {
+  await go(page, `/vms/${dashboard.helloId}/backups`);
+  await page.getByText('This VM has no restore point').waitFor();
+  await assertSound(page, 'backups-vm-empty');
+  await button(page, 'Back up now').first().click();
+  const dialog = page.getByRole('dialog', { name: 'Back up hello' });
+  await dialog.getByLabel('Repository').selectOption({ label: 'shelf' });
+  await button(dialog, 'Back up now').click();
+  await dialog.waitFor({ state: 'detached' });
+  await page.getByRole('heading', { name: 'Running now' }).waitFor();
+  await page.getByRole('progressbar').first().waitFor();
+  const row = page.getByRole('row', { name: /not proven/ });
+  await row.waitFor({ timeout: WORK_MS });
+  const [point] = (await dashboard.daemon.admin('GET /restore-points', { query: {} })).items;
+  assert.ok(point && point.sizeBytes > 0 && point.storedBytes > 0);
+  assert.match((await row.textContent()) ?? '', /[KMG]iB.*[KMG]iB/);
+});
+
+test('it is proven from its menu; the evidence shows rungs, a picture that is not black, and what was printed', {
+  skip,
+}, async () => {
+  await button(page, /^Actions for hello, /).click();
+  await item(page, 'Prove now').click();
+  await page
+    .getByRole('link', { name: /^proven, level \d$/ })
+    .first()
+    .waitFor({ timeout: WORK_MS });
+  await assertSound(page, 'backups-vm');
+  await page
+    .getByRole('link', { name: /^proven, level \d$/ })
+    .first()
+    .click();
+  await page.getByText('It restores', { exact: true }).waitFor();
+  const { items } = await dashboard.daemon.admin('GET /proofs', { query: {} });
+  const level = items[0]?.level ?? -1;
+  assert.ok(level >= 3, `level ${level}`);
+  assert.equal(await page.locator('.rung.is-reached').count(), level + 1);
+  const last = page.locator('.pictures img').last();
+  await last.waitFor();
+  assert.ok((await litShare(last)) > 0.001, 'the picture is black');
+  await page
+    .locator('.serial-log')
+    .getByText(/HELLO-READY/)
+    .waitFor();
+  await page.getByLabel('Search what it printed').fill('hello-ready');
+  await page.locator('.serial-log mark').first().waitFor();
+  await assertSound(page, 'backups-proof');
+  await button(page, /^Enlarge the picture/)
+    .last()
+    .click();
+  const large = page.getByRole('dialog').locator('img');
+  await large.waitFor();
+  assert.ok((await litShare(large)) > 0.001);
+  await dashboard.screenshot(page, 'backups-proof-picture-dark');
+  await page.keyboard.press('Escape');
+  await large.waitFor({ state: 'detached' });
+});
+
+test('a new VM is made of the restore point, as the plan said', { skip }, async () => {
+  await go(page, '/backups/points');
+  await button(page, /^Actions for hello, /).click();
+  await item(page, 'Restore as a new VM…').click();
+  const dialog = page.getByRole('dialog', { name: 'Restore hello as a new VM' });
+  await dialog.getByText('What it makes').waitFor();
+  await dialog.getByLabel('Name of the new VM').fill('hello');
+  await dialog.getByRole('alert').waitFor();
+  await dialog.getByLabel('Name of the new VM').fill('hello-restored');
+  await dialog.getByRole('alert').waitFor({ state: 'detached' });
+  await dialog.getByText('What it makes').waitFor();
+  await dialog.getByLabel('Start it when it is there').uncheck();
+  await assertSound(page, 'backups-restore');
+  await button(dialog, 'Restore').click();
+  await dialog.waitFor({ state: 'detached' });
+  await page.getByRole('link', { name: 'Show hello-restored' }).click({ timeout: WORK_MS });
+  await page.getByRole('heading', { name: 'hello-restored' }).waitFor();
+});
+
+test('a schedule is made from the VM that none covers; the calendar shows what comes, and then what ran', {
+  skip,
+}, async () => {
+  await go(page, '/backups?q=hello-restored');
+  await page.getByRole('link', { name: 'Cover it' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Add schedule' });
+  await dialog.getByLabel('Name', { exact: true }).fill('nightly');
+  await dialog.getByRole('radio', { name: 'weekly', exact: true }).check({ force: true });
+  await button(dialog, 'Sun').click();
+  await button(dialog, 'Add schedule').click();
+  await dialog.getByText('Choose a day.').waitFor();
+  await dialog.getByRole('radio', { name: 'daily', exact: true }).check({ force: true });
+  await dialog.getByLabel('Time', { exact: true }).fill('23:58');
+  await dialog.getByRole('radio', { name: 'never', exact: true }).check({ force: true });
+  await dialog.getByText('Covers 1 VM now:').waitFor();
+  await assertSound(page, 'backups-schedule-dialog');
+  await button(dialog, 'Add schedule').click();
+  await dialog.waitFor({ state: 'detached' });
+  await page.getByText('daily at 23:58').waitFor();
+  await page.locator('.calendar .is-coming', { hasText: 'nightly' }).first().waitFor();
+  await button(page, 'Actions for nightly').click();
+  await item(page, 'Run now').click();
+  await page.locator('.calendar a', { hasText: 'nightly' }).first().waitFor({ timeout: WORK_MS });
+  await page
+    .getByRole('row', { name: /nightly/ })
+    .getByText('done')
+    .waitFor({ timeout: WORK_MS });
+  await assertSound(page, 'backups-schedules');
+  await page.locator('.calendar a', { hasText: 'nightly' }).first().click();
+  await page.getByRole('heading', { name: 'Run of nightly' }).waitFor();
+  await page.getByRole('rowheader', { name: 'hello-restored' }).waitFor();
+  await assertSound(page, 'backups-run');
+});
+
+test('a check of the repository stands on its card with what it found', { skip }, async () => {
+  await go(page, '/backups/repositories');
+  const card = page.locator('section.card', { has: page.getByRole('heading', { name: 'shelf' }) });
+  await button(card, 'Check now').click();
+  await card.getByText(/^all \d+ pieces are there$/).waitFor({ timeout: WORK_MS });
+  await assertSound(page, 'backups-repositories');
+});
+
+test('a restore point is protected and cannot be deleted then; deleting one asks for a fresh proof', {
+  skip,
+}, async () => {
+  await go(page, `/vms/${dashboard.helloId}/backups`);
+  await button(page, /^Actions for hello, /).click();
+  await item(page, 'Protect').click();
+  await page.getByRole('rowheader').getByText('protected').waitFor();
+  await button(page, /^Actions for hello, /).click();
+  assert.equal(await item(page, 'Delete…').isDisabled(), true);
+  await item(page, 'Take protection away…').click();
+  await button(page, 'Take it away').click();
+  await confirm(page);
+  await page.getByRole('rowheader').getByText('protected').waitFor({ state: 'detached' });
+  await page.getByRole('rowheader').getByRole('link').first().click();
+  await page.getByRole('heading', { name: 'Restore point of hello' }).waitFor();
+  await assertSound(page, 'backups-point');
+  await go(page, '/backups/points');
+  await button(page, /^Actions for hello-restored, /).click();
+  await item(page, 'Delete…').click();
+  await button(page, 'Delete restore point').click();
+  await confirm(page);
+  await button(page, /^Actions for hello-restored, /).waitFor({ state: 'detached', timeout: WORK_MS });
+});
+
+test('posture and the overview tell the same, and the report opens', { skip }, async () => {
+  await go(page, '/backups');
+  await page.getByRole('rowheader', { name: /hello-restored/ }).waitFor();
+  await assertSound(page, 'backups-protection');
+  await button(page, /unprotected/).click();
+  assert.match(page.url(), /posture=unprotected/);
+  const { counts } = await dashboard.daemon.admin('GET /backup-posture', { query: {} });
+  assert.equal(await page.getByRole('rowheader').count(), counts.unprotected);
+  await go(page, '/');
+  const tile = page.locator('section.card', { has: page.getByRole('heading', { name: 'Backups' }) });
+  await tile.getByText(`${counts.unprotected} unprotected`).waitFor();
+  await dashboard.screenshot(page, 'backups-overview-dark');
+  await go(page, '/backups');
+  await button(page, 'Report of the week').click();
+  const [report] = await Promise.all([page.context().waitForEvent('page'), item(page, 'Open as a page').click()]);
+  await report.getByText('hello').first().waitFor();
+  await report.close();
+});
+
+const LONG = 'a-name-as-long-as-names-may-be-which-is-sixty-three-characters';
+
+/** VMs of every posture. */
+function madeUp(count: number): VmPosture[] {
+  return Array.from({ length: count }, (_, index): VmPosture => {
+    const posture = (['unprotected', 'unknown', 'attention', 'protected'] as const)[index % 4] ?? 'unknown';
+    const at = new Date(Date.now() - (index + 1) * 3_600_000).toISOString();
+    const code = {
+      unprotected: 'no_good_point',
+      unknown: 'catalogue_not_read',
+      attention: 'proof_failed',
+      protected: '',
+    }[posture];
+    return {
+      vmId: `u${index}`,
+      vmName: index % 7 === 0 ? `${LONG}${index}`.slice(-63) : `guest-${index}`,
+      project: 'default',
+      posture,
+      reasons: posture === 'protected' ? [] : [{ code, text: 'Its newest restore point is 3 d old <b>and</b> small.' }],
+      next: null,
+      schedules: ['nightly'],
+      nextRunAt: at,
+      newestPointId: `p${index}`,
+      newestAt: at,
+      points: index % 9,
+      storedBytes: index * 1_000_000,
+      lastRun: null,
+      proof: { at, verdict: index % 4 === 2 ? 'fail' : 'pass', level: 4, pointId: null },
+      provenAt: at,
+      bootSeconds: 14 + index,
+      disksLeftOut: [],
+    };
+  });
+}
+
+const manyVms = (where: Page, count: number) =>
+  where.route(/\/api\/v1\/backup-posture(\?|$)/, (route) => {
+    const items = madeUp(count);
+    const of = (posture: VmPosture['posture']) => items.filter((row) => row.posture === posture).length;
+    return route.fulfill({
+      json: {
+        items,
+        next: null,
+        total: count,
+        worst: 'unprotected',
+        counts: {
+          protected: of('protected'),
+          attention: of('attention'),
+          unknown: of('unknown'),
+          unprotected: of('unprotected'),
+        },
+        orphans: [
+          {
+            vmId: 'g1',
+            vmName: LONG,
+            project: 'default',
+            points: 3,
+            newestAt: new Date().toISOString(),
+            newestPointId: 'p',
+            storedBytes: 1,
+          },
+        ],
+      },
+    });
+  });
+
+test('500 VMs: the worst hundred first, a search answers at once, text is never taken as HTML', { skip }, async () => {
+  await manyVms(page, 500);
+  await go(page, '/backups');
+  await button(page, 'Show all 500').waitFor();
+  await page.getByText('<b>and</b>').first().waitFor();
+  await assertSound(page, 'backups-many');
+  const tookMs = await page.getByRole('searchbox').evaluate(async (field: HTMLInputElement) => {
+    const began = performance.now();
+    field.value = 'guest-499';
+    field.dispatchEvent(new Event('input', { bubbles: true }));
+    await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+    return performance.now() - began;
+  });
+  assert.ok(tookMs < 1000, `${tookMs} ms`);
+  // Its own row and the VM that is gone.
+  assert.equal(await page.getByRole('rowheader').count(), 2);
+  await page.unroute(/\/api\/v1\/backup-posture(\?|$)/);
+});
+
+test('on the phone nothing scrolls sideways', { skip }, async (context) => {
+  const where = await dashboard.signIn({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+  const { admin } = dashboard.daemon;
+  const [point] = (await admin('GET /restore-points', { query: { vm: dashboard.helloId } })).items;
+  const [proof] = (await admin('GET /proofs', { query: {} })).items;
+  const [run] = (await admin('GET /backup-runs', { query: {} })).items;
+  const stops = [
+    ['points', '/backups/points', 'text=level'],
+    ['schedules', '/backups/schedules', '.calendar a'],
+    ['repositories', '/backups/repositories', 'text=shelf'],
+    ['runs', '/backups/runs', 'text=nightly'],
+    ['run', `/backups/runs/${run?.id ?? ''}`, 'text=Was due'],
+    ['point', `/backups/points/${point?.id ?? ''}`, 'text=Stays because'],
+    ['proof', `/backups/proofs/${proof?.id ?? ''}`, '.serial-log'],
+    ['vm', `/vms/${dashboard.helloId}/backups`, 'text=Starts in'],
+    ['protection', '/backups', 'text=guest-1'],
+  ] as const;
+  for (const [name, path, ready] of stops)
+    await context.test(name, async () => {
+      await where.setViewportSize({ width: 390, height: 844 });
+      if (name === 'protection') await manyVms(where, 17);
+      await go(where, path);
+      await where.locator(ready).filter({ visible: true }).first().waitFor();
+      await where.waitForTimeout(400);
+      await dashboard.screenshot(where, `backups-${name}-phone`);
+      assert.deepEqual(await seriousFindings(where), []);
+      await where.setViewportSize({ width: 360, height: 844 });
+      assert.equal(await overflowOf(where), 0);
+    });
+  await context.test('schedule', async () => {
+    await where.setViewportSize({ width: 360, height: 844 });
+    await go(where, '/backups/schedules?add');
+    await where.getByRole('dialog').waitFor();
+    await dashboard.screenshot(where, 'backups-schedule-dialog-phone');
+    assert.deepEqual(await seriousFindings(where), []);
+    assert.equal(await overflowOf(where), 0);
+  });
+  await where.context().close();
+});
+
+test('whoever may only look is offered nothing to change', { skip }, async () => {
+  const { admin } = dashboard.daemon;
+  await admin('POST /users', { body: { name: 'looker' } });
+  await admin('POST /grants', { body: { user: 'looker', role: 'auditor', scope: 'all' } });
+  const { url } = await admin('POST /auth/links', { body: { user: 'looker' } });
+  const { page: his } = await dashboard.open();
+  await his.goto(url);
+  await button(his, 'Sign in').click();
+  await his.getByRole('heading', { name: 'Overview' }).waitFor();
+  await go(his, `/vms/${dashboard.helloId}/backups`);
+  await his
+    .getByRole('link', { name: /^proven, level \d$/ })
+    .first()
+    .waitFor();
+  assert.equal(await button(his, 'Back up now').count(), 0);
+  await button(his, /^Actions for hello, /).click();
+  assert.deepEqual(await his.getByRole('menuitem').filter({ visible: true }).allTextContents(), ['Show']);
+  for (const [tab, ready, name] of [
+    ['repositories', 'shelf', 'Add repository'],
+    ['schedules', 'nightly', 'Add schedule'],
+  ] as const) {
+    await go(his, `/backups/${tab}`);
+    await his.getByText(ready, { exact: true }).first().waitFor();
+    assert.equal(await button(his, name).count(), 0, name);
+  }
+  const [proof] = (await admin('GET /proofs', { query: {} })).items;
+  await go(his, `/backups/proofs/${proof?.id ?? ''}`);
+  await his.getByText('Pictures and serial logs need the permission').waitFor();
+  assert.equal(await button(his, 'Prove again').count(), 0);
+  await his.context().close();
+});
+
+test('nothing breached the content security policy, threw, or opened a dialog', { skip }, () => {
+  assert.deepEqual(dashboard.complaints, []);
+});
