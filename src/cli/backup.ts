@@ -1,20 +1,18 @@
 /** `hv backup`: restore points of VMs. */
 
-import { createWriteStream } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
 import type { RestorePlan, RestorePoint } from '#contract/backups.ts';
-import { ApiProblem, pathOf } from '#contract/client.ts';
-import { hasErrno } from '#kernel/errors.ts';
+import { pathOf } from '#contract/client.ts';
 import { formatBytes, formatDuration } from '#kernel/units.ts';
 import { CONFIRM_OPTIONS, confirmByName } from './ask.ts';
+import { commands as fileCommands } from './backup-files.ts';
 import { commands as instantCommands } from './backup-instant.ts';
+import { pointId, pointOf } from './backup-point.ts';
 import { commands as postureCommands } from './backup-posture.ts';
 import { commands as scheduleCommands } from './backup-schedule.ts';
 import { command, defineCommands } from './command.ts';
-import type { CommandContext } from './context.ts';
+import { download } from './download.ts';
 import { EXIT } from './exit-codes.ts';
-import { Failure, usageFailure } from './failure.ts';
+import { usageFailure } from './failure.ts';
 import { finish, finishEach } from './follow.ts';
 import { about, collect } from './objects.ts';
 import type { Output } from './output.ts';
@@ -43,25 +41,6 @@ const COLUMNS: readonly Column<RestorePoint>[] = [
   { title: 'STORED', value: ({ storedBytes }) => formatBytes(storedBytes), align: 'right' },
   { title: 'IN', value: ({ repositoryName }) => safeText(repositoryName), flexibleTo: 8, isOptional: true },
 ];
-
-const pointId = () =>
-  one('POINT', 'id of the restore point, or a VM for its newest good one', { completes: 'restore-point' });
-
-/** The restore point that is meant. */
-async function pointOf(context: CommandContext, text: string): Promise<RestorePoint> {
-  const { api } = context;
-  if (text.startsWith('rp-'))
-    return about(context, 'restore-point', text, (id) => api('GET /restore-points/{id}', { params: { id } }));
-  const points = await collect((query) => api('GET /restore-points', { query: { ...query, vm: text } }));
-  const newest = points.find(({ state }) => state === 'good');
-  if (newest === undefined)
-    throw new Failure(`there is no good restore point of a VM "${text}"`, {
-      exit: EXIT.notFound,
-      code: 'not_found',
-      hint: '`hv backup list` lists all restore points.',
-    });
-  return newest;
-}
 
 const CONSISTENCY = {
   agent: 'file systems were frozen by the guest agent',
@@ -227,12 +206,9 @@ export const commands = defineCommands([
     options: { format: choiceOption(['qcow2', 'raw'], 'format of the file', { defaultText: 'qcow2' }) },
     examples: ['backup export web1 vda web1.qcow2'],
     run: async (context, { args, options }) => {
-      const bytes = await exportDisk(context, {
-        id: (await pointOf(context, args.point)).id,
-        target: args.disk,
-        format: options.format ?? 'qcow2',
-        file: args.file,
-      });
+      const { id } = await pointOf(context, args.point);
+      const query = { target: args.disk, format: options.format ?? 'qcow2' };
+      const bytes = await download(context, pathOf('GET /restore-points/{id}/disk', { id }, query), args.file);
       if (context.output.isJson) context.output.json({ file: args.file, bytes });
       else
         context.output.message(
@@ -262,45 +238,10 @@ export const commands = defineCommands([
     },
   }),
   ...instantCommands,
+  ...fileCommands,
   ...scheduleCommands,
   ...postureCommands,
 ]);
-
-const pointPath = (id: string, target: string, format: string) =>
-  pathOf('GET /restore-points/{id}/disk', { id }, { target, format });
-
-/** Streams a disk into a new file. @returns its bytes */
-async function exportDisk(
-  { transport }: CommandContext,
-  { id, target, format, file }: { id: string; target: string; format: 'qcow2' | 'raw'; file: string },
-): Promise<number> {
-  const { status, body } = await transport.open({ method: 'GET', path: pointPath(id, target, format) });
-  if (status !== 200) {
-    const chunks: Buffer[] = [];
-    for await (const chunk of body) chunks.push(Buffer.from(chunk));
-    throw new ApiProblem(JSON.parse(Buffer.concat(chunks).toString('utf8')));
-  }
-  let bytes = 0;
-  const out = createWriteStream(file, { flags: 'wx', mode: 0o600 });
-  try {
-    await pipeline(
-      body,
-      async function* count(parts: AsyncIterable<Uint8Array>) {
-        for await (const part of parts) {
-          bytes += part.length;
-          yield part;
-        }
-      },
-      out,
-    );
-  } catch (error) {
-    if (hasErrno(error, 'EEXIST')) throw usageFailure(`"${file}" is there already`, 'Name another file.');
-    // Half of a disk is none.
-    await rm(file, { force: true });
-    throw error;
-  }
-  return bytes;
-}
 
 function printPlan(output: Output, plan: RestorePlan): void {
   printFacts(output, [

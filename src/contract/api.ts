@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { accessRoutes, authRoutes } from './access.ts';
 import { alertRoutes } from './alerts.ts';
 import { auditRoutes } from './audit.ts';
+import { backupFileRoutes } from './backup-files.ts';
 import { backupRoutes } from './backups.ts';
 import type { RouteDefinition } from './define.ts';
 import { fenceRoutes } from './fence.ts';
@@ -49,6 +50,7 @@ export const api = {
   ...alertRoutes,
   ...healingRoutes,
   ...backupRoutes,
+  ...backupFileRoutes,
   ...verificationRoutes,
   ...protectionRoutes,
 };

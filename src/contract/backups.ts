@@ -327,5 +327,6 @@ export const backupRoutes = defineRoutes({
       format: z.enum(['qcow2', 'raw']).default('qcow2'),
     }),
     raw: 'bytes',
+    takesDataOut: true,
   },
 });

@@ -226,6 +226,23 @@ export const configSchema = z.strictObject({
         .describe(
           'a disk that was not read as a whole for so long is, so that what its change tracking missed is found',
         ),
+      files: z
+        .strictObject({
+          parallel: z
+            .int()
+            .min(1)
+            .max(16)
+            .default(2)
+            .describe('single files of so many restore points are read at once'),
+          idleSeconds: z
+            .int()
+            .min(5)
+            .max(3600)
+            .default(120)
+            .describe('what reads the file systems of a restore point ends when nothing was asked for so long'),
+          maxDownloadGib: z.int().min(1).max(65_536).default(256).describe('most that one file or archive may hold'),
+        })
+        .prefault({}),
     })
     .prefault({}),
   verification: z

@@ -66,6 +66,8 @@ interface RouteBase {
   readonly raw?: 'bytes' | 'stream' | 'websocket' | 'upload';
   /** A question that needs a body, as a plan: the audit log keeps its refusals for want of a right, and nothing else of it. */
   readonly changesNothing?: true;
+  /** Reads data of guests: recorded in the audit log as changes are, with its query. */
+  readonly takesDataOut?: true;
   /** The answer holds a secret that is shown once: it is kept for no repeated request. */
   readonly answersSecret?: true;
   /** Largest accepted JSON body, default 256 KiB. */

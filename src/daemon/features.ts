@@ -4,6 +4,7 @@ import { access } from '#features/access/index.ts';
 import { accounting } from '#features/accounting/index.ts';
 import { alerts } from '#features/alerts/index.ts';
 import { audit } from '#features/audit/index.ts';
+import { backupFiles } from '#features/backup-files/index.ts';
 import { backups } from '#features/backups/index.ts';
 import { consoles } from '#features/consoles/index.ts';
 import { exports } from '#features/exports/index.ts';
@@ -45,6 +46,7 @@ export const features: readonly Feature[] = [
   images,
   vms,
   backups,
+  backupFiles,
   verification,
   accounting,
   notifications,

@@ -12,6 +12,8 @@ export interface SandboxOptions extends RunOptions {
   readonly readOnly: readonly string[];
   /** Absolute paths that it may also write. They must exist. */
   readonly writable?: readonly string[];
+  /** Device files that it may use. */
+  readonly devices?: readonly string[];
   /** Address space, default 1 GiB. */
   readonly memoryBytes?: number;
   /** Processor time, default 20 s. */
@@ -53,6 +55,7 @@ export async function runSandboxed(argv: readonly string[], options: SandboxOpti
       ...['--cap-drop', 'ALL', '--uid', NOBODY, '--gid', NOBODY],
       ...(await runtimeBinds()),
       ...['--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp'],
+      ...(options.devices ?? []).flatMap((path) => ['--dev-bind', path, path]),
       ...options.readOnly.flatMap((path) => ['--ro-bind', path, path]),
       ...writable.flatMap((path) => ['--bind', path, path]),
       ...['--chdir', '/', '--'],

@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
-import { GUEST_CACHE, helloDisk } from '../support/guest.ts';
+import { applianceParts, GUEST_CACHE, helloDisk } from '../support/guest.ts';
 import { missingForLibvirtd, type PrivateLibvirtd, startPrivateLibvirtd } from '../support/libvirtd.ts';
 
 const MIB = 2 ** 20;
@@ -63,6 +63,7 @@ before(async () => {
   const hello = await helloDisk();
   const stateDir = join(libvirtd.dir, 'state');
   // The network namespace has no way to the package mirror: the guest's parts are brought along.
+  await applianceParts();
   await cp(join(GUEST_CACHE, 'packages'), join(stateDir, 'scratch', 'guest-parts'), { recursive: true });
   daemon = await startDaemon({ libvirtd, stateDir });
   folder = await mkdtemp(join(tmpdir(), 'hv-docs-'));

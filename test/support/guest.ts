@@ -8,6 +8,7 @@ import { createConnection, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { applianceImage } from '#platform/appliance/index.ts';
 import { buildHelloDisk, buildMicroGuest, type MicroGuest } from '#platform/hello-disk/index.ts';
 import { runChecked } from '#platform/process.ts';
 
@@ -40,6 +41,13 @@ export async function helloDiskCopy(path: string): Promise<void> {
 
 export async function microGuest(): Promise<MicroGuest> {
   return await buildMicroGuest({ cacheDir: join(GUEST_CACHE, 'packages') });
+}
+
+/** What reads file systems of restore points, made before a hyperd without a way to the package mirror wants it. @returns its folder */
+export async function applianceParts(): Promise<string> {
+  const cacheDir = join(GUEST_CACHE, 'packages');
+  await applianceImage({ cacheDir });
+  return cacheDir;
 }
 
 export interface BootedGuest extends AsyncDisposable {

@@ -180,7 +180,7 @@ export function createRoutes(
     // A misspelt filter must not answer as if there were none.
     const querySchema = definition.query?.strict();
     const isChange = !key.startsWith('GET ') || definition.raw === 'websocket';
-    const isAudited = isChange && definition.changesNothing !== true;
+    const isAudited = (isChange && definition.changesNothing !== true) || definition.takesDataOut === true;
 
     const entryFor = (
       request: Pick<RawRequest, 'identity' | 'address' | 'requestId'>,
@@ -278,7 +278,12 @@ export function createRoutes(
           const intent = { ...entry(), grant, phase: 'intent', outcome: null, code: null } as const;
           // A guess in a flood of guesses. One that is right is recorded before its answer, which holds the session, goes out.
           const isOneOfMany = permission === null && audit.isCounting(intent);
-          if (!isOneOfMany) await audit.record({ ...intent, params: body, schema: definition.body });
+          if (!isOneOfMany) {
+            const told = definition.takesDataOut
+              ? { params: query, schema: querySchema }
+              : { params: body, schema: definition.body };
+            await audit.record({ ...intent, ...told });
+          }
           isRecorded = true;
         }
         const act = async () =>

@@ -16,22 +16,29 @@ export interface GuestKernel {
   readonly modules: readonly string[];
 }
 
-/** What the hello guest loads; a driver that its kernel has built in is left out. */
-const WANTED_MODULES = [
-  'virtio_pci',
-  'virtio_blk',
-  'virtio_console',
-  'virtio_net',
-  'virtio_balloon',
-  'virtio_rng',
-  'ext4',
-  'evdev',
-  'button',
-];
+/** What the hello guest loads; a driver that its kernel has built in is left out. `prefix`: of the entry in the cache. */
+const HELLO = {
+  prefix: 'kernel-',
+  drivers: [
+    'virtio_pci',
+    'virtio_blk',
+    'virtio_console',
+    'virtio_net',
+    'virtio_balloon',
+    'virtio_rng',
+    'ext4',
+    'evdev',
+    'button',
+  ],
+};
 
-/** @throws unavailable when the package cannot be had or lacks a driver */
-export async function guestKernel(source: PackageSource): Promise<GuestKernel> {
-  const entry = await cached(source, 'kernel-', async (folder, scratch) => {
+/** A kernel with the drivers that a small guest wants.
+ *  @throws unavailable when the package cannot be had or lacks a driver */
+export async function guestKernel(
+  source: PackageSource,
+  { prefix, drivers }: { readonly prefix: string; readonly drivers: readonly string[] } = HELLO,
+): Promise<GuestKernel> {
+  const entry = await cached(source, prefix, async (folder, scratch) => {
     const root = join(scratch, 'packages');
     await unpackPackages(source, await kernelPackages(source), root);
     const release = (await readdir(join(root, 'boot')))
@@ -40,7 +47,7 @@ export async function guestKernel(source: PackageSource): Promise<GuestKernel> {
     if (release === undefined) throw new AppError('unavailable', { detail: 'The kernel package holds no kernel' });
     await copyFile(join(root, 'boot', `vmlinuz-${release}`), join(folder, 'vmlinuz'));
     const order: string[] = [];
-    for (const file of await moduleClosure(await modulesFolder(root, release), source)) {
+    for (const file of await moduleClosure(await modulesFolder(root, release), drivers, source)) {
       const name = basename(file);
       await copyFile(file, join(folder, name));
       order.push(name);
@@ -51,7 +58,7 @@ export async function guestKernel(source: PackageSource): Promise<GuestKernel> {
   const order = (await readFile(join(entry, 'order'), 'utf8')).split('\n').filter(Boolean);
   return {
     image: join(entry, 'vmlinuz'),
-    release: basename(entry).slice('kernel-'.length),
+    release: basename(entry).slice(prefix.length),
     modules: order.map((name) => join(entry, name)),
   };
 }
@@ -62,7 +69,7 @@ async function modulesFolder(root: string, release: string): Promise<string> {
   return join(root, places.includes('lib') ? 'lib' : 'usr/lib', 'modules', release);
 }
 
-async function moduleClosure(folder: string, source: PackageSource): Promise<string[]> {
+async function moduleClosure(folder: string, drivers: readonly string[], source: PackageSource): Promise<string[]> {
   const files = new Map<string, string>();
   for (const path of await readdir(join(folder, 'kernel'), { recursive: true })) {
     if (/\.ko(\.xz|\.zst)?$/.test(path)) files.set(moduleName(path), join(folder, 'kernel', path));
@@ -78,12 +85,12 @@ async function moduleClosure(folder: string, source: PackageSource): Promise<str
     for (const needed of await moduleDependencies(file)) await add(needed);
     ordered.set(name, file);
   };
-  for (const name of WANTED_MODULES) await add(name);
+  for (const name of drivers) await add(name);
   return [...ordered.values()];
 }
 
 /** `kernel/drivers/char/hw_random/virtio-rng.ko.xz` is the module `virtio_rng`. */
-function moduleName(path: string): string {
+export function moduleName(path: string): string {
   return basename(path)
     .replace(/\.ko(\.xz|\.zst)?$/, '')
     .replaceAll('-', '_');
@@ -101,8 +108,8 @@ async function unpackModule(file: string, source: PackageSource): Promise<string
   return target;
 }
 
-/** Reads `depends=a,b` out of the module's .modinfo section, which is a list of strings ending with NUL. */
-async function moduleDependencies(file: string): Promise<string[]> {
+/** What a driver needs. Reads `depends=a,b` out of the module's .modinfo section, which is a list of strings ending with NUL. */
+export async function moduleDependencies(file: string): Promise<string[]> {
   const match = /\0depends=([a-zA-Z0-9_,-]*)\0/.exec((await readFile(file)).toString('latin1'));
   return (match?.[1] ?? '')
     .split(',')

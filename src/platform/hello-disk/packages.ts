@@ -2,7 +2,7 @@
  *  kernel would become a boot entry and the agent a service. Packages are downloaded and unpacked into a cache folder. */
 
 import { mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { AppError, hasErrno, messageOf } from '#kernel/errors.ts';
 import { run, runChecked } from '../process.ts';
 
@@ -78,17 +78,33 @@ export async function unpackPackages(source: PackageSource, names: readonly stri
  *  @throws unavailable */
 export async function kernelPackages(source: PackageSource): Promise<string[]> {
   for (const name of ['linux-image-cloud-amd64', 'linux-image-virtual', 'linux-image-amd64', 'linux-image-generic']) {
-    const images = await dependencies(source, name, /^linux-image-(?:unsigned-)?[0-9]/);
+    const images = await dependencies(source, [name], /^linux-image-(?:unsigned-)?[0-9]/);
     const image = images[0];
     if (image === undefined) continue;
-    const modules = await dependencies(source, image, /^linux-modules-[0-9]/);
+    const modules = await dependencies(source, [image], /^linux-modules-[0-9]/);
     return [image, ...modules.slice(0, 1)];
   }
   throw notAvailable(['linux-image-cloud-amd64'], 'no known kernel package in the package lists');
 }
 
-async function dependencies(source: PackageSource, name: string, pattern: RegExp): Promise<string[]> {
-  const { code, stdout } = await run(['apt-cache', 'depends', '--important', name], {
+/** Packages, and the library packages that they need, theirs too.
+ *  @param without names of libraries that are not wanted */
+export async function requiredPackages(
+  source: PackageSource,
+  names: readonly string[],
+  without: RegExp,
+): Promise<string[]> {
+  const found = new Set(names);
+  for (let next = [...names]; next.length > 0; ) {
+    const libraries = (await dependencies(source, next, /^lib[a-z]/)).filter((name) => !without.test(name));
+    next = [...new Set(libraries)].filter((name) => !found.has(name));
+    for (const name of next) found.add(name);
+  }
+  return [...found];
+}
+
+async function dependencies(source: PackageSource, names: readonly string[], pattern: RegExp): Promise<string[]> {
+  const { code, stdout } = await run(['apt-cache', 'depends', '--important', ...names], {
     timeoutMs: LOOKUP_TIMEOUT_MS,
     ...signalOf(source),
   });
@@ -129,14 +145,23 @@ function notAvailable(names: readonly string[], why: string): AppError {
 
 /** The libraries that a program needs, as absolute paths with the loader among them; none when it is linked statically.
  *  Only for programs from the distribution: asking runs their loader.
+ *  @param libraryPath folders to look into first, as the loader takes them
  *  @throws unavailable naming the first library that the host lacks */
-export async function sharedLibrariesOf(program: string, source: PackageSource): Promise<string[]> {
-  const { code, stdout, stderr } = await run(['ldd', program], { timeoutMs: LOOKUP_TIMEOUT_MS, ...signalOf(source) });
+export async function sharedLibrariesOf(
+  program: string,
+  source: PackageSource,
+  libraryPath?: string,
+): Promise<string[]> {
+  const { code, stdout, stderr } = await run(['ldd', program], {
+    timeoutMs: LOOKUP_TIMEOUT_MS,
+    ...(libraryPath === undefined ? {} : { env: { LD_LIBRARY_PATH: libraryPath } }),
+    ...signalOf(source),
+  });
   if (code !== 0 && /not a dynamic executable/.test(stdout + stderr)) return [];
   const missing = /^\s*(\S+) => not found/m.exec(stdout)?.[1];
   if (missing !== undefined || code !== 0) {
     throw new AppError('unavailable', {
-      detail: `A library of the guest agent is not on this machine: ${missing ?? 'unknown'}`,
+      detail: `A library that ${basename(program)} needs in a guest is not on this machine: ${missing ?? 'unknown'}`,
       hint: 'Install `qemu-utils`, which brings the same libraries.',
       cause: new Error(stderr.trim()),
     });
