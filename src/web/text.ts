@@ -440,6 +440,7 @@ export const text = {
     },
     verdicts: { pass: 'proven', fail: 'failed', inconclusive: 'not known' },
     notProven: 'not proven',
+    protectedHint: 'Covered by a schedule, backed up lately, and proven to start',
     tile: 'Backups',
     newestProof: 'newest proof',
     noProof: 'no proof yet',

@@ -38,6 +38,9 @@ const FOR_DOCS: ReadonlySet<string> = new Set([
   'alerts-one-dark',
   'alerts-rule-light',
   'graphs-vm-dark',
+  'backups-protection-dark',
+  'backups-proof-dark',
+  'backups-schedules-light',
 ]);
 
 export interface Dashboard {

@@ -618,7 +618,18 @@ test('an operator sees everything that he may see, and is offered nothing that h
   refusals.length = 0;
   await his.getByRole('button', { name: 'Sign in' }).click();
   await his.getByRole('heading', { name: 'Overview' }).waitFor();
-  const names = ['VMs', 'Images', 'Operations', 'Alerts', 'Networks', 'Storage', 'Trash', 'Hosts', 'Settings'];
+  const names = [
+    'VMs',
+    'Images',
+    'Backups',
+    'Operations',
+    'Alerts',
+    'Networks',
+    'Storage',
+    'Trash',
+    'Hosts',
+    'Settings',
+  ];
   for (const name of names) {
     await his.getByRole('link', { name, exact: true }).first().click();
     await his.getByRole('heading', { name, exact: true }).waitFor();

@@ -123,7 +123,7 @@ function Vms({ round }: { readonly round: RoundReport }) {
             isSelfEvident: true,
             class: 'small',
             cell: ({ pointId, operationId }) => (
-              <span class="row-actions">
+              <span class="with-badges">
                 {pointId !== null && <a href={pointPath(pointId)}>{words.point}</a>}
                 {operationId !== null && (
                   <a href={`/operations/${encodeURIComponent(operationId)}`}>{words.operation}</a>

@@ -10,6 +10,7 @@ import { navigate } from '../../state/router.ts';
 import { showToast } from '../../state/toasts.ts';
 import { text } from '../../text.ts';
 import { backupsText } from '../../text-backups.ts';
+import { AcceptDialog, acceptDisks } from './accept-dialog.tsx';
 import { BackUpDialog } from './back-up-dialog.tsx';
 import { backupDialog, closeBackupDialog } from './backup-dialog.ts';
 
@@ -62,6 +63,7 @@ export function vmBackupMenu(vm: VmPosture): MenuEntry[] {
     ...(vm.points > 0
       ? [{ label: words.showPoints, icon: 'list', run: () => navigate(pointsPath(vm.vmId)) } satisfies MenuEntry]
       : []),
+    ...acceptEntries(vm),
     ...(canEverywhere('backup.configure')
       ? covering.map(
           (schedule, index): MenuEntry => ({
@@ -71,6 +73,36 @@ export function vmBackupMenu(vm: VmPosture): MenuEntry[] {
             run: () => askToLeaveOut(vm, schedule),
           }),
         )
+      : []),
+  ];
+}
+
+/** Of disks that no restore point holds: that it is right so, or not any more. */
+function acceptEntries(vm: VmPosture): MenuEntry[] {
+  if (!can('backup.configure', vm.project)) return [];
+  const open = vm.disksLeftOut.filter((disk) => !vm.disksAccepted.includes(disk));
+  return [
+    ...(open.length > 0
+      ? [
+          {
+            label: words.accept,
+            icon: 'disk',
+            startsGroup: true,
+            run: () => {
+              backupDialog.value = <AcceptDialog vm={vm} disks={open} onClose={closeBackupDialog} />;
+            },
+          } satisfies MenuEntry,
+        ]
+      : []),
+    ...(vm.disksAccepted.length > 0
+      ? [
+          {
+            label: words.askAgain(vm.disksAccepted.join(', ')),
+            icon: 'disk',
+            startsGroup: open.length === 0,
+            run: () => void acceptDisks(vm.vmId, [], '').catch(showProblem),
+          } satisfies MenuEntry,
+        ]
       : []),
   ];
 }

@@ -23,6 +23,7 @@ import { BootTrend } from '../backups/boot-trend.tsx';
 import { NextStep } from '../backups/next-step.tsx';
 import { PointTable } from '../backups/point-table.tsx';
 import { ProofList } from '../backups/proof-list.tsx';
+import { ProofSettingsDialog } from '../backups/proof-settings-dialog.tsx';
 import { backUpNow, proofPath, vmBackupMenu } from '../backups/vm-backup-actions.tsx';
 import { WorkCard } from '../backups/work-card.tsx';
 import '../backups/backups.css';
@@ -50,7 +51,24 @@ export function BackupsTab({ vm }: { readonly vm: Vm }) {
       {work.length > 0 && <WorkCard title={words.work} work={work} />}
       <Points vm={vm} />
       <div class="operation-columns">
-        <Card title={words.proofs}>
+        <Card
+          title={words.proofs}
+          aside={
+            can('backup.verify') && (
+              <Button
+                isSmall
+                icon="settings"
+                onClick={() => {
+                  backupDialog.value = (
+                    <ProofSettingsDialog vmId={vm.id} vmName={vm.name} onClose={closeBackupDialog} />
+                  );
+                }}
+              >
+                {backupsText.proofSettings.open}
+              </Button>
+            )
+          }
+        >
           <ProofList fits={({ vmId }) => vmId === vm.id} none={text.backups.noProof} />
         </Card>
         <Card title={backupsText.proof.trend}>
@@ -127,6 +145,9 @@ function Standing({ vm }: { readonly vm: VmPosture }) {
               </span>
             ),
           ],
+          ...(vm.disksAccepted.length === 0
+            ? []
+            : [[backupsText.point.skipped, backupsText.protection.accepted(vm.disksAccepted.join(', '))] as const]),
         ]}
       />
     </Card>

@@ -2,6 +2,7 @@
 
 import { useEffect } from 'preact/hooks';
 import type { Vm } from '#contract/vms.ts';
+import { PostureMark } from '../../components/backup-marks.tsx';
 import { Button, ButtonLink } from '../../components/button.tsx';
 import { Since } from '../../components/figures.tsx';
 import { Icon } from '../../components/icon.tsx';
@@ -20,6 +21,7 @@ import {
   vmMenu,
 } from '../../components/vm-actions.tsx';
 import { api, can } from '../../state/api.ts';
+import { postures } from '../../state/backups.ts';
 import { isNarrow } from '../../state/media.ts';
 import { follow, operations } from '../../state/operations.ts';
 import { isOn, vms } from '../../state/vms.ts';
@@ -172,6 +174,7 @@ function Head({ vm, isConsole }: { readonly vm: Vm; readonly isConsole: boolean 
               {words.stale} <Since iso={vm.staleSince} />
             </span>
           )}
+          {can('backup.read') && <Protection vmId={vm.id} />}
           <span class="badges">
             <VmBadges vm={vm} />
           </span>
@@ -208,5 +211,17 @@ function Head({ vm, isConsole }: { readonly vm: Vm; readonly isConsole: boolean 
         </div>
       )}
     </header>
+  );
+}
+
+/** How well it is protected, with the way to the reasons. */
+function Protection({ vmId }: { readonly vmId: string }) {
+  useEffect(() => postures.ensure(), []);
+  const posture = postures.data.value?.vms.find((one) => one.vmId === vmId);
+  if (posture === undefined) return null;
+  return (
+    <a class="plain-link" href={`/vms/${vmId}/backups`} title={posture.reasons[0]?.text ?? text.backups.protectedHint}>
+      <PostureMark posture={posture.posture} />
+    </a>
   );
 }
