@@ -112,6 +112,7 @@ function printSchedule(output: Output, schedule: BackupSchedule): void {
     ['repository', safeText(schedule.repositoryName ?? 'the default one')],
     ['keeps', keepsText(schedule.retention)],
     ['proofs', schedule.proof],
+    ['whole readings', schedule.scrubDays === null ? 'as configured' : `every ${schedule.scrubDays} days`],
     ['priority', String(schedule.priority)],
     ['window', schedule.windowHours === null ? null : `${schedule.windowHours} h`],
     [
@@ -133,6 +134,10 @@ const FIELDS = {
   repo: textOption('NAME', 'where to; the default repository unless given', { completes: 'repository' }),
   keep: textOption('LIST', 'what stays, as "7 daily, 4 weekly, 6 monthly"; "everything" lets nothing go'),
   proof: choiceOption(PROOF_WHEN, 'when restore points are proven to boot'),
+  scrub: countOption(
+    'DAYS',
+    'read disks as a whole that were not for so long, and hold them against their change tracking',
+  ),
   priority: countOption('N', '0 to 9; of two that wait the higher one goes first'),
   jitter: textOption('MINUTES', 'begin up to so many minutes later'),
   window: countOption('HOURS', 'begin no further VM after so many hours'),
@@ -191,6 +196,7 @@ async function fieldsOf(context: CommandContext, given: Given, before: BackupSch
     ...(given.repo === undefined ? {} : { repository: given.repo }),
     ...(given.keep === undefined ? {} : { retention: retentionOf(given.keep) }),
     ...(given.proof === undefined ? {} : { proof: given.proof }),
+    ...(given.scrub === undefined ? {} : { scrubDays: given.scrub }),
     ...(given.priority === undefined ? {} : { priority: given.priority }),
     ...(given.jitter === undefined ? {} : { jitterMinutes: Number(given.jitter) }),
     ...(given.window === undefined ? {} : { windowHours: given.window }),

@@ -105,6 +105,14 @@ const scheduleFields = {
   repository: z.string().max(100).nullable().describe('id or name; null = the default one'),
   retention: retentionSchema,
   proof: z.enum(PROOF_WHEN).describe('when restore points are proven to boot'),
+  scrubDays: z
+    .int()
+    .min(1)
+    .max(3650)
+    .nullable()
+    .describe(
+      'a disk that was not read as a whole for so many days is, and what its change tracking missed is found; null = as configured (backups.scrubDays)',
+    ),
   priority: z.int().min(0).max(9).describe('of two that wait the higher one goes first'),
   jitterMinutes: z.int().min(0).max(240).describe('it begins up to so much later, always the same at one moment'),
   catchUp: z.boolean().describe('runs that were missed while hyperd was off are made up for, once'),
@@ -125,6 +133,7 @@ export const scheduleCreateSchema = z.strictObject({
   repository: scheduleFields.repository.default(null),
   retention: scheduleFields.retention.default({ last: 0, hourly: 0, daily: 7, weekly: 4, monthly: 6, yearly: 0 }),
   proof: scheduleFields.proof.default('weekly'),
+  scrubDays: scheduleFields.scrubDays.default(null),
   priority: scheduleFields.priority.default(5),
   jitterMinutes: scheduleFields.jitterMinutes.default(10),
   catchUp: scheduleFields.catchUp.default(true),

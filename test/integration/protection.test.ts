@@ -90,6 +90,8 @@ describe('protection', { skip }, () => {
       'Europe/Berlin',
       '--jitter',
       '0',
+      '--scrub',
+      '7',
       '--keep',
       'everything',
       // A proof holds the restore point that it reads; proofs have tests of their own.
@@ -98,6 +100,7 @@ describe('protection', { skip }, () => {
       '--json',
     );
     assert.equal(made.code, 0, made.stderr);
+    assert.equal(JSON.parse(made.stdout).scrubDays, 7);
     const preview = JSON.parse((await hv('backup', 'schedule', 'preview', 'nightly', '--json')).stdout);
     assert.equal(preview.runs.length, 10);
     assert.deepEqual(preview.vms.map(({ name }: { name: string }) => name).toSorted(), ['broken', 'good']);

@@ -15,6 +15,8 @@ export interface BeginOrder {
   /** Id or name; null = the default one. */
   readonly repository: string | null;
   readonly isFull: boolean;
+  /** A disk that was not read as a whole for so long is; null = as configured. */
+  readonly scrubDays: number | null;
 }
 
 export type BeginRun = (order: BeginOrder, request: Parameters<OperationsApi['start']>[2]) => Promise<Operation>;
@@ -54,6 +56,7 @@ export function createBeginRun({ operations, known, repositories, instant, kinds
         project: vm.project,
         repositoryId: repository.id,
         isFull: order.isFull,
+        scrubDays: order.scrubDays,
       },
       request,
     );

@@ -9,6 +9,7 @@ import { backupErrors } from '#contract/backups.ts';
 import { FINAL_STATES, type Operation } from '#contract/operations.ts';
 import { qemuUserOf } from '#features/health/index.ts';
 import { inventory, isOnState } from '#features/inventory/index.ts';
+import { notifications } from '#features/notifications/index.ts';
 import { type OperationsApi, operations } from '#features/operations/index.ts';
 import { projects } from '#features/projects/index.ts';
 import { quotas } from '#features/quotas/index.ts';
@@ -26,6 +27,7 @@ import { createInstantRoutes } from './instant/instant-routes.ts';
 import { instantMigrations } from './instant/tables.ts';
 import { clearLeftRuns } from './left-runs.ts';
 import { rowOf } from './manifest-row.ts';
+import { missedText } from './missed-changes.ts';
 import { runFolders } from './names.ts';
 import { overwriteOperation } from './overwrite-operation.ts';
 import { createPace } from './pace.ts';
@@ -74,7 +76,7 @@ export interface InstantState {
 
 export const backups = defineFeature<BackupsApi>({
   name: 'backups',
-  needs: ['projects', 'operations', 'inventory', 'vms', 'quotas', 'health'],
+  needs: ['projects', 'operations', 'inventory', 'vms', 'quotas', 'health', 'notifications'],
   migrations: [...backupMigrations, ...instantMigrations],
   errors: { ...backupStoreErrors, ...backupErrors },
   setup({ config, db, libvirt, clock, events, log, space, use }) {
@@ -83,6 +85,7 @@ export const backups = defineFeature<BackupsApi>({
     const machines = use(vms);
     const registry = use(projects);
     const ledger = use(quotas);
+    const messages = use(notifications);
     const catalogue = createCatalogue(db);
     const pointsOf = (matches: (project: string, repositoryId: string) => boolean) =>
       catalogue.known().filter(({ project, repositoryId }) => matches(project, repositoryId)).length;
@@ -126,6 +129,7 @@ export const backups = defineFeature<BackupsApi>({
       async record(order, manifest, { plan }, meta) {
         const row = rowOf(order.repositoryId, manifest, meta);
         const before = await catalogue.disks(order.vmId, order.repositoryId);
+        const missed = new Set(meta.missed.map(({ target }) => target));
         const disks = plan.disks.map((disk): DiskRow => {
           const former = before.find(({ target }) => target === disk.target);
           const isWhole = manifest.disks.find(({ target }) => target === disk.target)?.mode === 'full';
@@ -137,13 +141,22 @@ export const backups = defineFeature<BackupsApi>({
             source: disk.source,
             full_read_at: isWhole || !former ? manifest.pointInTime : former.full_read_at,
             is_damaged: isWhole ? 0 : (former?.is_damaged ?? 0),
-            is_suspect: isWhole ? 0 : (former?.is_suspect ?? 0),
+            is_suspect: missed.has(disk.target) ? 1 : isWhole ? 0 : (former?.is_suspect ?? 0),
             image: null,
           };
         });
         await db.transaction(async (tx) => {
           await catalogue.put(tx, [row]);
           await catalogue.putDisks(tx, order.vmId, order.repositoryId, disks);
+          for (const each of meta.missed)
+            await messages.announceEvent(tx, {
+              key: `backup-missed:${manifest.id}:${each.target}`,
+              severity: 'critical',
+              title: `Backups of ${order.name} may lack changes`,
+              text: `${missedText(each)} The next backup reads the disk as a whole again.`,
+              project: order.project,
+              labels: { category: 'backups', vm: order.name },
+            });
           tx.afterCommit(() => told([row]));
         });
       },

@@ -3,11 +3,16 @@
 import { z } from 'zod';
 import { messageOf } from '#kernel/errors.ts';
 import { vmMetaSchema } from './blobs.ts';
+import { missedChangesSchema } from './missed-changes.ts';
 import type { Manifest, Repository } from './store/index.ts';
 import type { PointDetail, PointRow } from './tables.ts';
 
 /** The blob `meta`. */
-export const metaBlobSchema = z.object({ vm: vmMetaSchema, warnings: z.array(z.string()).readonly() });
+export const metaBlobSchema = z.object({
+  vm: vmMetaSchema,
+  warnings: z.array(z.string()).readonly(),
+  missed: z.array(missedChangesSchema).readonly().default([]),
+});
 export type MetaBlob = z.infer<typeof metaBlobSchema>;
 
 export function rowOf(repositoryId: string, manifest: Manifest, meta: MetaBlob | null): PointRow {

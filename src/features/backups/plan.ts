@@ -54,7 +54,8 @@ export interface PlannedDisk {
   readonly mode: 'incremental' | 'full';
   /** Why it is read as a whole, for people; null for incremental. */
   readonly reason: string | null;
-  /** Whether the index of the parent is what the reading starts from. */
+  /** The point whose index the reading starts from; of a disk that is read as a whole, the one that it is compared with where its change
+   *  tracking told of no change. */
   readonly parentPointId: string | null;
   /** The checkpoint that changes are counted from. */
   readonly since: string | null;
@@ -85,6 +86,8 @@ export function planDisks(world: PlanWorld): BackupPlan {
     }
     const isMarked = disk.format === TRACKED;
     const reason = whyFull(disk, world);
+    // Also where it is read as a whole: then the reading tells whether the tracking is right.
+    const isCounted = whyUncounted(disk, world.parent) === null;
     if (!isMarked)
       warnings.push(
         `${disk.target} is ${disk.format ?? 'of no known format'}, which has no change tracking: it is read as a whole each time. As qcow2 only what changed would be read.`,
@@ -97,8 +100,8 @@ export function planDisks(world: PlanWorld): BackupPlan {
       sizeBytes: disk.sizeBytes ?? 0,
       mode: reason === null ? 'incremental' : 'full',
       reason,
-      parentPointId: reason === null ? (world.parent?.pointId ?? null) : null,
-      since: reason === null ? (world.parent?.checkpoint ?? null) : null,
+      parentPointId: isCounted ? (world.parent?.pointId ?? null) : null,
+      since: isCounted ? (world.parent?.checkpoint ?? null) : null,
       isMarked,
     });
   }
@@ -110,8 +113,8 @@ export function asFull(plan: BackupPlan, targets: ReadonlySet<string>, reason: s
   return {
     ...plan,
     disks: plan.disks.map((disk) =>
-      targets.has(disk.target) && disk.mode === 'incremental'
-        ? { ...disk, mode: 'full', reason, parentPointId: null, since: null }
+      targets.has(disk.target)
+        ? { ...disk, mode: 'full', reason: disk.reason ?? reason, parentPointId: null, since: null }
         : disk,
     ),
   };
@@ -137,9 +140,23 @@ function whyNot(disk: VmDisk): string | null {
   return null;
 }
 
-function whyFull(disk: VmDisk, { parent, isFullWanted, scrubDays, now }: PlanWorld): string | null {
+function whyFull(disk: VmDisk, world: PlanWorld): string | null {
+  const { parent, isFullWanted, scrubDays, now } = world;
+  // What is plain of every disk of this format is told of it first.
+  if (disk.format === TRACKED && isFullWanted) return 'asked for';
+  const uncounted = whyUncounted(disk, parent);
+  if (uncounted !== null) return uncounted;
+  const before = parent?.disks.get(disk.target);
+  if (before?.isSuspect) return 'its change tracking missed something';
+  const fullReadAt = before?.fullReadAt ?? null;
+  if (fullReadAt === null) return 'not known when it was last read as a whole';
+  const ageMs = now.getTime() - fullReadAt.getTime();
+  return ageMs > scrubDays * DAY_MS ? `last read as a whole ${formatDuration(ageMs)} ago` : null;
+}
+
+/** Why nobody can tell what changed on it since the newest restore point. */
+function whyUncounted(disk: VmDisk, parent: ParentPoint | null): string | null {
   if (disk.format !== TRACKED) return 'no change tracking in this format';
-  if (isFullWanted) return 'asked for';
   if (parent === null) return 'first backup into this repository';
   const before = parent.disks.get(disk.target);
   if (before === undefined) return 'new disk';
@@ -148,10 +165,6 @@ function whyFull(disk: VmDisk, { parent, isFullWanted, scrubDays, now }: PlanWor
   if (before.source === null) return 'not known where it was read from before';
   if (before.sizeBytes !== disk.sizeBytes) return 'its size changed';
   if (before.isDamaged) return 'damaged in the repository: what is missing is written again';
-  if (before.isSuspect) return 'its change tracking missed something';
   if (parent.checkpoint === null || !parent.marked.has(disk.target)) return 'the mark of the last backup is gone';
-  if (before.fullReadAt === null) return 'not known when it was last read as a whole';
-  const ageMs = now.getTime() - before.fullReadAt.getTime();
-  if (ageMs > scrubDays * DAY_MS) return `last read as a whole ${formatDuration(ageMs)} ago`;
   return null;
 }

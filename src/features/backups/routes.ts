@@ -138,7 +138,7 @@ export function createBackupRoutes(dependencies: BackupRouteDependencies): Handl
       // One that is named has to be one that the asker may know of.
       if (asked !== undefined) request.require('backup.read', repositoryObject(repositories.get(asked)));
       return dependencies.beginRun(
-        { vm: request.params.id, repository: asked ?? null, isFull: full },
+        { vm: request.params.id, repository: asked ?? null, isFull: full, scrubDays: null },
         { ...startRequest(request), action: 'POST /vms/{id}/backup' },
       );
     },

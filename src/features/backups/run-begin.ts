@@ -8,6 +8,7 @@ import type { GuestIdentity } from '#platform/guest-identity.ts';
 import type { VmMeta } from './blobs.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { Freezer } from './freeze.ts';
+import type { MetaBlob } from './manifest-row.ts';
 import { checkpointName, type RunFolders } from './names.ts';
 import { asFull, type BackupPlan, backupDisks } from './plan.ts';
 import type { OpenRepository } from './repositories.ts';
@@ -34,12 +35,7 @@ export interface RunServices extends PlanDependencies {
   /** The restore point that an operation published; null = none. */
   publishedBy(repositoryId: string, vmId: string, operationId: string): Promise<Manifest | null>;
   /** Writes a published restore point into our tables. */
-  record(
-    order: RunOrder,
-    manifest: Manifest,
-    begun: Begun,
-    meta: { readonly vm: VmMeta; readonly warnings: readonly string[] },
-  ): Promise<void>;
+  record(order: RunOrder, manifest: Manifest, begun: Begun, meta: MetaBlob): Promise<void>;
   isAgentConnected(vmId: string): Promise<boolean>;
   /** Who the guest says it is, so that a proof can tell whether it booted the same one; null = it does not say. */
   guestIdentity(vmId: string, signal: AbortSignal): Promise<GuestIdentity | null>;
@@ -117,9 +113,9 @@ export async function beginBackup(
       return;
     } catch (error) {
       if (!(error instanceof BrokenMark) || tries >= MAX_TRIES) throw error;
-      const incremental = plan.disks.filter(({ mode }) => mode === 'incremental').map(({ target }) => target);
-      if (incremental.length === 0) throw error.cause;
-      const named = error.target !== null && incremental.includes(error.target) ? [error.target] : incremental;
+      const counted = plan.disks.filter(({ since }) => since !== null).map(({ target }) => target);
+      if (counted.length === 0) throw error.cause;
+      const named = error.target !== null && counted.includes(error.target) ? [error.target] : counted;
       context.log.info({ vm: vmId, disks: named }, 'the change tracking of disks was lost; they are read as a whole');
       plan = asFull(plan, new Set(named), LOST);
     }

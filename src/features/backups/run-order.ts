@@ -9,6 +9,7 @@ export const runOrderSchema = z.object({
   project: z.string(),
   repositoryId: z.string(),
   isFull: z.boolean(),
+  scrubDays: z.number().nullable().default(null),
 });
 export type RunOrder = z.infer<typeof runOrderSchema>;
 

@@ -67,7 +67,13 @@ export async function lookAtVm(order: RunOrder, dependencies: PlanDependencies):
           marked: checkpoint === null ? new Set() : await vmSide.markedBy(vmId, checkpoint),
           disks: known,
         };
-  const plan = planDisks({ disks, parent, isFullWanted: order.isFull, scrubDays, now: now() });
+  const plan = planDisks({
+    disks,
+    parent,
+    isFullWanted: order.isFull,
+    scrubDays: order.scrubDays ?? scrubDays,
+    now: now(),
+  });
   if (plan.disks.length === 0)
     throw new AppError('backup_nothing_to_read', {
       detail: `"${order.name}" has no disk that can be backed up${plan.skipped.length === 0 ? '' : `: ${plan.skipped.map(({ target, reason }) => `${target} (${reason})`).join(', ')}`}.`,

@@ -7,6 +7,7 @@ import { readNvram, readTpm } from './blobs.ts';
 import { openFileDoor } from './file-door.ts';
 import { createGivingWay } from './giving-way.ts';
 import { readMeta } from './manifest-row.ts';
+import { missedText } from './missed-changes.ts';
 import { checkpointName } from './names.ts';
 import type { RunServices } from './run-begin.ts';
 import type { Begun, RunOrder, Way } from './run-order.ts';
@@ -54,7 +55,7 @@ export async function readAll(
       detail: `"${order.name}" was stopped, or its backup was ended by somebody else.`,
     });
   };
-  const openDoor: OpenDoor = async ({ target, format, source, mode }) => {
+  const openDoor: OpenDoor = async ({ target, format, source, since }) => {
     if (way === 'unchanged') return null;
     if (way === 'files')
       return openFileDoor({ path: source, format, target, socketPath: `${folder.path}.${target}` }, clock);
@@ -62,7 +63,7 @@ export async function readAll(
     return {
       socketPath: folder.socketPath,
       exportName: target,
-      dirtyContext: mode === 'incremental' ? `qemu:dirty-bitmap:backup-${target}` : null,
+      dirtyContext: since !== null ? `qemu:dirty-bitmap:backup-${target}` : null,
       close: async () => undefined,
     };
   };
@@ -127,13 +128,14 @@ export async function publishPoint(
   const before = await services.publishedBy(repositoryId, vmId, operationId);
   if (before !== null) {
     const { meta } = await readMeta(await services.open(repositoryId), before.id);
-    await services.record(order, before, begun, meta ?? { vm, warnings: begun.warnings });
+    await services.record(order, before, begun, meta ?? { vm, warnings: begun.warnings, missed: [] });
     return before.id;
   }
   await putBlobs(order, session, services);
   const results = await readAll(order, way, begun, session, context, services);
-  const warnings = [...begun.plan.warnings, ...begun.warnings, ...session.warnings];
-  await session.blob('meta', Buffer.from(JSON.stringify({ vm, warnings })));
+  const missed = results.flatMap((result) => result.missed ?? []);
+  const warnings = [...missed.map(missedText), ...begun.plan.warnings, ...begun.warnings, ...session.warnings];
+  await session.blob('meta', Buffer.from(JSON.stringify({ vm, warnings, missed })));
   const newBytes = results.reduce((sum, { written }) => sum + written.stats.newBytes, 0);
   await context.charge([{ project, resource: 'backups', objectId: operationId, amount: newBytes }]);
   const newest = await catalogue.newest(vmId, repositoryId);
@@ -163,7 +165,7 @@ export async function publishPoint(
     guest: way === 'running' ? textsOf(await services.guestIdentity(vmId, context.signal)) : null,
     tool: await services.tool(),
   });
-  await services.record(order, manifest, begun, { vm, warnings });
+  await services.record(order, manifest, begun, { vm, warnings, missed });
   return manifest.id;
 }
 

@@ -7,6 +7,7 @@ import { AppError, messageOf } from '#kernel/errors.ts';
 import { formatBytes } from '#kernel/units.ts';
 import { connectNbd, type NbdConnection } from '#platform/nbd/index.ts';
 import { type GivingWay, MOST_AT_ONCE } from './giving-way.ts';
+import { findMissed, type MissedChanges } from './missed-changes.ts';
 import type { Pace } from './pace.ts';
 import type { PlannedDisk } from './plan.ts';
 import { ALLOCATION, readDisk } from './read-disk.ts';
@@ -28,6 +29,8 @@ export interface ReadResult {
   readonly mode: 'incremental' | 'full' | 'unchanged';
   readonly reason: string | null;
   readonly readBytes: number;
+  /** What its change tracking missed; null also when that cannot be told. */
+  readonly missed: MissedChanges | null;
   readonly written: Awaited<ReturnType<DiskWriter['finish']>>;
 }
 
@@ -136,6 +139,30 @@ interface Reading {
   progress(atBytes: number, readBytes: number): void;
 }
 
+/** After the disk was read as a whole though QEMU told what changed. */
+async function missedBy(
+  connection: NbdConnection,
+  { dirtyContext }: DiskDoor,
+  { target, sizeBytes, parentPointId }: PlannedDisk,
+  { writer, repository }: Reading,
+): Promise<MissedChanges | null> {
+  if (dirtyContext === null || parentPointId === null) return null;
+  try {
+    const missed = await findMissed({
+      sizeBytes,
+      chunkSizeBytes: repository.chunkSizeBytes,
+      changed: writer.changedChunks(target, { pointId: parentPointId, target }),
+      dirty: (offsetBytes, lengthBytes) => connection.extents(dirtyContext, { offsetBytes, lengthBytes }),
+    });
+    return missed && { target, pointId: parentPointId, ...missed };
+  } catch (error) {
+    // Damaged or gone meanwhile: the backup itself does not need it.
+    if (error instanceof AppError && ['point_damaged', 'point_not_found', 'point_parent_unfit'].includes(error.code))
+      return null;
+    throw error;
+  }
+}
+
 async function readOne(planned: PlannedDisk, reading: Reading): Promise<ReadResult> {
   const { writer, repository, openDoor, pace, way, sleep, context, progress } = reading;
   const { target, sizeBytes, parentPointId } = planned;
@@ -144,7 +171,7 @@ async function readOne(planned: PlannedDisk, reading: Reading): Promise<ReadResu
     // Without a parent what is not written would be zeros.
     if (parentPointId === null) throw new TypeError(`${target} has no restore point that it is as in`);
     const disk = await writer.disk({ target, sizeBytes, parent: { pointId: parentPointId, target } });
-    return { planned, mode: 'unchanged', reason: null, readBytes: 0, written: await disk.finish() };
+    return { planned, mode: 'unchanged', reason: null, readBytes: 0, missed: null, written: await disk.finish() };
   }
   let connection: NbdConnection | null = null;
   try {
@@ -179,12 +206,14 @@ async function readOne(planned: PlannedDisk, reading: Reading): Promise<ReadResu
       signal: context.signal,
       onProgress: progress,
     });
+    const written = await disk.finish();
     return {
       planned,
       mode: isIncremental ? 'incremental' : 'full',
       reason: isIncremental ? null : (planned.reason ?? 'QEMU does not tell what changed'),
       readBytes,
-      written: await disk.finish(),
+      missed: isTold && !isIncremental ? await missedBy(connection, door, planned, reading) : null,
+      written,
     };
   } catch (error) {
     context.signal.throwIfAborted();

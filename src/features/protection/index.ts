@@ -145,7 +145,7 @@ export const protection = defineFeature<ProtectionApi>({
         vms: known.vms,
         backUp: (vmId, schedule, roundId) =>
           beginRun(
-            { vm: vmId, repository: schedule.repository, isFull: false },
+            { vm: vmId, repository: schedule.repository, isFull: false, scrubDays: schedule.scrubDays },
             own(`schedule ${schedule.name}`, known.vm(vmId)?.project ?? null, `${roundId} ${vmId}`),
           ),
         operation: journal.get,

@@ -20,6 +20,8 @@ export interface ScheduleRow {
   /** JSON, as in the contract. */
   retention: string;
   proof: 'never' | 'weekly' | 'each';
+  /** null = as configured */
+  scrub_days: number | null;
   priority: number;
   jitter_minutes: number;
   catch_up: number;
@@ -111,5 +113,9 @@ export const protectionMigrations: readonly Migration[] = [
       `CREATE TABLE backup_accepted_disk(vm_id TEXT NOT NULL, target TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL,
          PRIMARY KEY(vm_id, target)) STRICT`,
     ],
+  },
+  {
+    id: '003-scrub-days',
+    statements: ['ALTER TABLE backup_schedule ADD COLUMN scrub_days INTEGER'],
   },
 ];

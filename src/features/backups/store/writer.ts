@@ -18,6 +18,7 @@ import { type Manifest, type ManifestBody, manifestBodySchema, manifestSchema, P
 import { exclusively } from './mutex.ts';
 import { ZERO_ID } from './object.ts';
 import { createObjectReader, createObjectWriter, MAX_BLOB_BYTES } from './objects.ts';
+import { differences } from './page-differences.ts';
 import { findManifest, manifestFiles, readManifest } from './points.ts';
 import { createRoom } from './room.ts';
 
@@ -38,6 +39,9 @@ export interface RepositoryWriter {
     readonly sizeBytes: number;
     readonly parent?: { readonly pointId: string; readonly target: string };
   }): Promise<DiskWriter>;
+  /** Chunks of a finished disk that are not as in the parent, in order; a page of the parent that is damaged is passed over.
+   *  @throws AppError as `disk` for the parent */
+  changedChunks(target: string, parent: { readonly pointId: string; readonly target: string }): AsyncGenerator<number>;
   /** Stores a small document. @throws AppError too_large above 64 MiB */
   blob(bytes: Buffer): Promise<string>;
   /** Makes the point of the disks that `body.disks` names, all finished. Everything is on disk when this resolves, and the writer may go on
@@ -136,6 +140,12 @@ export async function openWriter(core: Core, host?: string): Promise<RepositoryW
           return disk.finished;
         },
       };
+    },
+
+    async *changedChunks(target, parent) {
+      const disk = disks.get(target);
+      if (!disk?.finished) throw new TypeError(`disk ${target} was not finished`);
+      yield* differences(reader, await parentPagesOf(parent, disk.sizeBytes), disk.finished.pages);
     },
 
     blob: storeBlob,

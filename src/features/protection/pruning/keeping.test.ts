@@ -23,6 +23,7 @@ const schedule = (parts: Partial<Schedule>): Schedule => ({
   proof: 'never',
   priority: 5,
   jitterMinutes: 0,
+  scrubDays: null,
   catchUp: true,
   windowHours: null,
   nextMs: null,

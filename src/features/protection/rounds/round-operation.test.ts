@@ -37,6 +37,7 @@ const SCHEDULE: Schedule = {
   proof: 'never',
   priority: 5,
   jitterMinutes: 0,
+  scrubDays: null,
   catchUp: true,
   windowHours: null,
   nextMs: null,

@@ -83,6 +83,7 @@ export function createScheduleRoutes(dependencies: ScheduleRouteDependencies): H
       schedule.repository === null ? null : (dependencies.findRepository(schedule.repository)?.name ?? null),
     retention: schedule.retention,
     proof: schedule.proof,
+    scrubDays: schedule.scrubDays,
     priority: schedule.priority,
     jitterMinutes: schedule.jitterMinutes,
     catchUp: schedule.catchUp,

@@ -40,6 +40,7 @@ function world(parts: Partial<Schedule> & { readonly calendar: string }, start: 
     proof: 'never',
     priority: 5,
     jitterMinutes: 0,
+    scrubDays: null,
     catchUp: true,
     windowHours: null,
     nextMs: runs.next(clock.now().getTime()),

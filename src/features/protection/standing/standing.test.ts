@@ -25,6 +25,7 @@ const nightly: Schedule = {
   proof: 'never',
   priority: 5,
   jitterMinutes: 0,
+  scrubDays: null,
   catchUp: true,
   windowHours: null,
   nextMs: NOW + 14 * HOUR_MS,
