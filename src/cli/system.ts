@@ -1,10 +1,11 @@
-/** `hv system`: sign-in links, status, the demo guest; the second fence of this machine is in `access-setup`. */
+/** `hv system`: sign-in links, status, the demo guest; the state in repositories is in `system-state.ts`, the second fence in `access-setup`. */
 
 import { accessSetupCommands } from './access-setup/commands.ts';
 import { command, defineCommands } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { finish } from './follow.ts';
 import { showStatus } from './status.ts';
+import { stateCommands } from './system-state.ts';
 import { safeText } from './text.ts';
 import { ageText } from './time.ts';
 import { textOption } from './values.ts';
@@ -53,5 +54,6 @@ export const commands = defineCommands([
       return EXIT.done;
     },
   }),
+  ...stateCommands,
   ...accessSetupCommands,
 ]);

@@ -22,6 +22,7 @@ import { projectRoutes } from './projects.ts';
 import { protectionRoutes } from './protection.ts';
 import { quotaRoutes } from './quotas.ts';
 import { signInRoutes } from './sign-in.ts';
+import { stateBackupRoutes } from './state-backups.ts';
 import { systemRoutes } from './system.ts';
 import { verificationRoutes } from './verification.ts';
 import { vmRoutes } from './vms.ts';
@@ -53,6 +54,7 @@ export const api = {
   ...backupFileRoutes,
   ...verificationRoutes,
   ...protectionRoutes,
+  ...stateBackupRoutes,
 };
 
 export type Api = typeof api;

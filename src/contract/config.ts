@@ -243,6 +243,14 @@ export const configSchema = z.strictObject({
           maxDownloadGib: z.int().min(1).max(65_536).default(256).describe('most that one file or archive may hold'),
         })
         .prefault({}),
+      state: z
+        .strictObject({
+          daily: z.int().min(1).max(1000).default(14),
+          weekly: z.int().min(0).max(1000).default(8),
+          monthly: z.int().min(0).max(1000).default(12),
+        })
+        .prefault({})
+        .describe('of the state of this host the newest of so many days, weeks and months stays in each repository'),
     })
     .prefault({}),
   verification: z

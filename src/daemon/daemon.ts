@@ -31,6 +31,7 @@ import { createSpaceLedger } from '#platform/disk-space.ts';
 import type { Handlers } from '#platform/feature.ts';
 import { lockStateFolder } from '#platform/instance-lock.ts';
 import { prepareStateFolders } from '#platform/state-folders.ts';
+import { finishSwap } from '#platform/state-swap.ts';
 import { createServiceNotifier } from '#platform/systemd.ts';
 import type { ServerCertificate } from '#platform/tls/pair.ts';
 import { keepCertificate } from '#platform/tls/renewal.ts';
@@ -103,17 +104,20 @@ export async function startDaemon({
   log,
   recentLog,
   env,
+  restart,
 }: {
   config: Config;
   log: Logger;
   recentLog: () => readonly string[];
   env: Readonly<Record<string, string | undefined>>;
+  restart: () => void;
 }): Promise<Daemon> {
   const startedAt = new Date();
   const notifier = createServiceNotifier(env);
   await prepareStateFolders(config.state);
   await mkdir(config.runtimeDir, { recursive: true, mode: 0o755 });
   const unlock = lockStateFolder(config.state.root);
+  await finishSwap(config.state.root, config.killPoint);
   const db = openDatabase(join(config.state.root, 'state.db'));
   const listen = parseListen(config.listen);
   const names = certificateNames(listen, config.publicNames);
@@ -152,7 +156,7 @@ export async function startDaemon({
   const space = createSpaceLedger();
   const composition = compose(
     features,
-    { config, db, libvirt, clock: systemClock, calendar, events, address, space, startedAt, recentLog },
+    { config, db, libvirt, clock: systemClock, calendar, events, address, space, startedAt, recentLog, restart },
     log,
   );
   const accessApi = composition.use(access);

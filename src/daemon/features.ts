@@ -22,6 +22,7 @@ import { operations } from '#features/operations/index.ts';
 import { projects } from '#features/projects/index.ts';
 import { protection } from '#features/protection/index.ts';
 import { quotas } from '#features/quotas/index.ts';
+import { stateBackups } from '#features/state-backups/index.ts';
 import { storage } from '#features/storage/index.ts';
 import { support } from '#features/support/index.ts';
 import { system } from '#features/system/index.ts';
@@ -51,6 +52,7 @@ export const features: readonly Feature[] = [
   accounting,
   notifications,
   protection,
+  stateBackups,
   healthChecks,
   healing,
   support,

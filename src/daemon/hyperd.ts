@@ -21,11 +21,17 @@ async function start(): Promise<void> {
     log.error({ err: reason }, `unhandled rejection: ${messageOf(reason)}`);
     process.exit(70);
   });
-  const daemon = await startDaemon({ config, log, recentLog: recent.all, env: process.env });
+  let isStopping = false;
+  const daemon = await startDaemon({
+    config,
+    log,
+    recentLog: recent.all,
+    env: process.env,
+    restart: () => stop('restart', beginAnew),
+  });
   setTimeout(giveBackMemory, SETTLED_MS).unref();
 
-  let isStopping = false;
-  const stop = (signal: string) => {
+  function stop(signal: string, afterwards: () => void = () => process.exit(0)) {
     if (isStopping) return;
     isStopping = true;
     log.info({ signal }, 'stopping');
@@ -33,16 +39,19 @@ async function start(): Promise<void> {
       log.error({}, 'did not stop in time');
       process.exit(1);
     }, STOP_LIMIT_MS).unref();
-    daemon.stop().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        log.error({ err: error }, `stopping failed: ${messageOf(error)}`);
-        process.exit(1);
-      },
-    );
-  };
+    daemon.stop().then(afterwards, (error: unknown) => {
+      log.error({ err: error }, `stopping failed: ${messageOf(error)}`);
+      process.exit(1);
+    });
+  }
   process.on('SIGTERM', () => stop('SIGTERM'));
   process.on('SIGINT', () => stop('SIGINT'));
+}
+
+/** Replaces this process by a fresh one with the same id, as whoever watches over it knows it. */
+function beginAnew(): void {
+  const { execPath, execArgv, argv } = process;
+  process.execve?.(execPath, [execPath, ...execArgv, ...argv.slice(1)], process.env);
 }
 
 /** Runs the daemon until a signal. Resolves when it is ready; ends the process with a line for the terminal when it does not get there. */

@@ -201,6 +201,8 @@ export interface FeatureContext {
   readonly space: SpaceLedger;
   /** When the daemon began. */
   readonly startedAt: Date;
+  /** Ends the daemon as a signal does, and begins it anew in the same process. Returns at once. */
+  restart(): void;
   /** The programmatic interface of another feature; it must be named in `needs`. */
   use<FeatureApi>(feature: Feature<FeatureApi>): FeatureApi;
 }

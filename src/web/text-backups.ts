@@ -288,6 +288,8 @@ export const backupsText = {
     jitter: 'Begins up to so many minutes later',
     window: 'Begins no VM after so many hours',
     windowHint: 'Empty: it goes on until all are done.',
+    scrub: 'Reads each disk as a whole every so many days',
+    scrubHint: 'Finds what change tracking missed. Empty: as configured, every 30 days unless changed.',
     priority: 'Priority, 0 to 9',
     priorityHint: 'Of two that wait the higher one goes first.',
     catchUp: 'Make up for runs that were missed while hyperd was off',

@@ -59,6 +59,7 @@ const composition = compose(
     space: createSpaceLedger(),
     startedAt: new Date(),
     recentLog: () => [],
+    restart: () => undefined,
   },
   silentLogger,
 );

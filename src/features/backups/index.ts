@@ -64,6 +64,16 @@ export interface BackupsApi {
 }
 
 export type { KnownPoint } from './catalogue.ts';
+export type { Repositories } from './repositories.ts';
+export {
+  newRecoveryKey,
+  openEnvelope,
+  openRepository,
+  type PointDocuments,
+  type Repository,
+  readRecoveryKey,
+  sealEnvelope,
+} from './store/index.ts';
 
 export interface InstantState {
   readonly vmId: string;

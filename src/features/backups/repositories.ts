@@ -214,8 +214,8 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
       if (!known) opened.set(id, opening);
       try {
         // A disk that was taken out leaves an empty folder.
-        await stat(join(row.folder, 'repo.json'));
-        return { ...(await opening), folder: row.folder };
+        const [repository] = await Promise.all([opening, stat(join(row.folder, 'repo.json'))]);
+        return { ...repository, folder: row.folder };
       } catch (error) {
         opened.delete(id);
         throw unreachable(row, error);

@@ -120,6 +120,8 @@ async function readPoints(
   };
   for await (const { pointId, manifest, problem } of repository.points()) {
     context.signal.throwIfAborted();
+    // The states of hosts are no points of VMs.
+    if (manifest !== null && manifest.kind !== 'vm') continue;
     seen.add(pointId);
     if (manifest === null) {
       // It is there and cannot be read: what is known of it stays, as a damaged one.

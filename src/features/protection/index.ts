@@ -37,6 +37,8 @@ import { createAcceptedDisks } from './standing/accepted-disks.ts';
 import { createStanding } from './standing/standing.ts';
 import { createStandingRoutes } from './standing/standing-routes.ts';
 
+export { decideRetention } from './retention.ts';
+
 const WEEKLY_LOOK_MS = 600_000;
 const LOOKS_PER_DAY = 86_400_000 / WEEKLY_LOOK_MS;
 

@@ -31,6 +31,8 @@ export interface Database {
    *  @throws AppError `unavailable` when the database cannot be written (full disk, read-only file system, a disk that does not answer) */
   transaction<Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result>;
   migrate(slice: string, migrations: readonly Migration[]): void;
+  /** The migrations of each slice, in the order in which the slices brought theirs. */
+  readonly migrations: ReadonlyMap<string, readonly Migration[]>;
   close(): Promise<void>;
 }
 
@@ -63,8 +65,10 @@ export function openDatabase(path: string): Database {
   // One typed door onto one untyped file: the slice that owns a table states its shape.
   const viewOf = <Tables>(handle: unknown): Kysely<Tables> => handle as Kysely<Tables>;
 
+  const brought = new Map<string, readonly Migration[]>();
   let queue: Promise<unknown> = Promise.resolve();
   return {
+    migrations: brought,
     tables: <Tables>() => viewOf<Tables>(kysely),
     transaction: (work) => {
       const run = queue.then(async () => {
@@ -87,6 +91,7 @@ export function openDatabase(path: string): Database {
       return run;
     },
     migrate(slice, migrations) {
+      brought.set(slice, [...(brought.get(slice) ?? []), ...migrations]);
       const applied = new Set(
         sqlite
           .prepare('SELECT id FROM migration WHERE slice = ?')

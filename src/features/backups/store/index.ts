@@ -22,13 +22,14 @@ import { readSettings, type Settings } from './settings.ts';
 export type { CheckReport } from './check.ts';
 export type { DiskImage } from './disk-image.ts';
 export type { DiskWriter } from './disk-writer.ts';
+export { openEnvelope, sealEnvelope } from './envelope.ts';
 export { UnfitFile } from './files.ts';
 export { newRecoveryKey, newRepositoryKey, readRecoveryKey } from './keys.ts';
 export type { Manifest, ManifestBody } from './manifest.ts';
 export type { Place, PlaceEntry, PlaceFile } from './place.ts';
 export { folderPlace, walkFolders } from './place.ts';
 export type { PruneResult } from './prune.ts';
-export type { PlacedRepository, PointEntry, Repository } from './repository.ts';
+export type { PlacedRepository, PointDocuments, PointEntry, Repository } from './repository.ts';
 export type { RepositoryWriter } from './writer.ts';
 
 registerErrors(backupStoreErrors);

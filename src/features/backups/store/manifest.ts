@@ -31,7 +31,8 @@ const diskFactsSchema = z.object({
 });
 
 const pointFacts = {
-  vm: z.uuid(),
+  kind: z.enum(['vm', 'state']).default('vm').describe('state: the state of a host, in documents alone'),
+  vm: z.uuid().describe('of a state: the id of its series'),
   project: z.string(),
   host: z.string(),
   op: z.string(),

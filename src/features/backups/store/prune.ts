@@ -58,6 +58,27 @@ export async function prune(core: Core, options: PruneOptions): Promise<PruneRes
   }
 }
 
+/** Deletes the manifests of points that nobody reads. @returns those that somebody reads, which stay
+ *  @throws AppError repository_locked */
+export async function removePoints(core: Core, pointIds: readonly string[]): Promise<readonly string[]> {
+  const { layout } = core;
+  const lease = await takeLease(layout, 'prune');
+  try {
+    return await exclusively(layout.locks, async () => {
+      await lease.assertHeld();
+      const pins = new Set((await liveLeases(layout)).flatMap((each) => each.pins));
+      const files = (await manifestFiles(layout)).filter(({ pointId }) => pointIds.includes(pointId));
+      await removeManifests(
+        layout,
+        files.filter(({ pointId }) => !pins.has(pointId)),
+      );
+      return pointIds.filter((id) => pins.has(id));
+    });
+  } finally {
+    await lease.release();
+  }
+}
+
 type PoolOf = ReturnType<Core['threads']['acquire']>['pool'];
 
 async function assertRatio(core: Core, pool: PoolOf, lease: Lease, options: PruneOptions, most: number): Promise<void> {

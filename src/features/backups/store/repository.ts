@@ -19,7 +19,8 @@ import { ObjectDamage } from './object.ts';
 import { createObjectReader } from './objects.ts';
 import type { Place } from './place.ts';
 import { findManifest, type ManifestFile, manifestFiles, readManifest } from './points.ts';
-import { type PruneOptions, type PruneResult, prune } from './prune.ts';
+import type { Pool } from './pool.ts';
+import { type PruneOptions, type PruneResult, prune, removePoints } from './prune.ts';
 import { type RepairOptions, type RepairReport, type RepairSource, repair } from './repair.ts';
 import type { Settings } from './settings.ts';
 import { openWriter, type RepositoryWriter } from './writer.ts';
@@ -33,6 +34,14 @@ export interface PointEntry {
   readonly manifest: Manifest | null;
   /** point_damaged: the manifest cannot be read, or the last check missed something that has not come back. */
   readonly problem: AppError | null;
+}
+
+/** The documents of one point. */
+export interface PointDocuments {
+  readonly manifest: Manifest;
+  /** @throws AppError point_not_found, point_damaged */
+  read(name: string): Promise<Buffer>;
+  close(): Promise<void>;
 }
 
 export interface Repository {
@@ -54,10 +63,16 @@ export interface Repository {
   openDisk(pointId: string, target: string): Promise<DiskImage>;
   /** A document of a point. @throws AppError point_not_found, point_damaged, key_needed */
   readBlob(pointId: string, name: string): Promise<Buffer>;
+  /** Opens a point for reading many of its documents, and pins it until it is closed.
+   *  @throws AppError point_not_found, point_damaged, key_needed */
+  openDocuments(pointId: string): Promise<PointDocuments>;
   /** Keeps a point from being pruned until it is released or this process ends. @throws AppError point_not_found */
   pin(pointId: string): Promise<{ release(): Promise<void> }>;
   check(options?: CheckOptions): Promise<CheckReport>;
   prune(options: PruneOptions): Promise<PruneResult>;
+  /** Deletes points and nothing that they needed: that goes with the next prune. @returns those that are in use and stay
+   *  @throws AppError repository_locked */
+  remove(pointIds: readonly string[]): Promise<readonly string[]>;
   /** Fetches what is bad here from a second repository. */
   repair(from: Repository, options?: RepairOptions): Promise<RepairReport>;
   /** What `repair` of another repository takes from this one. */
@@ -129,27 +144,28 @@ export function repositoryOf(core: Core): Repository {
     },
     async readBlob(pointId, name) {
       needKey(core);
-      const id = (await read(pointId)).blobs[name];
-      if (id === undefined)
-        throw new AppError('point_not_found', { detail: `Restore point ${pointId} has no document "${name}".` });
+      const manifest = await read(pointId);
       const threads = core.threads.acquire();
       try {
-        const objects = createObjectReader({
-          layout,
-          pool: threads.pool,
-          chunkSizeBytes: settings.chunkSizeBytes,
-          isKeyMissing: false,
-        });
-        return await objects.read('blob', id);
-      } catch (cause) {
-        if (!(cause instanceof ObjectDamage)) throw cause;
-        throw new AppError('point_damaged', {
-          detail: `The document "${name}" of restore point ${pointId} is damaged: ${cause.message}.`,
-          params: { point: pointId, blob: name },
-          cause,
-        });
+        return await readDocument(core, threads.pool, manifest, name);
       } finally {
         await threads.release();
+      }
+    },
+    async openDocuments(pointId) {
+      needKey(core);
+      const lease = await pinned(core, pointId);
+      const threads = core.threads.acquire();
+      const close = once(async () => {
+        await threads.release();
+        await lease?.release();
+      });
+      try {
+        const manifest = await read(pointId);
+        return { manifest, read: (name) => readDocument(core, threads.pool, manifest, name), close };
+      } catch (error) {
+        await close();
+        throw error;
       }
     },
     async pin(pointId) {
@@ -170,9 +186,31 @@ export function repositoryOf(core: Core): Repository {
       needHere(core);
       return repair(core, from.repairSource(), options);
     },
+    async remove(pointIds) {
+      needHere(core);
+      return removePoints(core, pointIds);
+    },
     repairSource: () => ({ core }),
     copyTo: (place, options) => copyPoints(core, place, options),
   };
+}
+
+/** @throws AppError point_not_found, point_damaged */
+async function readDocument(core: Core, pool: Pool, { id: point, blobs }: Manifest, name: string): Promise<Buffer> {
+  const id = blobs[name];
+  if (id === undefined)
+    throw new AppError('point_not_found', { detail: `Restore point ${point} has no document "${name}".` });
+  const { layout, chunkSizeBytes } = core;
+  try {
+    return await createObjectReader({ layout, pool, chunkSizeBytes, isKeyMissing: false }).read('blob', id);
+  } catch (cause) {
+    if (!(cause instanceof ObjectDamage)) throw cause;
+    throw new AppError('point_damaged', {
+      detail: `The document "${name}" of restore point ${point} is damaged: ${cause.message}.`,
+      params: { point, blob: name },
+      cause,
+    });
+  }
 }
 
 async function entryOf(core: Core, file: ManifestFile): Promise<PointEntry | null> {

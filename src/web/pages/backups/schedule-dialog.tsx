@@ -161,7 +161,7 @@ function KeepFields({ draft, problem, onChange }: PartProps) {
 }
 
 function MoreFields({ draft, problem, onChange }: PartProps) {
-  const number = (name: 'jitterMinutes' | 'windowHours' | 'priority', label: string, hint?: string) => (
+  const number = (name: 'jitterMinutes' | 'windowHours' | 'scrubDays' | 'priority', label: string, hint?: string) => (
     <Field label={label} {...(hint === undefined ? {} : { hint })}>
       {(field) => (
         <input
@@ -182,6 +182,7 @@ function MoreFields({ draft, problem, onChange }: PartProps) {
         <div class="form-row">
           {number('jitterMinutes', words.jitter)}
           {number('windowHours', words.window, words.windowHint)}
+          {number('scrubDays', words.scrub, words.scrubHint)}
           {number('priority', words.priority, words.priorityHint)}
         </div>
         {problem !== null && <p class="field-problem">{problem}</p>}

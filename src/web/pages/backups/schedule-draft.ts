@@ -24,6 +24,8 @@ export interface ScheduleDraft {
   readonly jitterMinutes: string;
   /** Empty = no end. */
   readonly windowHours: string;
+  /** Empty = as configured for all. */
+  readonly scrubDays: string;
   readonly priority: string;
   readonly catchUp: boolean;
 }
@@ -44,6 +46,7 @@ export function newDraft(timeZone: string, vmId: string | null): ScheduleDraft {
     proof: 'weekly',
     jitterMinutes: '10',
     windowHours: '',
+    scrubDays: '',
     priority: '5',
     catchUp: true,
   };
@@ -71,6 +74,7 @@ export function draftOf({ targets, retention, ...schedule }: BackupSchedule): Sc
     proof: schedule.proof,
     jitterMinutes: String(schedule.jitterMinutes),
     windowHours: schedule.windowHours === null ? '' : String(schedule.windowHours),
+    scrubDays: schedule.scrubDays === null ? '' : String(schedule.scrubDays),
     priority: String(schedule.priority),
     catchUp: schedule.catchUp,
   };
@@ -81,6 +85,9 @@ export type DraftProblems = Readonly<Partial<Record<'times' | 'targets' | 'keep'
 
 /** Numbers as people type them; null for anything else. */
 const whole = (text: string): number | null => (/^\d{1,6}$/.test(text.trim()) ? Number(text) : null);
+
+/** Null where nothing was typed, NaN for what is no number. */
+const wholeOrNone = (text: string): number | null => (text.trim() === '' ? null : (whole(text) ?? Number.NaN));
 
 function targetsOf({ kind, project, tags, vms, except }: ScheduleDraft): ScheduleTargets | null {
   const left = [...except];
@@ -109,8 +116,10 @@ export function fieldsOf(draft: ScheduleDraft): {
   const kept = KEPT.map((period) => [period, whole(draft.keep[period])] as const);
   const jitterMinutes = whole(draft.jitterMinutes);
   const priority = whole(draft.priority);
-  const windowHours = draft.windowHours.trim() === '' ? null : (whole(draft.windowHours) ?? Number.NaN);
-  const isMoreWrong = jitterMinutes === null || priority === null || Number.isNaN(windowHours);
+  const windowHours = wholeOrNone(draft.windowHours);
+  const scrubDays = wholeOrNone(draft.scrubDays);
+  const isMoreWrong =
+    jitterMinutes === null || priority === null || Number.isNaN(windowHours) || Number.isNaN(scrubDays);
   const areKeptWrong = kept.some(([, count]) => count === null);
   const problems: DraftProblems = {
     ...(calendar === null ? { times: draft.times.pace === 'weekly' ? words.needDays : words.needTime } : {}),
@@ -148,6 +157,7 @@ export function fieldsOf(draft: ScheduleDraft): {
       priority,
       jitterMinutes,
       catchUp: draft.catchUp,
+      scrubDays,
       windowHours,
     },
   };

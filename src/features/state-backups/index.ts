@@ -1,0 +1,207 @@
+/** State backups: users, grants, settings, schedules, definitions, keys of this installation in its repositories, and how they come back.
+ *  Tables: state_series, state_backup, state_restore. Permissions: backup.configure, settings.change, access.manage.
+ *  Guide: docs/guides/disaster-recovery.md */
+
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { stateBackupErrors } from '#contract/state-backups.ts';
+import { audit } from '#features/audit/index.ts';
+import { backups } from '#features/backups/index.ts';
+import { inventory } from '#features/inventory/index.ts';
+import { operations } from '#features/operations/index.ts';
+import { decideRetention } from '#features/protection/index.ts';
+import { newUuid } from '#kernel/ids.ts';
+import { defineFeature, SYSTEM_IDENTITY } from '#platform/feature.ts';
+import { VERSION } from '#platform/version.ts';
+import { afterRestore } from './after-restore.ts';
+import { createDaily } from './daily.ts';
+import { readDefinitions } from './definitions.ts';
+import { readKeyFiles } from './key-files.ts';
+import { listStates } from './read-point.ts';
+import { createStateRoutes } from './routes.ts';
+import { createStateKeys } from './state-key.ts';
+import { type StateTables, stateMigrations } from './tables.ts';
+import { writeOperation } from './write-operation.ts';
+import { writePoint } from './write-point.ts';
+
+/** How the state stands in one repository. */
+export interface StateInRepository {
+  readonly repositoryName: string;
+  /** When it was last written there; null = never. */
+  readonly atMs: number | null;
+  /** Why the last try failed; null = it did not. */
+  readonly problem: string | null;
+  /** Keys and passwords are in it. */
+  readonly hasSecrets: boolean;
+}
+
+export interface StateBackupsApi {
+  standing(): Promise<readonly StateInRepository[]>;
+}
+
+/** Whatever the days say: when the newest is damaged the one before is looked for. */
+const KEPT_LAST = 3;
+
+export const stateBackups = defineFeature<StateBackupsApi>({
+  name: 'state-backups',
+  needs: ['audit', 'backups', 'inventory', 'operations', 'protection'],
+  migrations: stateMigrations,
+  errors: stateBackupErrors,
+  setup({ calendar, clock, config, db, libvirt, log, restart, use }) {
+    const journal = use(operations);
+    const known = use(inventory);
+    const { repositories } = use(backups);
+    const keys = createStateKeys(config.state.root);
+    const database = join(config.state.root, 'state.db');
+    const tables = () => db.tables<StateTables>();
+    const tries = new Map<string, { at: string | null; triedAt: string; problem: string | null }>();
+    let series: string | null = null;
+
+    const ownSeries = async (): Promise<string> => {
+      if (series === null) {
+        const uuid = newUuid();
+        await tables().insertInto('state_series').values({ id: 1, uuid }).execute();
+        series = uuid;
+      }
+      return series;
+    };
+
+    const kind = journal.register(
+      writeOperation({
+        async isWritten(repositoryId, operationId) {
+          for await (const { manifest } of (await repositories.open(repositoryId)).points(await ownSeries()))
+            if (manifest?.op === operationId) return true;
+          return false;
+        },
+        async write(repositoryId, operationId, signal) {
+          await writePoint({
+            repository: await repositories.open(repositoryId),
+            repositoryId,
+            database,
+            series: await ownSeries(),
+            host: hostname(),
+            version: VERSION,
+            operationId,
+            definitions: await readDefinitions(known, libvirt, log),
+            secrets: await readKeyFiles(config.state.root),
+            key: await keys.current(),
+            now: clock.now,
+            signal,
+          });
+        },
+        async thin(repositoryId) {
+          if (calendar.leap() !== null) return;
+          const repository = await repositories.open(repositoryId);
+          const own = (await listStates(repository, series)).filter(({ isOwn }) => isOwn);
+          const decisions = decideRetention(
+            own.map(({ id, madeAt, problem }) => ({
+              id,
+              atMs: Date.parse(madeAt),
+              isGood: problem === null,
+              hasPassed: false,
+              isProtected: false,
+              isInUse: false,
+              isCopyMissing: false,
+            })),
+            { last: KEPT_LAST, hourly: 0, yearly: 0, ...config.backups.state },
+            { timeZone: 'UTC', nowMs: clock.now().getTime() },
+          );
+          const leaving = decisions.filter(({ reasons }) => reasons.length === 0).map(({ id }) => id);
+          if (leaving.length > 0) await repository.remove(leaving);
+        },
+        async ended(repository, problem) {
+          const now = clock.now().toISOString();
+          const at = problem === null ? now : (tries.get(repository)?.at ?? null);
+          const row = { at, tried_at: now, problem };
+          await tables()
+            .insertInto('state_backup')
+            .values({ repository, ...row })
+            .onConflict((conflict) => conflict.column('repository').doUpdateSet(row))
+            .execute();
+          tries.set(repository, { at, triedAt: now, problem });
+        },
+      }),
+    );
+
+    const daily = createDaily({
+      clock,
+      log,
+      repositories: () =>
+        repositories
+          .list()
+          .filter(({ is_confirmed }) => is_confirmed === 1)
+          .map(({ id, name }) => ({
+            id,
+            name,
+            at: tries.get(id)?.at ?? null,
+            triedAt: tries.get(id)?.triedAt ?? null,
+          })),
+      async begin(due) {
+        await journal.start(
+          kind,
+          { repositories: [...due] },
+          {
+            identity: SYSTEM_IDENTITY,
+            project: null,
+            requestId: null,
+            idempotencyKey: null,
+            requestHash: 'daily state backup',
+            action: 'daily state backup',
+          },
+        );
+      },
+    });
+
+    const stopping = new AbortController();
+    let work: Promise<unknown> = Promise.resolve();
+    return {
+      api: {
+        async standing() {
+          const isSealed = (await keys.current()) !== null;
+          return repositories.list().map(({ id, name, is_encrypted }) => ({
+            repositoryName: name,
+            atMs: dateOf(tries.get(id)?.at),
+            problem: tries.get(id)?.problem ?? null,
+            hasSecrets: is_encrypted === 1 || isSealed,
+          }));
+        },
+      },
+      handlers: createStateRoutes({
+        db,
+        clock,
+        root: config.state.root,
+        database,
+        operations: journal,
+        repositories,
+        keys,
+        kind,
+        series: () => series,
+        tries: () => tries,
+        vmIds: () => known.vms().map(({ id }) => id),
+        restart,
+      }),
+      async start() {
+        series = (await tables().selectFrom('state_series').select('uuid').executeTakeFirst())?.uuid ?? null;
+        for (const row of await tables().selectFrom('state_backup').selectAll().execute())
+          tries.set(row.repository, { at: row.at, triedAt: row.tried_at, problem: row.problem });
+      },
+      async resume(signal) {
+        const wasRestored = await afterRestore({
+          root: config.state.root,
+          db,
+          audit: use(audit),
+          now: clock.now,
+        });
+        if (wasRestored) log.info({}, 'the state of this host was brought back');
+        work = daily.run(AbortSignal.any([signal, stopping.signal]));
+      },
+      async stop() {
+        stopping.abort(new Error('the daemon stops'));
+        await work;
+      },
+    };
+  },
+});
+
+const dateOf = (text: string | null | undefined): number | null =>
+  text === null || text === undefined ? null : Date.parse(text);
