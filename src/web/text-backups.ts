@@ -117,6 +117,7 @@ export const backupsText = {
     actionsFor: (name: string, moment: string) => `Actions for ${name}, ${moment}`,
     open: 'Show',
     restore: 'Restore as a new VM…',
+    instant: 'Start at once from the backup…',
     overwrite: 'Set the VM back to it…',
     export: 'Take a disk out…',
     prove: 'Prove now',
@@ -177,12 +178,30 @@ export const backupsText = {
     name: 'Name of the new VM',
     project: 'Project',
     start: 'Start it when it is there',
+    mode: 'How',
+    modes: { copy: 'copy its data first', instant: 'start it at once' },
+    instantNote:
+      'It starts within seconds: what it reads comes from the restore point, what it writes goes to its new disks, and the rest is copied behind it. Until all is copied its repository has to stay.',
+    startAction: 'Start it',
     makes: 'What it makes',
     memory: (vcpus: number, memory: string) => `${plural(vcpus, 'vCPU')}, ${memory} memory`,
     disk: (target: string, format: string, size: string) => `${target}: ${size}, ${format}`,
     room: (needs: string, free: string) => `Takes up to ${needs}; ${free} are free.`,
     changes: 'Not as it was',
     planning: 'Looking at the restore point…',
+  },
+
+  instant: {
+    title: 'Running from a restore point',
+    states: {
+      starting: 'starts',
+      copying: 'its data is copied',
+      waiting: 'waits',
+      held: 'copying was stopped',
+    },
+    copied: (name: string) => `Copied of ${name}`,
+    resume: 'Go on copying',
+    since: 'since',
   },
 
   overwrite: {

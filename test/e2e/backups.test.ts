@@ -327,6 +327,55 @@ test('a restore point is protected and cannot be deleted then; deleting one asks
   await button(page, /^Actions for hello-restored, /).waitFor({ state: 'detached', timeout: WORK_MS });
 });
 
+test('a VM is started at once from a restore point; what is copied behind it stands with the runs', {
+  skip,
+}, async () => {
+  await go(page, '/backups/points');
+  await button(page, /^Actions for hello, /)
+    .first()
+    .click();
+  await item(page, 'Start at once from the backup…').click();
+  const dialog = page.getByRole('dialog', { name: 'Restore hello as a new VM' });
+  await dialog.getByText('It starts within seconds').waitFor();
+  await dialog.getByLabel('Name of the new VM').fill('hello-now');
+  await dialog.getByText('What it makes').waitFor();
+  await assertSound(page, 'backups-instant-dialog');
+  await button(dialog, 'Start it').click();
+  await dialog.waitFor({ state: 'detached' });
+  await page.getByRole('link', { name: 'Show hello-now' }).click({ timeout: WORK_MS });
+  await page.getByRole('heading', { name: 'hello-now' }).waitFor();
+  await page.locator('.vm-page-state').getByText('running').waitFor();
+  const states = ['copying', 'waiting', 'held'] as const;
+  await page.route(/\/api\/v1\/instant-restores(\?|$)/, (route) =>
+    route.fulfill({
+      json: {
+        items: states.map((state, index) => ({
+          vmId: `i${index}`,
+          vmName: `guest-${state}`,
+          project: 'default',
+          pointId: 'p',
+          repositoryId: 'r',
+          repositoryName: 'shelf',
+          state,
+          copiedRatio: 0.25 * (index + 1),
+          problem: state === 'copying' ? null : 'Its restore point cannot be read.',
+          operationId: null,
+          startedAt: new Date(Date.now() - 60_000).toISOString(),
+        })),
+        next: null,
+        total: states.length,
+      },
+    }),
+  );
+  await go(page, '/backups/runs');
+  await page.getByText('Running from a restore point').waitFor();
+  assert.equal(await button(page, 'Go on copying').count(), 1);
+  await assertSound(page, 'backups-instant');
+  await page.unroute(/\/api\/v1\/instant-restores(\?|$)/);
+  const { admin, finish } = dashboard.daemon;
+  await finish(await admin('POST /vms/{id}/stop', { params: { id: 'hello-now' } }));
+});
+
 const LONG = 'a-name-as-long-as-names-may-be-which-is-sixty-three-characters';
 
 /** VMs of every posture. */
@@ -399,7 +448,8 @@ test('500 VMs: the worst hundred first, a search answers at once, text is never 
   await go(page, '/backups');
   await button(page, 'Show all 500').waitFor();
   await page.getByText('<b>and</b>').first().waitFor();
-  await assertSound(page, 'backups-many');
+  await dashboard.screenshot(page, 'backups-many-dark');
+  assert.deepEqual(await seriousFindings(page), []);
   const tookMs = await page.getByRole('searchbox').evaluate(async (field: HTMLInputElement) => {
     const began = performance.now();
     field.value = 'guest-499';

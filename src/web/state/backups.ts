@@ -91,6 +91,12 @@ onEvent('operation.changed', (operation) => {
   if (operation.kind === 'repository.check' && !isOpen(operation) && checks.data.peek() !== null) void checks.reload();
 });
 
+/** VMs that run from a restore point while their data is copied. */
+export const instantRestores = createResource(
+  () => readAllPages((cursor) => api('GET /instant-restores', { query: { cursor } })),
+  ['backup.changed', 'vm.removed'],
+);
+
 const PROOF_KIND = 'backup.verify';
 const KINDS = /^(backup|repository)\./;
 

@@ -26,7 +26,10 @@ export function pointMenu(point: RestorePoint, { hasOpen }: { readonly hasOpen: 
     : [];
   const uses: MenuEntry[] = [
     ...(can('backup.restore')
-      ? [{ label: words.restore, icon: 'plus', ...damage, run: () => askToRestore(point) } satisfies MenuEntry]
+      ? [
+          { label: words.restore, icon: 'plus', ...damage, run: () => askToRestore(point) } satisfies MenuEntry,
+          { label: words.instant, icon: 'bolt', ...damage, run: () => askToStart(point) } satisfies MenuEntry,
+        ]
       : []),
     ...(can('backup.overwrite') && point.isVmThere
       ? [{ label: words.overwrite, icon: 'reboot', ...damage, run: () => askToOverwrite(point) } satisfies MenuEntry]
@@ -69,6 +72,10 @@ export function pointMenu(point: RestorePoint, { hasOpen }: { readonly hasOpen: 
 
 export function askToRestore(point: RestorePoint): void {
   backupDialog.value = <RestoreDialog point={point} onClose={closeBackupDialog} />;
+}
+
+function askToStart(point: RestorePoint): void {
+  backupDialog.value = <RestoreDialog point={point} of="instant" onClose={closeBackupDialog} />;
 }
 
 function askToExport(point: RestorePoint): void {

@@ -190,7 +190,7 @@ function Vms({ rows }: { readonly rows: readonly VmPosture[] }) {
           {
             head: words.vm,
             kind: 'title',
-            class: 'breaks',
+            class: 'breaks posture-vm',
             cell: (vm) => (
               <span class="lines">
                 <a class="mono" href={`/vms/${vm.vmId}/backups`}>

@@ -5,7 +5,7 @@ import { useEffect } from 'preact/hooks';
 import type { RestorePlan, RestorePoint } from '#contract/backups.ts';
 import type { Problem } from '#contract/common.ts';
 import { bytesText } from '../../components/figures.tsx';
-import { Check, Field } from '../../components/form.tsx';
+import { Check, Choice, Field } from '../../components/form.tsx';
 import { ProblemBox } from '../../components/problem-box.tsx';
 import { Prose } from '../../components/prose.tsx';
 import { NameField, SaveDialog } from '../../components/save-dialog.tsx';
@@ -33,7 +33,20 @@ function freeName(of: string): string {
   }
 }
 
-export function RestoreDialog({ point, onClose }: { readonly point: RestorePoint; readonly onClose: () => void }) {
+type Mode = 'copy' | 'instant';
+const MODES = ['copy', 'instant'] as const;
+
+/** @param of how the data gets there; the reader may choose otherwise */
+export function RestoreDialog({
+  point,
+  of = 'copy',
+  onClose,
+}: {
+  readonly point: RestorePoint;
+  readonly of?: Mode;
+  readonly onClose: () => void;
+}) {
+  const mode = useSignal<Mode>(of);
   const name = useSignal(freeName(point.vmName));
   const project = useSignal(point.project);
   const start = useSignal(true);
@@ -41,7 +54,8 @@ export function RestoreDialog({ point, onClose }: { readonly point: RestorePoint
   useEffect(() => {
     if (can('project.read')) projects.ensure();
   }, []);
-  const body = { name: name.value.trim(), start: start.value, project: project.value };
+  const isInstant = mode.value === 'instant';
+  const body = { name: name.value.trim(), start: isInstant || start.value, project: project.value, mode: mode.value };
   const { plan, problem: planProblem } = useRestorePlan(point.id, body);
   const problem = request.problem.value;
   const restore = async () => {
@@ -56,7 +70,7 @@ export function RestoreDialog({ point, onClose }: { readonly point: RestorePoint
     <SaveDialog
       isWide
       title={words.title(point.vmName)}
-      action={words.action}
+      action={isInstant ? words.startAction : words.action}
       request={request}
       lead={<p class="muted">{words.of(momentText(point.pointInTime))}</p>}
       onSave={restore}
@@ -78,7 +92,19 @@ export function RestoreDialog({ point, onClose }: { readonly point: RestorePoint
           )}
         </Field>
       )}
-      <Check label={words.start} checked={start.value} onChange={(checked) => (start.value = checked)} />
+      <div class="field">
+        <span class="label">{words.mode}</span>
+        <Choice
+          label={words.mode}
+          value={mode.value}
+          options={MODES.map((value) => ({ value, label: words.modes[value] }))}
+          onChange={(value) => (mode.value = value)}
+        />
+        {isInstant && <p class="field-hint">{words.instantNote}</p>}
+      </div>
+      {!isInstant && (
+        <Check label={words.start} checked={start.value} onChange={(checked) => (start.value = checked)} />
+      )}
       <div class="plan-pane" aria-live="polite">
         {planProblem.value !== null && nameProblem === null ? (
           <ProblemBox isCompact problem={planProblem.value} />
@@ -96,6 +122,7 @@ interface Body {
   readonly name: string;
   readonly start: boolean;
   readonly project: string;
+  readonly mode: Mode;
 }
 
 function useRestorePlan(

@@ -11,10 +11,11 @@ import { ProblemBox } from '../../components/problem-box.tsx';
 import { StackTable } from '../../components/stack-table.tsx';
 import { Mark } from '../../components/state-mark.tsx';
 import { api } from '../../state/api.ts';
-import { openBackupWork, schedules } from '../../state/backups.ts';
+import { instantRestores, openBackupWork, schedules } from '../../state/backups.ts';
 import { currentQuery, setQuery } from '../../state/router.ts';
 import { usePages } from '../../state/use-pages.ts';
 import { backupsText } from '../../text-backups.ts';
+import { InstantCard } from './instant-card.tsx';
 import { WorkCard } from './work-card.tsx';
 
 const words = backupsText.runs;
@@ -22,7 +23,10 @@ const words = backupsText.runs;
 export const runPath = (id: string): string => `/backups/runs/${encodeURIComponent(id)}`;
 
 export function RunsTab() {
-  useEffect(() => schedules.ensure(), []);
+  useEffect(() => {
+    schedules.ensure();
+    instantRestores.ensure();
+  }, []);
   const work = openBackupWork.value;
   const schedule = currentQuery.value.get('schedule');
   const { items, next, problem, isLoading, load } = usePages<BackupRound>({
@@ -33,6 +37,7 @@ export function RunsTab() {
   });
   return (
     <div class="stack">
+      <InstantCard restores={instantRestores.data.value ?? []} />
       {work.length > 0 ? (
         <WorkCard title={words.running} work={work} />
       ) : (

@@ -13,13 +13,14 @@ import { Card, EmptyState, Facts, Loaded, Skeleton } from '../../components/page
 import { ProblemBox } from '../../components/problem-box.tsx';
 import { Prose } from '../../components/prose.tsx';
 import { api, can } from '../../state/api.ts';
-import { postures, proofs, repositories, retention, schedules, workOn } from '../../state/backups.ts';
+import { instantRestores, postures, proofs, repositories, retention, schedules, workOn } from '../../state/backups.ts';
 import { operations } from '../../state/operations.ts';
 import { usePages } from '../../state/use-pages.ts';
 import { text } from '../../text.ts';
 import { backupsText } from '../../text-backups.ts';
 import { backupDialog, closeBackupDialog } from '../backups/backup-dialog.ts';
 import { BootTrend } from '../backups/boot-trend.tsx';
+import { InstantCard } from '../backups/instant-card.tsx';
 import { NextStep } from '../backups/next-step.tsx';
 import { PointTable } from '../backups/point-table.tsx';
 import { ProofList } from '../backups/proof-list.tsx';
@@ -36,6 +37,7 @@ export function BackupsTab({ vm }: { readonly vm: Vm }) {
     retention.ensure();
     schedules.ensure();
     repositories.ensure();
+    instantRestores.ensure();
     if (can('operation.read')) operations.ensure();
     return closeBackupDialog;
   }, []);
@@ -48,6 +50,7 @@ export function BackupsTab({ vm }: { readonly vm: Vm }) {
           return posture ? <Standing vm={posture} /> : <Skeleton lines={3} />;
         }}
       </Loaded>
+      <InstantCard restores={(instantRestores.data.value ?? []).filter(({ vmId }) => vmId === vm.id)} />
       {work.length > 0 && <WorkCard title={words.work} work={work} />}
       <Points vm={vm} />
       <div class="operation-columns">
