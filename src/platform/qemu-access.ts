@@ -22,18 +22,32 @@ export async function giveToQemu(path: string, qemu: Pick<QemuUser, 'gid'> | nul
 
 const MAKE_MS = 30_000;
 
+/** A disk that our server exports. */
+export interface ExportedDisk {
+  readonly socketPath: string;
+  readonly exportName: string;
+}
+
+/** Not a URL made of text: the path may hold what means something in one. */
+function backingOf({ socketPath, exportName }: ExportedDisk): string {
+  const server = { type: 'unix', path: socketPath };
+  return `json:${JSON.stringify({ driver: 'raw', file: { driver: 'nbd', server, export: exportName } })}`;
+}
+
+/** Lets a qcow2 disk that nobody uses build upon an export, whatever it built upon before. No data is touched.
+ *  @throws program_missing, program_failed */
+export async function layOver(path: string, from: ExportedDisk, signal: AbortSignal): Promise<void> {
+  const argv = ['qemu-img', 'rebase', '-u', '-f', 'qcow2', '-F', 'raw', '-b', backingOf(from), path];
+  await runChecked(argv, { timeoutMs: MAKE_MS, signal });
+}
+
 /** An empty overlay over a disk that our server exports. Nothing is copied: QEMU reads what the guest asks for.
  *  @throws program_missing, program_failed, no_space */
 export async function makeOverlay(
   overlayPath: string,
-  from: { readonly socketPath: string; readonly exportName: string; readonly sizeBytes: number },
+  from: ExportedDisk & { readonly sizeBytes: number },
   signal: AbortSignal,
 ): Promise<void> {
-  // Not a URL made of text: the path may hold what means something in one.
-  const backing = {
-    driver: 'raw',
-    file: { driver: 'nbd', server: { type: 'unix', path: from.socketPath }, export: from.exportName },
-  };
-  const argv = ['qemu-img', 'create', '-q', '-u', '-f', 'qcow2', '-F', 'raw', '-b', `json:${JSON.stringify(backing)}`];
+  const argv = ['qemu-img', 'create', '-q', '-u', '-f', 'qcow2', '-F', 'raw', '-b', backingOf(from)];
   await runChecked([...argv, overlayPath, String(from.sizeBytes)], { timeoutMs: MAKE_MS, signal });
 }

@@ -1,7 +1,7 @@
 /** Starts, finds and ends exporters: one for each VM that runs from a restore point. They outlive hyperd, so what is known of them is read
  *  from their folders each time. */
 
-import { chmod, mkdir, rm } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
@@ -21,7 +21,9 @@ import {
 
 export interface Exporters {
   folder(operationId: string): ExporterFolder;
-  /** Returns when it serves, whoever started it.
+  /** Operations that a folder is there of. */
+  list(): Promise<readonly string[]>;
+  /** Begins before it waits for anything: one that is ended later is ended. Returns when it serves, whoever started it.
    *  @throws what it said when it could not begin, as repository_unreachable; unavailable when it says nothing */
   ensure(operationId: string, order: ExportOrder): Promise<void>;
   isThere(operationId: string): Promise<boolean>;
@@ -83,13 +85,24 @@ export function createExporters(
     log.info({ operation: operationId, point: order.pointId }, 'a restore point is served to a VM');
   };
 
+  const begin = async (operationId: string, order: ExportOrder) => {
+    if (!(await isThere(operationId))) await start(operationId, order);
+  };
+
   return {
     folder,
+    async list() {
+      try {
+        return await readdir(root);
+      } catch (error) {
+        if (hasErrno(error, 'ENOENT')) return [];
+        throw error;
+      }
+    },
     isThere,
     status,
     async ensure(operationId, order) {
-      if (await isThere(operationId)) return;
-      const work = starting.get(operationId) ?? start(operationId, order).finally(() => starting.delete(operationId));
+      const work = starting.get(operationId) ?? begin(operationId, order).finally(() => starting.delete(operationId));
       starting.set(operationId, work);
       await work;
     },
@@ -106,6 +119,8 @@ export function createExporters(
       }
     },
     async end(operationId) {
+      // How that went is told to who asked for it.
+      await starting.get(operationId)?.catch(() => undefined);
       const files = folder(operationId);
       // One that is only just beginning ends by itself without it.
       await rm(files.orderPath, { force: true });

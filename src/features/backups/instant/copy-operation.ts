@@ -1,18 +1,21 @@
 /** Copies the data of a restore point into the VM that runs from it, behind its guest. QEMU does the work (a pull into the overlay) and
- *  takes the restore point out of the disk's header last, so that whatever dies meanwhile, the disk is whole with its restore point or
- *  without it. No step takes anything from the VM: cancelled, it runs on from the restore point. */
+ *  takes the restore point out of the disk's header last; the restore point is held on to until the disk is seen to be whole. No step takes
+ *  anything from the VM: cancelled, it runs on from the restore point. */
 
 import { z } from 'zod';
 import { defineOperation, type OperationDefinition, type Step, type StepContext } from '#features/operations/index.ts';
 import type { VmParts } from '#features/vms/index.ts';
 import type { Clock } from '#kernel/clock.ts';
-import { AppError } from '#kernel/errors.ts';
-import { isNotFound, LibvirtError, type LibvirtHost, withErrorPolicies } from '#libvirt/index.ts';
+import { AppError, toAppError } from '#kernel/errors.ts';
+import { isNotFound, LibvirtError, type LibvirtHost, readDomain, withErrorPolicies } from '#libvirt/index.ts';
 import type { Exporters } from '../exporter/exporters.ts';
 import { pointLock } from '../restore-operation.ts';
+import type { DiskImage } from '../store/index.ts';
 import { attachedDisks } from './attached.ts';
+import { layAgain } from './lay-again.ts';
 import type { InstantRows } from './rows.ts';
-import { type InstantRow, instantDisksSchema } from './tables.ts';
+import { missingBytes, syncFile } from './sealing.ts';
+import { disksOf, type InstantDisk, type InstantRow } from './tables.ts';
 
 export const COPY_BEHIND = 'backup.copy-behind';
 
@@ -35,6 +38,8 @@ export interface CopyServices {
   readonly clock: Clock;
   /** Null = as fast as it can. */
   readonly maxBytesPerSecond: number | null;
+  /** The disk as it is in the restore point. */
+  openDisk(row: InstantRow, target: string): Promise<DiskImage>;
   /** Id of the project that it is in now. */
   projectOf(vmId: string): string | null;
   /** Whether another operation changes the VM now. */
@@ -66,60 +71,103 @@ export function copyBehindOperation(services: CopyServices): OperationDefinition
   });
 }
 
+/** What ends the copying; of all else it is believed that it passes. */
+const FINAL = ['cancelled', 'point_damaged'];
+
 function copyStep({ vmId }: CopyOrder, services: CopyServices): Step {
-  const { rows, exporters, libvirt, clock } = services;
+  const { rows, exporters, libvirt, clock, parts } = services;
   return {
     name: 'copy',
     title: 'Copy what it has not read yet',
     timeoutMs: null,
     isCancellable: true,
     async act(context) {
-      const pause = () => clock.sleep(LOOK_MS, context.signal);
       for (let failed = 0; ; ) {
         context.signal.throwIfAborted();
-        const row = rows.of(vmId);
-        if (!row) return;
-        const now = await lookAt(row, services);
-        if (now === 'gone')
-          throw new AppError('cancelled', {
-            detail: 'The VM was deleted. When it comes back from the trash, the copying begins again.',
-          });
-        if (now.attached.length === 0) return;
-        if (!now.isOn) {
-          context.progress({ ratio: now.ratio, note: 'waiting until the VM is on' });
-          await pause();
-          continue;
+        try {
+          await letGoOn(vmId, services, context);
+          const next = await copyOn(vmId, failed > 0, services, context);
+          if (next === 'over') return;
+          failed = next === 'again' ? failed + 1 : 0;
+        } catch (error) {
+          context.signal.throwIfAborted();
+          if (error instanceof AppError && FINAL.includes(error.code)) throw error;
+          failed += 1;
+          context.progress({ note: toAppError(error).message });
+          context.log.debug({ vm: vmId, err: error }, 'the data of a VM is not copied now; it is tried again');
         }
-        services.copied(vmId, now.ratio);
-        context.progress({ ratio: now.ratio, note: now.attached[0] ?? '' });
-        if (now.isWorking) {
-          failed = 0;
-          await pause();
-          continue;
-        }
-        if (failed > 0) {
-          await sayWhy(row, services, context);
-          await clock.sleep(Math.min(MOST_WAIT_MS, LOOK_MS * 2 ** failed), context.signal);
-        }
-        failed += 1;
-        await pull(row, now.attached[0] ?? '', services);
-        await pause();
+        await clock.sleep(
+          failed === 0 ? LOOK_MS : Math.min(MOST_WAIT_MS, LOOK_MS * 2 ** Math.min(failed, 10)),
+          context.signal,
+        );
       }
     },
-    async compensate({ signal }) {
+    async compensate(context) {
       const row = rows.of(vmId);
-      if (!row || !(await services.parts.access.isDefined(vmId))) return;
-      for (const { target } of instantDisksSchema.parse(JSON.parse(row.disks)))
-        if ((await jobOf(vmId, target, libvirt)) !== null)
-          await orRefused(libvirt.blockJobs.abort(vmId, target, { signal }));
+      if (!row || !(await parts.access.isDefined(vmId))) return;
+      await letGoOn(vmId, services, context);
+      for (const { target } of disksOf(row))
+        if ((await jobOf(vmId, target, libvirt)) !== null) await orRefused(libvirt.blockJobs.abort(vmId, target));
       const problem = (await exporters.status(row.operation_id))?.problem ?? null;
       await rows.change(vmId, { state: 'held', problem: row.problem ?? problem?.detail ?? null });
     },
   };
 }
 
+/** One look, and what follows from it. `again`: what was begun is not seen to work yet. */
+async function copyOn(
+  vmId: string,
+  hasFailed: boolean,
+  services: CopyServices,
+  context: StepContext,
+): Promise<'over' | 'on' | 'again'> {
+  const row = services.rows.of(vmId);
+  if (!row) return 'over';
+  const now = await lookAt(row, services);
+  if (now === 'gone')
+    throw new AppError('cancelled', {
+      detail: 'The VM was deleted. When it comes back from the trash, the copying begins again.',
+    });
+  const [copied] = now.copied;
+  if (copied !== undefined) return (await seal(row, copied, now, services, context)) ? 'on' : 'again';
+  const [target] = now.attached;
+  if (target === undefined) return 'over';
+  services.copied(vmId, now.ratio);
+  context.progress({ ratio: now.ratio, note: now.isOn ? target : 'waiting until the VM is on' });
+  if (!now.isOn || now.isWorking) return 'on';
+  if (hasFailed) await sayWhy(row, services, context);
+  await pull(row, target, services);
+  return 'again';
+}
+
+const STOPPED = 'stopped';
+
+/** Stops the guest for a moment: QEMU then writes what it has in memory. A kill in between is made good by `letGoOn`. */
+async function stopForAMoment(vmId: string, services: CopyServices, context: StepContext): Promise<void> {
+  await context.remember(STOPPED, true);
+  await services.libvirt.domains.suspend(vmId);
+  await letGoOn(vmId, services, context);
+}
+
+async function letGoOn(
+  vmId: string,
+  { libvirt }: Pick<CopyServices, 'libvirt'>,
+  { recall, remember }: Pick<StepContext, 'recall' | 'remember'>,
+): Promise<void> {
+  if (recall(STOPPED) !== true) return;
+  if ((await libvirt.domains.state(vmId)).state === 'paused') await libvirt.domains.resume(vmId);
+  await remember(STOPPED, false);
+}
+
 interface Look {
   readonly isOn: boolean;
+  /** Its guest runs: QEMU can be stopped for a moment. */
+  readonly isRunning: boolean;
+  readonly xml: string;
+  /** Files by target; null = there is none any more. */
+  readonly paths: ReadonlyMap<string, string | null>;
+  /** Without the restore point in their header, and not known to be whole. */
+  readonly copied: readonly InstantDisk[];
   /** Targets whose data is not all here. */
   readonly attached: readonly string[];
   /** QEMU copies now. */
@@ -132,11 +180,9 @@ async function lookAt(row: InstantRow, { libvirt, exporters }: CopyServices): Pr
   try {
     const { state } = await libvirt.domains.state(vmId);
     const isOn = !['off', 'none', 'crashed'].includes(state);
-    const attached = await attachedDisks(
-      await libvirt.domains.xml(vmId),
-      exporters.folder(row.operation_id).socketPath,
-    );
-    const disks = instantDisksSchema.parse(JSON.parse(row.disks));
+    const xml = await libvirt.domains.xml(vmId);
+    const attached = await attachedDisks(xml, exporters.folder(row.operation_id).socketPath);
+    const disks = disksOf(row);
     const all = disks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     let left = 0;
     let isWorking = false;
@@ -145,11 +191,56 @@ async function lookAt(row: InstantRow, { libvirt, exporters }: CopyServices): Pr
       isWorking ||= job !== null;
       left += sizeBytes * (1 - (job?.ratio ?? 0));
     }
-    return { isOn, attached, isWorking, ratio: all === 0 ? 1 : Math.max(0, 1 - left / all) };
+    return {
+      isOn,
+      isRunning: state === 'running' || state === 'blocked',
+      xml,
+      paths: new Map(readDomain(xml).disks.map(({ target, source }) => [target, source])),
+      attached,
+      copied: disks.filter(({ target, isWhole }) => !isWhole && !attached.includes(target)),
+      isWorking,
+      ratio: all === 0 ? 1 : Math.max(0, 1 - left / all),
+    };
   } catch (error) {
     if (isNotFound(error)) return 'gone';
     throw error;
   }
+}
+
+/** Makes sure that a disk is whole and writes that down. @returns false when it is not yet */
+async function seal(
+  row: InstantRow,
+  disk: InstantDisk,
+  now: Look,
+  services: CopyServices,
+  context: StepContext,
+): Promise<boolean> {
+  const { rows, exporters, openDisk } = services;
+  const { progress, signal } = context;
+  const path = now.paths.get(disk.target) ?? null;
+  const isLacking = async (file: string) => {
+    const image = await openDisk(row, disk.target);
+    try {
+      return (await missingBytes(file, image, signal)) > 0;
+    } finally {
+      await image.close();
+    }
+  };
+  if (path !== null && (await isLacking(path))) {
+    progress({ ratio: now.ratio, note: `${disk.target}: waiting until QEMU has written it all` });
+    if (!now.isOn) {
+      await layAgain(row, now.xml, exporters, signal);
+      return false;
+    }
+    // It writes what it has in memory when it is stopped. A guest that somebody paused stays so, and this waits for it.
+    if (!now.isRunning) return false;
+    await stopForAMoment(row.vm_id, services, context);
+    if (await isLacking(path)) return false;
+  }
+  if (path !== null) await syncFile(path);
+  const disks = disksOf(row).map((each) => (each.target === disk.target ? { ...each, isWhole: true } : each));
+  await rows.change(row.vm_id, { disks: JSON.stringify(disks) });
+  return true;
 }
 
 async function jobOf(vmId: string, target: string, { blockJobs }: CopyServices['libvirt']) {
@@ -213,9 +304,7 @@ function settleStep({ vmId }: CopyOrder, services: CopyServices): Step {
       // Who edits it has read it already.
       while (isBusy(vmId)) await clock.sleep(LOOK_MS, signal);
       const before = await parts.access.secretXml(vmId);
-      const policies = Object.fromEntries(
-        instantDisksSchema.parse(JSON.parse(row.disks)).map(({ target, policy }) => [target, policy]),
-      );
+      const policies = Object.fromEntries(disksOf(row).map(({ target, policy }) => [target, policy]));
       await parts.definer.define(withErrorPolicies(before, policies), { vmId, project, before, deadlineMs: DEFINE_MS });
     },
   };

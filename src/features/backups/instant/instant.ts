@@ -24,9 +24,10 @@ import type { RestoreServices } from '../restore-operation.ts';
 import type { RestoreOrder } from '../restore-order.ts';
 import { COPY_BEHIND, type CopyOrder, copyBehindOperation, copyLock } from './copy-operation.ts';
 import { createKeeper } from './keeper.ts';
+import { layAgain } from './lay-again.ts';
 import { INSTANT_RESTORE, restoreInstantOperation } from './restore-instant-operation.ts';
 import { createInstantRows } from './rows.ts';
-import { type InstantRow, instantDisksSchema } from './tables.ts';
+import { disksOf, type InstantRow } from './tables.ts';
 
 export interface Instant {
   readonly kind: RegisteredKind<RestoreOrder>;
@@ -82,13 +83,14 @@ export function createInstant(dependencies: InstantDependencies): Instant {
       pointId: point_id,
       repositoryFolder: folder,
       keyPath,
-      targets: instantDisksSchema.parse(JSON.parse(disks)).map(({ target }) => target),
+      targets: disksOf({ disks }).map(({ target }) => target),
       socketGid: qemuUserOf(await libvirt.node.capabilities())?.gid ?? null,
     };
   };
   const ended = async (row: InstantRow) => {
-    await exporters.end(row.operation_id);
+    // The row first: without one the keeper starts no exporter, and ends what is there.
     await rows.remove(row.vm_id);
+    await exporters.end(row.operation_id);
     space.release(row.vm_id);
     ratios.delete(row.vm_id);
   };
@@ -158,15 +160,21 @@ export function createInstant(dependencies: InstantDependencies): Instant {
       libvirt,
       clock,
       maxBytesPerSecond: config.backups.maxBytesPerSecond,
+      async openDisk({ repository_id, point_id }, target) {
+        return (await repositories.open(repository_id)).openDisk(point_id, target);
+      },
       projectOf,
       isBusy: (vmId) => operations.isLocked(`vm:${vmId}`),
       copied: (vmId, ratio) => void ratios.set(vmId, ratio),
       ended,
     }),
   );
-  parts.beforeStart(async (vmId) => {
+  parts.beforeStart(async (vmId, signal) => {
     const row = rows.of(vmId);
-    if (row !== null) await exporters.ensure(row.operation_id, await exportOrder(row));
+    if (row === null || row.state === 'making') return;
+    await exporters.ensure(row.operation_id, await exportOrder(row));
+    if (!(await parts.access.isOn(vmId)))
+      await layAgain(row, await libvirt.domains.xml(vmId, { inactive: true }), exporters, signal);
   });
 
   return {

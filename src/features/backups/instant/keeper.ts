@@ -10,7 +10,7 @@ import type { BootClock } from '#platform/boot-clock.ts';
 import type { Exporters } from '../exporter/exporters.ts';
 import type { ExportOrder } from '../exporter/files.ts';
 import type { InstantRows } from './rows.ts';
-import { type InstantRow, instantDisksSchema } from './tables.ts';
+import { disksOf, type InstantRow } from './tables.ts';
 
 export interface KeeperServices {
   readonly rows: InstantRows;
@@ -68,9 +68,8 @@ export function createKeeper(services: KeeperServices): Keeper {
     if ((await libvirt.domains.diskErrors(vmId)).some(({ error }) => error === 'no-space'))
       return tell(row, 'There is no room for what the guest writes.');
     const problem = (await exporters.status(operationId))?.problem ?? null;
-    const disks = instantDisksSchema.parse(JSON.parse(row.disks));
     try {
-      for (const { target } of disks)
+      for (const { target } of disksOf(row))
         await exporters.probe(operationId, target, problem?.target === target ? problem.offsetBytes : 0);
     } catch (error) {
       return tell(row, problem?.detail ?? messageOf(error));
@@ -97,7 +96,10 @@ export function createKeeper(services: KeeperServices): Keeper {
       return;
     }
     try {
-      await exporters.ensure(row.operation_id, await services.exportOrder(row));
+      const order = await services.exportOrder(row);
+      // Over meanwhile.
+      if (rows.of(vmId) === null) return;
+      await exporters.ensure(row.operation_id, order);
     } catch (error) {
       tell(row, error instanceof AppError ? error.message : messageOf(error));
       return;
@@ -114,11 +116,20 @@ export function createKeeper(services: KeeperServices): Keeper {
     if (row.state === 'copying') await services.copy(row);
   };
 
+  /** What a kill left of one that is over. A row is there before its folder. */
+  const clear = async () => {
+    for (const operationId of await exporters.list())
+      if (!rows.list().some((row) => row.operation_id === operationId)) await exporters.end(operationId);
+  };
+
   return {
     wake: waker.wake,
     trouble: (vmId) => troubles.get(vmId) ?? null,
     async run(signal) {
       while (!signal.aborted) {
+        await clear().catch((error: unknown) =>
+          log.warn({ err: error }, 'an exporter without a VM could not be ended'),
+        );
         for (const row of rows.list()) {
           if (signal.aborted) break;
           try {

@@ -12,7 +12,7 @@ import type { ExportOrder } from '../exporter/files.ts';
 import { pointLock, type RestoreServices, restoreCharges, restoreSteps } from '../restore-operation.ts';
 import { type RestoreOrder, restoreOrderSchema } from '../restore-order.ts';
 import type { InstantRows } from './rows.ts';
-import type { InstantRow } from './tables.ts';
+import type { InstantDisk, InstantRow } from './tables.ts';
 
 export const INSTANT_RESTORE = 'backup.restore-instant';
 
@@ -67,7 +67,8 @@ function exportStep(order: RestoreOrder, services: InstantServices): Step {
             target,
             sizeBytes,
             policy: policies[target] ?? { write: null, read: null },
-          })),
+            isWhole: false,
+          })) satisfies InstantDisk[],
         ),
         state: 'making',
         problem: null,
@@ -78,8 +79,8 @@ function exportStep(order: RestoreOrder, services: InstantServices): Step {
       await exporters.ensure(operationId, await services.exportOrder(row));
     },
     async compensate({ operationId }) {
-      await exporters.end(operationId);
       await rows.remove(order.vmId);
+      await exporters.end(operationId);
     },
   };
 }

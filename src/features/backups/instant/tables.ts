@@ -28,14 +28,21 @@ export interface InstantTables {
 }
 
 const policySchema = z.object({ write: z.string().nullable(), read: z.string().nullable() });
-export const instantDisksSchema = z.array(
+const instantDisksSchema = z.array(
   z.object({
     target: z.string(),
     sizeBytes: z.number(),
     /** What the definition in the restore point says of errors; it comes back when the data is here. */
     policy: policySchema,
+    /** Everything that the restore point has of it is on the disk for good. */
+    isWhole: z.boolean(),
   }),
 );
+
+export type InstantDisk = z.infer<typeof instantDisksSchema>[number];
+
+export const disksOf = ({ disks }: Pick<InstantRow, 'disks'>): readonly InstantDisk[] =>
+  instantDisksSchema.parse(JSON.parse(disks));
 
 export const instantMigrations: readonly Migration[] = [
   {
