@@ -244,7 +244,15 @@ test('every write that a guest was told is safe is there after kills of everythi
     const write = () => shell.run(`(${WRITER}) >/dev/null 2>&1 &`);
     const goesOn = async (what: string) => {
       const since = await acknowledged();
-      await eventually(`the guest writes on after ${what}`, async () => (await acknowledged()) > since + 3);
+      // As slow as can be: much has to happen before all is copied.
+      await libvirtd.virsh('blockjob', name, 'vda', '--bytes', '--bandwidth', '65536').catch(() => undefined);
+      await eventually(`the guest writes on after ${what}`, async () => (await acknowledged()) > since + 3).catch(
+        async (error: unknown) => {
+          const state = await libvirtd.virsh('domstate', name, '--reason');
+          const problem = JSON.stringify(await instant(daemon, name));
+          throw new Error(`${String(error)}; ${state} ${problem}\n${daemon.output().slice(-2500)}`);
+        },
+      );
       assert.notEqual(await instant(daemon, name), null, 'its data is not copied yet');
       counts.kills += 1;
     };
