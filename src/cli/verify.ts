@@ -110,6 +110,13 @@ function printProof(output: Output, proof: Proof): void {
       (disk) =>
         [`disk ${safeText(disk.target)}`, `${formatBytes(disk.sizeBytes)}, ${safeText(disk.structure)}`] as const,
     ),
+    ...evidence.filesystems.map(
+      ({ volume, kind, state, text }) =>
+        [
+          `files on ${safeText(volume)}`,
+          `${safeText(kind)}, ${state}${state === 'clean' ? '' : `: ${safeText(text)}`}`,
+        ] as const,
+    ),
     ...evidence.attempts.map(
       ({ end, detail, seconds, readBytes, timings }, n) =>
         [

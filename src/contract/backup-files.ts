@@ -80,6 +80,16 @@ const place = {
   path: z.string().max(8192).default('/').describe('from the root of the volume; names as they are listed'),
 };
 
+/** `mended`: its journal, or what it does by itself after a power cut, made it whole. `doubtful`: it has no journal, and shows what a power
+ *  cut leaves as well as damage does. */
+export const filesystemCheckSchema = z.object({
+  volume: z.string(),
+  kind: z.string(),
+  state: z.enum(['clean', 'mended', 'doubtful', 'damaged', 'unchecked']),
+  text: z.string().describe('what its checker printed: show as text'),
+});
+export type FilesystemCheck = z.infer<typeof filesystemCheckSchema>;
+
 export const ARCHIVE_FORMATS = ['tar', 'zip'] as const;
 
 export const backupFileRoutes = defineRoutes({

@@ -264,6 +264,10 @@ export const configSchema = z.strictObject({
         .describe('so many restore points are proven at once; null = one for each four processors, at least one'),
       maxMemoryMib: z.int().min(128).max(1_048_576).default(4096).describe('most memory of a test VM'),
       maxVcpus: z.int().min(1).max(64).default(2).describe('most virtual processors of a test VM'),
+      checkFilesystems: z
+        .boolean()
+        .default(true)
+        .describe('proofs check the file systems too, in a guest of their own that takes 700 MiB of memory'),
       rereadDays: z
         .int()
         .min(1)

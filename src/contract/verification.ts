@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { defineErrors } from '#kernel/errors.ts';
+import { filesystemCheckSchema } from './backup-files.ts';
 import { textSchema, timeSchema, uuidSchema } from './common.ts';
 import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
 import { operationSchema } from './operations.ts';
@@ -47,6 +48,10 @@ export const PROOF_REASONS = {
   manifest_damaged: fail('The table of contents of the point is damaged or a part of it is missing.', NEWER),
   data_damaged: fail('A piece of the disks is missing or is not what was written.', NEWER),
   structure_broken: fail('A partition table or file system on a disk is damaged.', NEWER),
+  filesystem_damaged: fail(
+    'A file system is damaged beyond what it mends by itself.',
+    'It may have been when it was backed up: check it in the VM, then back it up again; older points may be whole.',
+  ),
   kernel_panic: fail('The kernel of the guest stopped with a panic.', 'Look at the serial log of the proof.'),
   emergency_mode: fail('The guest did not get further than its emergency shell.', 'Look at the serial log.'),
   no_boot_device: fail('The firmware found nothing to start from.', 'Look whether the boot disk is backed up.'),
@@ -162,6 +167,10 @@ export const proofEvidenceSchema = z.object({
       structure: z.string().describe('what was found on it'),
     }),
   ),
+  filesystems: z
+    .array(filesystemCheckSchema)
+    .default([])
+    .describe('what the checkers of the file systems say; empty = they were not asked'),
   data: z.object({
     checkedBytes: z.number().describe('read again in this proof'),
     checkedAt: timeSchema.nullable().describe('when the oldest piece was last read again'),

@@ -20,7 +20,7 @@ let page: Page;
 
 before(async () => {
   if (skip) return;
-  dashboard = await startDashboard({ verification: { maxMemoryMib: 1_048_576 } });
+  dashboard = await startDashboard({ verification: { maxMemoryMib: 1_048_576, checkFilesystems: false } });
   page = await dashboard.signIn();
 });
 after(async () => {

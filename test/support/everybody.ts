@@ -608,6 +608,7 @@ function writeProofs(
   const evidence: ProofEvidence = {
     notes: [],
     disks: [],
+    filesystems: [],
     data: { checkedBytes: 0, checkedAt: null, problem: null },
     attempts: [],
     guest: { hostname: null, os: null, machineId: null, probe: null },

@@ -1,8 +1,10 @@
 /** Disks with file systems in them, made without root, loop devices or mounts: each file system in a file, then put into partitions. */
 
-import { mkdir, open, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MIB } from '#kernel/units.ts';
+import type { ApplianceImage } from '#platform/appliance/index.ts';
+import { packCpio } from '#platform/hello-disk/cpio.ts';
 import { runChecked } from '#platform/process.ts';
 
 const TIMEOUT_MS = 60_000;
@@ -119,5 +121,39 @@ export async function partitionedDisk(path: string, label: 'gpt' | 'dos', images
     });
     at += sizes[n] ?? 0;
   }
+  return path;
+}
+
+/** A disk that is a physical volume of the group `system`, with an image as its logical volume `root`. LVM works in a guest: on the host it
+ *  would need block devices, and take note of them. */
+export async function volumeGroupDisk(path: string, image: string, guest: ApplianceImage): Promise<string> {
+  await empty(path, 96);
+  const script = `#!/bin/busybox sh
+export PATH=/bin LD_LIBRARY_PATH=/lib
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t sysfs sys /sys
+/bin/busybox mount -t devtmpfs dev /dev
+/bin/busybox modprobe -a virtio_pci virtio_blk dm_mod
+lvm pvcreate --yes /dev/vda && lvm vgcreate system /dev/vda && lvm lvcreate --yes --wipesignatures n --zero n --size 72m --name root system
+lvm vgmknodes
+/bin/busybox dd if=/dev/vdb of=/dev/mapper/system-root bs=1M && /bin/busybox sync && echo MADE-IT >/dev/ttyS0
+/bin/busybox poweroff -f
+`;
+  const initrd = `${path}.cpio`;
+  const own = packCpio([{ kind: 'file', path: 'make-group', content: Buffer.from(script), mode: 0o755 }]);
+  await writeFile(initrd, Buffer.concat([await readFile(guest.initrd), own]));
+  const drive = (file: string) => ['-drive', `file=${file},format=raw,if=virtio`];
+  const { stdout } = await runChecked(
+    [
+      ...['qemu-system-x86_64', '-nodefaults', '-no-reboot', '-display', 'none', '-serial', 'stdio'],
+      ...['-machine', 'q35', '-accel', 'tcg', '-cpu', 'qemu64,+rdrand', '-m', '256'],
+      ...['-kernel', guest.kernel, '-initrd', initrd, '-append', 'console=ttyS0 quiet panic=-1 rdinit=/make-group'],
+      ...drive(path),
+      ...drive(image),
+    ],
+    { timeoutMs: 2 * TIMEOUT_MS },
+  );
+  if (!stdout.includes('MADE-IT')) throw new Error(`the volume group was not made:\n${stdout.slice(-2000)}`);
+  await rm(initrd);
   return path;
 }

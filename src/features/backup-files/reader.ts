@@ -5,7 +5,7 @@ import { AppError } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
 import { type AgentEntry, AgentProblem, type Appliance, type Frame } from '#platform/appliance/index.ts';
 import { textOfName } from './names.ts';
-import { type FoundVolume, volumeOf } from './volumes.ts';
+import { askAll, scanVolumes, withLimit } from './questions.ts';
 
 export interface Listing {
   /** In the order of their bytes. */
@@ -25,37 +25,20 @@ export interface Reader {
 }
 
 /** More names of one folder are not read. */
-export const MOST_NAMES = 20_000;
+const MOST_NAMES = 20_000;
 /** For an answer of the agent that is not a stream. */
 const ANSWER_MS = 120_000;
-const MOST_VOLUMES = 256;
+/** However slowly somebody takes it. */
+const DOWNLOAD_MS = 12 * 3_600_000;
 
 export async function createReader(appliance: Appliance, log: Logger, signal: AbortSignal): Promise<Reader> {
-  const ask = async (
-    words: readonly (string | Buffer)[],
-    stop: AbortSignal,
-  ): Promise<{ frames: Frame[]; said: string }> => {
-    const lent = await appliance.take(stop);
-    try {
-      const frames: Frame[] = [];
-      const answer = lent.port.ask(words.map((word) => Buffer.from(word)));
-      for (;;) {
-        const next = await answer.next();
-        if (next.done) return { frames, said: next.value };
-        frames.push(next.value);
-      }
-    } finally {
-      lent.release();
-    }
-  };
+  const ask = (words: readonly (string | Buffer)[], stop?: AbortSignal) =>
+    askAll(appliance, words, withLimit(ANSWER_MS, stop));
+  const found = new Map(
+    (await scanVolumes(appliance, withLimit(ANSWER_MS, signal))).map((volume) => [volume.id, volume]),
+  );
 
-  const found = new Map<string, FoundVolume>();
-  const { frames } = await ask(['scan'], AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]));
-  for (const frame of frames) {
-    const volume = frame.kind === 'data' && found.size < MOST_VOLUMES ? volumeOf(frame.bytes) : null;
-    if (volume !== null) found.set(volume.id, volume);
-  }
-
+  let mountNumber = 0;
   const mounts = new Map<string, Promise<string>>();
   const mounted = (volumeId: string): Promise<string> => {
     const volume = found.get(volumeId);
@@ -67,13 +50,16 @@ export async function createReader(appliance: Appliance, log: Logger, signal: Ab
     if (!volume.isReadable) throw new AppError('volume_not_readable', { detail: `${volume.id}: ${volume.note}` });
     const before = mounts.get(volumeId);
     if (before) return before;
-    const number = String(mounts.size);
-    const mounting = ask(['mount', volume.device, volume.kind, number], AbortSignal.timeout(ANSWER_MS)).then(
+    const number = String(mountNumber);
+    mountNumber += 1;
+    // Its end is waited for by others too: whoever asked first may leave.
+    const mounting = ask(['mount', volume.device, volume.kind, number]).then(
       ({ frames: remarks }) => {
         if (remarks.length > 0) log.info({ volume: volume.id }, 'a file system is read without its journal');
         return number;
       },
       (error: unknown) => {
+        mounts.delete(volumeId);
         throw asProblem(error, volumeId);
       },
     );
@@ -86,10 +72,7 @@ export async function createReader(appliance: Appliance, log: Logger, signal: Ab
     async list(volumeId, path, stop) {
       const folder = await mounted(volumeId);
       try {
-        const answer = await ask(
-          ['list', folder, path, String(MOST_NAMES)],
-          AbortSignal.any([stop, AbortSignal.timeout(ANSWER_MS)]),
-        );
+        const answer = await ask(['list', folder, path, String(MOST_NAMES)], stop);
         return {
           entries: answer.frames
             .flatMap((frame) => (frame.kind === 'entries' ? frame.entries : []))
@@ -104,7 +87,10 @@ export async function createReader(appliance: Appliance, log: Logger, signal: Ab
       const folder = await mounted(volumeId);
       const lent = await appliance.take(stop);
       try {
-        yield* lent.port.ask(['send', folder, path].map((word) => Buffer.from(word)));
+        yield* lent.port.ask(
+          ['send', folder, path].map((word) => Buffer.from(word)),
+          withLimit(DOWNLOAD_MS, stop),
+        );
       } catch (error) {
         throw asProblem(error, volumeId);
       } finally {

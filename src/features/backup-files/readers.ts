@@ -10,15 +10,14 @@ export interface Readers {
   use<Result>(pointId: string, signal: AbortSignal, work: (reader: Reader) => Promise<Result>): Promise<Result>;
   /** As `use`, until it is released. */
   hold(pointId: string, signal: AbortSignal): Promise<{ readonly reader: Reader; release(): void }>;
-  /** Ends that of a point. */
-  end(pointId: string): Promise<void>;
-  count(): number;
   close(): Promise<void>;
 }
 
 export interface ReaderLimits {
   readonly parallel: number;
   readonly idleMs: number;
+  /** For one that gets idle, when there are as many as may be: who has just got his answer holds its reader for a moment more. */
+  readonly waitMs: number;
   /** @throws file_reader_no_memory */
   requireMemory(): void;
   /** Ends by the signal. */
@@ -31,23 +30,33 @@ interface Held {
   readonly stop: AbortController;
   users: number;
   idle: NodeJS.Timeout | null;
+  ending: Promise<void> | null;
 }
 
-export function createReaders({ parallel, idleMs, requireMemory, make }: ReaderLimits): Readers {
+export function createReaders({ parallel, idleMs, waitMs, requireMemory, make }: ReaderLimits): Readers {
+  /** By point; those that are ending are no longer here. */
   const held = new Map<string, Held>();
-  const ending = new Set<Promise<void>>();
+  const all = new Set<Held>();
+  const waiting = new Set<() => void>();
   let isClosed = false;
+  const tellWaiting = () => {
+    for (const go of waiting) go();
+  };
 
-  const end = async (entry: Held): Promise<void> => {
+  const end = (entry: Held): Promise<void> => {
     if (held.get(entry.pointId) === entry) held.delete(entry.pointId);
     if (entry.idle !== null) clearTimeout(entry.idle);
     entry.stop.abort(new AppError('file_reader_failed', { detail: 'Reading files of this restore point was ended.' }));
-    const work = entry.reader.then(
-      (reader) => reader.close(),
-      () => undefined,
-    );
-    ending.add(work);
-    await work.finally(() => ending.delete(work));
+    entry.ending ??= entry.reader
+      .then(
+        (reader) => reader.close(),
+        () => undefined,
+      )
+      .finally(() => {
+        all.delete(entry);
+        tellWaiting();
+      });
+    return entry.ending;
   };
 
   const release = (entry: Held) => {
@@ -55,33 +64,52 @@ export function createReaders({ parallel, idleMs, requireMemory, make }: ReaderL
     if (entry.users > 0 || held.get(entry.pointId) !== entry) return;
     entry.idle = setTimeout(() => void end(entry), idleMs);
     entry.idle.unref();
+    tellWaiting();
   };
 
-  const begin = async (pointId: string): Promise<Held> => {
-    if (held.size + ending.size >= parallel) {
+  /** Ends one that is idle when there are as many as may be. @throws file_reader_busy when none gets idle soon */
+  const makeRoom = async (signal: AbortSignal): Promise<void> => {
+    const deadline = AbortSignal.any([signal, AbortSignal.timeout(waitMs)]);
+    while (all.size >= parallel) {
       const idle = [...held.values()].find(({ users }) => users === 0);
       if (idle) await end(idle);
-      else throw new AppError('file_reader_busy');
+      else {
+        signal.throwIfAborted();
+        if (deadline.aborted) throw new AppError('file_reader_busy');
+        await new Promise<void>((resolve) => {
+          const go = () => {
+            waiting.delete(go);
+            deadline.removeEventListener('abort', go);
+            resolve();
+          };
+          waiting.add(go);
+          deadline.addEventListener('abort', go, { once: true });
+        });
+      }
     }
+  };
+
+  const begin = async (pointId: string, signal: AbortSignal): Promise<Held> => {
+    await makeRoom(signal);
     const known = held.get(pointId);
     if (known) return known;
+    if (isClosed) throw stops();
     requireMemory();
     const stop = new AbortController();
-    const entry: Held = { pointId, stop, users: 0, idle: null, reader: make(pointId, stop.signal) };
+    const entry: Held = { pointId, stop, users: 0, idle: null, ending: null, reader: make(pointId, stop.signal) };
     held.set(pointId, entry);
+    all.add(entry);
     void entry.reader.then(
       (reader) => reader.ended.then(() => end(entry)),
-      () => {
-        if (held.get(pointId) === entry) held.delete(pointId);
-      },
+      () => end(entry),
     );
     return entry;
   };
 
   const readers: Readers = {
     async hold(pointId, signal) {
-      if (isClosed) throw new AppError('unavailable', { detail: 'hyperd stops.' });
-      const entry = held.get(pointId) ?? (await begin(pointId));
+      if (isClosed) throw stops();
+      const entry = held.get(pointId) ?? (await begin(pointId, signal));
       if (entry.idle !== null) clearTimeout(entry.idle);
       entry.idle = null;
       entry.users += 1;
@@ -106,18 +134,15 @@ export function createReaders({ parallel, idleMs, requireMemory, make }: ReaderL
         letGo();
       }
     },
-    async end(pointId) {
-      const entry = held.get(pointId);
-      if (entry) await end(entry);
-    },
-    count: () => held.size,
     async close() {
       isClosed = true;
-      await Promise.all([...[...held.values()].map(end), ...ending]);
+      await Promise.all([...all].map(end));
     },
   };
   return readers;
 }
+
+const stops = () => new AppError('unavailable', { detail: 'hyperd stops.' });
 
 function abortOf(signal: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => {

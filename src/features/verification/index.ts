@@ -5,6 +5,7 @@
 import { FINAL_STATES } from '#contract/operations.ts';
 import { type ProofSummary, verificationErrors } from '#contract/verification.ts';
 import { audit } from '#features/audit/index.ts';
+import { backupFiles } from '#features/backup-files/index.ts';
 import { backups } from '#features/backups/index.ts';
 import { health, qemuUserOf } from '#features/health/index.ts';
 import { hosts } from '#features/hosts/index.ts';
@@ -41,7 +42,7 @@ const LOOK_AGAIN_MS = 10_000;
 
 export const verification = defineFeature<VerificationApi>({
   name: 'verification',
-  needs: ['audit', 'backups', 'health', 'hosts', 'inventory', 'operations'],
+  needs: ['audit', 'backup-files', 'backups', 'health', 'hosts', 'inventory', 'operations'],
   migrations: proofMigrations,
   errors: verificationErrors,
   setup({ config, db, libvirt, clock, calendar, events, log, space, use }) {
@@ -70,6 +71,7 @@ export const verification = defineFeature<VerificationApi>({
       qemuVersion: async () => use(hosts).local().qemuVersion,
       accel: use(health).accel,
       limits: { maxMemoryBytes: settings.maxMemoryMib * MIB, maxVcpus: settings.maxVcpus },
+      checkFilesystems: settings.checkFilesystems ? use(backupFiles).checkFilesystems : null,
       rereadDays: settings.rereadDays,
       firstTimeoutMs: settings.firstTimeoutSeconds === null ? null : settings.firstTimeoutSeconds * 1000,
       stallMs: settings.stallSeconds * 1000,

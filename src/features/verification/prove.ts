@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import { freemem, loadavg } from 'node:os';
 import { type Proof, type ProofEvidence, type ProofLevel, proofEvidenceSchema } from '#contract/verification.ts';
+import type { BackupFilesApi } from '#features/backup-files/index.ts';
 import type { Accel } from '#features/health/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError, messageOf } from '#kernel/errors.ts';
@@ -15,7 +16,7 @@ import { type BootParts, type BootReport, bootPoint } from './boot-point.ts';
 import { checkData } from './check-data.ts';
 import type { EvidenceFile, EvidenceFiles } from './evidence-files.ts';
 import type { ProofRow } from './migrations.ts';
-import type { OpenPoint, ProofPoints, ProvablePoint } from './points.ts';
+import type { OpenPoint, PointImage, ProofPoints, ProvablePoint } from './points.ts';
 import { REMEMBERED_PROOFS, waitLimits } from './progress.ts';
 import type { ProofStore } from './store.ts';
 import { type DiskStructure, inspectDisk } from './structure/index.ts';
@@ -40,6 +41,8 @@ export interface ProveDependencies extends BootParts {
   readonly space: Pick<SpaceLedger, 'look'>;
   readonly accel: () => Accel | 'unknown';
   readonly qemuVersion: () => Promise<string | null>;
+  /** Null = the configuration says not to. */
+  readonly checkFilesystems: BackupFilesApi['checkFilesystems'] | null;
   /** Bytes are read again after so many days. */
   readonly rereadDays: number;
   /** How long the first start of a VM is waited for; null = by its accelerator. */
@@ -81,6 +84,7 @@ export async function prove(parts: ProveDependencies, order: ProveOrder, context
       manifest: null,
       data: 'unread',
       structure: 'unread',
+      filesystems: 'unread',
       required: order.level,
       boots: [],
       hindrance: null,
@@ -88,6 +92,7 @@ export async function prove(parts: ProveDependencies, order: ProveOrder, context
     evidence: {
       notes: [],
       disks: [],
+      filesystems: [],
       data: { checkedBytes: 0, checkedAt: null, problem: null },
       attempts: [],
       guest: { hostname: null, os: null, machineId: null, probe: null },
@@ -121,6 +126,7 @@ export function cancelledProof(order: ProveOrder, reason: string, at: Date): Pro
   const evidence: ProofEvidence = {
     notes: [reason],
     disks: [],
+    filesystems: [],
     data: { checkedBytes: 0, checkedAt: null, problem: null },
     attempts: [],
     guest: { hostname: null, os: null, machineId: null, probe: null },
@@ -131,6 +137,7 @@ export function cancelledProof(order: ProveOrder, reason: string, at: Date): Pro
     manifest: null,
     data: 'unread',
     structure: 'unread',
+    filesystems: 'unread',
     required: order.level,
     boots: [],
     hindrance: 'cancelled',
@@ -195,7 +202,9 @@ async function climbLadder(
     if (data.state === 'damaged' || required === 1) return;
 
     await inspectDisks(point, climb);
-    if (climb.observations.structure === 'broken' || required === 2) return;
+    if (climb.observations.structure === 'broken') return;
+    await checkDisks(parts, order, context, climb, point);
+    if (climb.observations.filesystems === 'damaged' || required === 2) return;
 
     const hindrance = await hindranceOf(parts, point);
     if (hindrance !== null) {
@@ -243,6 +252,37 @@ async function inspectDisks(point: OpenPoint, climb: Climb): Promise<void> {
   };
   const has = (state: DiskStructure['state']) => found.some((each) => each.state === state);
   see(climb, { structure: has('broken') ? 'broken' : has('known') ? 'known' : 'unknown' });
+}
+
+/** That they could not be checked is told, and concludes nothing. */
+async function checkDisks(
+  { checkFilesystems, log }: ProveDependencies,
+  { operationId }: ProveOrder,
+  { signal, progress }: ProveContext,
+  climb: Climb,
+  point: OpenPoint,
+): Promise<void> {
+  if (checkFilesystems === null) return;
+  const stack = new AsyncDisposableStack();
+  try {
+    const disks = new Map<string, PointImage>();
+    for (const { target } of point.disks) {
+      const image = await point.openDisk(target);
+      stack.defer(() => image.close());
+      disks.set(target, image);
+    }
+    const onVolume = (id: string) => progress({ note: `checking ${id}` });
+    const filesystems = [...(await checkFilesystems({ id: operationId, disks, signal, onVolume }))];
+    climb.evidence = { ...climb.evidence, filesystems };
+    if (filesystems.some(({ state }) => state === 'damaged')) see(climb, { filesystems: 'damaged' });
+    else if (filesystems.some(({ state }) => state !== 'unchecked')) see(climb, { filesystems: 'good' });
+  } catch (error) {
+    signal.throwIfAborted();
+    log.info({ operation: operationId, err: error }, 'the file systems of a restore point were not checked');
+    note(climb, `The file systems were not checked: ${messageOf(error)}`);
+  } finally {
+    await stack.disposeAsync();
+  }
 }
 
 async function hindranceOf(

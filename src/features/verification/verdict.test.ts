@@ -16,6 +16,7 @@ const good: ProofObservations = {
   manifest: 'good',
   data: 'good',
   structure: 'known',
+  filesystems: 'good',
   required: 4,
   boots: [boot('reached')],
   hindrance: null,
@@ -79,6 +80,8 @@ const MATRIX: readonly Row[] = [
   ['flipped chunk', { data: 'damaged', boots: [] }, 'fail', 'data_damaged', 0],
   ['chunk that broke after it was read', { boots: [boot('bad_data')] }, 'fail', 'data_damaged', 2],
   ['damaged partition table', { structure: 'broken', boots: [] }, 'fail', 'structure_broken', 1],
+  ['damaged file system', { filesystems: 'damaged', boots: [] }, 'fail', 'filesystem_damaged', 1],
+  ['file systems that nobody checked', { filesystems: 'unread' }, 'pass', 'proven', 4],
   ['kernel panic', { boots: twice(boot('kernel_panic')) }, 'fail', 'kernel_panic', 2],
   ['emergency shell', { boots: twice(boot('emergency_mode')) }, 'fail', 'emergency_mode', 2],
   ['no boot loader', { boots: twice(boot('no_boot_device')) }, 'fail', 'no_boot_device', 2],
@@ -173,6 +176,7 @@ const anything: fc.Arbitrary<ProofObservations> = fc.record({
   manifest: fc.constantFrom('good' as const, 'damaged' as const, null),
   data: fc.constantFrom('good' as const, 'damaged' as const, 'unread' as const),
   structure: fc.constantFrom('known' as const, 'unknown' as const, 'broken' as const, 'unread' as const),
+  filesystems: fc.constantFrom('good' as const, 'damaged' as const, 'unread' as const),
   required: fc.constantFrom(0 as const, 1 as const, 2 as const, 3 as const, 4 as const, 5 as const, null),
   boots: fc.array(anyBoot, { maxLength: 2 }),
   hindrance: fc.constantFrom(
@@ -208,6 +212,7 @@ test('nothing fails for what was not seen: bad bytes, a bad answer, or the same 
         seen.manifest !== 'good' ||
         seen.data === 'damaged' ||
         seen.structure === 'broken' ||
+        seen.filesystems === 'damaged' ||
         seen.boots.some(({ end }) => end === 'bad_data');
       const last = seen.boots.at(-1)?.end;
       const isTwice =

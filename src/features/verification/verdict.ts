@@ -39,6 +39,8 @@ export interface ProofObservations {
   readonly data: 'good' | 'damaged' | 'unread';
   /** `unknown`: neither good nor bad, as a disk of a database without a file system. */
   readonly structure: 'known' | 'unknown' | 'broken' | 'unread';
+  /** What their checkers say; only damage that a file system does not mend by itself counts. */
+  readonly filesystems: 'good' | 'damaged' | 'unread';
   /** Level to be reached; null = any sign of life. */
   readonly required: ProofLevel | null;
   /** Starts, oldest first; the last one counts. */
@@ -80,6 +82,7 @@ export function judge(seen: ProofObservations): Judgement {
   if (seen.manifest === 'damaged') return because('manifest_damaged');
   if (seen.data === 'damaged' || seen.boots.some(({ end }) => end === 'bad_data')) return because('data_damaged');
   if (seen.structure === 'broken') return because('structure_broken');
+  if (seen.filesystems === 'damaged') return because('filesystem_damaged');
   if (seen.hindrance !== null) return because(seen.hindrance);
   // Without this what comes below could pass over it.
   if (seen.data === 'unread' && seen.required !== 0) return because('own_error');
@@ -126,7 +129,7 @@ function isReached(seen: ProofObservations): boolean {
 function levelOf(seen: ProofObservations): ProofLevel | null {
   if (seen.manifest !== 'good') return null;
   if (seen.data !== 'good') return 0;
-  if (seen.structure === 'broken') return 1;
+  if (seen.structure === 'broken' || seen.filesystems === 'damaged') return 1;
   const last = seen.boots.at(-1);
   // What is on a disk need not be known to us for the guest to know it.
   const before = seen.structure === 'known' ? 2 : 1;

@@ -5,9 +5,10 @@ import { ByteReader } from '#platform/nbd/byte-reader.ts';
 import { type Frame, readFrame, readLength, requestFrame, WireError } from './wire.ts';
 
 export interface Port {
-  /** Asks, and gives what comes back up to and without its last frame. Who stops reading early stops the agent too.
-   *  @returns the text of the last frame @throws AgentProblem for what the agent answers, WireError, the reason of the end of the port */
-  ask(words: readonly string[] | readonly Uint8Array[]): AsyncGenerator<Frame, string, void>;
+  /** Asks, and gives what comes back up to and without its last frame. Who stops reading early, or aborts the signal, stops the agent too;
+   *  one that does not stop is ended.
+   *  @returns the text of the last frame @throws AgentProblem for what the agent answers, WireError, the signal's reason, why the port ended */
+  ask(words: readonly string[] | readonly Uint8Array[], signal: AbortSignal): AsyncGenerator<Frame, string, void>;
   /** Ends it: whoever waits fails with the reason. */
   end(reason: Error): void;
 }
@@ -47,41 +48,40 @@ export function createPort(socket: Socket, onBroken: (error: Error) => void): Po
       throw error;
     }
   };
-  const drain = async () => {
-    const timer = setTimeout(() => onBroken(new Error('the agent does not stop')), STOP_MS);
-    try {
-      for (;;) {
-        const { kind } = await frame();
-        if (kind === 'done' || kind === 'failed') return;
-      }
-    } finally {
-      clearTimeout(timer);
-    }
-  };
 
   return {
-    async *ask(words) {
+    async *ask(words, signal) {
+      signal.throwIfAborted();
       if (ended !== null) throw ended;
       socket.write(requestFrame(words));
       let isOver = false;
+      let timer: NodeJS.Timeout | null = null;
+      const stop = () => {
+        if (timer !== null || isOver || ended !== null) return;
+        socket.write(requestFrame(['stop']));
+        timer = setTimeout(() => onBroken(new Error('the agent does not stop')), STOP_MS);
+      };
+      signal.addEventListener('abort', stop, { once: true });
+      const next = async (): Promise<Frame> => {
+        const one = await frame();
+        isOver = one.kind === 'done' || one.kind === 'failed';
+        return one;
+      };
       try {
         for (;;) {
-          const next = await frame();
-          if (next.kind === 'done') {
-            isOver = true;
-            return next.text;
-          }
-          if (next.kind === 'failed') {
-            isOver = true;
-            throw new AgentProblem(next.code, next.text);
-          }
-          yield next;
+          const one = await next();
+          // What was on its way when it was asked to stop is nobody's any more.
+          if (signal.aborted && !isOver) continue;
+          signal.throwIfAborted();
+          if (one.kind === 'done') return one.text;
+          if (one.kind === 'failed') throw new AgentProblem(one.code, one.text);
+          yield one;
         }
       } finally {
-        if (!isOver && ended === null) {
-          socket.write(requestFrame(['stop']));
-          await drain();
-        }
+        stop();
+        while (!isOver && ended === null) await next();
+        signal.removeEventListener('abort', stop);
+        if (timer !== null) clearTimeout(timer);
       }
     },
     end,

@@ -12,6 +12,7 @@ const FAILED_AT: Partial<Readonly<Record<ProofReason, number>>> = {
   manifest_damaged: 0,
   data_damaged: 1,
   structure_broken: 2,
+  filesystem_damaged: 2,
   kernel_panic: 3,
   emergency_mode: 3,
   no_boot_device: 3,
