@@ -14,6 +14,7 @@ import { ask } from '../support/browser-session.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { hvOn } from '../support/hv.ts';
 
+const manifestSchema = z.object({ id: z.string(), seq: z.number(), blobs: z.record(z.string(), z.string()) });
 const aboutSchema = z.object({ point: z.string() });
 
 const refusal =
@@ -46,6 +47,17 @@ describe('the state of a host', () => {
   const asEva = async (daemon: TestDaemon, path: string) => {
     const { address } = await daemon.admin('GET /system/status');
     return ask(address, { method: 'GET', path, headers: { authorization: `Bearer ${token}` } });
+  };
+
+  /** Newest first. */
+  const statesIn = async (repository: string) => {
+    const found: z.infer<typeof manifestSchema>[] = [];
+    for (const series of await readdir(join(repository, 'manifests')))
+      for (const name of await readdir(join(repository, 'manifests', series))) {
+        const [line = ''] = (await readFile(join(repository, 'manifests', series, name), 'utf8')).split('\n');
+        found.push(manifestSchema.parse(JSON.parse(line)));
+      }
+    return found.toSorted((a, b) => b.seq - a.seq);
   };
 
   before(async () => {
@@ -158,18 +170,6 @@ describe('the state of a host', () => {
     );
   });
 
-  test('is proven by the key of the repository when that is encrypted', async () => {
-    const daemon = await start('third');
-    await assert.rejects(
-      daemon.admin('POST /system/restore/plan', { body: { folder: safe() } }),
-      refusal('key_needed', /recovery key of the repository/),
-    );
-    const plan = await daemon.admin('POST /system/restore/plan', { body: { folder: safe(), recoveryKey: safeKey } });
-    assert.equal(plan.proof, 'repository');
-    assert.equal(plan.secrets, 'come');
-    await daemon.stop();
-  });
-
   test('without its key it comes only when somebody says that he trusts it, and keys stay out', async () => {
     const daemon = await start('fourth');
     const { admin } = daemon;
@@ -190,6 +190,10 @@ describe('the state of a host', () => {
     const { items } = await admin('GET /repositories', { query: {} });
     assert.equal(items.find(({ name }) => name === 'shelf')?.state, 'ready');
 
+    // The encrypted one waits for its own recovery key, and hyperd does not mind.
+    const told = (await admin('GET /system/state-backups')).repositories.find(({ name }) => name === 'safe');
+    assert.match(told?.problem ?? '', /key file of the repository is gone/);
+
     // Now it is in use: the next restore has to be forced.
     const again = await admin('POST /system/restore/plan', { body: { folder: shelf(), recoveryKey: stateKey } });
     assert.ok(again.blockers.includes('2 users'), again.blockers.join());
@@ -200,12 +204,38 @@ describe('the state of a host', () => {
     await daemon.stop();
   });
 
-  test('who is not root on the machine itself neither plans nor restores', async () => {
-    const daemon = await start('fifth');
+  test('on an empty machine it is looked at only by root on the machine itself, and nothing changes by that', async () => {
+    const daemon = await start('third');
+    const { admin, operator } = daemon;
+    await assert.rejects(operator('POST /system/restore/plan', { body: { folder: shelf() } }), refusal('forbidden'));
     await assert.rejects(
-      daemon.operator('POST /system/restore/plan', { body: { folder: shelf() } }),
-      refusal('forbidden'),
+      admin('POST /system/restore/plan', { body: { folder: join(folder, 'nowhere') } }),
+      refusal('repository_not_found'),
     );
+
+    // An encrypted repository is proof enough.
+    await assert.rejects(
+      admin('POST /system/restore/plan', { body: { folder: safe() } }),
+      refusal('key_needed', /recovery key of the repository/),
+    );
+    const body = { folder: safe(), recoveryKey: safeKey };
+    const planned = await admin('POST /system/restore/plan', { body });
+    assert.deepEqual([planned.proof, planned.secrets], ['repository', 'come']);
+
+    // When the newest is damaged the one before is named, and comes.
+    const [newest, before] = await statesIn(safe());
+    const blob = newest?.blobs['state'] ?? '';
+    const path = join(safe(), 'chunks', blob.slice(0, 2), blob.slice(2, 4), blob);
+    const bytes = await readFile(path);
+    bytes.writeUInt8(bytes.readUInt8(40) ^ 4, 40);
+    await writeFile(path, bytes);
+    await assert.rejects(
+      admin('POST /system/restore/plan', { body }),
+      refusal('state_damaged', new RegExp(`--point ${before?.id}`)),
+    );
+    const earlier = await admin('POST /system/restore/plan', { body: { ...body, point: before?.id ?? '' } });
+    assert.equal(earlier.point.id, before?.id);
+    assert.equal((await admin('GET /users', { query: {} })).total, 2);
     await daemon.stop();
   });
 });

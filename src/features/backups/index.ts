@@ -66,7 +66,9 @@ export interface BackupsApi {
 export type { KnownPoint } from './catalogue.ts';
 export type { Repositories } from './repositories.ts';
 export {
+  createRepository,
   newRecoveryKey,
+  newRepositoryKey,
   openEnvelope,
   openRepository,
   type PointDocuments,

@@ -39,6 +39,16 @@ const standing = (posture: 'protected' | 'attention' | 'unknown' | 'unprotected'
     ],
   },
 });
+const stateWritten = (hours: number, hasSecrets = true, problem: string | null = null): FakeWorld => ({
+  facts: {
+    stateBackups: async () => [
+      {
+        ...{ repositoryName: 'shelf', atMs: NOW_MS - hours * HOUR_MS, sinceMs: 0 },
+        ...{ isInStateFolder: false, hasSecrets, problem },
+      },
+    ],
+  },
+});
 const zpool = (errors: number, scrub: string) =>
   `  pool: tank\n state: ONLINE\n  scan: ${scrub}\nconfig:\n\n\tNAME        STATE     READ WRITE CKSUM\n\ttank        ONLINE       0     0     0\n\t  sda       ONLINE       0     0     ${errors}\n\nerrors: No known data errors\n`;
 const scrubbed = (date: string) => zpool(0, `scrub repaired 0B in 00:10:12 with 0 errors on ${date}`);
@@ -348,6 +358,18 @@ export const FIXTURES: Readonly<Record<string, Fixtures>> = {
     warn: instant({ isHeld: true }),
     fail: instant({ problem: 'The repository is not in its folder.' }),
     unknown: { facts: { ...instant({}).facts, isCurrent: () => false } },
+  },
+  'backups.state': {
+    ok: stateWritten(12),
+    warn: stateWritten(12, false),
+    fail: stateWritten(12, true, 'The disk is gone.'),
+    unknown: {
+      facts: {
+        stateBackups: async () => {
+          throw new Error('the database does not answer');
+        },
+      },
+    },
   },
   'pools.state': {
     ok: pools('active'),

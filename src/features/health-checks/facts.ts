@@ -5,6 +5,7 @@ import type { Host, Overview } from '#contract/system.ts';
 import type { Vm } from '#contract/vms.ts';
 import type { InstantState } from '#features/backups/index.ts';
 import type { Accel } from '#features/health/index.ts';
+import type { StateInRepository } from '#features/state-backups/index.ts';
 
 export interface PoolFacts {
   readonly name: string;
@@ -34,6 +35,8 @@ export interface HealthFacts {
   protection(): readonly Pick<VmPosture, 'vmName' | 'posture' | 'reasons'>[] | null;
   /** VMs that run from a restore point. */
   instantRestores(): readonly InstantState[];
+  /** How the state of this host stands in each repository. */
+  stateBackups(): Promise<readonly StateInRepository[]>;
   /** Downloads of images that are under way. */
   downloads(): Promise<readonly { readonly title: string; readonly startedAt: Date }[]>;
   /** The history may grow to this size. */

@@ -11,6 +11,7 @@ import { metrics } from '#features/metrics/index.ts';
 import { notifications } from '#features/notifications/index.ts';
 import { operations } from '#features/operations/index.ts';
 import { protection } from '#features/protection/index.ts';
+import { stateBackups } from '#features/state-backups/index.ts';
 import { defineFeature } from '#platform/feature.ts';
 import { healthCheckList } from './checks/index.ts';
 import type { HealthFacts, VmFacts } from './facts.ts';
@@ -28,7 +29,18 @@ const LOOKED_AT = 200;
 
 export const healthChecks = defineFeature<HealthChecksApi>({
   name: 'health-checks',
-  needs: ['audit', 'backups', 'health', 'hosts', 'inventory', 'metrics', 'notifications', 'operations', 'protection'],
+  needs: [
+    'audit',
+    'backups',
+    'health',
+    'hosts',
+    'inventory',
+    'metrics',
+    'notifications',
+    'operations',
+    'protection',
+    'state-backups',
+  ],
   migrations: healthCheckMigrations,
   setup({ address, calendar, clock, config, db, events, log, use }) {
     const journal = use(operations);
@@ -47,6 +59,7 @@ export const healthChecks = defineFeature<HealthChecksApi>({
       messages: messages.health,
       protection: use(protection).standing,
       instantRestores: use(backups).instantRestores,
+      stateBackups: use(stateBackups).standing,
       async downloads() {
         const newest = await journal.newest(LOOKED_AT);
         return newest

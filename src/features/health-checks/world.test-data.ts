@@ -133,6 +133,7 @@ const wellFacts: HealthFacts = {
   messages: async () => ({ oldestWaitingMs: 0, dead: 0, hasDeadMan: true }),
   downloads: async () => [],
   protection: () => null,
+  stateBackups: async () => [],
   historyMaxBytes: 4 * 2 ** 30,
 };
 

@@ -29,6 +29,10 @@ export interface StateInRepository {
   readonly repositoryName: string;
   /** When it was last written there; null = never. */
   readonly atMs: number | null;
+  /** Since when the repository is known. */
+  readonly sinceMs: number;
+  /** It would be lost together with the host. */
+  readonly isInStateFolder: boolean;
   /** Why the last try failed; null = it did not. */
   readonly problem: string | null;
   /** Keys and passwords are in it. */
@@ -158,9 +162,11 @@ export const stateBackups = defineFeature<StateBackupsApi>({
       api: {
         async standing() {
           const isSealed = (await keys.current()) !== null;
-          return repositories.list().map(({ id, name, is_encrypted }) => ({
+          return repositories.list().map(({ id, name, is_encrypted, is_default, created_at }) => ({
             repositoryName: name,
             atMs: dateOf(tries.get(id)?.at),
+            sinceMs: Date.parse(created_at),
+            isInStateFolder: is_default === 1,
             problem: tries.get(id)?.problem ?? null,
             hasSecrets: is_encrypted === 1 || isSealed,
           }));

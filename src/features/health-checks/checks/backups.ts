@@ -80,6 +80,31 @@ function instantRestores({ facts, nowMs }: HealthContext): Finding | null {
   );
 }
 
+/** Whether the state of this host lies in its repositories. Nothing is said while there is no repository. */
+async function stateBackups({ facts, limit, nowMs }: HealthContext): Promise<Finding | null> {
+  const rows = await facts.stateBackups();
+  if (rows.length === 0) return null;
+  const items = rows.map(({ repositoryName: name, atMs, sinceMs, problem }): HealthItem => {
+    if (problem !== null) return { name, status: 'fail', detail: `the last try failed: ${problem}` };
+    const hours = (nowMs - (atMs ?? sinceMs)) / HOUR_MS;
+    const status = levelOf(hours, limit('backups.state'));
+    const detail = atMs === null ? 'the state was never written there' : `written ${days(hours / 24)} ago`;
+    return { name, status, detail };
+  });
+  const elsewhere = rows.filter(({ isInStateFolder }) => !isInStateFolder);
+  if (elsewhere.length > 0 && elsewhere.every(({ hasSecrets }) => !hasSecrets))
+    items.push({
+      name: 'keys',
+      status: 'warn',
+      detail: 'keys and passwords are in no repository: `hv system recovery-key` makes the key that seals them',
+    });
+  return conclude(
+    items,
+    `${plural(rows.length, 'repository', 'repositories')}, all with a young state of this host.`,
+    'Write it now with `hv system backup`, which tells what is in the way.',
+  );
+}
+
 export const backupChecks: readonly HealthCheck[] = [
   {
     id: 'backups.age',
@@ -116,5 +141,17 @@ export const backupChecks: readonly HealthCheck[] = [
     everyMs: MINUTE_MS,
     isAnnounced: true,
     run: instantRestores,
+  },
+  {
+    id: 'backups.state',
+    number: 49,
+    title: 'State backups',
+    meaning:
+      'How old the state of this host is in each repository, which brings users, settings and keys back after its loss. Not in the list while there is no repository.',
+    warnsWhen: 'keys and passwords are in none of the repositories',
+    failsWhen: 'the last try failed',
+    limits: ['backups.state'],
+    everyMs: 15 * MINUTE_MS,
+    run: stateBackups,
   },
 ];
