@@ -101,6 +101,12 @@ export const routes: readonly Page[] = [
     load: async () => (await import('./pages/backups/point-page.tsx')).PointPage,
   },
   {
+    path: '/backups/points/:id/files',
+    title: pages.point,
+    permission: 'backup.files',
+    load: async () => (await import('./pages/backups/files-page.tsx')).FilesPage,
+  },
+  {
     path: '/backups/proofs/:id',
     title: pages.proof,
     permission: 'backup.read',

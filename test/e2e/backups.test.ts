@@ -2,10 +2,12 @@
  *  it, a schedule made and run; every page in both themes, on the phone, with nothing and with 500, and for whoever may only look. */
 
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
+import { mkdir, readFile, rm, symlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Locator, Page } from 'playwright-core';
 import type { VmPosture } from '#contract/protection.ts';
+import { applianceParts } from '../support/guest.ts';
 import { hvOn } from '../support/hv.ts';
 import { missingForLibvirtd } from '../support/libvirtd.ts';
 import { seriousFindings } from './accessibility.ts';
@@ -21,6 +23,11 @@ let page: Page;
 before(async () => {
   if (skip) return;
   dashboard = await startDashboard({ verification: { maxMemoryMib: 1_048_576, checkFilesystems: false } });
+  // What the reader of single files is made of, as other tests have fetched it.
+  const parts = join(dashboard.daemon.stateDir, 'scratch', 'guest-parts');
+  await mkdir(dirname(parts), { recursive: true });
+  await rm(parts, { recursive: true, force: true });
+  await symlink(await applianceParts(), parts);
   page = await dashboard.signIn();
 });
 after(async () => {
@@ -179,7 +186,7 @@ test('it is proven from its menu; the evidence shows rungs, a picture that is no
   await page.getByLabel('Search what it printed').fill('hello-ready');
   await page.locator('.serial-log mark').first().waitFor();
   await page.getByLabel('Search what it printed').fill('');
-  await page.evaluate(() => document.querySelector('h1')?.scrollIntoView());
+  await page.evaluate(() => document.querySelector('.back')?.scrollIntoView());
   await assertSound(page, 'backups-proof');
   await button(page, /^Enlarge the picture/)
     .last()
@@ -190,6 +197,24 @@ test('it is proven from its menu; the evidence shows rungs, a picture that is no
   await dashboard.screenshot(page, 'backups-proof-picture-dark');
   await page.keyboard.press('Escape');
   await large.waitFor({ state: 'detached' });
+});
+
+test('its files are browsed, and one is downloaded as it lies there', { skip }, async () => {
+  await go(page, '/backups/points');
+  await button(page, /^Actions for hello, /).click();
+  await item(page, 'Browse files').click();
+  await page.getByRole('link', { name: 'vda1', exact: true }).waitFor({ timeout: WORK_MS });
+  await assertSound(page, 'backups-volumes');
+  await page.getByRole('link', { name: 'vda1', exact: true }).click();
+  const row = page.getByRole('row', { name: /syslinux\.cfg/ });
+  await row.waitFor({ timeout: WORK_MS });
+  await page.getByLabel('Search this folder').fill('SYSLINUX.c');
+  await page.getByRole('row').nth(2).waitFor({ state: 'detached' });
+  const [download] = await Promise.all([page.waitForEvent('download'), row.getByRole('link').click()]);
+  assert.equal(download.suggestedFilename(), 'syslinux.cfg');
+  assert.match(await readFile(await download.path(), 'utf8'), /KERNEL|LINUX/i);
+  await page.getByLabel('Search this folder').fill('');
+  await assertSound(page, 'backups-files');
 });
 
 test('how it is proven is set in its page; what is wrong is said at its field', { skip }, async () => {
@@ -477,6 +502,7 @@ test('on the phone nothing scrolls sideways', { skip }, async (context) => {
     ['run', `/backups/runs/${run?.id ?? ''}`, 'text=Was due'],
     ['point', `/backups/points/${point?.id ?? ''}`, 'text=Stays because'],
     ['proof', `/backups/proofs/${proof?.id ?? ''}`, '.serial-log'],
+    ['files', `/backups/points/${point?.id ?? ''}/files?volume=vda1`, '.file-name'],
     ['vm', `/vms/${dashboard.helloId}/backups`, 'text=Starts in'],
     ['protection', '/backups', 'text=guest-1'],
   ] as const;

@@ -10,6 +10,7 @@ import { currentPath, navigate } from '../../state/router.ts';
 import { backupsText } from '../../text-backups.ts';
 import { backupDialog, closeBackupDialog } from './backup-dialog.ts';
 import { ExportDialog } from './export-dialog.tsx';
+import { filesPath } from './file-path.ts';
 import { momentText } from './moment.ts';
 import { RestoreDialog } from './restore-dialog.tsx';
 import { pointPath, proveNow } from './vm-backup-actions.tsx';
@@ -33,6 +34,16 @@ export function pointMenu(point: RestorePoint, { hasOpen }: { readonly hasOpen: 
       : []),
     ...(can('backup.overwrite') && point.isVmThere
       ? [{ label: words.overwrite, icon: 'reboot', ...damage, run: () => askToOverwrite(point) } satisfies MenuEntry]
+      : []),
+    ...(can('backup.files')
+      ? [
+          {
+            label: words.files,
+            icon: 'project',
+            ...damage,
+            run: () => navigate(filesPath(point.id)),
+          } satisfies MenuEntry,
+        ]
       : []),
     ...(can('backup.export')
       ? [{ label: words.export, icon: 'download', ...damage, run: () => askToExport(point) } satisfies MenuEntry]
