@@ -218,6 +218,24 @@ export const commands = defineCommands([
     },
   }),
   command({
+    path: ['backup', 'add-disk'],
+    summary: 'Put a disk of a restore point into a VM that is there, as a further disk',
+    details: 'The disks that the VM has stay as they are; it has the new one from its next start on.',
+    positionals: {
+      point: pointId(),
+      disk: one('DISK', 'target of the disk in the restore point, as vda'),
+      vm: one('NAME', 'the VM that gets it', { completes: 'vm' }),
+    },
+    isLong: true,
+    examples: ['backup add-disk web1 vda rescue'],
+    run: async (context, { args }) => {
+      const { id } = await pointOf(context, args.point);
+      const vm = await about(context, 'vm', args.vm, (name) => context.api('GET /vms/{id}', { params: { id: name } }));
+      const body = { target: args.disk, vm: vm.id };
+      return finish(context, await context.api('POST /restore-points/{id}/disk', { params: { id }, body }));
+    },
+  }),
+  command({
     path: ['backup', 'delete'],
     summary: 'Delete a restore point',
     details:

@@ -315,6 +315,19 @@ export const backupRoutes = defineRoutes({
     body: z.strictObject({ confirm: z.string().max(256).describe('the name of the VM') }),
     ...started,
   },
+  'POST /restore-points/{id}/disk': {
+    summary: 'Put a disk of a restore point into a VM that is there, as a further disk',
+    permission: 'backup.restore',
+    ...point,
+    body: z.strictObject({
+      target: z
+        .string()
+        .regex(/^[a-z]{2,3}[a-z0-9]{0,3}$/, 'use the target of a disk, as vda')
+        .describe('of the disk in the restore point, as vda'),
+      vm: uuidSchema.describe('that gets it, from its next start on'),
+    }),
+    ...started,
+  },
   'GET /restore-points/{id}/disk': {
     summary: 'A disk of a restore point as a file',
     permission: 'backup.export',

@@ -10,9 +10,17 @@ import { after, before, test } from 'node:test';
 import type { FileEntry } from '#contract/backup-files.ts';
 import { pathOf } from '#contract/client.ts';
 import { newUuid } from '#kernel/ids.ts';
+import { applianceImage } from '#platform/appliance/index.ts';
 import { runChecked } from '#platform/process.ts';
 import { overSocket, startDaemon, type TestDaemon } from '../support/daemon.ts';
-import { CONTENT, contentTree, type FileSystem, fileSystemImage, partitionedDisk } from '../support/file-systems.ts';
+import {
+  CONTENT,
+  contentTree,
+  type FileSystem,
+  fileSystemImage,
+  partitionedDisk,
+  volumeGroupDisk,
+} from '../support/file-systems.ts';
 import { applianceParts } from '../support/guest.ts';
 import { makePoints } from '../support/proof-points.ts';
 
@@ -21,6 +29,7 @@ const KINDS: readonly FileSystem[] = ['ext4', 'vfat', 'xfs', 'btrfs', 'ntfs', 'l
 let folder: string;
 let daemon: TestDaemon;
 let pointId: string;
+let groupPointId: string;
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'hv-files-'));
@@ -30,9 +39,12 @@ before(async () => {
   const disk = await partitionedDisk(join(folder, 'disk'), 'gpt', images);
   const points = await makePoints(join(folder, 'shelf'));
   pointId = await points.add({ vmId: newUuid(), name: 'web1', image: disk, definition: '<domain/>' });
+  const cacheDir = await applianceParts();
+  const group = await volumeGroupDisk(join(folder, 'group'), images[0] ?? '', await applianceImage({ cacheDir }));
+  groupPointId = await points.add({ vmId: newUuid(), name: 'db1', image: group, definition: '<domain/>' });
   const stateDir = join(folder, 'state');
   await mkdir(join(stateDir, 'scratch'), { recursive: true });
-  await symlink(await applianceParts(), join(stateDir, 'scratch', 'guest-parts'));
+  await symlink(cacheDir, join(stateDir, 'scratch', 'guest-parts'));
   daemon = await startDaemon({ stateDir, waitFor: 'doors' });
   const { repository } = await daemon.admin('POST /repositories', {
     body: { name: 'shelf', folder: join(folder, 'shelf'), existing: true },
@@ -200,4 +212,23 @@ test('a download that is left does not keep the next one from its answer', async
     });
     assert.equal((await get('vda1', '/etc/hostname')).body.toString(), CONTENT.text);
   }
+});
+
+test('logical volumes are read by their own names', async () => {
+  const { volumes } = await daemon.admin('GET /restore-points/{id}/volumes', { params: { id: groupPointId } });
+  assert.deepEqual(
+    volumes.map(({ id, disk, kind, isReadable }) => [id, disk, kind, isReadable]),
+    [
+      ['vda', 'vda', 'LVM2_member', false],
+      ['system/root', null, 'ext4', true],
+    ],
+  );
+  const { items } = await daemon.admin('GET /restore-points/{id}/files', {
+    params: { id: groupPointId },
+    query: { volume: 'system/root', path: '/etc', limit: 2 },
+  });
+  assert.deepEqual(
+    items.map(({ name }) => name),
+    ['deep', 'hostname'],
+  );
 });

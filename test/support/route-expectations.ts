@@ -282,6 +282,10 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'GET /restore-points/{id}/volumes': asks('backup.files at restore-point'),
   'GET /restore-points/{id}/files': asks('backup.files at restore-point', undefined, 'volume=vda1'),
   'GET /restore-points/{id}/file': asks('backup.files at restore-point', undefined, 'volume=vda1&path=/none'),
+  'POST /restore-points/{id}/disk': asks('backup.restore at restore-point', {
+    target: 'vda',
+    vm: '00000000-0000-4000-8000-000000000000',
+  }),
   'GET /restore-points/{id}/disk': asks('backup.export at restore-point', undefined, 'target=vda'),
   'PUT /vms/{id}/accepted-disks': asks('backup.configure at vm', { disks: [] }),
   'POST /restore-points/{id}/protect': asks('backup.run at restore-point', {}),

@@ -21,6 +21,7 @@ import { VERSION } from '#platform/version.ts';
 import { type BeginRun, createBeginRun } from './begin-run.ts';
 import { type Catalogue, createCatalogue } from './catalogue.ts';
 import { deleteOperation } from './delete-operation.ts';
+import { ADD_DISK, diskOperation } from './disk-operation.ts';
 import { createFreezer } from './freeze.ts';
 import { createInstant } from './instant/instant.ts';
 import { createInstantRoutes } from './instant/instant-routes.ts';
@@ -224,6 +225,7 @@ export const backups = defineFeature<BackupsApi>({
       check: journal.register(checkOperation(look)),
       restore: journal.register(restoreOperation(restoring)),
       overwrite: journal.register(overwriteOperation(restoring)),
+      disk: journal.register(diskOperation(restoring)),
       delete: journal.register(deleteOperation(look)),
     };
 
@@ -324,7 +326,8 @@ export const backups = defineFeature<BackupsApi>({
           if (!FINAL_STATES.includes(state)) return;
           if (kind === RUN || kind === RUN_STOPPED) turns.release(id);
           // Room for its disks was promised under its id.
-          if ((kind === 'backup.restore' || kind === 'backup.overwrite') && objectId !== null) space.release(objectId);
+          if (['backup.restore', 'backup.overwrite', ADD_DISK].includes(kind) && objectId !== null)
+            space.release(objectId);
         });
       },
       async resume(signal) {

@@ -9,6 +9,7 @@ import { isOnState } from '#features/inventory/index.ts';
 import type { OperationsApi, RegisteredKind } from '#features/operations/index.ts';
 import { type ProjectsApi, projectObject } from '#features/projects/index.ts';
 import type { QuotasApi } from '#features/quotas/index.ts';
+import { vmObject } from '#features/vms/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import { newId, newUuid } from '#kernel/ids.ts';
 import { MIB } from '#kernel/units.ts';
@@ -16,7 +17,8 @@ import type { SpaceLedger } from '#platform/disk-space.ts';
 import { type ApiRequest, type Handlers, SYSTEM } from '#platform/feature.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { DeleteOrder } from './delete-operation.ts';
-import { copyDisk } from './disk-door.ts';
+import { copyDisk, dataBytes } from './disk-door.ts';
+import type { DiskOrder } from './disk-operation.ts';
 import type { Instant } from './instant/instant.ts';
 import type { RunFolders } from './names.ts';
 import type { Repositories } from './repositories.ts';
@@ -42,6 +44,7 @@ export interface PointRouteDependencies {
   readonly kinds: {
     readonly restore: RegisteredKind<RestoreOrder>;
     readonly overwrite: RegisteredKind<RestoreOrder>;
+    readonly disk: RegisteredKind<DiskOrder>;
     readonly delete: RegisteredKind<DeleteOrder>;
   };
 }
@@ -87,15 +90,9 @@ export function createPointRoutes(dependencies: PointRouteDependencies): Handler
     );
   };
 
-  const requireSpace = async ({ plan, order }: ResolvedRestore) => {
+  const takeSpace = async (owner: string, bytes: number) => {
     const room = await space.look(disksFolder);
-    space.take(room, {
-      owner: order.vmId,
-      bytes: plan.needs.diskBytes,
-      place: 'disks',
-      hint: 'Free space there.',
-      canWait: true,
-    });
+    space.take(room, { owner, bytes, place: 'disks', hint: 'Free space there.', canWait: true });
   };
 
   /** Begins it with room for its disks; what it does not write is given back at its end. */
@@ -105,8 +102,8 @@ export function createPointRoutes(dependencies: PointRouteDependencies): Handler
     request: Parameters<typeof startRequest>[0],
     action: string,
   ) => {
-    await requireSpace(resolved);
-    const { order } = resolved;
+    const { order, plan } = resolved;
+    await takeSpace(order.vmId, plan.needs.diskBytes);
     try {
       return await operations.start(kind, order, { ...startRequest(request), project: order.project, action });
     } catch (error) {
@@ -170,6 +167,40 @@ export function createPointRoutes(dependencies: PointRouteDependencies): Handler
         known,
       );
       return begin(resolved, kinds.overwrite, request, 'POST /restore-points/{id}/overwrite');
+    },
+    'POST /restore-points/{id}/disk': async (request) => {
+      const before = await operations.repeated(request);
+      if (before) return before;
+      const { target, vm: vmId } = request.body;
+      const row = await findPoint(request.params.id);
+      const vm = known.vm(vmId);
+      if (!vm) throw new AppError('not_found', { detail: `There is no vm "${vmId}".` });
+      request.require('vm.configure', vmObject(vm));
+      const repository = await repositories.open(row.repository_id);
+      const disk = (await repository.point(row.id)).disks.find((each) => each.target === target);
+      if (!disk)
+        throw new AppError('restore_point_without_disk', { detail: `The restore point has no disk ${target}.` });
+      const image = await repository.openDisk(row.id, target);
+      const bytes = await dataBytes(image).finally(() => image.close());
+      const own = vm.disks.filter(({ device }) => device === 'disk').map(({ sizeBytes }) => sizeBytes);
+      const sizes = own.flatMap((sizeBytes) => (sizeBytes === null ? [] : sizeBytes));
+      const order: DiskOrder = {
+        pointId: row.id,
+        repositoryId: row.repository_id,
+        vmId: vm.id,
+        vmName: vm.name,
+        project: vm.project,
+        disks: [{ target, format: disk.format === 'qcow2' ? 'qcow2' : 'raw', sizeBytes: disk.sizeBytes }],
+        holdsBytes: sizes.length < own.length ? null : sizes.reduce((sum, size) => sum + size, disk.sizeBytes),
+      };
+      await takeSpace(vm.id, bytes);
+      try {
+        const asked = { ...startRequest(request), project: vm.project, action: 'POST /restore-points/{id}/disk' };
+        return await operations.start(kinds.disk, order, asked);
+      } catch (error) {
+        space.release(vm.id);
+        throw error;
+      }
     },
     'DELETE /restore-points/{id}': async (request) => {
       const before = await operations.repeated(request);

@@ -171,7 +171,10 @@ export function restoredXml(
 }
 
 /** Writes the disks of an order into files of their own. */
-export function disksStep(order: RestoreOrder, { repositories, parts, folders }: RestoreServices): Step {
+export function disksStep(
+  order: Pick<RestoreOrder, 'pointId' | 'repositoryId' | 'disks'>,
+  { repositories, parts, folders }: RestoreServices,
+): Step {
   const { files } = parts;
   const pathsOf = (operationId: string) => order.disks.map(({ format }, n) => files.disk(operationId, n, format));
   return {
