@@ -12,6 +12,7 @@ import type { Exporters } from '../exporter/exporters.ts';
 import { pointLock } from '../restore-operation.ts';
 import type { DiskImage } from '../store/index.ts';
 import { attachedDisks } from './attached.ts';
+import { PAUSED_BY_ERROR } from './keeper.ts';
 import { layAgain } from './lay-again.ts';
 import type { InstantRows } from './rows.ts';
 import { missingBytes, syncFile } from './sealing.ts';
@@ -42,6 +43,8 @@ export interface CopyServices {
   openDisk(row: InstantRow, target: string): Promise<DiskImage>;
   /** Id of the project that it is in now. */
   projectOf(vmId: string): string | null;
+  /** Its owner paused it. */
+  isPauseWanted(vmId: string): boolean;
   /** Whether another operation changes the VM now. */
   isBusy(vmId: string): boolean;
   /** How far it is, 0 to 1. */
@@ -147,16 +150,19 @@ async function stopForAMoment(vmId: string, services: CopyServices, context: Ste
   await context.remember(STOPPED, true);
   await services.libvirt.domains.suspend(vmId);
   await letGoOn(vmId, services, context);
+  await context.remember(STOPPED, false);
 }
 
+/** What was asked of libvirt by a life that was killed may happen late, so this is asked at each look until the copying is over. A guest
+ *  whose owner wants it paused stays so. */
 async function letGoOn(
   vmId: string,
-  { libvirt }: Pick<CopyServices, 'libvirt'>,
-  { recall, remember }: Pick<StepContext, 'recall' | 'remember'>,
+  { libvirt, isPauseWanted }: Pick<CopyServices, 'libvirt' | 'isPauseWanted'>,
+  { recall }: Pick<StepContext, 'recall'>,
 ): Promise<void> {
-  if (recall(STOPPED) !== true) return;
-  if ((await libvirt.domains.state(vmId)).state === 'paused') await libvirt.domains.resume(vmId);
-  await remember(STOPPED, false);
+  if (recall(STOPPED) !== true || isPauseWanted(vmId)) return;
+  const state = await orRefused(libvirt.domains.state(vmId));
+  if (state?.state === 'paused' && state.reason !== PAUSED_BY_ERROR) await libvirt.domains.resume(vmId);
 }
 
 interface Look {

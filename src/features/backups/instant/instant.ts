@@ -164,6 +164,7 @@ export function createInstant(dependencies: InstantDependencies): Instant {
         return (await repositories.open(repository_id)).openDisk(point_id, target);
       },
       projectOf,
+      isPauseWanted: (vmId) => parts.rows.get(vmId)?.desired === 'paused',
       isBusy: (vmId) => operations.isLocked(`vm:${vmId}`),
       copied: (vmId, ratio) => void ratios.set(vmId, ratio),
       ended,

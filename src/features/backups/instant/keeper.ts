@@ -40,7 +40,7 @@ export interface Keeper {
 
 const LOOK_MS = 2_000;
 /** VIR_DOMAIN_PAUSED_IOERROR */
-const PAUSED_BY_ERROR = 5;
+export const PAUSED_BY_ERROR = 5;
 /** A guest that is paused again at once is let go on ever more seldom. */
 const MOST_WAIT_MS = 60_000;
 
