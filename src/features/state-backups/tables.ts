@@ -66,6 +66,7 @@ const LEFT_OUT: Readonly<Record<string, readonly string[]>> = {
     'health_change',
     'health_memory',
     'health_result',
+    'instant_restore',
     'metric_count',
     'proof_part',
     'state_backup',
