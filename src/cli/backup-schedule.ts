@@ -8,12 +8,11 @@ import { usageFailure } from './failure.ts';
 import { finish } from './follow.ts';
 import { about } from './objects.ts';
 import type { Output } from './output.ts';
+import { retentionOf, retentionText } from './retention.ts';
 import { type Column, type Fact, printFacts, printTable } from './table.ts';
 import { safeText } from './text.ts';
 import { ageText, timeText } from './time.ts';
-import { any, choiceOption, commaSeparated, countOption, flag, one, textList, textOption } from './values.ts';
-
-const PERIODS = ['last', 'hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const;
+import { any, choiceOption, flag, one, textList, textOption } from './values.ts';
 
 const ROUND_COLOURS = {
   done: 'green',
@@ -43,7 +42,7 @@ const SCHEDULES: readonly Column<BackupSchedule>[] = [
   { title: 'CALENDAR', value: ({ calendar }) => calendar },
   { title: 'ZONE', value: ({ timeZone }) => timeZone, isOptional: true },
   { title: 'VMS', value: ({ covered }) => String(covered), align: 'right' },
-  { title: 'KEEPS', value: ({ retention }) => keepsText(retention), flexibleTo: 10, isOptional: true },
+  { title: 'KEEPS', value: ({ retention }) => retentionText(retention), flexibleTo: 10, isOptional: true },
   { title: 'NEXT', value: ({ nextAt }) => (nextAt === null ? 'off' : timeText(nextAt)) },
   {
     title: 'LAST',
@@ -78,11 +77,6 @@ const VMS: readonly Column<RoundVm>[] = [
   { title: 'OPERATION', value: ({ operationId }) => operationId ?? '', isOptional: true },
 ];
 
-function keepsText(retention: BackupSchedule['retention']): string {
-  const parts = PERIODS.filter((period) => retention[period] > 0).map((period) => `${retention[period]} ${period}`);
-  return parts.join(', ') || 'everything';
-}
-
 function targetsText({ targets }: BackupSchedule): string {
   switch (targets.kind) {
     case 'all':
@@ -110,7 +104,7 @@ function printSchedule(output: Output, schedule: BackupSchedule): void {
     ['covers', `${safeText(targetsText(schedule))}: ${schedule.covered} now`],
     ['left out', schedule.targets.except.length === 0 ? null : `${schedule.targets.except.length} VMs`],
     ['repository', safeText(schedule.repositoryName ?? 'the default one')],
-    ['keeps', keepsText(schedule.retention)],
+    ['keeps', retentionText(schedule.retention)],
     ['proofs', schedule.proof],
     ['whole readings', schedule.scrubDays === null ? 'as configured' : `every ${schedule.scrubDays} days`],
     ['priority', String(schedule.priority)],
@@ -148,20 +142,6 @@ type Given = {
     ? Value
     : never;
 };
-
-/** `7 daily, 4 weekly` */
-function retentionOf(text: string): BackupSchedule['retention'] {
-  const none = { last: 0, hourly: 0, daily: 0, weekly: 0, monthly: 0, yearly: 0 };
-  if (text.trim() === 'everything') return none;
-  const parts = commaSeparated(text).map((part) => {
-    const [, count, name] = /^(\d{1,5}) ?([a-z]+)$/.exec(part.trim()) ?? [];
-    const period = PERIODS.find((one) => one === name);
-    if (period === undefined)
-      throw usageFailure(`"${part}" is no retention`, `Use ${PERIODS.join(', ')}: --keep "7 daily, 4 weekly".`);
-    return [period, Number(count)] as const;
-  });
-  return { ...none, ...Object.fromEntries(parts) };
-}
 
 async function idOf(context: CommandContext, name: string): Promise<string> {
   return (await about(context, 'vm', name, (id) => context.api('GET /vms/{id}', { params: { id } }))).id;

@@ -145,6 +145,7 @@ export const commands = defineCommands([
       instant: flag('start it at once from the restore point; its data is copied meanwhile'),
       plan: flag('only say what would be made'),
       overwrite: flag('set the VM back that was backed up'),
+      from: textOption('REPOSITORY', 'copy to read it from', { completes: 'repository' }),
       ...CONFIRM_OPTIONS,
     },
     isLong: true,
@@ -159,6 +160,7 @@ export const commands = defineCommands([
         throw usageFailure('it has to be said what becomes of it', 'Give either --as NAME or --overwrite.');
       if (options.overwrite && options.instant)
         throw usageFailure('a VM is not set back while it runs', 'Use --instant with --as NAME.');
+      const from = options.from === undefined ? {} : { from: options.from };
       if (options.overwrite) {
         const point = await pointOf(context, args.point);
         await confirmByName(context, {
@@ -170,7 +172,7 @@ export const commands = defineCommands([
           context,
           await api('POST /restore-points/{id}/overwrite', {
             params: { id: point.id },
-            body: { confirm: point.vmName },
+            body: { confirm: point.vmName, ...from },
           }),
         );
       }
@@ -180,6 +182,7 @@ export const commands = defineCommands([
         start: options.start,
         mode: options.instant ? ('instant' as const) : ('copy' as const),
         ...(options.project === undefined ? {} : { project: options.project }),
+        ...from,
       };
       if (options.plan) {
         const plan = await api('POST /restore-points/{id}/restore/plan', { params: { id }, body });
@@ -203,11 +206,18 @@ export const commands = defineCommands([
       disk: one('DISK', 'target of the disk, as vda'),
       file: one('FILE', 'file to write; must not be there', { completes: 'file' }),
     },
-    options: { format: choiceOption(['qcow2', 'raw'], 'format of the file', { defaultText: 'qcow2' }) },
+    options: {
+      format: choiceOption(['qcow2', 'raw'], 'format of the file', { defaultText: 'qcow2' }),
+      from: textOption('REPOSITORY', 'copy to read it from', { completes: 'repository' }),
+    },
     examples: ['backup export web1 vda web1.qcow2'],
     run: async (context, { args, options }) => {
       const { id } = await pointOf(context, args.point);
-      const query = { target: args.disk, format: options.format ?? 'qcow2' };
+      const query = {
+        target: args.disk,
+        format: options.format ?? 'qcow2',
+        ...(options.from === undefined ? {} : { from: options.from }),
+      };
       const bytes = await download(context, pathOf('GET /restore-points/{id}/disk', { id }, query), args.file);
       if (context.output.isJson) context.output.json({ file: args.file, bytes });
       else

@@ -1,5 +1,6 @@
 /** `hv repo`: where backups lie. */
 
+import type { BackupCopy } from '#contract/backup-copies.ts';
 import type { BackupRepository } from '#contract/backups.ts';
 import { formatBytes } from '#kernel/units.ts';
 import { ask, CONFIRM_OPTIONS, confirmByName } from './ask.ts';
@@ -11,6 +12,7 @@ import { readSecretFile } from './files.ts';
 import { finish } from './follow.ts';
 import { about, collect } from './objects.ts';
 import type { Output } from './output.ts';
+import { copyFacts, placeCommands } from './repo-places.ts';
 import { type Column, printFacts, printTable } from './table.ts';
 import { safeText } from './text.ts';
 import { ageText } from './time.ts';
@@ -33,24 +35,29 @@ const COLUMNS: readonly Column<BackupRepository>[] = [
   { title: 'POINTS', value: ({ points }) => String(points), align: 'right' },
   { title: 'FREE', value: ({ freeBytes }) => (freeBytes === null ? '' : formatBytes(freeBytes)), align: 'right' },
   { title: 'ENCRYPTED', value: ({ isEncrypted }) => (isEncrypted ? 'yes' : 'no'), isOptional: true },
-  { title: 'FOLDER', value: ({ folder }) => safeText(folder ?? ''), flexibleTo: 12, isOptional: true },
+  { title: 'KIND', value: ({ kind, isCopy }) => (isCopy ? `copy, ${kind}` : kind), isOptional: true },
+  { title: 'PLACE', value: ({ place }) => safeText(place ?? ''), flexibleTo: 12, isOptional: true },
 ];
 
 const repositoryName = () => one('NAME', 'name or id of the repository', { completes: 'repository' });
 
-function print(output: Output, repository: BackupRepository): void {
+function print(output: Output, repository: BackupRepository, copy: BackupCopy | null): void {
   if (output.isJson) {
-    output.json(repository);
+    output.json({ ...repository, copy });
     return;
   }
   printFacts(output, [
     ['name', output.paint('bold', safeText(repository.name))],
     ['state', output.paint(STATE_COLOURS[repository.state], repository.state)],
     ['problem', repository.problem === null ? null : safeText(repository.problem)],
-    ['folder', repository.folder === null ? null : safeText(repository.folder)],
+    ['place', repository.place === null ? null : safeText(repository.place)],
+    ['needs a mount', repository.kind === 'mount' ? 'yes' : null],
+    ['host key', repository.hostKey],
+    ['locked for', repository.lockDays === null ? null : `${repository.lockDays} d`],
     ['encrypted', repository.isEncrypted ? 'yes' : 'no'],
     ['compression', repository.compression],
-    ['restore points', String(repository.points)],
+    ...(copy === null ? [] : copyFacts(copy)),
+    ['restore points', repository.isCopy ? null : String(repository.points)],
     ['free', repository.freeBytes === null ? null : formatBytes(repository.freeBytes)],
     ['default', repository.isDefault ? 'yes' : null],
     ['created', ageText(repository.createdAt)],
@@ -90,7 +97,10 @@ export const commands = defineCommands([
     positionals: { repository: repositoryName() },
     examples: ['repo show default'],
     run: async (context, { args }) => {
-      print(context.output, await show(context, args.repository));
+      const repository = await show(context, args.repository);
+      const { id } = repository;
+      const copy = repository.isCopy ? await context.api('GET /repositories/{id}/copy', { params: { id } }) : null;
+      print(context.output, repository, copy);
       return EXIT.done;
     },
   }),
@@ -103,6 +113,7 @@ export const commands = defineCommands([
     options: {
       encrypt: flag('encrypt what is written'),
       compression: choiceOption(['default', 'better'], 'better takes more processor time and less room'),
+      mount: flag('a file system has to be mounted there, else nothing is written'),
       existing: flag('the folder holds a repository already, as that of another host'),
       'key-file': textOption('FILE', 'with --existing: its recovery key, - for stdin'),
     },
@@ -114,6 +125,7 @@ export const commands = defineCommands([
         body: {
           name: args.name,
           folder: args.folder,
+          requiresMount: options.mount,
           isEncrypted: options.encrypt,
           existing: options.existing,
           ...(options.compression === undefined ? {} : { compression: options.compression }),
@@ -140,6 +152,7 @@ export const commands = defineCommands([
       return EXIT.done;
     },
   }),
+  ...placeCommands,
   command({
     path: ['repo', 'confirm'],
     summary: 'Type the recovery key of an encrypted repository back',

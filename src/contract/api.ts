@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { accessRoutes, authRoutes } from './access.ts';
 import { alertRoutes } from './alerts.ts';
 import { auditRoutes } from './audit.ts';
+import { backupCopyRoutes } from './backup-copies.ts';
 import { backupFileRoutes } from './backup-files.ts';
 import { backupRoutes } from './backups.ts';
 import type { RouteDefinition } from './define.ts';
@@ -52,6 +53,7 @@ export const api = {
   ...healingRoutes,
   ...backupRoutes,
   ...backupFileRoutes,
+  ...backupCopyRoutes,
   ...verificationRoutes,
   ...protectionRoutes,
   ...stateBackupRoutes,

@@ -23,6 +23,11 @@ export const backupPlaceErrors = defineErrors({
     title: 'The place does not give back what it was given',
     hint: 'See to the disk or service over there, then copy again; nothing was counted as copied that did not come back.',
   },
+  copy_incomplete: {
+    status: 409,
+    title: 'Not every restore point could be copied',
+    hint: 'Check the repository: it names what is damaged. The next backup of these VMs heals what it can.',
+  },
   place_unreachable: {
     status: 503,
     title: 'The place of the copy cannot be reached',

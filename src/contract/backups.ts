@@ -52,6 +52,21 @@ export const backupErrors = defineErrors({
     title: 'A VM still runs from a restore point',
     hint: 'Wait until its data is copied (`hv backup instant list`), or start the copying again with `hv backup instant resume NAME`.',
   },
+  mount_missing: {
+    status: 503,
+    title: 'Nothing is mounted where the repository lies',
+    hint: 'Mount the disk or share there. Until then nothing is written, so that backups do not end up on the disk of the host.',
+  },
+  repository_mistaken: {
+    status: 409,
+    title: 'Another repository lies in the folder',
+    hint: 'See which disk or share is mounted there.',
+  },
+  repository_is_copy: {
+    status: 409,
+    title: 'The repository is a copy of another one',
+    hint: 'Back up to the repository that it is a copy of; what is new there is copied by itself.',
+  },
   repository_unreachable: {
     status: 503,
     title: 'The repository cannot be reached',
@@ -89,6 +104,7 @@ export const restorePointSchema = z.object({
   project: z.string().describe('id of the project that owns it'),
   isVmThere: z.boolean().describe('false = the VM is not there any more'),
   state: z.enum(['good', 'bad']),
+  copies: z.array(z.string()).describe('names of the copies that hold it too'),
   problem: z.string().nullable().describe('what is damaged, for people'),
   pointInTime: timeSchema,
   finishedAt: timeSchema,
@@ -105,10 +121,79 @@ export const restorePointSchema = z.object({
 });
 export type RestorePoint = z.infer<typeof restorePointSchema>;
 
+const SAFE_PATH = /^[A-Za-z0-9._/-]+$/;
+
+/** Where a copy lies on another machine. */
+export const placeSchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('sftp'),
+    host: z
+      .string()
+      .max(253)
+      .regex(/^[A-Za-z0-9.:_-]+$/, 'use a name or an address'),
+    port: z.int().min(1).max(65_535).default(22),
+    user: z.string().min(1).max(100),
+    folder: z.string().min(1).max(1000).regex(SAFE_PATH, 'use letters, digits and . _ / -').describe('over there'),
+    hostKey: z
+      .string()
+      .regex(/^SHA256:[A-Za-z0-9+/]{43}$/, 'use a fingerprint as SHA256:…')
+      .nullable()
+      .default(null)
+      .describe('fingerprint of the key that the host has to show; without it the answer tells the one that it shows'),
+  }),
+  z.strictObject({
+    kind: z.literal('s3'),
+    endpoint: z
+      .string()
+      .max(500)
+      .regex(/^https?:\/\/[A-Za-z0-9.:[\]-]+$/, 'use https://HOST or https://HOST:PORT')
+      .describe('as https://s3.example.org'),
+    region: z
+      .string()
+      .max(100)
+      .regex(/^[a-z0-9-]+$/, 'use a region as us-east-1')
+      .default('us-east-1'),
+    bucket: z.string().regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'use the name of a bucket'),
+    prefix: z
+      .string()
+      .max(500)
+      .regex(/^([A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*)?$/, 'use letters, digits and . _ / -')
+      .default('')
+      .describe('before all keys'),
+    accessKey: z.string().min(1).max(200),
+    lockDays: z
+      .int()
+      .min(1)
+      .max(3650)
+      .nullable()
+      .default(null)
+      .describe('by object lock nobody can delete what is copied for so long; null = no lock'),
+    ca: z.string().max(65_536).nullable().default(null).describe('certificate authorities to trust (PEM)'),
+  }),
+]);
+export type PlaceSettings = z.infer<typeof placeSchema>;
+
+export const placeSecretsSchema = z
+  .strictObject({
+    password: z.string().min(1).max(1000).optional(),
+    privateKey: z.string().min(1).max(32_768).optional().describe('OpenSSH or PEM'),
+    passphrase: z.string().min(1).max(1000).optional().describe('of the private key'),
+    secretKey: z.string().min(1).max(1000).optional().describe('of S3'),
+  })
+  .meta({ secret: true });
+export type PlaceSecrets = z.infer<typeof placeSecretsSchema>;
+
 export const repositorySchema = z.object({
   id: z.string(),
   name: z.string(),
-  folder: z.string().nullable().describe('null for those who may not configure backups'),
+  kind: z
+    .enum(['folder', 'mount', 'sftp', 's3'])
+    .describe('mount = a folder that counts only while a file system is mounted there'),
+  place: z.string().nullable().describe('where it lies, for people; null for those who may not configure backups'),
+  hostKey: z.string().nullable().describe('that an SFTP host has to show'),
+  lockDays: z.int().nullable().describe('nobody can delete what is there for so long; null = no lock'),
+  isCopy: z.boolean().describe('it is a copy of another repository: no VM is backed up to it'),
+  folder: z.string().nullable().describe('null for those who may not configure backups, and on other machines'),
   isDefault: z.boolean(),
   isEncrypted: z.boolean(),
   compression: z.enum(['default', 'better']),
@@ -123,6 +208,12 @@ export const repositorySchema = z.object({
 });
 export type BackupRepository = z.infer<typeof repositorySchema>;
 
+const fromSchema = z
+  .string()
+  .max(100)
+  .optional()
+  .describe('id or name of a copy to read it from; the repository of the restore point unless given');
+
 const restoreBody = z.strictObject({
   name: nameSchema.describe('of the new VM'),
   project: z.string().max(100).optional().describe('id or name; that of the restore point unless given'),
@@ -131,6 +222,7 @@ const restoreBody = z.strictObject({
     .enum(['copy', 'instant'])
     .default('copy')
     .describe('instant = it is started at once from the restore point, and its data is copied behind its guest'),
+  from: fromSchema,
 });
 
 /** What a restore will make, before it does it. */
@@ -187,7 +279,15 @@ export const backupRoutes = defineRoutes({
       folder: z
         .string()
         .max(1000)
-        .regex(/^\/[^\0]+$/, 'use an absolute path'),
+        .regex(/^\/[^\0]+$/, 'use an absolute path')
+        .optional()
+        .describe('on this host'),
+      requiresMount: z
+        .boolean()
+        .default(false)
+        .describe('of a folder: a file system has to be mounted at it or above it, else nothing is written'),
+      place: placeSchema.optional().describe('on another machine, instead of a folder'),
+      secrets: placeSecretsSchema.optional(),
       isEncrypted: z.boolean().default(false),
       compression: z.enum(['default', 'better']).default('default'),
       existing: z
@@ -216,6 +316,27 @@ export const backupRoutes = defineRoutes({
     permission: 'backup.read',
     ...repository,
     response: repositorySchema,
+  },
+  'PATCH /repositories/{id}': {
+    summary: 'Give other credentials, or accept another host key, for a repository on another machine',
+    permission: 'backup.configure',
+    ...repository,
+    body: z.strictObject({
+      hostKey: z
+        .string()
+        .regex(/^SHA256:[A-Za-z0-9+/]{43}$/, 'use a fingerprint as SHA256:…')
+        .optional(),
+      accessKey: z.string().min(1).max(200).optional(),
+      secrets: placeSecretsSchema.optional().describe('those that are not named stay'),
+    }),
+    response: repositorySchema,
+  },
+  'POST /repositories/{id}/repair': {
+    summary: 'Bring what is missing or damaged from another repository, as from its copy',
+    permission: 'backup.configure',
+    ...repository,
+    body: z.strictObject({ from: z.string().max(100).describe('id or name') }),
+    ...started,
   },
   'DELETE /repositories/{id}': {
     summary: 'Forget a repository; its files stay',
@@ -312,7 +433,7 @@ export const backupRoutes = defineRoutes({
     permission: 'backup.overwrite',
     stepUp: true,
     ...point,
-    body: z.strictObject({ confirm: z.string().max(256).describe('the name of the VM') }),
+    body: z.strictObject({ confirm: z.string().max(256).describe('the name of the VM'), from: fromSchema }),
     ...started,
   },
   'POST /restore-points/{id}/disk': {
@@ -338,6 +459,7 @@ export const backupRoutes = defineRoutes({
         .regex(/^[a-z]{2,3}[a-z0-9]{0,3}$/, 'use the target of a disk, as vda')
         .describe('as vda'),
       format: z.enum(['qcow2', 'raw']).default('qcow2'),
+      from: fromSchema,
     }),
     raw: 'bytes',
     takesDataOut: true,

@@ -242,6 +242,8 @@ export const vmPostureSchema = z.object({
     })
     .nullable()
     .describe('the newest one'),
+  isCopied: z.boolean().describe('a second copy of its restore points is asked for'),
+  copiedAt: timeSchema.nullable().describe('the moment of its newest restore point that a second copy holds'),
   provenAt: timeSchema.nullable().describe('when it was last proven restorable'),
   bootSeconds: z.number().nullable().describe('how long the last proof took to boot: the measured recovery time'),
   disksLeftOut: z.array(z.string()).describe('disks that its newest restore point does not hold'),

@@ -7,6 +7,7 @@ import { audit } from '#features/audit/index.ts';
 import { backupFiles } from '#features/backup-files/index.ts';
 import { backups } from '#features/backups/index.ts';
 import { consoles } from '#features/consoles/index.ts';
+import { copies } from '#features/copies/index.ts';
 import { exports } from '#features/exports/index.ts';
 import { fence } from '#features/fence/index.ts';
 import { healing } from '#features/healing/index.ts';
@@ -53,6 +54,7 @@ export const features: readonly Feature[] = [
   notifications,
   protection,
   stateBackups,
+  copies,
   healthChecks,
   healing,
   support,

@@ -433,6 +433,8 @@ function madeUp(count: number): VmPosture[] {
       bootSeconds: 14 + index,
       disksLeftOut: [],
       disksAccepted: [],
+      isCopied: false,
+      copiedAt: null,
     };
   });
 }

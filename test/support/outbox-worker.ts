@@ -13,13 +13,13 @@ import type { RoundFacts } from '#features/notifications/outbox/round.ts';
 import { createSender } from '#features/notifications/outbox/sender.ts';
 import { settleTimes } from '#features/notifications/outbox/told-alerts.ts';
 import { createSilences } from '#features/notifications/routing/silences.ts';
-import { createSecretSeal } from '#features/notifications/sealed-secrets.ts';
 import { createSteadyClock } from '#features/notifications/steady-clock.ts';
 import { systemClock as clock } from '#kernel/clock.ts';
 import { registerErrors } from '#kernel/errors.ts';
 import { silentLogger } from '#kernel/logger.ts';
 import { openDatabase } from '#platform/db/database.ts';
 import { createFetcher } from '#platform/fetch/index.ts';
+import { createSecretSeal } from '#platform/sealed-secrets.ts';
 
 registerErrors(notificationErrors);
 const [folder = '', origin = '', channelCount = '1', count = '0'] = process.argv.slice(2);

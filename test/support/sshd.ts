@@ -3,11 +3,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { runChecked } from '#platform/process.ts';
 import { freePort } from './free-port.ts';
 
@@ -35,8 +33,14 @@ export interface Sshd {
   close(): Promise<void>;
 }
 
-/** @param options.deny requests of SFTP that it refuses, as `remove` */
-export async function startSshd(options: { readonly deny?: readonly string[] } = {}): Promise<Sshd> {
+/** @param options.deny requests of SFTP that it refuses, as `remove`
+ *  @param options.enter begins programs where it is to be reached from: in the namespaces of a libvirtd of a test */
+export async function startSshd(
+  options: {
+    readonly deny?: readonly string[];
+    readonly enter?: (argv: readonly string[]) => readonly [string, ...string[]];
+  } = {},
+): Promise<Sshd> {
   const folder = await mkdtemp(join(tmpdir(), 'hv-sshd-'));
   const port = await freePort();
   const at = (name: string) => join(folder, name);
@@ -68,8 +72,6 @@ MaxStartups 100
 Subsystem sftp internal-sftp${deny}
 `,
   );
-  // sshd insists on its empty folder for what it separates.
-  await mkdir('/run/sshd', { recursive: true, mode: 0o755 });
   let child: ChildProcess | null = null;
 
   const stop = async () => {
@@ -81,13 +83,33 @@ Subsystem sftp internal-sftp${deny}
     process.kill(-running.pid, 'SIGKILL');
     await exited;
   };
+  const enter = options.enter ?? (([program = '', ...args]: readonly string[]) => [program, ...args] as const);
   const start = async () => {
-    child = spawn(SSHD, ['-D', '-e', '-f', at('config')], { stdio: 'ignore', detached: true });
-    const end = performance.now() + READY_MS;
-    while (!(await isOpen(port))) {
-      if (performance.now() > end || child.exitCode !== null) throw new Error('sshd does not listen');
-      await sleep(20);
-    }
+    // sshd insists on its empty folder for what it separates.
+    const [program, ...args] = enter([
+      'sh',
+      '-c',
+      'mkdir -p /run/sshd && exec "$@"',
+      'sh',
+      SSHD,
+      '-D',
+      '-e',
+      '-f',
+      at('config'),
+    ]);
+    const started = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+    child = started;
+    let said = '';
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`sshd does not listen: ${said}`)), READY_MS);
+      started.stderr.on('data', (part: Buffer) => {
+        said = `${said}${part.toString()}`.slice(-2000);
+        if (!said.includes('Server listening')) return;
+        clearTimeout(timer);
+        resolve();
+      });
+      started.once('exit', () => reject(new Error(`sshd ended: ${said}`)));
+    });
   };
   await start();
   return {
@@ -109,14 +131,4 @@ Subsystem sftp internal-sftp${deny}
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-function isOpen(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.on('error', () => resolve(false));
-  });
 }

@@ -46,6 +46,8 @@ export function createBeginRun({ operations, known, repositories, instant, kinds
     // Its disks are not whole yet, and QEMU copies one at a time.
     instant.requireUnused({ vmId: vm.id });
     const repository = order.repository === null ? await repositories.default() : repositories.get(order.repository);
+    if (repository.is_copy === 1 || repository.place !== null)
+      throw new AppError('repository_is_copy', { detail: `No VM is backed up to "${repository.name}".` });
     if (repository.is_confirmed === 0) throw unconfirmed(repository.name);
     const isOff = vm.state === 'off' || vm.state === 'crashed';
     return operations.start(

@@ -42,6 +42,7 @@ export interface Catalogue {
   byOperation(operationId: string): Promise<PointRow | null>;
   /** Makes or replaces them. */
   put(tx: Transaction, rows: readonly PointRow[]): Promise<void>;
+  /** What a copy still holds is listed there from then on. */
   remove(tx: Transaction, ids: readonly string[]): Promise<void>;
   disks(vmId: string, repositoryId: string): Promise<DiskRow[]>;
   /** All that is said of the disks of a VM in a repository. */
@@ -50,7 +51,11 @@ export interface Catalogue {
   markDamaged(tx: Transaction, vmId: string, repositoryId: string, targets: readonly string[]): Promise<void>;
 }
 
-export function createCatalogue(db: Database): Catalogue {
+/** @param elsewhere a copy that holds a restore point, other than the repository it is listed in; null = none does */
+export function createCatalogue(
+  db: Database,
+  elsewhere: (pointId: string, repositoryId: string) => string | null = () => null,
+): Catalogue {
   const known = new Map<string, KnownPoint>();
   const tables = (source: Database | Transaction = db) => source.tables<BackupTables>();
   const short = (row: PointRow): KnownPoint => ({
@@ -128,9 +133,25 @@ export function createCatalogue(db: Database): Catalogue {
       });
     },
     async remove(tx, ids) {
-      for (const id of ids) await tables(tx).deleteFrom('restore_point').where('id', '=', id).execute();
+      const moved = new Map<string, KnownPoint>();
+      for (const id of ids) {
+        const before = known.get(id);
+        const repositoryId = before && elsewhere(id, before.repositoryId);
+        if (before && repositoryId) {
+          moved.set(id, { ...before, repositoryId });
+          await tables(tx)
+            .updateTable('restore_point')
+            .set({ repository_id: repositoryId, state: 'good', problem: null })
+            .where('id', '=', id)
+            .execute();
+        } else await tables(tx).deleteFrom('restore_point').where('id', '=', id).execute();
+      }
       tx.afterCommit(() => {
-        for (const id of ids) known.delete(id);
+        for (const id of ids) {
+          const row = moved.get(id);
+          if (row) known.set(id, { ...row, isGood: true });
+          else known.delete(id);
+        }
       });
     },
     disks: (vmId, repositoryId) =>
@@ -174,7 +195,7 @@ export function createCatalogue(db: Database): Catalogue {
 /** As the API shows it. */
 export function pointView(
   row: PointRow,
-  about: { readonly repositoryName: string; readonly isVmThere: boolean },
+  about: { readonly repositoryName: string; readonly isVmThere: boolean; readonly copies: string[] },
 ): RestorePoint {
   const detail = pointDetailSchema.parse(JSON.parse(row.detail));
   return {
@@ -185,6 +206,7 @@ export function pointView(
     vmName: row.vm_name,
     project: row.project,
     isVmThere: about.isVmThere,
+    copies: about.copies,
     state: row.state,
     problem: row.problem,
     pointInTime: row.point_in_time,

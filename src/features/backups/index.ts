@@ -4,6 +4,7 @@
  *  Guide: docs/guides/backups.md */
 
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { backupStoreErrors } from '#contract/backup-store.ts';
 import { backupErrors } from '#contract/backups.ts';
 import { FINAL_STATES, type Operation } from '#contract/operations.ts';
@@ -17,6 +18,7 @@ import { vms } from '#features/vms/index.ts';
 import { readDomain, withoutPasswords } from '#libvirt/index.ts';
 import { defineFeature } from '#platform/feature.ts';
 import { readGuestIdentity } from '#platform/guest-identity.ts';
+import { createSecretSeal } from '#platform/sealed-secrets.ts';
 import { VERSION } from '#platform/version.ts';
 import { type BeginRun, createBeginRun } from './begin-run.ts';
 import { type Catalogue, createCatalogue } from './catalogue.ts';
@@ -34,7 +36,7 @@ import { overwriteOperation } from './overwrite-operation.ts';
 import { createPace } from './pace.ts';
 import { createPointRoutes } from './point-routes.ts';
 import { createRepositories, type Repositories } from './repositories.ts';
-import { checkOperation, scanOperation } from './repository-operations.ts';
+import { checkOperation, repairOperation, scanOperation } from './repository-operations.ts';
 import { restoreOperation } from './restore-operation.ts';
 import { createBackupRoutes, pointObject, repositoryObject } from './routes.ts';
 import type { RunServices } from './run-begin.ts';
@@ -62,9 +64,22 @@ export interface BackupsApi {
   instantRestores(): readonly InstantState[];
   /** Whoever knows which restore points nobody may delete; during set-up only. */
   keptBy(isKept: (pointId: string) => boolean): void;
+  /** Whoever keeps copies of repositories; during set-up only. */
+  copiesKnownTo(holding: CopyHolding): void;
+}
+
+/** What is known of copies. Nothing here waits. */
+export interface CopyHolding {
+  /** A copy, other than this repository, that holds a restore point. */
+  holder(pointId: string, repositoryId: string): string | null;
+  /** The repository that another one is the copy of. */
+  sourceOf(repositoryId: string): string | null;
+  /** Names of all copies that hold a restore point. */
+  namesOf(pointId: string): string[];
 }
 
 export type { KnownPoint } from './catalogue.ts';
+export { createPace } from './pace.ts';
 export type { Repositories } from './repositories.ts';
 export {
   createRepository,
@@ -99,7 +114,11 @@ export const backups = defineFeature<BackupsApi>({
     const registry = use(projects);
     const ledger = use(quotas);
     const messages = use(notifications);
-    const catalogue = createCatalogue(db);
+    let copyHolding: CopyHolding | null = null;
+    const catalogue = createCatalogue(
+      db,
+      (pointId, repositoryId) => copyHolding?.holder(pointId, repositoryId) ?? null,
+    );
     const pointsOf = (matches: (project: string, repositoryId: string) => boolean) =>
       catalogue.known().filter(({ project, repositoryId }) => matches(project, repositoryId)).length;
     const repositories = createRepositories({
@@ -108,6 +127,7 @@ export const backups = defineFeature<BackupsApi>({
       clock,
       space,
       stateFolder: config.state.root,
+      seal: createSecretSeal(join(config.state.root, 'keys', 'places.key')),
       pointsIn: (id) => pointsOf((_project, repositoryId) => repositoryId === id),
     });
     const turns = createTurns(config.backups.parallel);
@@ -217,12 +237,19 @@ export const backups = defineFeature<BackupsApi>({
       tool: async () => ({ hyperd: VERSION, libvirt: await libvirt.node.libVersion() }),
     };
     const restoring = { repositories, parts: machines.parts, folders, now: clock.now };
-    const look = { db, repositories, catalogue, told };
+    const look = {
+      db,
+      repositories,
+      catalogue,
+      told,
+      sourceOf: (id: string) => copyHolding?.sourceOf(id) ?? null,
+    };
     const kinds = {
       run: journal.register(runOperation(RUN, services)),
       runStopped: journal.register(runOperation(RUN_STOPPED, services)),
       scan: journal.register(scanOperation(look)),
       check: journal.register(checkOperation(look)),
+      repair: journal.register(repairOperation(look)),
       restore: journal.register(restoreOperation(restoring)),
       overwrite: journal.register(overwriteOperation(restoring)),
       disk: journal.register(diskOperation(restoring)),
@@ -254,13 +281,17 @@ export const backups = defineFeature<BackupsApi>({
     ledger.existsBy({
       resources: ['backups'],
       list: () =>
-        catalogue.known().map(({ project, operationId, newBytes }) => ({
-          project,
-          resource: 'backups',
-          objectId: operationId,
-          amount: newBytes,
-          owner: null,
-        })),
+        catalogue
+          .known()
+          // What only a copy holds takes no room of the project any more.
+          .filter(({ repositoryId }) => repositories.find(repositoryId)?.is_copy !== 1)
+          .map(({ project, operationId, newBytes }) => ({
+            project,
+            resource: 'backups',
+            objectId: operationId,
+            amount: newBytes,
+            owner: null,
+          })),
     });
 
     let isKept: (pointId: string) => boolean = () => false;
@@ -287,9 +318,21 @@ export const backups = defineFeature<BackupsApi>({
         keptBy(ask) {
           isKept = ask;
         },
+        copiesKnownTo(holding) {
+          copyHolding = holding;
+        },
       },
       handlers: {
-        ...createBackupRoutes({ operations: journal, known, catalogue, repositories, instant, beginRun, kinds }),
+        ...createBackupRoutes({
+          operations: journal,
+          known,
+          catalogue,
+          repositories,
+          instant,
+          beginRun,
+          kinds,
+          copiesOf: (pointId) => copyHolding?.namesOf(pointId) ?? [],
+        }),
         ...createInstantRoutes({ instant, operations: journal, known, repositories }),
         ...createPointRoutes({
           operations: journal,

@@ -24,7 +24,7 @@ import type { RunFolders } from './names.ts';
 import type { Repositories } from './repositories.ts';
 import { restoreCharges } from './restore-operation.ts';
 import { type ResolvedRestore, type RestoreOrder, resolveRestore } from './restore-order.ts';
-import { pointObject, startRequest } from './routes.ts';
+import { pointObject, repositoryObject, startRequest } from './routes.ts';
 import type { DiskImage } from './store/index.ts';
 import { type PointRow, pointDetailSchema } from './tables.ts';
 
@@ -63,9 +63,24 @@ export function createPointRoutes(dependencies: PointRouteDependencies): Handler
     return row;
   };
 
+  /** Where a restore point is read from: its repository, or one that is named. */
+  const readFrom = (request: Pick<RestoreRequest, 'require'>, row: PointRow, from: string | undefined): string => {
+    if (from === undefined) return row.repository_id;
+    const repository = repositories.get(from);
+    request.require('backup.read', repositoryObject(repository));
+    return repository.id;
+  };
+
   const newVm = async (request: RestoreRequest): Promise<ResolvedRestore> => {
     const { body, may, params } = request;
     const row = await findPoint(params.id);
+    const repositoryId = readFrom(request, row, body.from);
+    const repository = await repositories.open(repositoryId);
+    if (body.mode === 'instant' && repository.placed !== null)
+      throw new AppError('repository_elsewhere', {
+        detail: 'A guest runs at once only from a repository on a file system of this host.',
+        hint: 'Restore it without --instant.',
+      });
     const asked = body.project ?? row.project;
     const project = projects.get(asked);
     if (!project) throw new AppError('not_found', { detail: `There is no project "${asked.slice(0, 80)}".` });
@@ -75,7 +90,7 @@ export function createPointRoutes(dependencies: PointRouteDependencies): Handler
     return resolveRestore(
       {
         pointId: row.id,
-        repositoryId: row.repository_id,
+        repositoryId,
         vmId: newUuid(),
         name: body.name,
         domainName: projects.domainName(project.id, body.name),
@@ -85,7 +100,7 @@ export function createPointRoutes(dependencies: PointRouteDependencies): Handler
         isInstant: body.mode === 'instant',
         isNew: true,
       },
-      await repositories.open(row.repository_id),
+      repository,
       known,
     );
   };
@@ -129,6 +144,7 @@ export function createPointRoutes(dependencies: PointRouteDependencies): Handler
       const before = await operations.repeated(request);
       if (before) return before;
       const row = await findPoint(request.params.id);
+      const repositoryId = readFrom(request, row, request.body.from);
       const vm = known.vm(row.vm_id);
       if (!vm)
         throw new AppError('wrong_state', {
@@ -153,7 +169,7 @@ export function createPointRoutes(dependencies: PointRouteDependencies): Handler
       const resolved = await resolveRestore(
         {
           pointId: row.id,
-          repositoryId: row.repository_id,
+          repositoryId,
           vmId: vm.id,
           name: vm.name,
           domainName: projects.domainName(vm.project, vm.name),
@@ -163,7 +179,7 @@ export function createPointRoutes(dependencies: PointRouteDependencies): Handler
           isInstant: false,
           isNew: false,
         },
-        await repositories.open(row.repository_id),
+        await repositories.open(repositoryId),
         known,
       );
       return begin(resolved, kinds.overwrite, request, 'POST /restore-points/{id}/overwrite');
@@ -222,12 +238,13 @@ export function createPointRoutes(dependencies: PointRouteDependencies): Handler
         { ...startRequest(request), action: 'DELETE /restore-points/{id}' },
       );
     },
-    'GET /restore-points/{id}/disk': async ({ params, query, signal }) => {
+    'GET /restore-points/{id}/disk': async (request) => {
+      const { params, query, signal } = request;
       const row = await findPoint(params.id);
       const { target } = query;
       if (!pointDetailSchema.parse(JSON.parse(row.detail)).disks.some((disk) => disk.target === target))
         throw new AppError('restore_point_without_disk', { detail: `The restore point has no disk ${target}.` });
-      const repository = await repositories.open(row.repository_id);
+      const repository = await repositories.open(readFrom(request, row, query.from));
       const headers = { 'content-disposition': `attachment; filename="${row.id}-${target}.${query.format}"` };
       if (query.format === 'raw') {
         const disk = await repository.openDisk(row.id, target);

@@ -2,7 +2,7 @@
 
 import { open, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { BackupRepository } from '#contract/backups.ts';
+import { type BackupRepository, type PlaceSecrets, type PlaceSettings, placeSchema } from '#contract/backups.ts';
 import type { ApiEvents } from '#contract/events.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError, hasErrno, messageOf } from '#kernel/errors.ts';
@@ -10,20 +10,29 @@ import type { EventBus } from '#kernel/event-bus.ts';
 import { newId } from '#kernel/ids.ts';
 import type { Database } from '#platform/db/database.ts';
 import type { SpaceLedger } from '#platform/disk-space.ts';
+import type { SecretSeal } from '#platform/sealed-secrets.ts';
 import { readKeyFile, writeKeyFile } from './key-file.ts';
+import { placeOf, provePlace } from './places/index.ts';
+import { requireMount } from './places/mount.ts';
 import {
   createRepository,
+  folderPlace,
   newRecoveryKey,
   newRepositoryKey,
   openRepository,
+  openRepositoryAt,
+  type Place,
+  type PlacedRepository,
   type Repository,
   readRecoveryKey,
 } from './store/index.ts';
 import type { BackupTables, RepositoryRow } from './tables.ts';
 
 export interface OpenRepository extends Repository {
-  /** Absolute. */
+  /** Absolute; of another machine its title. */
   readonly folder: string;
+  /** On another machine; null on this host. */
+  readonly placed: PlacedRepository | null;
 }
 
 export interface RepositoryOrder {
@@ -31,7 +40,17 @@ export interface RepositoryOrder {
   readonly folder: string;
   readonly isEncrypted: boolean;
   readonly compression: 'default' | 'better';
+  readonly requiresMount?: boolean;
   /** The folder holds one already. */
+  readonly existing: boolean;
+  readonly recoveryKey?: string | undefined;
+}
+
+/** A repository on another machine: a copy, or one that is to be read here. */
+export interface PlaceOrder {
+  readonly name: string;
+  readonly place: PlaceSettings;
+  readonly secrets: PlaceSecrets;
   readonly existing: boolean;
   readonly recoveryKey?: string | undefined;
 }
@@ -45,6 +64,14 @@ export interface Repositories {
   /** The one in the state folder; made when it is first needed. */
   default(): Promise<RepositoryRow>;
   create(order: RepositoryOrder): Promise<{ readonly row: RepositoryRow; readonly recoveryKey: string | null }>;
+  /** @throws what places fail with, as host_key_unknown; key_needed, key_wrong */
+  createPlaced(order: PlaceOrder): Promise<RepositoryRow>;
+  /** Other credentials, or another host key. @throws wrong_state for a folder; what places fail with */
+  changePlace(row: RepositoryRow, change: PlaceChange): Promise<void>;
+  /** From now on it is the copy of another one, and is opened with that one's key. */
+  becomeCopy(row: RepositoryRow, source: RepositoryRow): Promise<void>;
+  /** Its place, for who copies there; to be closed. @throws mount_missing */
+  placeForCopy(id: string): Promise<Place>;
   /** @throws key_wrong */
   confirm(row: RepositoryRow, recoveryKey: string): Promise<void>;
   /** Its files stay, and its key too: it can be taken over again. */
@@ -57,7 +84,14 @@ export interface Repositories {
   place(id: string): { readonly folder: string; readonly keyPath: string | null };
 }
 
+export interface PlaceChange {
+  readonly hostKey?: string | undefined;
+  readonly accessKey?: string | undefined;
+  readonly secrets?: PlaceSecrets | undefined;
+}
+
 export interface RepositoriesOptions {
+  readonly seal: SecretSeal;
   readonly db: Database;
   readonly events: EventBus<ApiEvents>;
   readonly clock: Clock;
@@ -69,11 +103,21 @@ export interface RepositoriesOptions {
 
 const DEFAULT_NAME = 'default';
 
+interface Opened {
+  readonly repository: Repository;
+  readonly placed: PlacedRepository | null;
+}
+
+const secretTexts = (secrets: PlaceSecrets): Record<string, string> =>
+  Object.fromEntries(Object.entries(secrets).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
+
 export function createRepositories(options: RepositoriesOptions): Repositories {
-  const { db, events, clock, space, stateFolder, pointsIn } = options;
+  const { db, events, clock, space, stateFolder, seal, pointsIn } = options;
   const tables = () => db.tables<BackupTables>();
   const keyPath = (id: string) => join(stateFolder, 'keys', 'repositories', `${id}.key`);
-  const opened = new Map<string, Promise<Repository>>();
+  const opened = new Map<string, Promise<Opened>>();
+  /** Why a place could not be used the last time. */
+  const placeProblems = new Map<string, string>();
   let rows: readonly RepositoryRow[] = [];
   let making: Promise<RepositoryRow> | null = null;
 
@@ -87,9 +131,37 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
   const find: Repositories['find'] = (idOrName) =>
     rows.find(({ id }) => id === idOrName) ?? rows.find(({ name }) => name === idOrName) ?? null;
 
-  const openRow = async (row: RepositoryRow): Promise<Repository> => {
+  const settingsOf = (row: RepositoryRow): PlaceSettings | null =>
+    row.place === null ? null : placeSchema.parse(JSON.parse(row.place));
+  const secretsOf = (row: RepositoryRow): PlaceSecrets => (row.secrets === null ? {} : seal.open(row.id, row.secrets));
+
+  const openRow = async (row: RepositoryRow): Promise<Opened> => {
     const key = row.is_encrypted === 1 ? await readKeyFile(keyPath(row.id)) : null;
-    return openRepository(row.folder, key === null ? {} : { key });
+    const options = key === null ? {} : { key };
+    const settings = settingsOf(row);
+    if (settings === null) return { repository: await openRepository(row.folder, options), placed: null };
+    const place = placeOf(settings, secretsOf(row));
+    try {
+      const placed = await openRepositoryAt(place, options);
+      return { repository: placed, placed };
+    } catch (error) {
+      await place.close();
+      throw error;
+    }
+  };
+  /** A share or disk may be another one than the last time. */
+  const requireSame = async (row: RepositoryRow, { id }: Repository) => {
+    if (row.store_id === id) return;
+    if (row.store_id !== null)
+      throw new AppError('repository_mistaken', { detail: `Another repository than "${row.name}" lies in its place.` });
+    await tables().updateTable('repository').set({ store_id: id }).where('id', '=', row.id).execute();
+    await load();
+  };
+  const forgetOpened = (id: string) => {
+    const known = opened.get(id);
+    opened.delete(id);
+    // One that could not be opened has nothing to close.
+    known?.then(({ placed }) => placed?.close()).catch(() => undefined);
   };
 
   const insert = async (row: RepositoryRow) => {
@@ -124,29 +196,43 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     is_default: 0,
     created_at: clock.now().toISOString(),
     scanned_at: null,
+    kind: order.requiresMount === true ? ('mount' as const) : ('folder' as const),
+    place: null,
+    secrets: null,
+    store_id: null,
+    is_copy: 0,
   });
 
   const takeOver = async (order: RepositoryOrder) => {
     const key = order.recoveryKey === undefined ? undefined : readRecoveryKey(order.recoveryKey);
-    const { isEncrypted, compression } = await openRepository(order.folder, key === undefined ? {} : { key });
+    const {
+      isEncrypted,
+      compression,
+      id: store_id,
+    } = await openRepository(order.folder, key === undefined ? {} : { key });
     if (isEncrypted && key === undefined) throw new AppError('key_needed');
     const id = newId('repo', clock.now().getTime());
     if (isEncrypted && key !== undefined) await writeKeyFile(keyPath(id), key);
-    return insert(rowOf({ ...order, isEncrypted, compression }, id, true));
+    return insert({ ...rowOf({ ...order, isEncrypted, compression }, id, true), store_id });
   };
 
   const make = async (order: Omit<RepositoryOrder, 'existing' | 'recoveryKey'>) => {
     const id = newId('repo', clock.now().getTime());
     if (!order.isEncrypted) {
-      await createRepository(order.folder, { compression: order.compression, encryption: null });
-      return { row: rowOf(order, id, true), recoveryKey: null };
+      const made = await createRepository(order.folder, { compression: order.compression, encryption: null });
+      return { row: { ...rowOf(order, id, true), store_id: made.id }, recoveryKey: null };
     }
     const [key, recoveryKey] = [newRepositoryKey(), newRecoveryKey()];
     // The key first: a repository whose key is nowhere is lost.
     await writeKeyFile(keyPath(id), key);
     const encryption = { key, recoveryKey: readRecoveryKey(recoveryKey) };
-    await createRepository(order.folder, { compression: order.compression, encryption });
-    return { row: rowOf(order, id, false), recoveryKey };
+    try {
+      const made = await createRepository(order.folder, { compression: order.compression, encryption });
+      return { row: { ...rowOf(order, id, false), store_id: made.id }, recoveryKey };
+    } catch (error) {
+      await rm(keyPath(id), { force: true });
+      throw error;
+    }
   };
 
   const makeDefault = async (): Promise<RepositoryRow> => {
@@ -182,9 +268,78 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     async create(order) {
       const folder = resolve(order.folder);
       await requireFree(order.name, folder);
+      if (order.requiresMount === true) await requireMount(folder);
       if (order.existing) return { row: await takeOver({ ...order, folder }), recoveryKey: null };
       const { row, recoveryKey } = await make({ ...order, folder });
       return { row: await insert(row), recoveryKey };
+    },
+    async createPlaced({ name, place: settings, secrets, existing, recoveryKey }) {
+      const place = placeOf(settings, secrets);
+      const { title } = place;
+      if (rows.some((row) => row.name === name || row.folder === title))
+        throw new AppError('already_exists', { detail: `There is a repository "${name}" or at ${title} already.` });
+      const id = newId('repo', clock.now().getTime());
+      const key = recoveryKey === undefined ? undefined : readRecoveryKey(recoveryKey);
+      const found = { isEncrypted: false, compression: 'default' as const, store_id: null };
+      try {
+        if (!existing) await provePlace(settings, secrets);
+        const there = existing ? await openRepositoryAt(place, key === undefined ? {} : { key }) : null;
+        if (there?.isEncrypted && key === undefined) throw new AppError('key_needed');
+        const { isEncrypted, compression, store_id } = there ? { ...there, store_id: there.id } : found;
+        if (isEncrypted && key !== undefined) await writeKeyFile(keyPath(id), key);
+        return await insert({
+          ...rowOf({ name, folder: title, isEncrypted, compression }, id, true),
+          kind: settings.kind,
+          place: JSON.stringify(settings),
+          secrets: seal.seal(id, secretTexts(secrets)),
+          store_id,
+          is_copy: existing ? 0 : 1,
+        });
+      } finally {
+        await place.close();
+      }
+    },
+    async changePlace(row, { hostKey, accessKey, secrets }) {
+      const before = settingsOf(row);
+      if (before === null)
+        throw new AppError('wrong_state', { detail: `"${row.name}" lies on this host and needs no credentials.` });
+      const settings = placeSchema.parse({
+        ...before,
+        ...(hostKey === undefined ? {} : { hostKey }),
+        ...(accessKey === undefined ? {} : { accessKey }),
+      });
+      const merged = { ...secretsOf(row), ...secrets };
+      await provePlace(settings, merged);
+      await tables()
+        .updateTable('repository')
+        .set({ place: JSON.stringify(settings), secrets: seal.seal(row.id, secretTexts(merged)) })
+        .where('id', '=', row.id)
+        .execute();
+      forgetOpened(row.id);
+      placeProblems.delete(row.id);
+      await changed(row.id);
+    },
+    async becomeCopy(row, source) {
+      if (source.is_encrypted === 1) await writeKeyFile(keyPath(row.id), await readKeyFile(keyPath(source.id)));
+      await tables()
+        .updateTable('repository')
+        .set({
+          is_copy: 1,
+          is_encrypted: source.is_encrypted,
+          compression: source.compression,
+          store_id: source.store_id,
+        })
+        .where('id', '=', row.id)
+        .execute();
+      forgetOpened(row.id);
+      await changed(row.id);
+    },
+    async placeForCopy(id) {
+      const row = find(id);
+      if (!row) throw new AppError('not_found', { detail: 'The repository was forgotten.' });
+      const settings = settingsOf(row);
+      if (row.kind === 'mount') await requireMount(row.folder);
+      return settings === null ? folderPlace(row.folder) : placeOf(settings, secretsOf(row));
     },
     async confirm(row, recoveryKey) {
       if (row.is_encrypted === 0)
@@ -197,7 +352,7 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
       await changed(row.id);
     },
     async forget(row) {
-      opened.delete(row.id);
+      forgetOpened(row.id);
       await tables().deleteFrom('repository').where('id', '=', row.id).execute();
       await changed(row.id);
     },
@@ -213,12 +368,18 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
       const opening = known ?? openRow(row);
       if (!known) opened.set(id, opening);
       try {
+        if (row.kind === 'mount') await requireMount(row.folder);
         // A disk that was taken out leaves an empty folder.
-        const [repository] = await Promise.all([opening, stat(join(row.folder, 'repo.json'))]);
-        return { ...repository, folder: row.folder };
+        if (row.place === null) await stat(join(row.folder, 'repo.json'));
+        const { repository, placed } = await opening;
+        await requireSame(row, repository);
+        placeProblems.delete(id);
+        return { ...repository, folder: row.folder, placed };
       } catch (error) {
-        opened.delete(id);
-        throw unreachable(row, error);
+        forgetOpened(id);
+        const told = unreachable(row, error);
+        if (row.place !== null) placeProblems.set(id, told.message);
+        throw told;
       }
     },
     place(id) {
@@ -227,11 +388,19 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
       return { folder: row.folder, keyPath: row.is_encrypted === 1 ? keyPath(row.id) : null };
     },
     async view(row, isFolderShown) {
-      const { freeBytes, problem } = await roomOf(row, space);
+      const settings = settingsOf(row);
+      // Nobody waits for another machine to see a list.
+      const { freeBytes, problem } =
+        settings === null ? await roomOf(row, space) : { freeBytes: null, problem: placeProblems.get(row.id) ?? null };
       return {
         id: row.id,
         name: row.name,
-        folder: isFolderShown ? row.folder : null,
+        kind: row.kind,
+        place: isFolderShown ? row.folder : null,
+        hostKey: settings?.kind === 'sftp' ? settings.hostKey : null,
+        lockDays: settings?.kind === 's3' ? settings.lockDays : null,
+        isCopy: row.is_copy === 1,
+        folder: isFolderShown && settings === null ? row.folder : null,
         isDefault: row.is_default === 1,
         isEncrypted: row.is_encrypted === 1,
         compression: row.compression,
@@ -248,6 +417,7 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
 
 async function roomOf(row: RepositoryRow, space: SpaceLedger) {
   try {
+    if (row.kind === 'mount') await requireMount(row.folder);
     // To read it tells more than that its name is there: a disk may be gone under it.
     await (await open(join(row.folder, 'repo.json'), 'r')).close();
     return { freeBytes: (await space.look(row.folder)).freeBytes, problem: null };

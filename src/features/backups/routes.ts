@@ -11,7 +11,7 @@ import type { BeginRun } from './begin-run.ts';
 import { type Catalogue, pointView } from './catalogue.ts';
 import type { Instant } from './instant/instant.ts';
 import type { Repositories } from './repositories.ts';
-import type { CheckOrder, ScanOrder } from './repository-operations.ts';
+import type { CheckOrder, RepairOrder, ScanOrder } from './repository-operations.ts';
 import type { PointRow } from './tables.ts';
 
 export interface BackupRouteDependencies {
@@ -21,9 +21,12 @@ export interface BackupRouteDependencies {
   readonly repositories: Repositories;
   readonly instant: Pick<Instant, 'requireUnused'>;
   readonly beginRun: BeginRun;
+  /** Names of the copies that hold a restore point too. */
+  copiesOf(pointId: string): string[];
   readonly kinds: {
     readonly scan: RegisteredKind<ScanOrder>;
     readonly check: RegisteredKind<CheckOrder>;
+    readonly repair: RegisteredKind<RepairOrder>;
   };
 }
 
@@ -73,6 +76,7 @@ export function createBackupRoutes(dependencies: BackupRouteDependencies): Handl
     pointView(row, {
       repositoryName: repositories.find(row.repository_id)?.name ?? '',
       isVmThere: known.vm(row.vm_id) !== null,
+      copies: dependencies.copiesOf(row.id),
     });
 
   const findPoint = async (id: string): Promise<PointRow> => {
@@ -101,10 +105,34 @@ export function createBackupRoutes(dependencies: BackupRouteDependencies): Handl
       return { items: await Promise.all(items), ...rest };
     },
     'POST /repositories': async ({ body }) => {
-      const { row, recoveryKey } = await repositories.create(body);
+      const { folder, place, secrets = {}, ...rest } = body;
+      if (place !== undefined && folder === undefined) {
+        const placed = await repositories.createPlaced({ ...rest, place, secrets });
+        return { repository: await repositories.view(placed, true), recoveryKey: null };
+      }
+      if (folder === undefined || place !== undefined)
+        throw new AppError('invalid_input', {
+          detail: 'A repository lies in a folder of this host or at a place on another machine.',
+          fields: [{ path: 'folder', problem: 'give one of folder and place', mend: 'leave the other one out' }],
+        });
+      const { row, recoveryKey } = await repositories.create({ ...rest, folder });
       return { repository: await repositories.view(row, true), recoveryKey };
     },
     'GET /repositories/{id}': ({ params, may }) => seen(params.id, may),
+    'PATCH /repositories/{id}': async ({ params, body, may }) => {
+      await repositories.changePlace(repositories.get(params.id), body);
+      return seen(params.id, may);
+    },
+    'POST /repositories/{id}/repair': async (request) => {
+      const { id, name } = repositories.get(request.params.id);
+      const from = repositories.get(request.body.from);
+      request.require('backup.configure', repositoryObject(from));
+      return operations.start(
+        kinds.repair,
+        { repositoryId: id, name, fromId: from.id, fromName: from.name },
+        { ...startRequest(request), action: 'POST /repositories/{id}/repair' },
+      );
+    },
     'DELETE /repositories/{id}': async ({ params }) => {
       const row = repositories.get(params.id);
       const { id, name } = row;

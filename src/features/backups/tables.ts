@@ -9,7 +9,7 @@ import type { Migration } from '#platform/db/database.ts';
 export interface RepositoryRow {
   id: string;
   name: string;
-  /** Absolute. */
+  /** Absolute; of another machine its title. */
   folder: string;
   compression: 'default' | 'better';
   is_encrypted: number;
@@ -18,6 +18,14 @@ export interface RepositoryRow {
   is_default: number;
   created_at: string;
   scanned_at: string | null;
+  kind: 'folder' | 'mount' | 'sftp' | 's3';
+  /** JSON, see `placeSchema`; null for folders. */
+  place: string | null;
+  /** Sealed. */
+  secrets: string | null;
+  /** Id that `repo.json` has to have; null = not seen yet. */
+  store_id: string | null;
+  is_copy: number;
 }
 
 export interface PointRow {
@@ -89,6 +97,16 @@ export const backupMigrations: readonly Migration[] = [
       `CREATE TABLE backup_disk(vm_id TEXT NOT NULL, repository_id TEXT NOT NULL REFERENCES repository(id) ON DELETE CASCADE,
          target TEXT NOT NULL, point_id TEXT NOT NULL, source TEXT NOT NULL, full_read_at TEXT NOT NULL, is_damaged INTEGER NOT NULL,
          is_suspect INTEGER NOT NULL, image TEXT, PRIMARY KEY(vm_id, repository_id, target)) STRICT`,
+    ],
+  },
+  {
+    id: '002-places',
+    statements: [
+      `ALTER TABLE repository ADD COLUMN kind TEXT NOT NULL DEFAULT 'folder' CHECK(kind IN ('folder','mount','sftp','s3'))`,
+      'ALTER TABLE repository ADD COLUMN place TEXT',
+      'ALTER TABLE repository ADD COLUMN secrets TEXT',
+      'ALTER TABLE repository ADD COLUMN store_id TEXT',
+      'ALTER TABLE repository ADD COLUMN is_copy INTEGER NOT NULL DEFAULT 0',
     ],
   },
 ];

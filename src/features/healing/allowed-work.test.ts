@@ -25,6 +25,7 @@ const journal = (started: string[]): OperationsApi => ({
   dismiss: unused,
   openFor: unused,
   isLocked: unused,
+  isHeld: unused,
   newest: unused,
   counts: unused,
   countIn: unused,

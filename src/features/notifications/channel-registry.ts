@@ -8,11 +8,11 @@ import { AppError } from '#kernel/errors.ts';
 import { newId } from '#kernel/ids.ts';
 import type { Database, Transaction } from '#platform/db/database.ts';
 import type { FoundObject } from '#platform/feature.ts';
+import type { SecretSeal, Secrets } from '#platform/sealed-secrets.ts';
 import { DESTINATION_SETTINGS, type OpenChannel } from './channels/channel.ts';
 import { CHANNEL_TYPES } from './channels/index.ts';
 import type { ConfiguredChannel } from './configured-channels.ts';
 import type { ChannelStateRow, NotificationTables } from './migrations.ts';
-import type { SecretSeal, Secrets } from './sealed-secrets.ts';
 
 export interface ChannelEntry {
   readonly id: string;

@@ -4,9 +4,9 @@ import { createHash } from 'node:crypto';
 import type { ChannelKind } from '#contract/notifications.ts';
 import type { Config } from '#platform/config.ts';
 import { ConfigError } from '#platform/config.ts';
+import type { Secrets } from '#platform/sealed-secrets.ts';
 import { readSecretFile } from '#platform/secret-file.ts';
 import { hostAndPortOf } from './outside.ts';
-import type { Secrets } from './sealed-secrets.ts';
 
 export interface ConfiguredChannel {
   readonly id: string;

@@ -9,6 +9,7 @@ import { registerErrors } from '#kernel/errors.ts';
 import { silentLogger } from '#kernel/logger.ts';
 import { type Database, openDatabase } from '#platform/db/database.ts';
 import type { CallOptions, CallResult } from '#platform/fetch/index.ts';
+import { createSecretSeal } from '#platform/sealed-secrets.ts';
 import type { Mail } from '#platform/smtp.ts';
 import { createChannels } from './channel-registry.ts';
 import type { Outside } from './channels/channel.ts';
@@ -25,7 +26,6 @@ import type { RoundFacts } from './outbox/round.ts';
 import { createSender } from './outbox/sender.ts';
 import { acknowledge, settleTimes } from './outbox/told-alerts.ts';
 import { createSilences } from './routing/silences.ts';
-import { createSecretSeal } from './sealed-secrets.ts';
 import { createSteadyClock } from './steady-clock.ts';
 import { createTestMessages } from './test-messages.ts';
 

@@ -11,6 +11,7 @@ import { createQueue, createWaker } from '#kernel/async.ts';
 import { messageOf } from '#kernel/errors.ts';
 import type { Transaction } from '#platform/db/database.ts';
 import { defineFeature } from '#platform/feature.ts';
+import { createSecretSeal } from '#platform/sealed-secrets.ts';
 import { createNotificationRoutes } from './api-routes.ts';
 import { channelObject, createChannels } from './channel-registry.ts';
 import { ALERTMANAGER_EVERY_MS } from './channels/alertmanager.ts';
@@ -34,7 +35,6 @@ import { acknowledge, type HeldBy, settleTimes } from './outbox/told-alerts.ts';
 import { createOutside } from './outside.ts';
 import { createSilences, silenceObject } from './routing/silences.ts';
 import { createRoutingStore } from './routing-store.ts';
-import { createSecretSeal } from './sealed-secrets.ts';
 import { createSteadyClock } from './steady-clock.ts';
 import { createTestMessages } from './test-messages.ts';
 

@@ -63,6 +63,8 @@ export interface OperationsApi {
   openFor(objectId: string): Operation | null;
   /** Whether an operation that is not over holds this key alone. Never waits. */
   isLocked(key: string): boolean;
+  /** Whether an operation that is not over holds this key, alone or with others. Never waits. */
+  isHeld(key: string): boolean;
   /** @param of only those of these projects and VMs; null = all */
   newest(count: number, of?: OperationQuery['of']): Promise<Operation[]>;
   counts(): { readonly open: number; readonly attention: number };
@@ -113,6 +115,7 @@ export function createRunner({
   let retrying: Promise<void> = Promise.resolve();
   /** What operations that are not over hold, as the journal has it. */
   const locked = new Map<string, readonly string[]>();
+  const shared = new Map<string, readonly string[]>();
   /** Where operations work that are not over, from before they are written down. */
   const working = new Map<string, ReadonlySet<string>>();
   let isStopping = false;
@@ -164,11 +167,13 @@ export function createRunner({
   const launch = (op: Live, work: () => Promise<void> = () => engine.run(op)) => {
     live.set(op.row.id, op);
     locked.set(op.row.id, op.definition.locks(op.input));
+    shared.set(op.row.id, op.definition.shares?.(op.input) ?? []);
     working.set(op.row.id, projectsOf(op));
     op.finished = work().finally(() => {
       live.delete(op.row.id);
       if (FINAL_STATES.includes(op.row.state)) {
         locked.delete(op.row.id);
+        shared.delete(op.row.id);
         working.delete(op.row.id);
       }
       announce(op);
@@ -403,6 +408,7 @@ export function createRunner({
     },
 
     isLocked: (key) => [...locked.values()].some((keys) => keys.includes(key)),
+    isHeld: (key) => [...locked.values(), ...shared.values()].some((keys) => keys.includes(key)),
 
     async newest(count, of = null) {
       const { items } = await store.list({ limit: count, of });

@@ -37,15 +37,24 @@ import { createAcceptedDisks } from './standing/accepted-disks.ts';
 import { createStanding } from './standing/standing.ts';
 import { createStandingRoutes } from './standing/standing-routes.ts';
 
-export { decideRetention } from './retention.ts';
-
 const WEEKLY_LOOK_MS = 600_000;
 const LOOKS_PER_DAY = 86_400_000 / WEEKLY_LOOK_MS;
 
 export interface ProtectionApi {
   /** How each VM stands, the worst first; null while nothing backs any VM up: no schedule, no restore point. */
   standing(): readonly VmPosture[] | null;
+  /** Somebody said that it stays. */
+  isPointProtected(pointId: string): boolean;
+  /** Whoever keeps second copies; during set-up only. The answer is null when none is asked for of these repositories. */
+  secondCopies(ask: SecondCopyOf): void;
 }
+
+export type SecondCopyOf = (
+  vmId: string,
+  repositoryIds: readonly string[],
+) => { readonly newestCopiedMs: number | null } | null;
+
+export { type CandidatePoint, decideRetention, type RetentionPolicy } from './retention.ts';
 
 export const protection = defineFeature<ProtectionApi>({
   name: 'protection',
@@ -67,6 +76,7 @@ export const protection = defineFeature<ProtectionApi>({
     const kept = createKeptPoints(db);
     const accepted = createAcceptedDisks(db);
     store.keptBy((pointId) => kept.ids().has(pointId));
+    let secondCopyOf: SecondCopyOf = () => null;
     const prunes = new Map<string, PruneRow>();
     const proofs = proofsOf(use(verification));
 
@@ -220,6 +230,7 @@ export const protection = defineFeature<ProtectionApi>({
       schedules: schedules.all,
       vms: known.vms,
       points: catalogue.known,
+      secondCopy: (vmId, repositoryIds) => secondCopyOf(vmId, repositoryIds),
       repositories: () =>
         repositories
           .list()
@@ -271,6 +282,10 @@ export const protection = defineFeature<ProtectionApi>({
 
     return {
       api: {
+        isPointProtected: (pointId) => kept.ids().has(pointId),
+        secondCopies(ask) {
+          secondCopyOf = ask;
+        },
         standing: () => (schedules.all().length === 0 && catalogue.known().length === 0 ? null : standing.all()),
       },
       handlers: {

@@ -87,12 +87,15 @@ export interface PlacedRepository extends Repository {
   pruneThere(near: Repository | null, options: CopyPruneOptions): Promise<CopyPruneResult>;
   /** Checks it and brings anew what is damaged. @param near null = it is only told */
   checkThere(near: Repository | null, options?: CheckOptions): Promise<CopyCheckReport>;
+  /** Lets the connection go; the next use opens it again. */
+  close(): Promise<void>;
 }
 
 export function placedRepositoryOf(core: Core, place: Place): PlacedRepository {
   return {
     ...repositoryOf(core),
     pruneThere: (near, options) => pruneCopy(core, place, near?.repairSource().core ?? null, options),
+    close: place.close,
     checkThere: (near, options = {}) => checkCopy(core, place, near?.repairSource().core ?? null, options),
   };
 }

@@ -3,6 +3,7 @@
 import { messageOf as textOfError } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { Database } from '#platform/db/database.ts';
+import type { Secrets } from '#platform/sealed-secrets.ts';
 import type { ChannelEntry, Channels } from '../channel-registry.ts';
 import { ALERTMANAGER_RESOLVED_MS } from '../channels/alertmanager.ts';
 import { digestOf } from '../channels/channel.ts';
@@ -10,7 +11,6 @@ import { type AlertNotice, type Message, type ToldAlert, worstOf } from '../mess
 import type { OutsideOf } from '../outside.ts';
 import { createCauses } from '../routing/inhibition.ts';
 import { channelsFor } from '../routing/routes.ts';
-import type { Secrets } from '../sealed-secrets.ts';
 import { redact } from '../text.ts';
 import { audienceOf } from './audience.ts';
 import type { RoundFacts } from './round.ts';

@@ -19,6 +19,8 @@ const vm = (vmName: string, parts: Partial<VmPosture> = {}): VmPosture => ({
   storedBytes: 1024,
   lastRun: null,
   proof: null,
+  isCopied: false,
+  copiedAt: null,
   provenAt: '2026-06-13T02:00:00.000Z',
   bootSeconds: 14,
   disksLeftOut: [],

@@ -73,6 +73,7 @@ const standingOf = (world: World = {}) =>
   createStanding({
     clock: new TestClock(new Date(NOW)),
     calendar: { leap: () => (world.hasLeapt ? { byMs: 1, untilMs: 1 } : null) },
+    secondCopy: () => null,
     acceptedDisks: () => new Set(world.accepted ?? []),
     lastRuns: { of: () => (world.run === undefined ? lastRun() : world.run) },
     proofs: {

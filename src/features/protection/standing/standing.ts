@@ -33,6 +33,8 @@ export interface StandingDependencies {
   vms(): readonly Vm[];
   points(): readonly KnownPoint[];
   repositories(): readonly RepositoryFacts[];
+  /** How its second copy stands; null = none is asked for of these repositories. */
+  secondCopy(vmId: string, repositoryIds: readonly string[]): { readonly newestCopiedMs: number | null } | null;
 }
 
 export interface Standing {
@@ -66,6 +68,7 @@ export function createStanding(dependencies: StandingDependencies): Standing {
         lastRun: lastRuns.of(vm.id),
         accepted: dependencies.acceptedDisks(vm.id),
         repositories,
+        secondCopy: dependencies.secondCopy,
       }),
     );
   };
@@ -127,9 +130,11 @@ interface Gathered {
   readonly lastRun: ReturnType<LastRuns['of']>;
   readonly accepted: ReadonlySet<string>;
   readonly repositories: readonly RepositoryFacts[];
+  readonly secondCopy: StandingDependencies['secondCopy'];
 }
 
 function postureOfVm({
+  secondCopy,
   vm,
   nowMs,
   isDateBelieved,
@@ -155,6 +160,10 @@ function postureOfVm({
   const missed = disksLeftOut.filter((target) => !accepted.has(target));
   const lastFailure =
     lastRun?.state === 'failed' ? { detail: lastRun.detail, operationId: lastRun.operation_id } : null;
+  const copy = secondCopy(
+    vm.id,
+    used.map(({ id }) => id),
+  );
   const facts: ProtectionFacts = {
     nowMs,
     isDateBelieved,
@@ -168,7 +177,7 @@ function postureOfVm({
       lastPassMs: passed?.atMs ?? null,
       windowMs: PROOF_WINDOW_MS,
     },
-    copy: null,
+    copy,
     disksLeftOut: missed.length,
     isConsistentEnough: !(newest?.consistency === 'crash' && vm.agent === 'connected'),
   };
@@ -216,6 +225,8 @@ function postureOfVm({
             level: proof.level,
             pointId: proof.pointId,
           },
+    copiedAt: isoOf(copy?.newestCopiedMs ?? null),
+    isCopied: copy !== null,
     provenAt: passed === null ? null : new Date(passed.atMs).toISOString(),
     bootSeconds: passed?.recoverySeconds ?? null,
     disksLeftOut: [...disksLeftOut],
@@ -234,3 +245,5 @@ function repositoriesOf(
   if (newest !== null) ids.add(newest.repositoryId);
   return repositories.filter(({ id }) => ids.has(id));
 }
+
+const isoOf = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());

@@ -1,0 +1,283 @@
+/** Copies of repositories at other places, made after each backup: a second copy of every restore point, off this machine.
+ *  Tables: backup_copy, backup_copy_point. Events in: operation.changed, repository.changed. Events out: repository.changed, backup.changed.
+ *  Permissions: backup.read, backup.run, backup.configure. Guide: docs/guides/backup-copies.md */
+
+import type { BackupCopy } from '#contract/backup-copies.ts';
+import { backupPlaceErrors } from '#contract/backup-places.ts';
+import { FINAL_STATES, type Operation } from '#contract/operations.ts';
+import { backups } from '#features/backups/index.ts';
+import { notifications } from '#features/notifications/index.ts';
+import { type OperationsApi, operations } from '#features/operations/index.ts';
+import { protection } from '#features/protection/index.ts';
+import { AppError } from '#kernel/errors.ts';
+import { defineFeature, SYSTEM_IDENTITY } from '#platform/feature.ts';
+import { chooseForCopy } from './choose.ts';
+import { COPY, copyLock, copyOperation } from './copy-operation.ts';
+import { type Copy, createCopyStore } from './copy-store.ts';
+import { createCopyKeeper } from './keeper.ts';
+import { copyMigrations } from './migrations.ts';
+
+export const copies = defineFeature<Record<string, never>>({
+  name: 'copies',
+  needs: ['backups', 'notifications', 'operations', 'protection'],
+  migrations: copyMigrations,
+  errors: backupPlaceErrors,
+  setup({ db, clock, calendar, events, log, use }) {
+    const journal = use(operations);
+    const { catalogue, repositories, runKinds, copiesKnownTo } = use(backups);
+    const messages = use(notifications);
+    const { isPointProtected, secondCopies } = use(protection);
+    const store = createCopyStore(db);
+
+    const nameOf = (id: string) => repositories.find(id)?.name ?? null;
+    const choose = (copy: Copy) =>
+      chooseForCopy({
+        copy,
+        source: catalogue.known().filter(({ repositoryId }) => repositoryId === copy.sourceId),
+        there: store.points(copy.repositoryId),
+        isProtected: isPointProtected,
+        nowMs: clock.now().getTime(),
+      });
+    const holds = (repositoryId: string, pointId: string) =>
+      store.points(repositoryId).some(({ point_id, is_good }) => point_id === pointId && is_good === 1);
+
+    copiesKnownTo({
+      holder: (pointId, repositoryId) =>
+        store.all().find((copy) => copy.repositoryId !== repositoryId && holds(copy.repositoryId, pointId))
+          ?.repositoryId ?? null,
+      sourceOf: (id) => store.find(id)?.sourceId ?? null,
+      namesOf: (pointId) =>
+        store.all().flatMap(({ repositoryId }) => (holds(repositoryId, pointId) ? (nameOf(repositoryId) ?? []) : [])),
+    });
+    secondCopies((vmId, sourceIds) => {
+      const asked = store.all().filter(({ isEnabled, sourceId }) => isEnabled && sourceIds.includes(sourceId));
+      if (asked.length === 0) return null;
+      const times = asked.flatMap(({ repositoryId }) =>
+        store
+          .points(repositoryId)
+          .filter(({ vm_id, is_good }) => vm_id === vmId && is_good === 1)
+          .map(({ point_in_time }) => Date.parse(point_in_time)),
+      );
+      return { newestCopiedMs: times.length === 0 ? null : Math.max(...times) };
+    });
+
+    const view = (copy: Copy): BackupCopy => {
+      const points = store.points(copy.repositoryId);
+      const missing = choose(copy).missing.length;
+      const newest =
+        points
+          .map(({ point_in_time }) => point_in_time)
+          .sort()
+          .at(-1) ?? null;
+      const isRunning = journal.isLocked(copyLock(copy.repositoryId));
+      return {
+        repositoryId: copy.repositoryId,
+        repositoryName: nameOf(copy.repositoryId) ?? '',
+        sourceId: nameOf(copy.sourceId) === null ? null : copy.sourceId,
+        sourceName: nameOf(copy.sourceId),
+        isEnabled: copy.isEnabled,
+        retention: copy.retention,
+        timeZone: copy.timeZone,
+        bytesPerSecond: copy.bytesPerSecond,
+        state: isRunning
+          ? 'running'
+          : copy.problem !== null
+            ? 'failed'
+            : copy.lastAt === null
+              ? 'never'
+              : missing > 0
+                ? 'behind'
+                : 'current',
+        points: points.length,
+        missing,
+        newestAt: newest,
+        lastAt: copy.lastAt,
+        succeededAt: copy.succeededAt,
+        problem: copy.problem,
+        lockedPoints: points.filter(({ is_locked }) => is_locked === 1).length,
+      };
+    };
+
+    const kind = journal.register(
+      copyOperation({
+        clock,
+        repositories,
+        store,
+        choose,
+        doubt: () => (calendar.leap() === null ? null : 'the date of this machine leapt'),
+        isFree: (pointId) => !journal.isHeld(`restore-point:${pointId}`),
+        pointChanged(pointId) {
+          const point = catalogue.known().find(({ id }) => id === pointId);
+          if (point) events.emit('backup.changed', { id: pointId, project: point.project, vmId: point.vmId });
+        },
+        async pointsLeft(pointIds, repositoryId) {
+          const listed = catalogue
+            .known()
+            .filter((point) => point.repositoryId === repositoryId && pointIds.includes(point.id));
+          await db.transaction((tx) =>
+            catalogue.remove(
+              tx,
+              listed.map(({ id }) => id),
+            ),
+          );
+          for (const { id, project, vmId } of listed) events.emit('backup.changed', { id, project, vmId });
+        },
+        async ended(copy, problem, { name, sourceName }) {
+          const at = clock.now().toISOString();
+          await store.put({
+            ...copy,
+            lastAt: at,
+            succeededAt: problem === null ? at : copy.succeededAt,
+            problem: problem === null ? null : `${problem.message} ${problem.hint}`,
+            failures: problem === null ? 0 : copy.failures + 1,
+          });
+          events.emit('repository.changed', { id: copy.repositoryId });
+          if (problem === null) return;
+          await db.transaction((tx) =>
+            messages.announceEvent(tx, {
+              key: `backup-copy:${copy.repositoryId}:${at.slice(0, 10)}`,
+              severity: 'warning',
+              title: `The copy of ${sourceName} to ${name} failed`,
+              text: `${problem.message} ${problem.hint}`,
+              project: null,
+              labels: { category: 'backups', repository: name },
+            }),
+          );
+        },
+      }),
+    );
+    const begin = (copy: Copy, request: Parameters<OperationsApi['start']>[2]): Promise<Operation> => {
+      const source = repositories.find(copy.sourceId);
+      if (!source) throw new AppError('wrong_state', { detail: 'The repository that it is a copy of was forgotten.' });
+      return journal.start(
+        kind,
+        {
+          repositoryId: copy.repositoryId,
+          name: repositories.get(copy.repositoryId).name,
+          sourceId: source.id,
+          sourceName: source.name,
+        },
+        request,
+      );
+    };
+    const found = (idOrName: string): Copy => {
+      const row = repositories.get(idOrName);
+      const copy = store.find(row.id);
+      if (!copy)
+        throw new AppError('not_found', {
+          detail: `"${row.name}" is no copy of another repository.`,
+          hint: 'Make it one with `hv repo copy NAME --of REPOSITORY`.',
+        });
+      return copy;
+    };
+
+    const keeper = createCopyKeeper({
+      clock,
+      log,
+      copies: store.all,
+      isDue: (copy) =>
+        repositories.find(copy.sourceId) !== null &&
+        !journal.isLocked(copyLock(copy.repositoryId)) &&
+        choose(copy).missing.length > 0,
+      async begin(copy) {
+        await begin(copy, {
+          identity: SYSTEM_IDENTITY,
+          project: null,
+          requestId: null,
+          idempotencyKey: null,
+          requestHash: COPY,
+          action: 'copy after backup',
+        });
+      },
+    });
+
+    const stopping = new AbortController();
+    const ends: (() => void)[] = [];
+    let work: Promise<unknown> = Promise.resolve();
+
+    return {
+      api: {},
+      handlers: {
+        'GET /repositories/{id}/copy': ({ params }) => view(found(params.id)),
+        'PUT /repositories/{id}/copy': async ({ params, body }) => {
+          const row = repositories.get(params.id);
+          const source = repositories.get(body.source);
+          const before = store.find(row.id);
+          if (source.id === row.id || source.is_copy === 1 || source.place !== null)
+            throw new AppError('wrong_state', {
+              detail: `"${source.name}" cannot be the source of a copy.`,
+              hint: 'Name the repository on this host that VMs are backed up to.',
+            });
+          if (
+            row.is_default === 1 ||
+            (before === null && catalogue.known().some(({ repositoryId }) => repositoryId === row.id))
+          )
+            throw new AppError('wrong_state', {
+              detail: `"${row.name}" holds restore points of its own.`,
+              hint: 'Add an empty place for the copy: `hv repo add`.',
+            });
+          await repositories.becomeCopy(row, source);
+          await store.put({
+            repositoryId: row.id,
+            sourceId: source.id,
+            isEnabled: body.isEnabled,
+            retention: body.retention,
+            timeZone: body.timeZone,
+            bytesPerSecond: body.bytesPerSecond,
+            lastAt: before?.lastAt ?? null,
+            succeededAt: before?.succeededAt ?? null,
+            problem: before?.problem ?? null,
+            failures: 0,
+          });
+          keeper.wake();
+          return view(found(row.id));
+        },
+        'POST /repositories/{id}/copy': async (request) => {
+          const { identity, project, requestId, idempotencyKey, requestHash } = request;
+          return begin(found(request.params.id), {
+            identity,
+            project,
+            requestId,
+            idempotencyKey,
+            requestHash,
+            action: 'POST /repositories/{id}/copy',
+          });
+        },
+      },
+      async start() {
+        await store.load();
+        ends.push(
+          events.on('repository.changed', ({ id }) => {
+            if (repositories.find(id) === null) store.forget(id);
+          }),
+          events.on('operation.changed', ({ kind: ended, state, objectId, result }) => {
+            if (FINAL_STATES.includes(state) && (runKinds.includes(ended) || ended === COPY)) keeper.wake();
+            if (ended !== 'repository.check' || !FINAL_STATES.includes(state) || objectId === null) return;
+            noteDamage(objectId, result).catch((error: unknown) =>
+              log.warn({ err: error }, 'what a check found in a copy was not written down'),
+            );
+          }),
+        );
+      },
+      async resume(signal) {
+        work = keeper.run(AbortSignal.any([signal, stopping.signal]));
+      },
+      async stop() {
+        for (const end of ends.splice(0)) end();
+        stopping.abort(new Error('the daemon stops'));
+        await work;
+      },
+    };
+
+    async function noteDamage(repositoryId: string, result: unknown): Promise<void> {
+      if (!store.find(repositoryId) || typeof result !== 'object' || result === null || !('damagedPoints' in result))
+        return;
+      const damaged: unknown = result.damagedPoints;
+      if (!Array.isArray(damaged)) return;
+      for (const point of store.points(repositoryId)) {
+        const is_good = damaged.includes(point.point_id) ? 0 : 1;
+        if (is_good !== point.is_good) await store.putPoint(repositoryId, { ...point, is_good });
+      }
+    }
+  },
+});
