@@ -12,7 +12,7 @@ import { retentionOf, retentionText } from './retention.ts';
 import { type Column, type Fact, printFacts, printTable } from './table.ts';
 import { safeText } from './text.ts';
 import { ageText, timeText } from './time.ts';
-import { any, choiceOption, flag, one, textList, textOption } from './values.ts';
+import { any, choiceOption, countOption, flag, one, textList, textOption } from './values.ts';
 
 const ROUND_COLOURS = {
   done: 'green',
