@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Locator, Page } from 'playwright-core';
 import type { VmPosture } from '#contract/protection.ts';
+import type { Proof } from '#contract/verification.ts';
 import { applianceParts } from '../support/guest.ts';
 import { hvOn } from '../support/hv.ts';
 import { missingForLibvirtd } from '../support/libvirtd.ts';
@@ -215,6 +216,54 @@ test('its files are browsed, and one is downloaded as it lies there', { skip }, 
   assert.match(await readFile(await download.path(), 'utf8'), /KERNEL|LINUX/i);
   await page.getByLabel('Search this folder').fill('');
   await assertSound(page, 'backups-files');
+});
+
+/** As one of a restore point whose file system is beyond mending. */
+const failed: Proof = {
+  id: 'made-up',
+  vmId: 'v1',
+  vmName: 'guest-1',
+  project: 'default',
+  pointId: 'p1',
+  repository: 'shelf',
+  pointTime: '2026-01-01T02:00:00.000Z',
+  operationId: 'op-1',
+  startedAt: '2026-01-01T03:00:00.000Z',
+  finishedAt: '2026-01-01T03:01:00.000Z',
+  verdict: 'fail',
+  reason: 'filesystem_damaged',
+  text: 'A file system is damaged beyond what it mends by itself.',
+  hint: 'Check it in the VM, then back it up again.',
+  level: 1,
+  requiredLevel: 4,
+  recoverySeconds: null,
+  evidence: {
+    notes: ['The TPM is left out.'],
+    disks: [{ target: 'vda', sizeBytes: 1 << 26, structure: 'GPT; vda1 ext4' }],
+    filesystems: [
+      { volume: 'vda1', kind: 'ext4', state: 'damaged', text: 'Inode 12 <b>has</b> illegal blocks.' },
+      { volume: 'vda2', kind: 'vfat', state: 'clean', text: '' },
+    ],
+    data: { checkedBytes: 1 << 26, checkedAt: '2026-01-01T03:00:00.000Z', problem: null },
+    attempts: [],
+    guest: { hostname: null, os: null, machineId: null, probe: null },
+    host: { accel: 'tcg', qemu: '7.2.0', load: 1, network: 'none', networkNote: null },
+    files: [],
+  },
+  evidenceDigest: 'f'.repeat(64),
+};
+
+test('a proof that failed says on which rung, what its checker printed as text, and what to do', { skip }, async () => {
+  await page.route(/\/api\/v1\/proofs\/made-up$/, (route) => route.fulfill({ json: failed }));
+  await go(page, '/backups/proofs/made-up');
+  await page.getByText('It does not restore').waitFor();
+  await page.getByText('Check it in the VM, then back it up again.').waitFor();
+  assert.equal(await page.locator('.rung.is-failed .rung-number').textContent(), '2');
+  await page.getByText('damaged', { exact: true }).waitFor();
+  await page.getByText('What it printed').click();
+  await page.getByText('Inode 12 <b>has</b> illegal blocks.').waitFor();
+  await assertSound(page, 'backups-proof-failed');
+  await page.unroute(/\/api\/v1\/proofs\/made-up$/);
 });
 
 test('how it is proven is set in its page; what is wrong is said at its field', { skip }, async () => {

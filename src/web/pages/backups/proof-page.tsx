@@ -16,6 +16,7 @@ import { createResource } from '../../state/collection.ts';
 import { text } from '../../text.ts';
 import { backupsText } from '../../text-backups.ts';
 import { BootTrend } from './boot-trend.tsx';
+import { FilesystemChecks } from './filesystem-checks.tsx';
 import { momentText } from './moment.ts';
 import { Pictures } from './pictures.tsx';
 import { ProofList } from './proof-list.tsx';
@@ -82,6 +83,7 @@ function Shown({ proof }: { readonly proof: Proof }) {
               </Card>
             )}
             <OnDisks proof={proof} />
+            <FilesystemChecks checks={proof.evidence.filesystems} />
           </div>
           <div class="stack">
             <Card title={words.trend}>
