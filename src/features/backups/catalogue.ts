@@ -11,6 +11,8 @@ export interface KnownPoint {
   readonly operationId: string;
   readonly repositoryId: string;
   readonly vmId: string;
+  /** In the order of their making among those of the VM in this repository, whatever the clock said. */
+  readonly seq: number;
   readonly vmName: string;
   readonly project: string;
   readonly newBytes: number;
@@ -63,6 +65,7 @@ export function createCatalogue(
     operationId: row.operation_id,
     repositoryId: row.repository_id,
     vmId: row.vm_id,
+    seq: row.seq,
     vmName: row.vm_name,
     project: row.project,
     newBytes: row.new_bytes,

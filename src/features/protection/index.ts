@@ -155,10 +155,14 @@ export const protection = defineFeature<ProtectionApi>({
         parallel: config.backups.parallel,
         schedule: schedules.find,
         vms: known.vms,
-        backUp: (vmId, schedule, roundId) =>
+        backUp: (vmId, schedule, roundId, isAgain) =>
           beginRun(
             { vm: vmId, repository: schedule.repository, isFull: false, scrubDays: schedule.scrubDays },
-            own(`schedule ${schedule.name}`, known.vm(vmId)?.project ?? null, `${roundId} ${vmId}`),
+            own(
+              `schedule ${schedule.name}`,
+              known.vm(vmId)?.project ?? null,
+              `${roundId} ${vmId}${isAgain ? ' again' : ''}`,
+            ),
           ),
         operation: journal.get,
         waitFor: journal.waitFor,

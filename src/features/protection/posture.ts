@@ -8,6 +8,7 @@ export type PostureReason =
   | 'newest_far_too_old'
   | 'catalogue_not_read'
   | 'date_not_believed'
+  | 'evidence_ahead'
   | 'evidence_unreadable'
   | 'newest_too_old'
   | 'last_run_failed'
@@ -56,6 +57,8 @@ export interface PostureResult {
 const FAR_TOO_OLD_INTERVALS = 7;
 const TOO_OLD_INTERVALS = 1.5;
 const CATALOGUE_INTERVALS = 2;
+/** A clock that is corrected by seconds puts nothing in doubt. */
+const AHEAD_MS = 5 * 60_000;
 
 /** The first that matches: unprotected, unknown, attention, protected. */
 export function postureOf(facts: ProtectionFacts): PostureResult {
@@ -73,6 +76,9 @@ export function postureOf(facts: ProtectionFacts): PostureResult {
   const unknown = those({
     catalogue_not_read: !isCatalogueKnown,
     date_not_believed: !facts.isDateBelieved,
+    evidence_ahead: [facts.catalogueReadMs, newestGoodMs, proof.lastPassMs].some(
+      (ms) => ms !== null && isAhead(ms, nowMs),
+    ),
     evidence_unreadable: proof.last === 'unreadable',
   });
   if (unknown.length > 0) return { posture: 'unknown', reasons: unknown };
@@ -92,6 +98,9 @@ export function postureOf(facts: ProtectionFacts): PostureResult {
   });
   return attention.length > 0 ? { posture: 'attention', reasons: attention } : { posture: 'protected', reasons: [] };
 }
+
+/** Made while the clock was wrong: how old it is cannot be told, and it would look young until its date comes. */
+export const isAhead = (ms: number, nowMs: number): boolean => ms > nowMs + AHEAD_MS;
 
 /** The posture of many is that of the worst; of none it is unknown. */
 export function worstPosture(postures: readonly Posture[]): Posture {

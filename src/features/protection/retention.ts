@@ -16,6 +16,8 @@ export interface RetentionPolicy {
 
 export interface CandidatePoint {
   readonly id: string;
+  /** In the order of their making: which one is newer is never told by a clock that may have been wrong. */
+  readonly seq: number;
   /** The moment that it restores, in milliseconds since the epoch. */
   readonly atMs: number;
   /** Complete, and nothing of it is known to be damaged. */
@@ -62,7 +64,7 @@ export function decideRetention(
   policy: RetentionPolicy,
   { timeZone, nowMs }: { readonly timeZone: string; readonly nowMs: number },
 ): readonly KeepDecision[] {
-  const newestFirst = points.toSorted((a, b) => b.atMs - a.atMs || (a.id < b.id ? 1 : -1));
+  const newestFirst = points.toSorted((a, b) => b.seq - a.seq);
   const good = newestFirst.filter(({ isGood }) => isGood);
   const reasons = new Map<string, KeepReason[]>(newestFirst.map(({ id }) => [id, []]));
   const keep = (point: CandidatePoint | undefined, reason: KeepReason) => {

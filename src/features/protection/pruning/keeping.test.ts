@@ -37,6 +37,7 @@ const point = (daysAgo: number, parts: Partial<KnownPoint> = {}): KnownPoint => 
   operationId: `op-${daysAgo}`,
   repositoryId: 'repo-1',
   vmId: web.id,
+  seq: 1000 - daysAgo,
   vmName: web.name,
   project: 'default',
   newBytes: 1,

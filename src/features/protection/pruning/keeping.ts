@@ -41,6 +41,7 @@ export function choosePoints(world: KeepWorld): readonly KeepChoice[] {
     if (policies.length === 0) return allStay('no_schedule');
     const candidates = group.map((point) => ({
       id: point.id,
+      seq: point.seq,
       atMs: Date.parse(point.pointInTime),
       isGood: point.isGood,
       hasPassed: world.passedPoints.has(point.id),
@@ -66,8 +67,7 @@ const stays = ({ protectedPoints }: KeepWorld, point: KnownPoint, reason: StayRe
   reasons: protectedPoints.has(point.id) ? [reason, 'protected'] : [reason],
 });
 
-const newestFirst = (points: readonly KnownPoint[]) =>
-  points.toSorted((a, b) => (a.pointInTime < b.pointInTime ? 1 : -1));
+const newestFirst = (points: readonly KnownPoint[]) => points.toSorted((a, b) => b.seq - a.seq);
 
 /** A schedule that is switched off keeps what it kept, and lets nothing go by itself. */
 function policiesOf({ schedules, defaultRepositoryId }: KeepWorld, vm: Vm, repositoryId: string): readonly Schedule[] {

@@ -25,8 +25,9 @@ export interface RoundDependencies {
   schedule(id: string): Schedule | null;
   vms(): readonly Vm[];
   /** Begins the backup of one VM; a second time for the same run is the same operation.
+   *  @param isAgain the first one was interrupted, and this is the other one that follows
    *  @throws AppError busy while something else works on it, and others */
-  backUp(vmId: string, schedule: Schedule, roundId: string): Promise<Operation>;
+  backUp(vmId: string, schedule: Schedule, roundId: string, isAgain: boolean): Promise<Operation>;
   operation(id: string): Promise<Operation | null>;
   /** Resolves with the operation when it is over, or as it is after so long. */
   waitFor(id: string, timeoutMs: number): Promise<Operation>;
@@ -65,11 +66,11 @@ export function roundOperation(dependencies: RoundDependencies): OperationDefini
     });
   };
 
-  const begin = async (row: RoundVmRow, schedule: Schedule, roundId: string, signal: AbortSignal) => {
+  const begin = async (row: RoundVmRow, schedule: Schedule, roundId: string, signal: AbortSignal, isAgain = false) => {
     const givenUpMs = clock.monotonicMs() + BUSY_PATIENCE_MS;
     for (;;)
       try {
-        return await dependencies.backUp(row.vm_id, schedule, roundId);
+        return await dependencies.backUp(row.vm_id, schedule, roundId, isAgain);
       } catch (error) {
         const problem = toAppError(error);
         if (problem.code !== 'busy' || clock.monotonicMs() >= givenUpMs) throw problem;
@@ -101,7 +102,17 @@ export function roundOperation(dependencies: RoundDependencies): OperationDefini
         await rounds.setVm(roundId, row.vm_id, { state: 'running', operation_id: operation.id, began_at: nowText() });
         changed(schedule.id);
       }
-      await settle(roundId, row.vm_id, await waitForEnd(operationId, signal));
+      let ended = await waitForEnd(operationId, signal);
+      if (ended?.error?.code === 'backup_interrupted') {
+        // A guest that switches itself off takes its backup with it: it is read once more, as it is then.
+        const again = await begin(row, schedule, roundId, signal, true);
+        if (again.id !== operationId) {
+          await rounds.setVm(roundId, row.vm_id, { operation_id: again.id });
+          changed(schedule.id);
+          ended = await waitForEnd(again.id, signal);
+        }
+      }
+      await settle(roundId, row.vm_id, ended);
     } catch (error) {
       if (signal.aborted) throw error;
       const problem = toAppError(error);

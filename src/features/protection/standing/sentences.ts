@@ -63,6 +63,11 @@ export function sentenceOf(reason: PostureReason, told: Told): Sentence {
         text: 'The date of this machine leapt, so no age can be told for a day.',
         next: { text: 'See that its clock is right', command: 'timedatectl' },
       };
+    case 'evidence_ahead':
+      return {
+        text: 'What is known of it is dated ahead of the clock: it was made while the date was wrong.',
+        next: newestGoodMs !== null && newestGoodMs > nowMs ? backUp : prove,
+      };
     case 'evidence_unreadable':
       return { text: 'The evidence of its last proof cannot be read.', next: prove };
     case 'last_run_failed':

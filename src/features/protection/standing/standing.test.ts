@@ -38,6 +38,7 @@ const point = (hoursAgo: number, parts: Partial<KnownPoint> = {}): KnownPoint =>
   operationId: `op-${hoursAgo}`,
   repositoryId: 'repo-1',
   vmId: web.id,
+  seq: 1000 - hoursAgo,
   vmName: web.name,
   project: 'default',
   newBytes: 1,
@@ -152,6 +153,13 @@ const CASES: readonly (readonly [string, World, string, RegExp, string])[] = [
   ],
   ['an unread repository', { readHoursAgo: 60 }, 'unknown', /shelf was last read 2 d ago\.$/, 'hv repo scan shelf'],
   ['one never read', { readHoursAgo: null }, 'unknown', /shelf was never read\.$/, 'hv repo scan shelf'],
+  [
+    'a point of a wrong date, and none since',
+    { points: [point(-9000)] },
+    'unknown',
+    /dated ahead of the clock/,
+    'hv backup run web1',
+  ],
   ['a leap of the date', { hasLeapt: true }, 'unknown', /date of this machine leapt/, 'timedatectl'],
   [
     'a disk in no point',
@@ -208,4 +216,9 @@ test('a disk that is left out asks for no attention once somebody said that it i
   );
   assert.deepEqual([some?.disksLeftOut, some?.disksAccepted], [['vdb', 'vdc'], ['vdb']]);
   assert.equal(standingOf({ points, accepted: ['vdb', 'vdc'] }).of(web.id)?.posture, 'protected');
+});
+
+test('a point that is dated ahead does not stand for those that were made after it', () => {
+  const row = standingOf({ points: [point(-9000), point(60)] }).of(web.id);
+  assert.deepEqual([row?.posture, row?.newestPointId], ['attention', 'p60']);
 });

@@ -6,7 +6,7 @@ import type { KnownPoint } from '#features/backups/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Calendar } from '#platform/calendar.ts';
 import type { LastRuns } from '../last-runs.ts';
-import { type ProtectionFacts, postureOf } from '../posture.ts';
+import { isAhead, type ProtectionFacts, postureOf } from '../posture.ts';
 import type { ProofPort } from '../proofs.ts';
 import { coverageOf } from '../schedules/coverage.ts';
 import type { Schedule } from '../schedules/schedule-store.ts';
@@ -146,7 +146,8 @@ function postureOfVm({
   accepted,
   repositories,
 }: Gathered): VmPosture {
-  const newest = points.find(({ isGood }) => isGood) ?? null;
+  const good = points.filter(({ isGood }) => isGood);
+  const newest = good.find(({ pointInTime }) => !isAhead(Date.parse(pointInTime), nowMs)) ?? good[0] ?? null;
   const newestGoodMs = newest === null ? null : Date.parse(newest.pointInTime);
   const intervals = schedules.map(({ runs }) => runs.longestGapMs(nowMs));
   const intervalMs = intervals.length === 0 ? null : Math.min(...intervals);
