@@ -143,6 +143,7 @@ async function exportDisks(point: OpenPoint, folder: WorkFolder, stack: AsyncDis
         readBytes += lengthBytes;
         return image.read(offsetBytes, lengthBytes);
       },
+      release: (bytes) => image.release?.(bytes),
       extents: (offsetBytes, lengthBytes) => image.extents(offsetBytes, lengthBytes),
     });
   }

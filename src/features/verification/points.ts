@@ -29,7 +29,7 @@ export interface PointDisk {
 }
 
 /** Every byte that comes out of it was checked against the manifest; what does not fit is `point_damaged`. */
-export interface PointImage extends Required<NbdSource> {
+export interface PointImage extends Omit<NbdSource, 'extents'>, Pick<Required<NbdSource>, 'extents'> {
   close(): Promise<void>;
 }
 

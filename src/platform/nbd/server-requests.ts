@@ -146,6 +146,8 @@ class RequestServer {
       const data = await this.#load(at, bytes);
       const header = encodeChunkHeader({ type: CHUNKS.data, isDone, cookie, lengthBytes: bytes + 8 });
       void this.#send([header, uint64(at), data])
+        // Not when it failed: what became of the bytes then is the socket's secret.
+        .then(() => this.#client.opened.source.release?.(data))
         .catch(() => undefined)
         .finally(() => this.#bytes.giveBack(bytes));
     }

@@ -21,6 +21,8 @@ export interface NbdSource {
    *  border of 1 MiB, so a source in such chunks answers from one of them. Rejects when the data cannot be had: the client
    *  then sees an input/output error, never other bytes. */
   read(offsetBytes: number, lengthBytes: number): Promise<Buffer>;
+  /** What `read` gave was sent and is not looked at any more. */
+  release?(bytes: Buffer): void;
   /** The range in extents, in order and without gaps; it may cover less than asked for, but not nothing. Without this all
    *  of the disk counts as data. */
   extents?(offsetBytes: number, lengthBytes: number): Promise<readonly SourceExtent[]>;

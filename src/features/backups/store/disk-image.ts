@@ -3,6 +3,7 @@
 
 import { AppError } from '#kernel/errors.ts';
 import { IDS_PER_PAGE, type ManifestDisk, PAGE_BYTES } from './manifest.ts';
+import { giveBack } from './memory.ts';
 import { ID_BYTES, ObjectDamage, ZERO_ID } from './object.ts';
 import type { ObjectReader } from './objects.ts';
 
@@ -15,6 +16,8 @@ export interface DiskImage {
   readonly sizeBytes: number;
   /** Bytes that nobody may change. @throws AppError point_damaged with `params` point, target and offsetBytes; RangeError outside of the disk */
   read(offsetBytes: number, lengthBytes: number): Promise<Buffer>;
+  /** Gives bytes of `read` back. Whoever does not leaves them to the collector, which comes to them late. */
+  release?(bytes: Buffer): void;
   /** The whole range as runs of zeros and of data, at the borders of chunks. @throws AppError point_damaged */
   extents(
     offsetBytes: number,
@@ -57,16 +60,28 @@ export function createDiskImage(options: {
     return (await page(Math.floor(chunk / IDS_PER_PAGE))).subarray(slot, slot + ID_BYTES);
   };
   const lengthOf = (chunk: number) => Math.min(chunkSizeBytes, sizeBytes - chunk * chunkSizeBytes);
-  const chunk = remembered(Math.max(2, Math.floor(CHUNKS_AT_HAND_BYTES / chunkSizeBytes)), async (n: number) => {
+  /** By the memory that parts of them are given out of. */
+  const held = new WeakMap<ArrayBufferLike, HeldChunk>();
+  const letGo = (one: HeldChunk) => {
+    if (one.isForgotten && one.users === 0) giveBack(one.raw);
+  };
+  const loadChunk = async (n: number): Promise<HeldChunk | null> => {
     const id = await idOf(n);
     if (id.equals(ZERO_ID)) return null;
     try {
       const raw = await objects.read('chunk', id.toString('hex'));
       if (raw.length !== lengthOf(n)) throw new ObjectDamage('it is of another length than its place in the disk');
-      return raw;
+      const one = { raw, users: 0, isForgotten: false };
+      held.set(raw.buffer, one);
+      return one;
     } catch (error) {
       throw damaged('The chunk', n * chunkSizeBytes, error);
     }
+  };
+  const chunk = remembered(Math.max(2, Math.floor(CHUNKS_AT_HAND_BYTES / chunkSizeBytes)), loadChunk, (one) => {
+    if (one === null) return;
+    one.isForgotten = true;
+    letGo(one);
   });
   const assertWithin = (offsetBytes: number, lengthBytes: number) => {
     if (!Number.isSafeInteger(offsetBytes) || !Number.isSafeInteger(lengthBytes) || offsetBytes < 0 || lengthBytes < 0)
@@ -82,8 +97,10 @@ export function createDiskImage(options: {
       const at = offsetBytes - first * chunkSizeBytes;
       if (at + lengthBytes <= chunkSizeBytes) {
         // Within one chunk, as most are: its own memory, which nobody changes.
-        const raw = await chunk(first);
-        return raw ? raw.subarray(at, at + lengthBytes) : Buffer.alloc(lengthBytes);
+        const one = await chunk(first);
+        if (one === null) return Buffer.alloc(lengthBytes);
+        one.users += 1;
+        return one.raw.subarray(at, at + lengthBytes);
       }
       const bytes = Buffer.alloc(lengthBytes);
       const copies: Promise<void>[] = [];
@@ -93,14 +110,20 @@ export function createDiskImage(options: {
         const length = Math.min(chunkSizeBytes - within, lengthBytes - at);
         const to = at;
         copies.push(
-          chunk(n).then((raw) => {
-            raw?.copy(bytes, to, within, within + length);
+          chunk(n).then((one) => {
+            one?.raw.copy(bytes, to, within, within + length);
           }),
         );
         at += length;
       }
       await Promise.all(copies);
       return bytes;
+    },
+    release({ buffer }) {
+      const one = held.get(buffer);
+      if (one === undefined) return;
+      one.users -= 1;
+      letGo(one);
     },
     async extents(offsetBytes, lengthBytes) {
       assertWithin(offsetBytes, lengthBytes);
@@ -121,8 +144,20 @@ export function createDiskImage(options: {
   };
 }
 
-/** Remembers the last `count` answers; who asks while one is on its way gets the same one. Failures are not remembered. */
-function remembered<Value>(count: number, work: (n: number) => Promise<Value>): (n: number) => Promise<Value> {
+/** A chunk at hand, and how many parts of it are out. */
+interface HeldChunk {
+  readonly raw: Buffer;
+  users: number;
+  isForgotten: boolean;
+}
+
+/** Remembers the last `count` answers; who asks while one is on its way gets the same one. Failures are not remembered.
+ *  @param onForget hears of each answer after all who asked for it before */
+function remembered<Value>(
+  count: number,
+  work: (n: number) => Promise<Value>,
+  onForget: (value: Value) => void = () => undefined,
+): (n: number) => Promise<Value> {
   const answers = new Map<number, Promise<Value>>();
   return (n) => {
     const known = answers.get(n);
@@ -132,6 +167,7 @@ function remembered<Value>(count: number, work: (n: number) => Promise<Value>): 
     if (!known) answer.catch(() => void answers.delete(n));
     for (const oldest of answers.keys()) {
       if (answers.size <= count) break;
+      answers.get(oldest)?.then(onForget, () => undefined);
       answers.delete(oldest);
     }
     return answer;

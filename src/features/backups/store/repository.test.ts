@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { MIB } from '#kernel/units.ts';
 import { openRepository } from './index.ts';
 import {
   backUp,
@@ -91,3 +92,32 @@ for (const isEncrypted of [false, true]) {
     );
   });
 }
+
+test('bytes that are out stay what they are, whoever else reads and gives back, and more is read than stays at hand', async () => {
+  const CHUNKS = 7;
+  await using made = await testRepository(false, 8 * MIB);
+  const sizeBytes = CHUNKS * 8 * MIB;
+  const changes = new Map(Array.from({ length: CHUNKS }, (_, n) => [n, Buffer.alloc(8 * MIB, n + 1)]));
+  const { id } = await backUp(made.repository, { sizeBytes, changes });
+  const disk = await made.repository.openDisk(id, 'vda');
+  const read = (n: number) => disk.read(n * 8 * MIB + MIB, MIB);
+  const isRight = (bytes: Buffer, n: number) => bytes.length === MIB && bytes.every((byte) => byte === n + 1);
+  const early = await read(0);
+  for (let round = 0; round < 3; round += 1) {
+    const order = Array.from({ length: CHUNKS }, (_, n) => (n * 3 + round) % CHUNKS);
+    await Promise.all(
+      order.map(async (n) => {
+        const [kept, given] = [await read(n), await read(n)];
+        assert.ok(isRight(given, n));
+        disk.release?.(given);
+        assert.ok(isRight(kept, n));
+        disk.release?.(kept);
+      }),
+    );
+    assert.ok(isRight(early, 0));
+  }
+  disk.release?.(early);
+  assert.equal(early.length, 0, 'memory of what is neither at hand nor out is given back');
+  assert.ok(isRight(await read(0), 0));
+  await disk.close();
+});
