@@ -3,7 +3,7 @@
 
 packages_for_up='libvirt-daemon-system qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools bubblewrap dnsmasq-base iproute2
   iptables nftables dmidecode xorriso syslinux syslinux-common mtools dosfstools fdisk e2fsprogs busybox-static xz-utils util-linux'
-packages_for_tests="$packages_for_up libvirt-clients python3-libvirt openssl openssh-client ipxe rsyslog rsyslog-gnutls postfix prometheus prometheus-alertmanager prometheus-libvirt-exporter influxdb libnbd-bin strace xfsprogs btrfs-progs ntfs-3g cryptsetup-bin unzip pebble polkitd dbus passwd zstd python3-cryptography restic openssh-server openssh-sftp-server ceph-mon ceph-osd radosgw"
+packages_for_tests="$packages_for_up libvirt-clients python3-libvirt openssl openssh-client ipxe rsyslog rsyslog-gnutls postfix prometheus prometheus-alertmanager prometheus-libvirt-exporter influxdb libnbd-bin strace xfsprogs btrfs-progs ntfs-3g cryptsetup-bin unzip pebble polkitd dbus passwd zstd python3-cryptography restic openssh-server openssh-sftp-server ceph-mon ceph-osd radosgw virtnbdbackup"
 
 nixos_lines='virtualisation.libvirtd = { enable = true; qemu.swtpm.enable = true; qemu.ovmf.enable = true; };
     environment.systemPackages = with pkgs; [ nodejs_24 qemu bubblewrap xorriso syslinux mtools dosfstools e2fsprogs busybox ];'
