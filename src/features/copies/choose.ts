@@ -6,6 +6,8 @@ import type { CopiedPoint, Copy } from './copy-store.ts';
 export interface SourcePoint {
   readonly id: string;
   readonly vmId: string;
+  /** In the order of their making. */
+  readonly seq: number;
   readonly pointInTime: string;
   readonly isGood: boolean;
 }
@@ -30,9 +32,10 @@ export function chooseForCopy(options: {
   const missing = source.filter(({ id, isGood }) => isGood && !isThere.has(id));
   if (copy.retention === null) return { missing: missing.map(({ id }) => id), leaving: [] };
   const byVm = new Map<string, CandidatePoint[]>();
-  const add = (vmId: string, id: string, at: string, isGood: boolean) => {
+  const add = (vmId: string, id: string, seq: number, at: string, isGood: boolean) => {
     const candidate: CandidatePoint = {
       id,
+      seq,
       atMs: Date.parse(at),
       isGood,
       hasPassed: false,
@@ -44,8 +47,9 @@ export function chooseForCopy(options: {
     if (group) group.push(candidate);
     else byVm.set(vmId, [candidate]);
   };
-  for (const { id, vmId, pointInTime, isGood } of missing) add(vmId, id, pointInTime, isGood);
-  for (const { point_id, vm_id, point_in_time, is_good } of there) add(vm_id, point_id, point_in_time, is_good === 1);
+  for (const { id, vmId, seq, pointInTime, isGood } of missing) add(vmId, id, seq, pointInTime, isGood);
+  for (const { point_id, vm_id, seq, point_in_time, is_good } of there)
+    add(vm_id, point_id, seq, point_in_time, is_good === 1);
   const stays = new Set<string>();
   for (const points of byVm.values())
     for (const { id, reasons } of decideRetention(points, copy.retention, { timeZone: copy.timeZone, nowMs }))

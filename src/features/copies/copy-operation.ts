@@ -123,10 +123,11 @@ async function copyOnce(copy: Copy, order: CopyOrder, dependencies: CopyDependen
       signal,
       onProgress: ({ points, pointsInAll, sentBytes }) =>
         context.progress({ doneBytes: sentBytes, note: `${points} of ${pointsInAll} restore points` }),
-      async onPoint({ id, vm, pointInTime }) {
+      async onPoint({ id, vm, seq, pointInTime }) {
         await store.putPoint(copy.repositoryId, {
           point_id: id,
           vm_id: vm,
+          seq,
           point_in_time: pointInTime,
           is_good: 1,
           is_locked: 0,
@@ -149,6 +150,7 @@ async function copyOnce(copy: Copy, order: CopyOrder, dependencies: CopyDependen
       await store.putPoint(copy.repositoryId, {
         point_id: id,
         vm_id: manifest.vm,
+        seq: manifest.seq,
         point_in_time: manifest.pointInTime,
         is_good: 1,
         is_locked: 0,

@@ -24,6 +24,8 @@ export interface CopyPointRow {
   repository_id: string;
   point_id: string;
   vm_id: string;
+  /** In the order of their making. */
+  seq: number;
   point_in_time: string;
   is_good: number;
   /** It was to go, and the place keeps it. */
@@ -43,7 +45,7 @@ export const copyMigrations: readonly Migration[] = [
          is_enabled INTEGER NOT NULL, retention TEXT, time_zone TEXT NOT NULL, bytes_per_second INTEGER, last_at TEXT, succeeded_at TEXT,
          problem TEXT, failures INTEGER NOT NULL) STRICT`,
       `CREATE TABLE backup_copy_point(repository_id TEXT NOT NULL REFERENCES backup_copy(repository_id) ON DELETE CASCADE,
-         point_id TEXT NOT NULL, vm_id TEXT NOT NULL, point_in_time TEXT NOT NULL, is_good INTEGER NOT NULL, is_locked INTEGER NOT NULL,
+         point_id TEXT NOT NULL, vm_id TEXT NOT NULL, seq INTEGER NOT NULL, point_in_time TEXT NOT NULL, is_good INTEGER NOT NULL, is_locked INTEGER NOT NULL,
          PRIMARY KEY(repository_id, point_id)) STRICT`,
     ],
   },

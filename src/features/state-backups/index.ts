@@ -98,8 +98,9 @@ export const stateBackups = defineFeature<StateBackupsApi>({
           const repository = await repositories.open(repositoryId);
           const own = (await listStates(repository, series)).filter(({ isOwn }) => isOwn);
           const decisions = decideRetention(
-            own.map(({ id, madeAt, problem }) => ({
+            own.map(({ id, seq, madeAt, problem }) => ({
               id,
+              seq,
               atMs: Date.parse(madeAt),
               isGood: problem === null,
               hasPassed: false,

@@ -20,17 +20,20 @@ import { type StateKey, stateKeyOf } from './state-key.ts';
 
 export interface FoundState extends StatePoint {
   readonly series: string;
+  /** In the order of their making. */
+  readonly seq: number;
 }
 
 /** All states in a repository, newest first. Of a manifest that cannot be read it is not known whose it was: only those of a series that
  *  has others are told of. */
 export async function listStates(repository: Repository, ownSeries: string | null): Promise<readonly FoundState[]> {
   const found: FoundState[] = [];
-  for await (const { vm, pointId, manifest, problem } of repository.points()) {
+  for await (const { vm, pointId, seq, manifest, problem } of repository.points()) {
     if (manifest === null || manifest.kind !== 'state') continue;
     found.push({
       id: pointId,
       series: vm,
+      seq,
       host: manifest.host,
       madeAt: manifest.pointInTime,
       isOwn: vm === ownSeries,

@@ -44,7 +44,14 @@ const FIRST: Migration = {
 };
 const SECOND: Migration = { id: '002', statements: ["ALTER TABLE user ADD COLUMN title TEXT NOT NULL DEFAULT 'none'"] };
 const KNOWN: ReadonlyMap<string, readonly Migration[]> = new Map([['all', [FIRST, SECOND]]]);
-const FOUND = { series: SERIES, host: 'host1', madeAt: '2026-01-01T00:00:00.000Z', isOwn: false, problem: null };
+const FOUND = {
+  seq: 1,
+  series: SERIES,
+  host: 'host1',
+  madeAt: '2026-01-01T00:00:00.000Z',
+  isOwn: false,
+  problem: null,
+};
 
 let folder: string;
 let database: string;
