@@ -178,6 +178,9 @@ async function prepare(command: string): Promise<void> {
   await prepareAccess(command);
   if (noun === 'audit' && verb === 'verify') return prepareAuditCopies();
   if (noun === 'vm' && verb === 'create') return forget(command.split(' ')[3] ?? '');
+  // A VM that was lost comes back under its own name.
+  const back = /^hv backup restore (\S+) --as \1$/.exec(command)?.[1];
+  if (back !== undefined) return forget(back);
   if (noun === 'image' && verb === 'upload') {
     const name = 'nixos-minimal';
     const known = (await daemon.admin('GET /images')).items.find((image) => image.name === name);

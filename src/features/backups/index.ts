@@ -331,6 +331,16 @@ export const backups = defineFeature<BackupsApi>({
           instant,
           beginRun,
           kinds,
+          async leave(repositoryId) {
+            const listed = catalogue.known().filter((point) => point.repositoryId === repositoryId);
+            await db.transaction((tx) =>
+              catalogue.remove(
+                tx,
+                listed.map(({ id }) => id),
+              ),
+            );
+            told(listed.map(({ id, project, vmId }) => ({ id, project, vm_id: vmId })));
+          },
           copiesOf: (pointId) => copyHolding?.namesOf(pointId) ?? [],
         }),
         ...createInstantRoutes({ instant, operations: journal, known, repositories }),

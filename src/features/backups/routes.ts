@@ -21,6 +21,8 @@ export interface BackupRouteDependencies {
   readonly repositories: Repositories;
   readonly instant: Pick<Instant, 'requireUnused'>;
   readonly beginRun: BeginRun;
+  /** Takes the restore points of a repository out of the lists, but those that a copy holds too. */
+  leave(repositoryId: string): Promise<void>;
   /** Names of the copies that hold a restore point too. */
   copiesOf(pointId: string): string[];
   readonly kinds: {
@@ -65,7 +67,7 @@ export const pointObject = (
 });
 
 export function createBackupRoutes(dependencies: BackupRouteDependencies): Handlers {
-  const { operations, known, catalogue, repositories, instant, kinds } = dependencies;
+  const { operations, known, catalogue, repositories, instant, leave, kinds } = dependencies;
 
   const seen = async (
     id: string,
@@ -139,6 +141,8 @@ export function createBackupRoutes(dependencies: BackupRouteDependencies): Handl
       instant.requireUnused({ repositoryId: id });
       if (operations.isLocked(`repository:${id}`))
         throw new AppError('busy', { detail: `An operation works on the repository "${name}".` });
+      // First, so that what a copy holds is listed there; with the repository all that is listed in it goes.
+      await leave(id);
       await repositories.forget(row);
     },
     'POST /repositories/{id}/confirm': async ({ params, body, may }) => {
