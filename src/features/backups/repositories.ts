@@ -367,6 +367,8 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
       const known = opened.get(id);
       const opening = known ?? openRow(row);
       if (!known) opened.set(id, opening);
+      // It may fail while the mount or the folder is still looked at, and is told of below.
+      opening.catch(() => undefined);
       try {
         if (row.kind === 'mount') await requireMount(row.folder);
         // A disk that was taken out leaves an empty folder.
