@@ -143,6 +143,7 @@ const NO_LISTS = [
   'GET /notices',
   'GET /healing/actions',
   'GET /healing/acts',
+  'GET /instant-restores',
   'GET /backup-runs',
   'GET /backup-runs/{id}',
   'GET /backup-posture',
@@ -263,6 +264,17 @@ test('E1: runs of backups, what a cleaning keeps and how well VMs are protected 
     assert.equal(seen.counted, seen.standing.length, person.name);
     const [run] = seen.runs as { readonly counts: { readonly all: number } }[];
     assert.equal(run?.counts.all, seen.run.length, person.name);
+  }
+});
+
+test('E1: VMs that run from a restore point are shown to those who may see their backups', { skip }, async () => {
+  const read = async (person: Person) => itemsOf(await person.asker.ask({ path: '/instant-restores' }));
+  const all = await read(everything);
+  assert.equal(all.length, 3);
+  for (const person of tenants.people) {
+    if (!mayAnywhere(person, 'backup.read')) continue;
+    const mine = all.filter((item) => may(person, 'backup.read', { ...inProject(item), vmId: text(item, 'vmId') }));
+    assert.deepEqual(await read(person), mine, person.name);
   }
 });
 

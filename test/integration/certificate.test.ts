@@ -13,6 +13,9 @@ import { ensureServerCertificate } from '#platform/tls/authority.ts';
 import { startDaemon } from '#test/support/daemon.ts';
 import { freePort, missingForPebble, startPebble } from '#test/support/pebble.ts';
 
+/** What a daemon began to fetch may end a moment after it. */
+const GONE = { recursive: true, force: true, maxRetries: 20, retryDelay: 100 } as const;
+
 /** The chain that the daemon shows, leaf first; checked against `ca` when there is one. */
 function shownAt(origin: string, servername: string, ca?: string): Promise<X509Certificate> {
   const { port } = new URL(origin);
@@ -82,7 +85,7 @@ test('an own certificate is shown, and another one put in its place is shown wit
     assert.match(refused.output(), /tls\.keyFile: .*server\.key can be read by others\. Mend: chmod 600/);
     await refused.close();
   } finally {
-    await rm(dir, { recursive: true });
+    await rm(dir, GONE);
   }
 });
 
@@ -149,7 +152,7 @@ test('an ACME server gives a certificate, which a restart keeps, and a changed l
     }
   } finally {
     await pebble.close();
-    await rm(stateDir, { recursive: true });
+    await rm(stateDir, GONE);
   }
 });
 

@@ -180,7 +180,11 @@ async function prepare(command: string): Promise<void> {
   if (noun === 'vm' && verb === 'create') return forget(command.split(' ')[3] ?? '');
   // A VM that was lost comes back under its own name.
   const back = /^hv backup restore (\S+) --as \1$/.exec(command)?.[1];
-  if (back !== undefined) return forget(back);
+  if (back !== undefined) {
+    if (!(await names()).includes(back)) await makeVm(back);
+    await daemon.finish(await daemon.admin('POST /vms/{id}/backup', { params: { id: back }, body: {} }));
+    return forget(back);
+  }
   if (noun === 'image' && verb === 'upload') {
     const name = 'nixos-minimal';
     const known = (await daemon.admin('GET /images')).items.find((image) => image.name === name);
@@ -196,18 +200,22 @@ async function prepare(command: string): Promise<void> {
       await setPower(name, verb);
       continue;
     }
-    const body = {
-      name,
-      vcpus: 1,
-      memoryBytes: 256 * MIB,
-      firmware: 'bios' as const,
-      disks: [{ imageId: 'debian-13-cloud' }],
-      start: false,
-    };
-    await daemon.finish(await daemon.admin('POST /vms', { body }));
+    await makeVm(name);
     if (needsTrash) await daemon.finish(await daemon.admin('DELETE /vms/{id}', { params: { id: name } }));
     else await setPower(name, verb);
   }
+}
+
+async function makeVm(name: string): Promise<void> {
+  const body = {
+    name,
+    vcpus: 1,
+    memoryBytes: 256 * MIB,
+    firmware: 'bios' as const,
+    disks: [{ imageId: 'debian-13-cloud' }],
+    start: false,
+  };
+  await daemon.finish(await daemon.admin('POST /vms', { body }));
 }
 
 const NEEDS_OFF = ['start', 'delete', 'rename'];

@@ -309,6 +309,7 @@ export async function startEverybody(): Promise<Everybody> {
       { name: ZEBRA, ruleId: rules.zebra, project: zebra, vmId: vms.zebra },
       { name: 'plain', ruleId: rules.system, project: null, vmId: null },
     ]);
+    writeInstantRestores(join(stateDir, 'state.db'), newId('repo'), [alpha, zebra, 'default']);
     const points = writePoints(join(stateDir, 'state.db'), repository.id, [
       { vmId: vms.alpha, vmName: 'alpha-web', project: alpha },
       { vmId: vms.zebra, vmName: `${ZEBRA}-web`, project: zebra },
@@ -575,6 +576,26 @@ function writePoints(
   });
   db.close();
   return ids;
+}
+
+/** Writes instant restores that began and whose VMs are not there yet, so that nothing is done for them. */
+function writeInstantRestores(databaseFile: string, repositoryId: string, projects: readonly string[]): void {
+  const db = new DatabaseSync(databaseFile);
+  const insert = db.prepare(
+    `INSERT INTO instant_restore(vm_id, operation_id, name, project, point_id, repository_id, disks, state, boot_id, started_at)
+     VALUES(?, ?, ?, ?, ?, ?, '[]', 'making', '', ?)`,
+  );
+  for (const project of projects)
+    insert.run(
+      newUuid(),
+      newId('op'),
+      `back-in-${project}`,
+      project,
+      newId('rp'),
+      repositoryId,
+      new Date().toISOString(),
+    );
+  db.close();
 }
 
 /** Writes a run of a schedule into the database of a stopped daemon. */
