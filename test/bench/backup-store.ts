@@ -56,7 +56,7 @@ export async function run(): Promise<Measurement[]> {
       ...(await measureMarks(folder)),
     ];
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 }
 
@@ -87,7 +87,7 @@ async function measureOurs(
   const { seconds: checkSeconds, value: report } = await timed(() => repository.check({ isDataRead: true }));
   if (report.problemCount > 0) throw new Error('the check found problems');
   const { stdout } = await runChecked(['du', '-s', '-B1', path], { timeoutMs: LONGEST_MS });
-  await rm(path, { recursive: true });
+  await rm(path, { recursive: true, maxRetries: 20, retryDelay: 100 });
   return { writeSeconds, readSeconds, checkSeconds, storedBytes: Number(stdout.split('\t')[0]), mostBytes };
 }
 

@@ -47,7 +47,7 @@ export async function run(): Promise<Measurement[]> {
   } finally {
     await daemon.close();
     await libvirtd.close();
-    await rm(folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 }
 
@@ -104,7 +104,7 @@ async function measureVirtnbdbackup(folder: string, { uri }: PrivateLibvirtd): P
   const where = ['-U', uri, '-d', NAME, '-o', out, '-S', folder, '-f', join(folder, 'virtnbd.sock'), '-n'];
   // A copy leaves no checkpoint behind, which ours would have to share the disk with.
   const full = await costOfProgram(['virtnbdbackup', ...where, '-l', 'copy']);
-  await rm(out, { recursive: true });
+  await rm(out, { recursive: true, maxRetries: 20, retryDelay: 100 });
   return { full };
 }
 

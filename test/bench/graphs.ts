@@ -24,7 +24,7 @@ const SPAN_MS = POINTS * 60_000;
 export async function run(): Promise<Measurement[]> {
   await using open = new AsyncDisposableStack();
   const dir = await mkdtemp(join(tmpdir(), 'hv-bench-graphs-'));
-  open.defer(() => rm(dir, { recursive: true, force: true }));
+  open.defer(() => rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
   const endMs = Date.now();
   await writeHours(dir, endMs, SPAN_MS / 3_600_000);
   await build({

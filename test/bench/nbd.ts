@@ -37,7 +37,7 @@ export async function run(): Promise<Measurement[]> {
     await using _server = await startQemuNbd({ image, format: 'raw', exportName: 'vda', listenOn: theirs });
     return [await measureClients(theirs), ...(await measureServers(image, theirs, join(folder, 'ours.sock')))];
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 }
 

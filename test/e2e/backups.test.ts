@@ -27,7 +27,7 @@ before(async () => {
   // What the reader of single files is made of, as other tests have fetched it.
   const parts = join(dashboard.daemon.stateDir, 'scratch', 'guest-parts');
   await mkdir(dirname(parts), { recursive: true });
-  await rm(parts, { recursive: true, force: true });
+  await rm(parts, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   await symlink(await applianceParts(), parts);
   page = await dashboard.signIn();
 });

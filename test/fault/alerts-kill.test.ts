@@ -22,7 +22,7 @@ let folder: string;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'hv-alerts-kill-'));
 });
-after(() => rm(folder, { recursive: true }));
+after(() => rm(folder, { recursive: true, maxRetries: 20, retryDelay: 100 }));
 
 const next = randomOf(seed);
 

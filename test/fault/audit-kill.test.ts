@@ -23,7 +23,7 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'hv-audit-kill-'));
   stateDir = join(folder, 'state');
 });
-after(() => rm(folder, { recursive: true, force: true }));
+after(() => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
 
 /** Changes without end; resolves with how many were answered when the daemon is gone. */
 async function hammer(daemon: TestDaemon): Promise<number> {

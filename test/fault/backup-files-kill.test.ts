@@ -30,7 +30,7 @@ before(async () => {
 
 after(async () => {
   await points?.close();
-  await rm(folder, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
 /** Processes of QEMU that read this test's restore points. */

@@ -137,5 +137,5 @@ describe('room and power during a backup', { skip }, () => {
 
 after(async () => {
   if (skip === false) await program('umount', stateDir);
-  await rm(folder, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });

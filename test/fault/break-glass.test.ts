@@ -41,7 +41,7 @@ after(async () => {
   await libvirtd?.close();
   if (skip !== false) return;
   await runChecked(['umount', '--lazy', folder], { timeoutMs: 10_000 });
-  await rm(folder, { recursive: true });
+  await rm(folder, { recursive: true, maxRetries: 20, retryDelay: 100 });
 });
 
 async function refused(work: Promise<unknown>): Promise<string> {

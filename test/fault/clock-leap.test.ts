@@ -13,7 +13,7 @@ const DAY_MS = 86_400_000;
 
 test('after a leap of the date the trash is kept and the overview says why; without one it is emptied in time', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'hv-leap-'));
-  t.after(() => rm(folder, { recursive: true }));
+  t.after(() => rm(folder, { recursive: true, maxRetries: 20, retryDelay: 100 }));
   const stateDir = join(folder, 'state');
   const at = (days: number) => new Date(Date.now() + days * DAY_MS).toISOString();
   await (await startDaemon({ stateDir, waitFor: 'doors' })).stop();

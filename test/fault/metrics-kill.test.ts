@@ -114,6 +114,6 @@ test(`each of ${KILLS} kills loses at most the tick that was being written, and 
       `# count: seed ${seed}: ${KILLS} kills of a history while it was written, ${samples / 3} ticks on disk, none lost, none twice`,
     );
   } finally {
-    await rm(dir, { recursive: true, force: true });
+    await rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 });

@@ -43,7 +43,7 @@ describe(`a restore of the state that is killed (seed ${seed})`, () => {
     await other.admin('POST /users', { body: { name: 'old' } });
     await other.stop();
   });
-  after(() => rm(folder, { recursive: true, force: true }));
+  after(() => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
 
   for (const point of tried)
     test(`at ${point}`, async () => {

@@ -99,7 +99,7 @@ for (const isEncrypted of [false, true])
         `# count: seed ${seed}: ${FLIPS / 2} changed bytes of ${isEncrypted ? 'an encrypted' : 'a plain'} repository (${tiers}), all found, ${refusals} reads refused, 0 wrong bytes served, ${repaired} files repaired from the second copy`,
       );
     } finally {
-      await rm(parent, { recursive: true, force: true });
+      await rm(parent, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
     }
   });
 

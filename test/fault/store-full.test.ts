@@ -67,7 +67,7 @@ test(`a repository that is full at ${ROUNDS} moments, in blocks and in inodes`, 
       // It can be checked and pruned while it is full, which is the way to room.
       assert.deepEqual((await repository.check({ isDataRead: true })).problems, [], where);
       if (round % 4 > 1) await repository.prune({ points: { remove: [] }, graceMs: 0 });
-      await rm(ballast, { recursive: true });
+      await rm(ballast, { recursive: true, maxRetries: 20, retryDelay: 100 });
       outcomes[kind] += 1;
 
       // With room again the same data goes in, and what was stored already is not written twice.
@@ -86,7 +86,7 @@ test(`a repository that is full at ${ROUNDS} moments, in blocks and in inodes`, 
     );
   } finally {
     await runChecked(['umount', '--lazy', folder], { timeoutMs: 10_000 });
-    await rm(folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 });
 

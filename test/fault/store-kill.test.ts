@@ -105,12 +105,12 @@ test(`${LIVES} processes killed in a repository of backups lose nothing that was
       `# count: seed ${seed}: ${injected} kills at chosen changes of the file system and ${atRandom} at random (${besides} lives beside another process), ${kept.size} points kept, all intact, nothing left behind`,
     );
   } finally {
-    await rm(parent, { recursive: true, force: true });
+    await rm(parent, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 });
 
 async function makeSecond(folder: string, second: string): Promise<void> {
-  await rm(second, { recursive: true, force: true });
+  await rm(second, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   await cp(folder, second, { recursive: true });
 }
 

@@ -69,7 +69,7 @@ before(async () => {
 
 after(async () => {
   await points?.close();
-  await rm(folder, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
 const codeOf = ({ status, body }: { readonly status: number; readonly body: Buffer }) =>

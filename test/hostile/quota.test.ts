@@ -36,7 +36,7 @@ async function withLedger(work: (path: string) => Promise<void>): Promise<void> 
     await db.close();
     await work(path);
   } finally {
-    await rm(dir, { recursive: true });
+    await rm(dir, { recursive: true, maxRetries: 20, retryDelay: 100 });
   }
 }
 

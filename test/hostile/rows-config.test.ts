@@ -16,7 +16,7 @@ let folder: string;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'hv-config-'));
 });
-after(() => rm(folder, { recursive: true, force: true }));
+after(() => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
 
 interface Planted {
   readonly what: string;

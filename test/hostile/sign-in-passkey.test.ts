@@ -72,7 +72,7 @@ before(async () => {
 });
 after(async () => {
   await db.close();
-  await rm(dir, { recursive: true });
+  await rm(dir, { recursive: true, maxRetries: 20, retryDelay: 100 });
   console.log(`# D10: ${tried} hostile answers of authenticators, none accepted`);
 });
 

@@ -166,6 +166,6 @@ test('an upload that a crash left complete is published by the rights that its s
     );
   } finally {
     await machine.close();
-    await rm(stateDir, { recursive: true, force: true });
+    await rm(stateDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 });

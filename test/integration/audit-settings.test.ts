@@ -36,6 +36,6 @@ test('retention and mirrors are shown with the file that sets them', async () =>
     assert.equal(shown.mirrors[0].target, mirrorFile);
   } finally {
     await daemon.close();
-    await rm(folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 });

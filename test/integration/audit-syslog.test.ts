@@ -28,7 +28,7 @@ before(async () => {
   certificates = await makeCertificates(join(folder, 'tls'), 'logs.example');
   port = await freePort();
 });
-after(() => rm(folder, { recursive: true, force: true }));
+after(() => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
 
 /** A receiver of its own, which writes each message as it came. */
 async function startReceiver(): Promise<{ readonly child: ChildProcess; stop(): Promise<void> }> {

@@ -54,7 +54,7 @@ before(async () => {
 
 after(async () => {
   await daemon?.close();
-  await rm(folder, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
 const list = async (volume: string, path: string): Promise<readonly FileEntry[]> =>

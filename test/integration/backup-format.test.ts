@@ -38,7 +38,7 @@ before(async () => {
     if (!isThere) missing = `${name} is not installed`;
   }
 });
-after(() => rm(folder, { recursive: true, force: true }));
+after(() => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
 
 /** Random, compressible and empty chunks at both ends and around the border of the pages. */
 const PLACES = new Map<number, Buffer>([

@@ -82,7 +82,7 @@ before(async () => {
 after(async () => {
   await sshd?.close();
   await s3?.close();
-  await rm(root, { recursive: true, force: true });
+  await rm(root, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
 const chunksOf = (bytes: Buffer): Changes =>
@@ -163,7 +163,7 @@ for (const { name, skip, make } of KINDS) {
           const again = await made.repository.copyTo(place);
           assert.deepEqual([again.copied, again.sentObjects, again.there.length], [[], 0, 3]);
 
-          await rm(made.folder, { recursive: true });
+          await rm(made.folder, { recursive: true, maxRetries: 20, retryDelay: 100 });
           const copy = await openRepositoryAt(place, made.key ? { key: made.key } : {});
           for (const { id, bytes } of points) assert.ok((await restore(copy, id)).equals(bytes));
           const checked = await copy.check({ isDataRead: true });

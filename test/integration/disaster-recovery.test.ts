@@ -65,7 +65,7 @@ describe('the page on disaster recovery', { skip }, () => {
 
     await daemon.stop();
     await libvirtd.virsh('undefine', 'web1', '--checkpoints-metadata', '--nvram');
-    await rm(join(folder, 'lost'), { recursive: true });
+    await rm(join(folder, 'lost'), { recursive: true, maxRetries: 20, retryDelay: 100 });
     daemon = await startDaemon({ libvirtd, stateDir: join(folder, 'new') });
 
     for (const command of await commandsOf('After')) {

@@ -160,7 +160,7 @@ describe('exports to real programs', { skip }, () => {
     dead?.close();
     await Promise.all([receiver?.close(), influx?.close()]);
     await libvirtd?.close();
-    if (folder) await rm(folder, { recursive: true, force: true });
+    if (folder) await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   });
 
   test('promtool finds nothing wrong with the page, in our names and in those of the other exporter', async () => {

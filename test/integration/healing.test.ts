@@ -83,7 +83,7 @@ describe('healing', { skip }, () => {
     await daemon?.close();
     await libvirtd?.close();
     await runChecked(['umount', tight], { timeoutMs: 10_000 });
-    await rm(tight, { recursive: true });
+    await rm(tight, { recursive: true, maxRetries: 20, retryDelay: 100 });
   });
 
   const show = (id: string): Promise<Vm> => daemon.admin('GET /vms/{id}', { params: { id } });

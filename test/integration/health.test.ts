@@ -53,7 +53,7 @@ before(async () => {
 });
 after(async () => {
   await daemon?.close();
-  await rm(folder, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
 test('all checks run on this machine within their time, and the command line says what they found', async () => {

@@ -414,7 +414,7 @@ test('an image in whose place lies something else is not deleted, and that is no
       daemon.admin('DELETE /images/{id}', { params: { id: 'replaced' } }),
       isProblem('foreign_file'),
     );
-    await rm(file, { recursive: true });
+    await rm(file, { recursive: true, maxRetries: 20, retryDelay: 100 });
   }
   assert.deepEqual(await readFile(path), disk);
   await daemon.finish(await daemon.admin('DELETE /images/{id}', { params: { id: 'replaced' } }));

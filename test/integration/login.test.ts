@@ -61,7 +61,7 @@ before(async () => {
 after(async () => {
   agent?.kill();
   await daemon?.close();
-  await rm(home, { recursive: true, force: true });
+  await rm(home, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
 const withAgent = () => ({ HOME: home, SSH_AUTH_SOCK: agentSocket });

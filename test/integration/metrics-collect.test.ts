@@ -204,7 +204,7 @@ describe('collecting from a real libvirtd', { skip }, () => {
     await inventoryLoops;
     await libvirtd?.close();
     await db?.close();
-    if (folder) await rm(folder, { recursive: true, force: true });
+    if (folder) await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   });
 
   test('a guest that computes and writes shows it; what cannot be known is not there', {

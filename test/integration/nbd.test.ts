@@ -34,7 +34,7 @@ let folder = '';
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'hv-qnbd-'));
 });
-after(() => rm(folder, { recursive: true, force: true }));
+after(() => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
 
 const at = (name: string) => join(folder, name);
 const tool = (...argv: readonly string[]) => runChecked(argv, { timeoutMs: 120_000 });

@@ -40,7 +40,7 @@ before(async () => {
 });
 after(async () => {
   await mail?.close();
-  await rm(folder, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
 const theMail = (): MailServer => {

@@ -53,7 +53,7 @@ after(async () => {
   await browser?.close();
   await daemon?.close();
   await provider?.close();
-  await rm(dir, { recursive: true, force: true });
+  await rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
 async function openWindow(): Promise<{ context: BrowserContext; page: Page }> {

@@ -238,7 +238,7 @@ describe('protection', { skip }, () => {
       assert.equal((await hv('backup', 'report', '--format', 'pdf', '--out', join(dir, 'r.pdf'))).code, 0);
       assert.match((await readFile(join(dir, 'r.pdf'))).toString('latin1'), /^%PDF-1\.4[\s\S]*\(good\)[\s\S]*%%EOF/);
     } finally {
-      await rm(dir, { recursive: true });
+      await rm(dir, { recursive: true, maxRetries: 20, retryDelay: 100 });
     }
   });
 

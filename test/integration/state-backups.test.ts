@@ -93,7 +93,7 @@ describe('the state of a host', () => {
   });
   after(async () => {
     for (const daemon of daemons) await daemon.close();
-    await rm(folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   });
 
   test('leaves out only tables that there are', () => {

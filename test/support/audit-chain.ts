@@ -99,6 +99,6 @@ export async function makeChain(records: number): Promise<LongChain> {
     database,
     exported,
     publicKey: keys.publicKey,
-    [Symbol.asyncDispose]: () => rm(dir, { recursive: true, force: true }),
+    [Symbol.asyncDispose]: () => rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }),
   };
 }

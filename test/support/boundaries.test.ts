@@ -27,6 +27,6 @@ test('every forbidden import of the fixtures is rejected', async () => {
       assert.match(output, /lint\/style\/noRestrictedImports/, `${file} should be rejected`);
     }
   } finally {
-    await rm(dir, { recursive: true });
+    await rm(dir, { recursive: true, maxRetries: 20, retryDelay: 100 });
   }
 });

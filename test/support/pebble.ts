@@ -83,7 +83,7 @@ export async function startPebble(httpPort: number, env: Readonly<Record<string,
       const ended = new Promise((resolve) => child.on('exit', resolve));
       if (child.exitCode === null && child.kill('SIGTERM')) await ended;
     }
-    await rm(dir, { recursive: true });
+    await rm(dir, { recursive: true, maxRetries: 20, retryDelay: 100 });
   };
   const ca = await readFile(certificates.caFile, 'utf8');
   const get = (url: string): Promise<string> =>

@@ -128,7 +128,7 @@ Subsystem sftp internal-sftp${deny}
     },
     async close() {
       await stop();
-      await rm(folder, { recursive: true, force: true });
+      await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
     },
   };
 }

@@ -101,6 +101,6 @@ export async function measureWriting(): Promise<Measurement[]> {
     ];
   } finally {
     await db.close();
-    await rm(dir, { recursive: true, force: true });
+    await rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 }

@@ -32,7 +32,7 @@ export async function measureChecks(folder: string, image: string): Promise<Meas
     const { problemCount } = await repository.check({ isDataRead: true });
     if (problemCount > 0) throw new Error('the check found problems');
     samples.push({ x: sizeGib, seconds: processorSeconds() - beforeSeconds });
-    await rm(path, { recursive: true });
+    await rm(path, { recursive: true, maxRetries: 20, retryDelay: 100 });
   }
   const line = lineThrough(samples);
   return [

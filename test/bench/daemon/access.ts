@@ -171,6 +171,6 @@ export async function measureSessions(): Promise<Measurement[]> {
   } finally {
     await sessions.stop();
     await db.close();
-    await rm(dir, { recursive: true });
+    await rm(dir, { recursive: true, maxRetries: 20, retryDelay: 100 });
   }
 }

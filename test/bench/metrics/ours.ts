@@ -119,7 +119,7 @@ export async function runOurs(course: Course): Promise<OurRun> {
     },
     async [Symbol.asyncDispose]() {
       history.close();
-      await rm(dir, { recursive: true, force: true });
+      await rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
     },
   };
 }

@@ -54,7 +54,7 @@ export async function blocksOf(
     }
     return bytes;
   } finally {
-    await rm(dir, { recursive: true, force: true });
+    await rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 }
 
@@ -75,7 +75,7 @@ export interface Scraping extends AsyncDisposable {
 export async function startScraping(series: readonly LoadSeries[], next: () => Float64Array): Promise<Scraping> {
   await using open = new AsyncDisposableStack();
   const dir = await mkdtemp(join(tmpdir(), 'hv-bench-prometheus-'));
-  open.defer(() => rm(dir, { recursive: true, force: true }));
+  open.defer(() => rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
   const names = series.map((each) => `${each.metric}${labelsOf(each)}`);
   let served = 0;
   const server = createServer((_request, response) => {

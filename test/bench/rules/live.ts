@@ -151,7 +151,7 @@ export async function openLiveHouse({ vmIds, rules: configured, hasDefaults }: L
       await engine.drain();
       await db.close();
       history.close();
-      await rm(dir, { recursive: true, force: true });
+      await rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
     },
   };
 }

@@ -25,7 +25,7 @@ export const filesPath = (pointId: string): string => `/backups/points/${encodeU
 
 /** Where it shows a folder. */
 export function placePath(pointId: string, volume: string, path: string): string {
-  return `${filesPath(pointId)}?${new URLSearchParams({ volume, path })}`;
+  return `${filesPath(pointId)}?${new URLSearchParams({ volume, folder: path })}`;
 }
 
 const KINDS: Readonly<Record<FileEntry['kind'], string>> = {

@@ -30,7 +30,7 @@ export function FilesPage({ params }: { readonly params: Readonly<Record<string,
 function Shown({ point }: { readonly point: RestorePoint }) {
   const query = currentQuery.value;
   const volume = query.get('volume');
-  const path = query.get('path') ?? '/';
+  const path = query.get('folder') ?? '/';
   return (
     <>
       <p class="back">
