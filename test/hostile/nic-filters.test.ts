@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { ApiProblem } from '#contract/client.ts';
 import type { NicFilter, Vm, VmCreateInput } from '#contract/vms.ts';
@@ -198,7 +199,8 @@ describe('what guests send', { skip }, () => {
     };
     // Right after a lease, while libvirt makes the rules for the new address, the first frames may never reach the bridge.
     let missing: readonly Attack[] = list;
-    for (let round = 0; missing.length > 0 && round < 10; round += 1) {
+    for (let round = 0; missing.length > 0 && round < 40; round += 1) {
+      if (round > 0) await sleep(250);
       for (const attack of missing) assert.equal((await shell.run(SEND, attack.frame)).code, 0, attack.name);
       const seen = await counts('sent');
       missing = list.filter((attack) => (seen.get(attack) ?? 0) === 0);
