@@ -18,6 +18,7 @@ import { runChecked } from '#platform/process.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { killPoints } from '../support/kill-points.ts';
 import { missingForLibvirtd, type PrivateLibvirtd, startPrivateLibvirtd } from '../support/libvirtd.ts';
+import { assertSettled } from '../support/settled.ts';
 
 const skip = missingForLibvirtd() ?? false;
 const seed = Number(process.env['HV_TEST_SEED'] ?? 1);
@@ -138,14 +139,7 @@ async function assertWhole(daemon: TestDaemon): Promise<void> {
   assert.equal(JSON.parse(JSON.stringify(checked.result)).points, points.length, 'what is listed is what is there');
   const database = new DatabaseSync(join(stateDir, 'state.db'), { readOnly: true });
   try {
-    assert.equal(database.prepare('SELECT count(*) AS n FROM op_lock').get()?.['n'], 0, 'locks left');
-    const open = database
-      .prepare(
-        `SELECT operation_id AS id, sum(phase = 'intent') AS intents, sum(phase = 'outcome') AS outcomes FROM audit
-         WHERE operation_id IS NOT NULL GROUP BY operation_id HAVING intents <> 1 OR outcomes <> 1`,
-      )
-      .all();
-    assert.deepEqual(open, [], 'each intent has one outcome');
+    assertSettled(database);
   } finally {
     database.close();
   }

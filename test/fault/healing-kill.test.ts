@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MIB } from '#kernel/units.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { missingForLibvirtd, type PrivateLibvirtd, startPrivateLibvirtd } from '../support/libvirtd.ts';
+import { assertSettled } from '../support/settled.ts';
 
 const skip = missingForLibvirtd() ?? false;
 const config = { healing: { restartDelaysSeconds: [1] } };
@@ -88,13 +89,7 @@ for (const [n, point] of POINTS.entries()) {
     }
     const database = new DatabaseSync(join(stateDir, 'state.db'), { readOnly: true });
     try {
-      const odd = database
-        .prepare(
-          `SELECT operation_id, sum(phase = 'intent') AS intents, sum(phase = 'outcome') AS outcomes FROM audit
-           WHERE operation_id IS NOT NULL GROUP BY operation_id HAVING intents <> 1 OR outcomes <> 1`,
-        )
-        .all();
-      assert.deepEqual(odd, [], 'each intent has one outcome');
+      assertSettled(database);
       const { acts, records } = Object(
         database
           .prepare(

@@ -19,6 +19,7 @@ import { helloDisk } from '../support/guest.ts';
 import { type GuestShell, guestShell } from '../support/guest-shell.ts';
 import { killPoints } from '../support/kill-points.ts';
 import { missingForLibvirtd, type PrivateLibvirtd, startPrivateLibvirtd } from '../support/libvirtd.ts';
+import { assertSettled } from '../support/settled.ts';
 
 const skip = missingForLibvirtd() ?? false;
 const seed = Number(process.env['HV_TEST_SEED'] ?? 1);
@@ -145,14 +146,7 @@ async function assertOver(daemon: TestDaemon, name: string): Promise<void> {
   assert.deepEqual((await readdir(join(stateDir, 'disks'))).sort(), used.sort(), 'disk files and disks of VMs');
   const database = new DatabaseSync(join(stateDir, 'state.db'), { readOnly: true });
   try {
-    assert.equal(database.prepare('SELECT count(*) AS n FROM op_lock').get()?.['n'], 0, 'locks left');
-    const unpaired = database
-      .prepare(
-        `SELECT operation_id AS id, sum(phase = 'intent') AS intents, sum(phase = 'outcome') AS outcomes FROM audit
-         WHERE operation_id IS NOT NULL GROUP BY operation_id HAVING intents <> 1 OR outcomes <> 1`,
-      )
-      .all();
-    assert.deepEqual(unpaired, [], 'each intent has one outcome');
+    assertSettled(database);
   } finally {
     database.close();
   }

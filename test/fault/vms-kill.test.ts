@@ -16,6 +16,7 @@ import { runChecked } from '#platform/process.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { killPoints } from '../support/kill-points.ts';
 import { missingForLibvirtd, type PrivateLibvirtd, startPrivateLibvirtd } from '../support/libvirtd.ts';
+import { assertSettled } from '../support/settled.ts';
 
 const skip = missingForLibvirtd() ?? false;
 const isFull = process.env['HV_TEST_FULL'] === '1';
@@ -133,14 +134,7 @@ async function assertWhole(daemon: TestDaemon, expected: readonly string[]): Pro
   const database = new DatabaseSync(join(stateDir, 'state.db'), { readOnly: true });
   try {
     assert.equal(database.prepare('PRAGMA integrity_check').get()?.['integrity_check'], 'ok');
-    assert.equal(database.prepare('SELECT count(*) AS n FROM op_lock').get()?.['n'], 0, 'locks left');
-    const open = database
-      .prepare(
-        `SELECT operation_id AS id, sum(phase = 'intent') AS intents, sum(phase = 'outcome') AS outcomes FROM audit
-         WHERE operation_id IS NOT NULL GROUP BY operation_id HAVING intents <> 1 OR outcomes <> 1`,
-      )
-      .all();
-    assert.deepEqual(open, [], 'each intent has one outcome');
+    assertSettled(database);
     const rows = database
       .prepare('SELECT uuid FROM vm')
       .all()

@@ -169,12 +169,19 @@ async function copyOnce(copy: Copy, order: CopyOrder, dependencies: CopyDependen
   }
 }
 
-async function prune(copy: Copy, dependencies: CopyDependencies, { signal }: StepContext): Promise<void> {
+async function prune(copy: Copy, dependencies: CopyDependencies, { signal, log }: StepContext): Promise<void> {
   const { repositories, store } = dependencies;
   const remove = dependencies.choose(copy).leaving.filter(dependencies.isFree);
   if (remove.length === 0) return;
   const repository = await repositories.open(copy.repositoryId);
-  const near = await repositories.open(copy.sourceId).catch(() => null);
+  // Pages are read there when they cannot be read here, which only takes longer.
+  const near = await repositories.open(copy.sourceId).catch((error: unknown) => {
+    log.info(
+      { repository: copy.sourceId, err: error },
+      'a copy is thinned without the repository that it is a copy of',
+    );
+    return null;
+  });
   const { removed, locked } = repository.placed
     ? await repository.placed
         .pruneThere(near, { remove, signal })

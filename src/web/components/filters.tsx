@@ -28,6 +28,38 @@ export function isSearched(haystack: string): boolean {
   return words.every((word) => haystack.toLowerCase().includes(word));
 }
 
+/** A filter with too many choices for chips, which is in the address under `name`. A choice that is not among them is shown as it is. */
+export function ChoiceFilter({
+  name,
+  label,
+  any,
+  choices,
+}: {
+  readonly name: string;
+  readonly label: string;
+  /** Of no filter. */
+  readonly any: string;
+  readonly choices: readonly { readonly id: string; readonly name: string }[];
+}) {
+  const chosen = currentQuery.value.get(name) ?? '';
+  return (
+    <select
+      class="filter-select"
+      aria-label={label}
+      value={chosen}
+      onChange={(event) => setQuery({ [name]: event.currentTarget.value })}
+    >
+      <option value="">{any}</option>
+      {chosen !== '' && !choices.some(({ id }) => id === chosen) && <option value={chosen}>{chosen}</option>}
+      {choices.map((choice) => (
+        <option key={choice.id} value={choice.id}>
+          {choice.name}
+        </option>
+      ))}
+    </select>
+  );
+}
+
 /** Filters of which at most one is on; a second click takes it off. */
 export function Chips<Value extends string>({
   label,

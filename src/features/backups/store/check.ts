@@ -5,7 +5,7 @@ import { rename } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { mapLimit } from '#kernel/async.ts';
 import { AppError, hasErrno } from '#kernel/errors.ts';
-import { distinctPages, inBatches, isZeroAt, usedIds, visitChunks } from './contents.ts';
+import { distinctBlobs, distinctPages, inBatches, isZeroAt, usedIds, visitChunks } from './contents.ts';
 import type { Core } from './core.ts';
 import { type DamagedPlace, type DamagedPlaces, MOST_PLACES, NO_PLACES, writeDamage } from './damage.ts';
 import { UnfitFile } from './files.ts';
@@ -196,13 +196,6 @@ async function readablePoints(core: Core, report: Report): Promise<ManifestFile[
     }
   }
   return readable;
-}
-
-async function distinctBlobs(core: Core, points: readonly ManifestFile[]): Promise<IdSet> {
-  const blobs = new IdSet();
-  for (const file of points)
-    for (const id of Object.values((await readManifest(core, file)).manifest.blobs)) blobs.add(Buffer.from(id, 'hex'));
-  return blobs;
 }
 
 /** What good pages name, and then whatever lies there besides: a damaged page or manifest hides what it names, and the next writer would

@@ -35,6 +35,15 @@ export async function distinctPages(reading: ManifestReading, files: readonly Ma
   return pages;
 }
 
+/** Ids of the documents of these points, each once. */
+export async function distinctBlobs(reading: ManifestReading, files: readonly ManifestFile[]): Promise<IdSet> {
+  const blobs = new IdSet();
+  for (const file of files)
+    for (const id of Object.values((await readManifest(reading, file)).manifest.blobs))
+      blobs.add(Buffer.from(id, 'hex'));
+  return blobs;
+}
+
 function* pageIdsOf({ disks }: Manifest): Generator<Buffer> {
   for (const { pages } of disks)
     for (const page of pages) {

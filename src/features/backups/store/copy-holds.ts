@@ -3,12 +3,12 @@
 
 import { z } from 'zod';
 import { hasErrno } from '#kernel/errors.ts';
-import { distinctPages, inBatches, usedIds, visitChunks } from './contents.ts';
+import { distinctBlobs, distinctPages, inBatches, usedIds, visitChunks } from './contents.ts';
 import type { Core } from './core.ts';
 import { UnfitFile } from './files.ts';
 import type { ObjectReader } from './objects.ts';
 import type { Place } from './place.ts';
-import { manifestFiles, readManifest } from './points.ts';
+import { manifestFiles } from './points.ts';
 
 const HELD = 'held.json';
 const DAY_MS = 86_400_000;
@@ -55,14 +55,10 @@ async function holdAll(
   };
   const files = await manifestFiles(layout);
   const pages = await distinctPages(core, files);
-  const documents: Buffer[] = [];
-  for (const file of files) {
-    const { manifest } = await readManifest(core, file);
-    documents.push(...Object.values(manifest.blobs).map((id) => Buffer.from(id, 'hex')));
-    await hold(file.path);
-  }
+  const blobs = await distinctBlobs(core, files);
+  for (const file of files) await hold(file.path);
   const ranges = usedIds(layout, null, async (visit) => {
-    for (const id of [...pages, ...documents]) visit(id, 0);
+    for (const id of [...pages, ...blobs]) visit(id, 0);
     await visitChunks({
       objects,
       pages,

@@ -3,9 +3,8 @@
 
 import { basename } from 'node:path';
 import { type CheckOptions, type CheckReport, checkUnder } from './check.ts';
-import { distinctPages, inBatches, pageDamaged, usedIds, visitChunks } from './contents.ts';
+import { distinctBlobs, distinctPages, inBatches, pageDamaged, usedIds, visitChunks } from './contents.ts';
 import { type Core, needKey } from './core.ts';
-import { IdSet } from './id-set.ts';
 import { isObjectId } from './layout.ts';
 import { checkedObject, ObjectDamage, type ObjectKind } from './object.ts';
 import { createObjectReader, MAX_BLOB_BYTES, MOST_AROUND_BYTES, type ObjectReader, readObjectFile } from './objects.ts';
@@ -54,7 +53,7 @@ export async function pruneCopy(
     const { removed, locked, stay } = await removePoints(core, place, remove);
     const sums = { sweptObjects: 0, sweptBytes: 0, lockedObjects: 0, lockedBytes: 0, keptObjects: 0, keptBytes: 0 };
     const pages = await distinctPages(core, stay);
-    const blobs = await blobsOf(core, stay);
+    const blobs = await distinctBlobs(core, stay);
     const ranges = usedIds(core.layout, null, async (visit) => {
       for (const id of [...pages, ...blobs]) visit(id, 0);
       await visitChunks({
@@ -109,13 +108,6 @@ async function removePoints(core: Core, place: Place, remove: readonly string[])
     }
   }
   return { removed, locked, stay };
-}
-
-async function blobsOf(core: Core, files: readonly ManifestFile[]): Promise<IdSet> {
-  const blobs = new IdSet();
-  for (const file of files)
-    for (const id of Object.values((await readManifest(core, file)).manifest.blobs)) blobs.add(Buffer.from(id, 'hex'));
-  return blobs;
 }
 
 export interface CopyCheckReport extends CheckReport {

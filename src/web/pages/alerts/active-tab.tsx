@@ -3,7 +3,7 @@
 import { useEffect } from 'preact/hooks';
 import type { Alert } from '#contract/alerts.ts';
 import { Button, ButtonLink } from '../../components/button.tsx';
-import { Chips, isSearched, SearchField } from '../../components/filters.tsx';
+import { Chips, ChoiceFilter, isSearched, SearchField } from '../../components/filters.tsx';
 import { EmptyState, Loaded } from '../../components/page.tsx';
 import { VirtualList } from '../../components/virtual-list.tsx';
 import { alertList, alertRules, alerts, channels, isFiring } from '../../state/alerts.ts';
@@ -183,21 +183,14 @@ function Filters({
         onChoose={(value) => setQuery({ state: value })}
       />
       {(vms.size > 0 || vm !== null) && (
-        <select
-          class="filter-select"
-          aria-label={words.vm}
-          value={vm ?? ''}
-          onChange={(event) => setQuery({ vm: event.currentTarget.value })}
-        >
-          <option value="">{words.allVms}</option>
-          {[...vms]
-            .sort(([, a], [, b]) => a.localeCompare(b, 'en', { numeric: true }))
-            .map(([id, name]) => (
-              <option key={id} value={id}>
-                {name}
-              </option>
-            ))}
-        </select>
+        <ChoiceFilter
+          name="vm"
+          label={words.vm}
+          any={words.allVms}
+          choices={[...vms]
+            .map(([id, name]) => ({ id, name }))
+            .sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))}
+        />
       )}
       <span class="muted small filter-count" aria-live="polite">
         {shown !== all.length && words.shownOf(shown, all.length)}

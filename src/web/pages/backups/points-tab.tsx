@@ -3,6 +3,7 @@
 import { useEffect } from 'preact/hooks';
 import type { RestorePoint } from '#contract/backups.ts';
 import { Button } from '../../components/button.tsx';
+import { ChoiceFilter } from '../../components/filters.tsx';
 import { Card, EmptyState, Skeleton } from '../../components/page.tsx';
 import { ProblemBox } from '../../components/problem-box.tsx';
 import { api } from '../../state/api.ts';
@@ -38,21 +39,14 @@ export function PointsTab() {
   return (
     <>
       <div class="filters">
-        <VmFilter chosen={vm} />
+        <VmFilter />
         {(repositories.data.value?.length ?? 0) > 1 && (
-          <select
-            class="filter-select"
-            aria-label={words.repository}
-            value={repository ?? ''}
-            onChange={(event) => setQuery({ repository: event.currentTarget.value })}
-          >
-            <option value="">{words.anyRepository}</option>
-            {repositories.data.value?.map(({ id, name }) => (
-              <option key={id} value={id}>
-                {name}
-              </option>
-            ))}
-          </select>
+          <ChoiceFilter
+            name="repository"
+            label={words.repository}
+            any={words.anyRepository}
+            choices={repositories.data.value ?? []}
+          />
         )}
         {isFiltered && (
           <Button kind="quiet" icon="close" onClick={() => setQuery({ vm: null, repository: null })}>
@@ -84,27 +78,11 @@ export function PointsTab() {
 }
 
 /** VMs that are there and those that left restore points behind. */
-function VmFilter({ chosen }: { readonly chosen: string | null }) {
+function VmFilter() {
   const known = postures.data.value;
   const vms = [
     ...(known?.vms ?? []).filter(({ points }) => points > 0).map(({ vmId, vmName }) => ({ id: vmId, name: vmName })),
     ...(known?.orphans ?? []).map(({ vmId, vmName }) => ({ id: vmId, name: words.gone(vmName) })),
   ].toSorted((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
-  const isListed = chosen === null || vms.some(({ id }) => id === chosen);
-  return (
-    <select
-      class="filter-select"
-      aria-label={words.ofVm}
-      value={chosen ?? ''}
-      onChange={(event) => setQuery({ vm: event.currentTarget.value })}
-    >
-      <option value="">{words.anyVm}</option>
-      {!isListed && <option value={chosen ?? ''}>{chosen}</option>}
-      {vms.map(({ id, name }) => (
-        <option key={id} value={id}>
-          {name}
-        </option>
-      ))}
-    </select>
-  );
+  return <ChoiceFilter name="vm" label={words.ofVm} any={words.anyVm} choices={vms} />;
 }

@@ -7,7 +7,7 @@ import { formatDuration } from '#kernel/units.ts';
 import { PostureMark, postureGlyph, VerdictMark } from '../../components/backup-marks.tsx';
 import { Button, ButtonLink } from '../../components/button.tsx';
 import { bytesText, TimeAgo } from '../../components/figures.tsx';
-import { isSearched, SearchField } from '../../components/filters.tsx';
+import { ChoiceFilter, isSearched, SearchField } from '../../components/filters.tsx';
 import { Menu } from '../../components/menu.tsx';
 import { Card, EmptyState, Loaded } from '../../components/page.tsx';
 import { Prose } from '../../components/prose.tsx';
@@ -73,19 +73,12 @@ export function ProtectionTab() {
               <div class="filters">
                 <SearchField label={words.search} />
                 {areSeveralProjects.value && (
-                  <select
-                    class="filter-select"
-                    aria-label={backupsText.schedule.project}
-                    value={project ?? ''}
-                    onChange={(event) => setQuery({ project: event.currentTarget.value })}
-                  >
-                    <option value="">{words.allProjects}</option>
-                    {projects.data.value?.map(({ id, name }) => (
-                      <option key={id} value={id}>
-                        {name}
-                      </option>
-                    ))}
-                  </select>
+                  <ChoiceFilter
+                    name="project"
+                    label={backupsText.schedule.project}
+                    any={words.allProjects}
+                    choices={projects.data.value ?? []}
+                  />
                 )}
               </div>
               {fitting.length === 0 ? (

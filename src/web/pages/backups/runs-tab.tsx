@@ -6,13 +6,14 @@ import { formatDuration } from '#kernel/units.ts';
 import { roundGlyph } from '../../components/backup-marks.tsx';
 import { Button } from '../../components/button.tsx';
 import { Since, TimeAgo } from '../../components/figures.tsx';
+import { ChoiceFilter } from '../../components/filters.tsx';
 import { Card, EmptyState, Skeleton } from '../../components/page.tsx';
 import { ProblemBox } from '../../components/problem-box.tsx';
 import { StackTable } from '../../components/stack-table.tsx';
 import { Mark } from '../../components/state-mark.tsx';
 import { api } from '../../state/api.ts';
 import { instantRestores, openBackupWork, schedules } from '../../state/backups.ts';
-import { currentQuery, setQuery } from '../../state/router.ts';
+import { currentQuery } from '../../state/router.ts';
 import { usePages } from '../../state/use-pages.ts';
 import { backupsText } from '../../text-backups.ts';
 import { InstantCard } from './instant-card.tsx';
@@ -48,19 +49,12 @@ export function RunsTab() {
       <div>
         {(schedules.data.value?.length ?? 0) > 1 && (
           <div class="filters">
-            <select
-              class="filter-select"
-              aria-label={words.schedule}
-              value={schedule ?? ''}
-              onChange={(event) => setQuery({ schedule: event.currentTarget.value })}
-            >
-              <option value="">{words.anySchedule}</option>
-              {schedules.data.value?.map(({ id, name }) => (
-                <option key={id} value={id}>
-                  {name}
-                </option>
-              ))}
-            </select>
+            <ChoiceFilter
+              name="schedule"
+              label={words.schedule}
+              any={words.anySchedule}
+              choices={schedules.data.value ?? []}
+            />
           </div>
         )}
         {problem.value && <ProblemBox problem={problem.value} onRetry={() => void load(null)} />}

@@ -4,7 +4,7 @@ import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Vm } from '#contract/vms.ts';
 import { Button, ButtonLink } from '../../components/button.tsx';
-import { SearchField } from '../../components/filters.tsx';
+import { ChoiceFilter, SearchField } from '../../components/filters.tsx';
 import { Icon } from '../../components/icon.tsx';
 import { NoVms } from '../../components/no-vms.tsx';
 import { EmptyState, Loaded, PageHead } from '../../components/page.tsx';
@@ -237,19 +237,12 @@ function Filters({
       </span>
       <TagChips filter={filter} known={known} />
       {areSeveralProjects.value && (
-        <select
-          class="filter-select"
-          aria-label={text.fields.project}
-          value={filter.project ?? ''}
-          onChange={(event) => setQuery({ project: event.currentTarget.value || null })}
-        >
-          <option value="">{words.allProjects}</option>
-          {projects.data.value?.map(({ id, name }) => (
-            <option key={id} value={id}>
-              {name}
-            </option>
-          ))}
-        </select>
+        <ChoiceFilter
+          name="project"
+          label={text.fields.project}
+          any={words.allProjects}
+          choices={projects.data.value ?? []}
+        />
       )}
       <select
         class="filter-select"
