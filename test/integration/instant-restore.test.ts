@@ -101,6 +101,7 @@ describe('instant restore', { skip }, () => {
     eventually(`${name} is copied`, async () => (await instant(name))?.operationId !== null);
   /** Lets QEMU copy as fast as it can, disk after disk, until nothing is left to copy. */
   const finishCopy = async (name: string) => {
+    const { operationId } = (await instant(name)) ?? assert.fail();
     await eventually(
       `${name} is copied`,
       async () => {
@@ -110,6 +111,8 @@ describe('instant restore', { skip }, () => {
       },
       180_000,
     );
+    // What served it is cleared away after it was let go of.
+    await daemon.finish(await daemon.admin('GET /operations/{id}', { params: { id: operationId ?? '' } }));
   };
   const diskFiles = async (name: string) =>
     (await show(name)).disks.flatMap(({ source }) => (source === null ? [] : [join(stateDir, 'disks', source)]));
