@@ -8,15 +8,19 @@ import { setFlagsFromString } from 'node:v8';
 
 const CACHE = 'NODE_COMPILE_CACHE';
 const ARENAS = 'MALLOC_ARENA_MAX';
+const LARGE = 'MALLOC_MMAP_THRESHOLD_';
 /** Set when the process began anew because something had to be compiled, so that it does so once. */
 const RELOADED = 'HV_RELOADED';
 
-// Both are only read while a process begins. The cache lies where the command line has its own: below the home that the system
+// All are only read while a process begins. The cache lies where the command line has its own: below the home that the system
 // knows, where nobody else can write. One arena for all threads saves 6 MiB (measured).
-if (process.env[CACHE] === undefined || process.env[ARENAS] === undefined)
+// glibc would soon take pieces as large as chunks of backups from its heap, which never shrinks between what is in use: given back to
+// the kernel each time they cost a little processor time, and hyperd takes 65 MiB less while it restores (measured: 218 and 152 MiB).
+if (process.env[CACHE] === undefined || process.env[ARENAS] === undefined || process.env[LARGE] === undefined)
   beginAnew({
     [CACHE]: process.env[CACHE] ?? join(userInfo().homedir, '.cache/hyper-nixos/compiled'),
-    [ARENAS]: '1',
+    [ARENAS]: process.env[ARENAS] ?? '1',
+    [LARGE]: process.env[LARGE] ?? String(2 ** 18),
   });
 
 // Node lets the space for young objects grow to 32 MiB while it loads the program, and never gives it back. Kept at its first

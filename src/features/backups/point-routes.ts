@@ -17,7 +17,6 @@ import type { SpaceLedger } from '#platform/disk-space.ts';
 import { type ApiRequest, type Handlers, SYSTEM } from '#platform/feature.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { DeleteOrder } from './delete-operation.ts';
-import { copyDisk, dataBytes } from './disk-door.ts';
 import type { DiskOrder } from './disk-operation.ts';
 import type { Instant } from './instant/instant.ts';
 import type { RunFolders } from './names.ts';
@@ -27,6 +26,7 @@ import { type ResolvedRestore, type RestoreOrder, resolveRestore } from './resto
 import { pointObject, repositoryObject, startRequest } from './routes.ts';
 import type { DiskImage } from './store/index.ts';
 import { type PointRow, pointDetailSchema } from './tables.ts';
+import { dataBytes, writeDisk } from './write-disk.ts';
 
 export interface PointRouteDependencies {
   readonly operations: OperationsApi;
@@ -259,11 +259,10 @@ export function createPointRoutes(dependencies: PointRouteDependencies): Handler
       await mkdir(folders.root, { recursive: true, mode: 0o711 });
       const path = join(folders.root, `${name}.export`);
       try {
-        await copyDisk({
+        await writeDisk({
           repository,
           pointId: row.id,
           target,
-          socketPath: `${path}.nbd`,
           outPath: path,
           format: 'qcow2',
           signal,

@@ -8,15 +8,13 @@ import { exists, publishFile, quarantineFile, type VmParts } from '#features/vms
 import { AppError } from '#kernel/errors.ts';
 import { restoredDomain } from '#libvirt/index.ts';
 import { filesSchema, tpmFolder } from './blobs.ts';
-import { copyDisk } from './disk-door.ts';
-import type { RunFolders } from './names.ts';
 import type { Repositories } from './repositories.ts';
 import { type RestoreOrder, restoreOrderSchema } from './restore-order.ts';
+import { writeDisk } from './write-disk.ts';
 
 export interface RestoreServices {
   readonly repositories: Pick<Repositories, 'open'>;
   readonly parts: VmParts;
-  readonly folders: RunFolders;
   now(): Date;
 }
 
@@ -173,7 +171,7 @@ export function restoredXml(
 /** Writes the disks of an order into files of their own. */
 export function disksStep(
   order: Pick<RestoreOrder, 'pointId' | 'repositoryId' | 'disks'>,
-  { repositories, parts, folders }: RestoreServices,
+  { repositories, parts }: RestoreServices,
 ): Step {
   const { files } = parts;
   const pathsOf = (operationId: string) => order.disks.map(({ format }, n) => files.disk(operationId, n, format));
@@ -189,11 +187,10 @@ export function disksStep(
       for (const [n, path] of pathsOf(operationId).entries()) {
         const disk = order.disks[n];
         if (!disk || (await exists(path))) continue;
-        await copyDisk({
+        await writeDisk({
           repository,
           pointId: order.pointId,
           target: disk.target,
-          socketPath: `${folders.of(operationId).path}.${disk.target}`,
           outPath: `${path}.part`,
           format: disk.format,
           signal,

@@ -7,9 +7,9 @@ import type { InventoryApi } from '#features/inventory/index.ts';
 import { factsOf } from '#features/inventory/index.ts';
 import { newMac } from '#kernel/ids.ts';
 import { vmMetaSchema } from './blobs.ts';
-import { dataBytes } from './disk-door.ts';
 import { readMeta } from './manifest-row.ts';
 import type { OpenRepository } from './repositories.ts';
+import { dataBytes } from './write-disk.ts';
 
 export const restoreOrderSchema = z.object({
   pointId: z.string(),

@@ -134,7 +134,7 @@ export async function allocatedBytes(path: string): Promise<number> {
 /** The failure of a program that wrote a disk, told as full where that was the reason; else as it is. */
 export function asNoSpace(error: unknown): unknown {
   const cause = error instanceof AppError && error.cause instanceof Error ? error.cause.message : '';
-  return /No space left on device|Disk quota exceeded/.test(cause)
+  return hasErrno(error, 'ENOSPC', 'EDQUOT') || /No space left on device|Disk quota exceeded/.test(cause)
     ? new AppError('no_space', {
         detail: 'The file system of the disks filled up while a disk was written.',
         cause: error,

@@ -146,7 +146,11 @@ function kill(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void {
 
 /** Nothing of ours but where programs and compiled code lie. */
 function environment(): Readonly<Record<string, string>> {
-  const kept: Record<string, string> = { MALLOC_ARENA_MAX: '1', LC_ALL: 'C.UTF-8' };
+  const kept: Record<string, string> = {
+    MALLOC_ARENA_MAX: '1',
+    MALLOC_MMAP_THRESHOLD_: String(2 ** 18),
+    LC_ALL: 'C.UTF-8',
+  };
   for (const name of ['PATH', 'HOME', 'NODE_COMPILE_CACHE']) {
     const value = process.env[name];
     if (value !== undefined) kept[name] = value;

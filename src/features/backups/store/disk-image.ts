@@ -32,9 +32,11 @@ export function createDiskImage(options: {
   readonly disk: ManifestDisk;
   readonly chunkSizeBytes: number;
   readonly objects: ObjectReader;
+  /** Every place is wanted once, in order: nothing is kept for the next reader. */
+  readonly isReadOnce: boolean;
   readonly close: () => Promise<void>;
 }): DiskImage {
-  const { pointId, disk, chunkSizeBytes, objects, close } = options;
+  const { pointId, disk, chunkSizeBytes, objects, isReadOnce, close } = options;
   const { sizeBytes, target } = disk;
   const zeroId = ZERO_ID.toString('hex');
 
@@ -78,11 +80,15 @@ export function createDiskImage(options: {
       throw damaged('The chunk', n * chunkSizeBytes, error);
     }
   };
-  const chunk = remembered(Math.max(2, Math.floor(CHUNKS_AT_HAND_BYTES / chunkSizeBytes)), loadChunk, (one) => {
-    if (one === null) return;
-    one.isForgotten = true;
-    letGo(one);
-  });
+  const chunk = remembered(
+    isReadOnce ? 1 : Math.max(2, Math.floor(CHUNKS_AT_HAND_BYTES / chunkSizeBytes)),
+    loadChunk,
+    (one) => {
+      if (one === null) return;
+      one.isForgotten = true;
+      letGo(one);
+    },
+  );
   const assertWithin = (offsetBytes: number, lengthBytes: number) => {
     if (!Number.isSafeInteger(offsetBytes) || !Number.isSafeInteger(lengthBytes) || offsetBytes < 0 || lengthBytes < 0)
       throw new RangeError('offset and length are whole numbers');

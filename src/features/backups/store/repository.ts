@@ -59,8 +59,9 @@ export interface Repository {
   /** @throws AppError point_not_found, point_damaged when its manifest cannot be read */
   point(pointId: string): Promise<Manifest>;
   /** Opens a disk for reading and pins its point until it is closed.
+   *  @param options.isReadOnce nothing is kept at hand for a second reading of the same place
    *  @throws AppError point_not_found, point_damaged, key_needed */
-  openDisk(pointId: string, target: string): Promise<DiskImage>;
+  openDisk(pointId: string, target: string, options?: { readonly isReadOnce?: boolean }): Promise<DiskImage>;
   /** A document of a point. @throws AppError point_not_found, point_damaged, key_needed */
   readBlob(pointId: string, name: string): Promise<Buffer>;
   /** Opens a point for reading many of its documents, and pins it until it is closed.
@@ -122,7 +123,7 @@ export function repositoryOf(core: Core): Repository {
       }
     },
     point: read,
-    async openDisk(pointId, target) {
+    async openDisk(pointId, target, { isReadOnce = false } = {}) {
       needKey(core);
       const lease = await pinned(core, pointId);
       const threads = core.threads.acquire();
@@ -139,7 +140,14 @@ export function repositoryOf(core: Core): Repository {
           chunkSizeBytes: settings.chunkSizeBytes,
           isKeyMissing: false,
         });
-        return createDiskImage({ pointId, disk, chunkSizeBytes: settings.chunkSizeBytes, objects, close: once(close) });
+        return createDiskImage({
+          pointId,
+          disk,
+          chunkSizeBytes: settings.chunkSizeBytes,
+          objects,
+          isReadOnce,
+          close: once(close),
+        });
       } catch (error) {
         await close();
         throw error;
