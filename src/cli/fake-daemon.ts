@@ -219,6 +219,7 @@ export const exampleOperation: Operation = {
   objectType: 'vm',
   objectId: exampleVm.id,
   objectName: 'web-1',
+  vmId: exampleVm.id,
   project: 'default',
   steps: [
     { name: 'define', title: 'Define it', state: 'done' },

@@ -61,6 +61,10 @@ export const operationSchema = z.object({
   objectType: z.string().nullable(),
   objectId: z.string().nullable(),
   objectName: z.string().nullable(),
+  vmId: z
+    .string()
+    .nullable()
+    .describe('UUID of the VM that it is about, also where it works on something else, as the proof of a backup'),
   project: z.string().nullable().describe('whose members may see it; null = those who see the whole system'),
   steps: z.array(
     z.object({
@@ -89,6 +93,27 @@ export const operationSchema = z.object({
 });
 export type Operation = z.infer<typeof operationSchema>;
 
+/** What a mark on a time line needs of an operation. */
+export const timelineItemSchema = operationSchema
+  .pick({
+    id: true,
+    kind: true,
+    title: true,
+    state: true,
+    actor: true,
+    objectType: true,
+    objectId: true,
+    vmId: true,
+    project: true,
+    createdAt: true,
+    finishedAt: true,
+  })
+  .extend({ verdict: z.string().nullable().describe('of a proof that is over: what it found') });
+export type TimelineItem = z.infer<typeof timelineItemSchema>;
+
+/** More than a screen has places for, also where the days of many VMs are shown together. */
+export const MAX_TIMELINE_ITEMS = 3000;
+
 export const operationRoutes = defineRoutes({
   'GET /operations': {
     summary: 'List operations, newest first',
@@ -102,6 +127,20 @@ export const operationRoutes = defineRoutes({
       kind: z.string().max(64).optional(),
     }),
     response: pageOf(operationSchema),
+  },
+  'GET /operations/timeline': {
+    summary: 'What was done in a span of time, newest first and without details, as for marks on graphs',
+    permission: 'operation.read',
+    list: true,
+    query: z.object({
+      vm: z.string().max(256).optional().describe('UUID: only what is about this VM'),
+      from: timeSchema.optional().describe('what was over before is left out'),
+      to: timeSchema.optional().describe('what began later is left out'),
+    }),
+    response: z.object({
+      items: z.array(timelineItemSchema).describe(`the newest ${MAX_TIMELINE_ITEMS} at most`),
+      total: z.int().describe('how many there are'),
+    }),
   },
   'GET /operations/{id}': {
     summary: 'Show an operation',

@@ -54,7 +54,7 @@ const ofMembers = (item: Item): Place => ({ project: null, sharedWith: projectsO
 const ofOwner = (item: Item): Place => ({ project: null, owner: text(item, 'userId') });
 const operationPlace = (item: Item): Place => ({
   project: item['project'] === null ? null : text(item, 'project'),
-  ...(item['objectType'] === 'vm' ? { vmId: text(item, 'objectId') } : {}),
+  ...(typeof item['vmId'] === 'string' ? { vmId: item['vmId'] } : {}),
 });
 
 const LISTS: Readonly<Record<string, ListModel>> = {
@@ -67,6 +67,7 @@ const LISTS: Readonly<Record<string, ListModel>> = {
   'GET /images': { permission: 'image.read', type: 'image', place: inProject },
   'GET /images/uploads': { permission: 'image.upload', type: 'upload', place: inProject },
   'GET /operations': { permission: 'operation.read', type: 'operation', place: operationPlace },
+  'GET /operations/timeline': { permission: 'operation.read', type: 'operation', place: operationPlace },
   'GET /networks': { permission: 'network.read', type: 'network', place: known('network') },
   'GET /pools': { permission: 'storage.read', type: 'pool', place: known('pool') },
   'GET /projects': { permission: 'project.read', type: 'project', place: (item) => ({ project: text(item, 'id') }) },

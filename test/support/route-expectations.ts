@@ -171,6 +171,7 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'GET /projects/{id}/usage.csv': asks('project.read at project'),
 
   'GET /operations': asks('operation.read at anywhere'),
+  'GET /operations/timeline': asks('operation.read at anywhere'),
   'GET /operations/{id}': asks('operation.read at operation'),
   'POST /operations/{id}/cancel': asks('operation.cancel at operation'),
   'POST /operations/{id}/retry': asks('operation.cancel at operation'),

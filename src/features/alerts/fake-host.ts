@@ -185,6 +185,7 @@ export function vmOperation(id: string, vmId: string, change: Partial<Operation>
     objectType: 'vm',
     objectId: vmId,
     objectName: 'web1',
+    vmId,
     project: 'default',
     steps: [],
     progress: null,

@@ -18,6 +18,7 @@ const operation = (id: string, state: Operation['state']): Operation => ({
   objectType: 'vm',
   objectId: 'vm',
   objectName: 'web1',
+  vmId: 'vm',
   project: 'default',
   steps: [],
   progress: null,

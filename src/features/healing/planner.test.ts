@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { ApiEvents } from '#contract/events.ts';
-import { healingFacts } from '#contract/healing.ts';
+import { HEALER, healingFacts } from '#contract/healing.ts';
 import type { Operation } from '#contract/operations.ts';
 import { TestClock } from '#kernel/clock.ts';
 import { createEventBus } from '#kernel/event-bus.ts';
 import { silentLogger } from '#kernel/logger.ts';
 import { type Database, openDatabase } from '#platform/db/database.ts';
-import { type Hands, HEALER, type Work } from './allowed-work.ts';
+import type { Hands, Work } from './allowed-work.ts';
 import type { Finder } from './finding.ts';
 import { healingMigrations } from './migrations.ts';
 import { createPlanner, type Planner } from './planner.ts';
@@ -30,6 +30,7 @@ const operation = (id: string, values: Partial<Operation> = {}): Operation => ({
   objectType: 'vm',
   objectId: VM,
   objectName: 'web1',
+  vmId: VM,
   project: 'default',
   steps: [],
   progress: null,

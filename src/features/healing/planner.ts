@@ -2,6 +2,7 @@
  *  It looks at nothing itself and can start nothing but allowed work. Each act is written down and counted before it begins. */
 
 import type { ApiEvents } from '#contract/events.ts';
+import { HEALER } from '#contract/healing.ts';
 import { FINAL_STATES, type Operation } from '#contract/operations.ts';
 import type { NotificationsApi } from '#features/notifications/index.ts';
 import { createQueue } from '#kernel/async.ts';
@@ -11,7 +12,7 @@ import type { EventBus } from '#kernel/event-bus.ts';
 import { newId } from '#kernel/ids.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { Database, Transaction } from '#platform/db/database.ts';
-import { type Hands, HEALER } from './allowed-work.ts';
+import type { Hands } from './allowed-work.ts';
 import type { Finder, Finding, HealedObject } from './finding.ts';
 import type { ActRow } from './migrations.ts';
 import type { SteadyTime } from './steady-time.ts';

@@ -95,7 +95,8 @@ export interface OperationDefinition<Input> {
   readonly input: z.ZodType<Input>;
   title(input: Input): string;
   object(input: Input): OperationObject | null;
-  /** The VM that it is about where `object` is something else, as what is left of one: grants on the VM reach it too. */
+  /** The VM that it is about where `object` is something else, as what is left of one: grants on the VM reach it too, and its graphs
+   *  have a mark of it. */
   vm?(input: Input): string;
   /** Only one open operation may hold a key, as `vm:<uuid>` or `vm-name:web1`; a second start answers 409 `busy`. */
   locks(input: Input): readonly string[];

@@ -22,14 +22,12 @@ export {
 export type { OperationsApi, RegisteredKind, StartRequest } from './runner.ts';
 
 /** An operation is seen by those who see what it works on. */
-export const operationObject = (
-  operation: Pick<Operation, 'id' | 'title' | 'project' | 'objectType' | 'objectId'>,
-): FoundObject => ({
+export const operationObject = (operation: Pick<Operation, 'id' | 'title' | 'project' | 'vmId'>): FoundObject => ({
   type: 'operation',
   id: operation.id,
   name: operation.title,
   project: operation.project,
-  vmId: operation.objectType === 'vm' ? (operation.objectId ?? undefined) : undefined,
+  vmId: operation.vmId ?? undefined,
 });
 
 export const operations = defineFeature<OperationsApi>({

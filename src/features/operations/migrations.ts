@@ -46,4 +46,13 @@ export const operationMigrations: readonly Migration[] = [
       'ALTER TABLE operation DROP COLUMN role',
     ],
   },
+  {
+    id: '005-vm',
+    statements: [
+      'ALTER TABLE operation ADD COLUMN vm_id TEXT',
+      // Kinds that are about a VM without working on it have it in their input.
+      `UPDATE operation SET vm_id = CASE object_type WHEN 'vm' THEN object_id ELSE input ->> '$.vmId' END`,
+      'CREATE INDEX operation_by_vm ON operation(vm_id)',
+    ],
+  },
 ];

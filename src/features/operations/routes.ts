@@ -5,6 +5,8 @@ import { type ApiRequest, type Handlers, SYSTEM } from '#platform/feature.ts';
 import type { OperationsApi } from './runner.ts';
 import type { OperationStore } from './store.ts';
 
+const storedTime = (time: string | undefined) => (time === undefined ? undefined : new Date(time).toISOString());
+
 export function createOperationRoutes(store: OperationStore, api: OperationsApi): Handlers {
   /** Who holds the right on the whole system stops any operation; others stop their own. */
   const requireOwn = async (
@@ -27,6 +29,8 @@ export function createOperationRoutes(store: OperationStore, api: OperationsApi)
       );
       return { ...page, items };
     },
+    'GET /operations/timeline': ({ query: { vm, from, to }, reach }) =>
+      store.timeline({ vm, from: storedTime(from), to: storedTime(to), of: reach('operation.read') }),
     'GET /operations/{id}': async ({ params, query }) => {
       if (query.waitSeconds) return api.waitFor(params.id, query.waitSeconds * 1000);
       const operation = await api.get(params.id);

@@ -132,7 +132,7 @@ export function createRunner({
       tokenId: row.token_id,
       address: null,
     };
-    const vmId = row.object_type === 'vm' && row.object_id !== null ? row.object_id : definition.vm?.(input);
+    const vmId = row.vm_id ?? undefined;
     return (
       decide(who, definition.permission, { type: 'system', id: row.id, project: row.project, vmId }).allow &&
       needsOf(definition, input).every(
@@ -328,6 +328,7 @@ export function createRunner({
         object_type: object?.type ?? null,
         object_id: object?.id ?? null,
         object_name: object?.name ?? null,
+        vm_id: object?.type === 'vm' ? object.id : (definition.vm?.(input) ?? null),
         input: JSON.stringify(input),
         memory: '{}',
         state: 'pending',

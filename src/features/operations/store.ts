@@ -1,6 +1,13 @@
 /** SQL of the journal, and the view of an operation that users see. */
 
-import { FINAL_STATES, type Operation, type OperationState } from '#contract/operations.ts';
+import { type ExpressionBuilder, sql } from 'kysely';
+import {
+  FINAL_STATES,
+  MAX_TIMELINE_ITEMS,
+  type Operation,
+  type OperationState,
+  type TimelineItem,
+} from '#contract/operations.ts';
 import type { Database, Transaction } from '#platform/db/database.ts';
 import type { Identity } from '#platform/feature.ts';
 
@@ -18,6 +25,8 @@ export interface OperationRow {
   object_type: string | null;
   object_id: string | null;
   object_name: string | null;
+  /** The VM that it is about, whatever its object is. */
+  vm_id: string | null;
   input: string;
   memory: string;
   state: OperationState;
@@ -67,6 +76,7 @@ export function viewOf(
     objectType: row.object_type,
     objectId: row.object_id,
     objectName: row.object_name,
+    vmId: row.vm_id,
     project: row.project,
     steps: steps.map(({ name, title, state }) => ({ name, title, state })),
     progress: live?.progress ?? null,
@@ -92,9 +102,25 @@ export interface OperationQuery {
   readonly state?: OperationState | undefined;
   readonly open?: boolean | undefined;
   readonly objectId?: string | undefined;
-  /** Only those of these projects and VMs; null = all. */
-  readonly of?: { readonly projects: readonly string[]; readonly vms: readonly string[] } | null;
+  /** Only those that somebody may see. */
+  readonly of?: OperationReach;
   readonly kind?: string | undefined;
+}
+
+/** Of which projects and VMs; null = all. */
+type OperationReach = { readonly projects: readonly string[]; readonly vms: readonly string[] } | null;
+
+const seenBy =
+  ({ projects, vms }: NonNullable<OperationReach>) =>
+  (is: ExpressionBuilder<OperationTables, 'operation'>) =>
+    is.or([is('project', 'in', projects), is('vm_id', 'in', vms)]);
+
+/** Times as they are stored: ISO 8601 in UTC with milliseconds. */
+export interface TimelineQuery {
+  readonly vm?: string | undefined;
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+  readonly of: OperationReach;
 }
 
 export type OperationStore = ReturnType<typeof createOperationStore>;
@@ -214,14 +240,7 @@ export function createOperationStore(db: Database) {
       if (query.state) filtered = filtered.where('state', '=', query.state);
       if (query.open) filtered = filtered.where('state', 'not in', FINAL_STATES);
       if (query.objectId) filtered = filtered.where('object_id', '=', query.objectId);
-      const { of } = query;
-      if (of)
-        filtered = filtered.where((is) =>
-          is.or([
-            is('project', 'in', of.projects),
-            is.and([is('object_type', '=', 'vm'), is('object_id', 'in', of.vms)]),
-          ]),
-        );
+      if (query.of) filtered = filtered.where(seenBy(query.of));
       if (query.kind) filtered = filtered.where('kind', '=', query.kind);
       const { total } = await filtered.select((eb) => eb.fn.countAll<number>().as('total')).executeTakeFirstOrThrow();
       const page = query.cursor ? filtered.where('id', '<', query.cursor) : filtered;
@@ -232,6 +251,34 @@ export function createOperationStore(db: Database) {
         .execute();
       const items = rows.slice(0, query.limit);
       return { items: await views(items), next: rows.length > query.limit ? (items.at(-1)?.id ?? null) : null, total };
+    },
+    async timeline({ vm, from, to, of }: TimelineQuery): Promise<{ items: TimelineItem[]; total: number }> {
+      let filtered = tables().selectFrom('operation');
+      if (vm !== undefined) filtered = filtered.where('vm_id', '=', vm);
+      if (from !== undefined)
+        filtered = filtered.where((is) => is.or([is('finished_at', 'is', null), is('finished_at', '>=', from)]));
+      if (to !== undefined) filtered = filtered.where('created_at', '<=', to);
+      if (of) filtered = filtered.where(seenBy(of));
+      const { total } = await filtered.select((eb) => eb.fn.countAll<number>().as('total')).executeTakeFirstOrThrow();
+      const items = await filtered
+        .select([
+          'id',
+          'kind',
+          'title',
+          'state',
+          'actor',
+          'object_type as objectType',
+          'object_id as objectId',
+          'vm_id as vmId',
+          'project',
+          'created_at as createdAt',
+          'finished_at as finishedAt',
+          sql<string | null>`result ->> '$.verdict'`.as('verdict'),
+        ])
+        .orderBy('id', 'desc')
+        .limit(MAX_TIMELINE_ITEMS)
+        .execute();
+      return { items, total };
     },
     /** Removes what nobody needs any more: old finished operations and spent idempotency keys. */
     async prune(now: Date): Promise<void> {

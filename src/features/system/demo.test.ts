@@ -30,6 +30,7 @@ const inner = (id: string, isDone: boolean): Operation => ({
   objectType: null,
   objectId: null,
   objectName: null,
+  vmId: null,
   project: null,
   steps: [],
   progress: null,

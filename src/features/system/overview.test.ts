@@ -38,6 +38,7 @@ const operation = (id: string, change: Partial<Operation> = {}): Operation => ({
   objectType: 'vm',
   objectId: null,
   objectName: 'web1',
+  vmId: null,
   project: 'default',
   steps: [],
   progress: null,

@@ -74,6 +74,7 @@ export function withBreakGlass<Request extends StopRequest>(
         objectType: 'vm',
         objectId: vm.id,
         objectName: vm.name,
+        vmId: vm.id,
         project: vm.project,
         steps: [{ name: 'stop', title: 'Cut the power', state: 'done' }],
         progress: null,

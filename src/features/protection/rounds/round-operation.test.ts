@@ -54,6 +54,7 @@ const operation = (id: string, vm: Vm, parts: Partial<Operation>): Operation => 
   objectType: 'vm',
   objectId: vm.id,
   objectName: vm.name,
+  vmId: vm.id,
   project: vm.project,
   steps: [],
   progress: null,

@@ -17,11 +17,21 @@ export interface GraphLine {
   readonly band?: { readonly min: readonly (number | null)[]; readonly max: readonly (number | null)[] };
 }
 
+/** In the order of the legend. */
+export const MARK_KINDS = ['operation', 'backup', 'restore', 'proof', 'healing', 'alert'] as const;
+export type MarkKind = (typeof MARK_KINDS)[number];
+
 /** Something that happened. */
 export interface GraphMark {
-  readonly atMs: number;
-  readonly kind: 'operation' | 'alert' | 'state';
+  readonly id: string;
+  readonly kind: MarkKind;
   readonly label: string;
+  readonly fromMs: number;
+  /** The same as its beginning for what took no time; null while it goes on. */
+  readonly toMs: number | null;
+  readonly outcome: 'good' | 'bad' | 'cancelled' | 'open';
+  /** The page that tells more. */
+  readonly href: string;
 }
 
 export interface GraphLimit {

@@ -1,14 +1,16 @@
 /** Draws one graph with uPlot: scales, axes, bands, marks, and the crosshair that all graphs of a page share. */
 
 import uPlot from 'uplot';
+import { drawMarks, MARK_BAND_PX } from './draw-marks.ts';
 import type { GraphData, GraphLimit, GraphMark, TimeRange } from './graph-data.ts';
 import { axisSteps, valueText } from './values.ts';
 
 /** Graphs with one key move their crosshairs together. */
 const SYNC_KEY = 'graphs';
-const MARK_BAND_PX = 14;
-const AXIS_WIDTH_PX = 68;
-const AXIS_HEIGHT_PX = 34;
+/** What lies left, right and below of what is drawn. */
+export const AXIS_WIDTH_PX = 68;
+export const RIGHT_PX = 20;
+export const AXIS_HEIGHT_PX = 36;
 
 /** What changes while a plot lives. */
 export interface PlotState {
@@ -40,7 +42,7 @@ export function createPlot(target: HTMLElement, options: PlotOptions): uPlot {
       height: options.height,
       // Milliseconds, as everywhere else.
       ms: 1,
-      padding: [8, 20, 0, 0],
+      padding: [8, RIGHT_PX, 0, 0],
       legend: { show: false },
       cursor: {
         sync: { key: SYNC_KEY, setSeries: false },
@@ -95,7 +97,7 @@ export function createPlot(target: HTMLElement, options: PlotOptions): uPlot {
         drawClear: [(plot) => drawSpans(plot, options.state().data.spans ?? [], colours)],
         draw: [
           (plot) => drawLimits(plot, options.state().data, colours),
-          (plot) => drawMarks(plot, options.state().marks, colours),
+          (plot) => drawMarks(plot, options.state().marks, options.state().range, colours),
         ],
       },
     },
@@ -120,20 +122,21 @@ export function alignedData(data: GraphData): uPlot.AlignedData {
   ];
 }
 
-interface Colours {
+export interface Colours {
   readonly series: readonly string[];
   readonly line: string;
   readonly muted: string;
   readonly bad: string;
   readonly good: string;
   readonly accent: string;
+  readonly card: string;
   readonly font: string;
 }
 
 /** Read once for each theme: to ask for styles between drawing two graphs makes the browser lay out the page each time. */
 const knownColours = new Map<boolean, Colours>();
 
-function coloursOf(element: HTMLElement, isDark: boolean): Colours {
+export function coloursOf(element: HTMLElement, isDark: boolean): Colours {
   const known = knownColours.get(isDark) ?? readColours(element);
   knownColours.set(isDark, known);
   return known;
@@ -156,6 +159,7 @@ function readColours(element: HTMLElement): Colours {
     bad: colourOf('--bad'),
     good: colourOf('--good'),
     accent: colourOf('--accent'),
+    card: colourOf('--card'),
     font: `11px ${style.fontFamily}`,
   };
   probe.remove();
@@ -289,24 +293,4 @@ function labelled(plot: uPlot, limits: readonly GraphLimit[]): readonly GraphLim
     { ...first, label: `${first.label}, ${second.label}` },
     { ...second, label: '' },
   ];
-}
-
-/** Small triangles below the axis. */
-function drawMarks(plot: uPlot, marks: readonly GraphMark[], colours: Colours): void {
-  const { ctx, bbox } = plot;
-  const ratio = uPlot.pxRatio;
-  ctx.save();
-  for (const mark of marks) {
-    const x = plot.valToPos(mark.atMs, 'x', true);
-    if (x < bbox.left || x > bbox.left + bbox.width) continue;
-    const y = bbox.top + bbox.height + 2 * ratio;
-    ctx.fillStyle = mark.kind === 'alert' ? colours.bad : mark.kind === 'operation' ? colours.accent : colours.muted;
-    ctx.beginPath();
-    ctx.moveTo(x, y);
-    ctx.lineTo(x - 4 * ratio, y + 7 * ratio);
-    ctx.lineTo(x + 4 * ratio, y + 7 * ratio);
-    ctx.closePath();
-    ctx.fill();
-  }
-  ctx.restore();
 }

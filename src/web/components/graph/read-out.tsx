@@ -2,6 +2,7 @@
 
 import type { ReadonlySignal } from '@preact/signals';
 import type { GraphData, GraphMark, TimeRange } from './graph-data.ts';
+import { MarkGlyph } from './mark-glyphs.tsx';
 import { valueText } from './values.ts';
 
 /** Marks this near to the crosshair are named, as part of what is shown of time. */
@@ -30,7 +31,7 @@ export function ReadOut({
   const near =
     cursor.value === null || atMs === undefined
       ? []
-      : marks.filter((mark) => Math.abs(mark.atMs - atMs) < (range.toMs - range.fromMs) * NEAR).slice(0, 3);
+      : marks.filter((mark) => isNear(mark, atMs, (range.toMs - range.fromMs) * NEAR)).slice(0, 3);
   return (
     <div class="graph-read-out">
       <time class="muted small">{atMs === undefined ? '' : timeFormat.format(atMs)}</time>
@@ -47,8 +48,8 @@ export function ReadOut({
       {near.length > 0 && (
         <ul class="graph-marks">
           {near.map((mark) => (
-            <li key={`${mark.atMs}${mark.label}`} class={`mark-${mark.kind}`}>
-              {mark.label}
+            <li key={mark.id}>
+              <MarkGlyph kind={mark.kind} outcome={mark.outcome} /> {mark.label}
             </li>
           ))}
         </ul>
@@ -56,6 +57,9 @@ export function ReadOut({
     </div>
   );
 }
+
+const isNear = ({ fromMs, toMs }: GraphMark, atMs: number, nearMs: number): boolean =>
+  atMs > fromMs - nearMs && atMs < (toMs ?? Number.POSITIVE_INFINITY) + nearMs;
 
 function lastMeasured(data: GraphData): number {
   for (let at = data.times.length - 1; at >= 0; at -= 1) {

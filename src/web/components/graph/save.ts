@@ -2,7 +2,11 @@
 
 import type uPlot from 'uplot';
 import { csvCell } from '#kernel/csv.ts';
-import type { GraphData } from './graph-data.ts';
+import { text } from '../../text.ts';
+import { drawGlyph } from './draw-marks.ts';
+import { type GraphData, type GraphMark, MARK_KINDS, type TimeRange } from './graph-data.ts';
+import { isIn } from './marks.ts';
+import { coloursOf } from './plot.ts';
 
 export function saveCsv(data: GraphData): void {
   const head = ['time', ...data.lines.map((line) => line.label)].map(csvCell).join(',');
@@ -15,12 +19,21 @@ export function saveCsv(data: GraphData): void {
 const HEAD_PX = 34;
 const LEGEND_PX = 30;
 
-export function savePng(plot: uPlot, data: GraphData): void {
+/** What a picture shows beside what is drawn already. */
+interface Shown {
+  readonly data: GraphData;
+  readonly marks: readonly GraphMark[];
+  readonly range: TimeRange;
+  readonly isDark: boolean;
+}
+
+export function savePng(plot: uPlot, { data, marks, range, isDark }: Shown): void {
   const source = plot.ctx.canvas;
   const ratio = source.width / plot.width;
+  const kinds = MARK_KINDS.filter((kind) => marks.some((mark) => mark.kind === kind && isIn(mark, range)));
   const canvas = document.createElement('canvas');
   canvas.width = source.width;
-  canvas.height = source.height + (HEAD_PX + LEGEND_PX) * ratio;
+  canvas.height = source.height + (HEAD_PX + LEGEND_PX * (kinds.length === 0 ? 1 : 2)) * ratio;
   const ctx = canvas.getContext('2d');
   if (!ctx) return;
   const style = getComputedStyle(plot.root);
@@ -44,6 +57,18 @@ export function savePng(plot: uPlot, data: GraphData): void {
     x += 32 * ratio + ctx.measureText(line.label).width;
     column += line.band ? 3 : 1;
     if (x > canvas.width) break;
+  }
+  x = 12 * ratio;
+  for (const kind of kinds) {
+    drawGlyph(
+      ctx,
+      { kind, outcome: 'good' },
+      { x: x + 5 * ratio, y: y + (LEGEND_PX - 9) * ratio, scale: ratio },
+      coloursOf(plot.root, isDark),
+    );
+    ctx.fillStyle = style.color;
+    ctx.fillText(text.graphs.marks.kinds[kind], x + 16 * ratio, y + LEGEND_PX * ratio);
+    x += 32 * ratio + ctx.measureText(text.graphs.marks.kinds[kind]).width;
   }
   canvas.toBlob((blob) => blob && save(blob, `${fileName(data.title)}.png`), 'image/png');
 }

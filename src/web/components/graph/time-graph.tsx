@@ -8,7 +8,8 @@ import { isDark } from '../../state/theme.ts';
 import { text } from '../../text.ts';
 import { Menu } from '../menu.tsx';
 import type { GraphData, GraphMark, TimeRange } from './graph-data.ts';
-import { alignedData, createPlot, lookOf } from './plot.ts';
+import { MarkStrip } from './mark-strip.tsx';
+import { AXIS_HEIGHT_PX, AXIS_WIDTH_PX, alignedData, createPlot, lookOf, RIGHT_PX } from './plot.ts';
 import { ReadOut } from './read-out.tsx';
 import { saveCsv, savePng } from './save.ts';
 import { ValueTable } from './value-table.tsx';
@@ -105,14 +106,26 @@ export function TimeGraph({
               label: words.savePng,
               icon: 'image',
               isDisabled: isEmpty || isTable.value,
-              run: () => plot.current && savePng(plot.current, data),
+              run: () => plot.current && savePng(plot.current, { data, marks, range, isDark: dark }),
             },
           ]}
         />
       </figcaption>
       {isTable.value && <ValueTable data={data} />}
-      <div ref={box} class={isTable.value ? 'graph-plot is-hidden' : 'graph-plot'} style={{ minHeight: `${height}px` }}>
-        {isEmpty && <p class="graph-empty muted">{words.nothing}</p>}
+      <div class={isTable.value ? 'graph-drawing is-hidden' : 'graph-drawing'}>
+        <div ref={box} class="graph-plot" style={{ minHeight: `${height}px` }}>
+          {isEmpty && <p class="graph-empty muted">{words.nothing}</p>}
+        </div>
+        {!isEmpty && hasRoom && (
+          <MarkStrip
+            marks={marks}
+            range={range}
+            leftPx={AXIS_WIDTH_PX}
+            widthPx={width.value - AXIS_WIDTH_PX - RIGHT_PX}
+            topPx={height - AXIS_HEIGHT_PX}
+            onZoom={onZoom}
+          />
+        )}
       </div>
       {!isEmpty && <ReadOut data={data} marks={marks} range={range} cursor={cursor} />}
     </figure>

@@ -23,7 +23,7 @@ export function MetricsPage({ params }: { readonly params: Readonly<Record<strin
         current={tab}
         tabs={offered.map((id) => ({ id, label: words.tabNames[id], href: `/graphs/${id}` }))}
       />
-      {tab === 'host' && <GraphWall entity="host" sets={HOST_GRAPHS} marks={[]} />}
+      {tab === 'host' && <GraphWall entity="host" sets={HOST_GRAPHS} />}
       {tab === 'vms' && <CompareTab />}
       {tab === 'capacity' && <CapacityTab />}
     </>

@@ -81,5 +81,5 @@ startRouter();
 const root = document.getElementById('app');
 if (root !== null) {
   if (new URLSearchParams(location.search).get('draw') === 'plain') await drawPlain(root);
-  else render(<GraphWall entity={entityOfBench} sets={setsOfBench} marks={[]} />, root);
+  else render(<GraphWall entity={entityOfBench} sets={setsOfBench} />, root);
 }
