@@ -4,9 +4,6 @@ import { z } from 'zod';
 import { timeSchema, uuidSchema } from './common.ts';
 import { defineRoutes, idParam, pageQuery } from './define.ts';
 
-/** Under this name stands in operations and in the audit log what hyperd mends by itself. */
-export const HEALER = 'system:healing';
-
 /** `observe`: it only writes down what it would have done. */
 export const HEALING_MODES = ['off', 'observe', 'act'] as const;
 export const healingModeSchema = z.enum(HEALING_MODES);

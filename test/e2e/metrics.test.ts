@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Locator, Page } from 'playwright-core';
@@ -14,12 +15,15 @@ const TICKS = 4;
 
 let dashboard: Dashboard;
 let page: Page;
+let backupId: string;
 
 before(async () => {
   if (skip) return;
   dashboard = await startDashboard();
   page = await dashboard.signIn();
-  const { admin } = dashboard.daemon;
+  const { admin, finish } = dashboard.daemon;
+  await admin('POST /repositories', { body: { name: 'shelf', folder: join(dashboard.libvirtd.dir, 'shelf') } });
+  backupId = (await finish(await admin('POST /vms/{id}/backup', { params: { id: dashboard.helloId }, body: {} }))).id;
   const query = { entity: `vm:${dashboard.helloId}`, metric: 'cpu_usage', from: '10min' };
   for (let tries = 0; tries < 60; tries += 1) {
     const { series } = await admin('GET /metrics/range', { query });
@@ -111,6 +115,92 @@ test('what was done to the VM is marked below the axis and named at the crosshai
     seen = (await graph('Processors').locator('.graph-marks').allTextContents()).join();
   }
   assert.match(seen, /Create hello/);
+});
+
+/** The mark that stands for the backup, alone or among others. */
+const backupMark = () =>
+  graph('Processors')
+    .getByRole('list', { name: 'What happened' })
+    .getByLabel(/Back up hello/);
+const legend = (kind: RegExp) =>
+  page.getByRole('group', { name: 'What is marked' }).getByRole('button', { name: kind });
+/** Zoomed in until nothing but the backup lies at its place. */
+const goToBackup = async () => {
+  const { createdAt, finishedAt } = await dashboard.daemon.admin('GET /operations/{id}', { params: { id: backupId } });
+  const fromMs = Date.parse(createdAt) - 1;
+  const toMs = Math.max(Date.parse(finishedAt ?? ''), Date.now(), fromMs + 60_000);
+  await go(`/vms/${dashboard.helloId}/graphs?from=${fromMs}&to=${toMs}`);
+  await backupMark().waitFor();
+};
+/** How many pixels of the strip below the axis have a colour, where the backup is. */
+const drawnPixels = async () => {
+  const axis = await boxOf(graph('Processors').locator('.u-over'));
+  return graph('Processors')
+    .locator('canvas')
+    .evaluate((canvas: HTMLCanvasElement, bottomPx) => {
+      const ratio = canvas.width / canvas.clientWidth;
+      const y = (bottomPx - canvas.getBoundingClientRect().top + 1) * ratio;
+      const { data } = canvas.getContext('2d')?.getImageData(66 * ratio, y, 24 * ratio, 14 * ratio) ?? { data: [] };
+      let drawn = 0;
+      for (let at = 0; at < data.length; at += 4)
+        if ((data[at + 3] ?? 0) > 200 && Math.abs((data[at] ?? 0) - (data[at + 2] ?? 0)) > 60) drawn += 1;
+      return drawn;
+    }, axis.y + axis.height);
+};
+
+test('a backup is marked from begin to end, told at its mark, hidden by the legend and opened', { skip }, async () => {
+  await goToBackup();
+  await backupMark().hover();
+  const tip = graph('Processors').getByRole('tooltip');
+  await tip.getByText(/Back up hello \(.+\)/).waitFor();
+  assert.match((await tip.textContent()) ?? '', / – .*, done/);
+  await dashboard.screenshot(page, 'graphs-marks-dark');
+  assert.deepEqual(await seriousFindings(page), []);
+  const withMark = await drawnPixels();
+  assert.ok(withMark > 30, `${withMark} pixels are drawn`);
+
+  await legend(/Backups 1/).click();
+  await backupMark().waitFor({ state: 'detached' });
+  assert.equal(new URL(page.url()).searchParams.get('hide'), 'backup');
+  await page.waitForFunction(() => document.querySelector('.mark-legend [aria-pressed="false"]') !== null);
+  assert.equal(await drawnPixels(), 0);
+  await legend(/Backups 1/).click();
+  await backupMark().click();
+  await page.getByRole('heading', { name: 'Back up hello' }).waitFor();
+  assert.equal(new URL(page.url()).pathname, `/operations/${backupId}`);
+});
+
+test('marks are one stop of the tabulator, gone through with the arrow keys', { skip }, async () => {
+  await go(`/vms/${dashboard.helloId}/graphs`);
+  const marks = graph('Processors').getByRole('list', { name: 'What happened' });
+  await marks.waitFor();
+  assert.equal(await marks.locator('[tabindex="0"]').count(), 1);
+  await marks.locator('[tabindex="0"]').focus();
+  const tip = graph('Processors').getByRole('tooltip');
+  await tip.getByText('hello').first().waitFor();
+  await page.keyboard.press('Home');
+  await tip.getByText(/Create hello/).waitFor();
+  await page.keyboard.press('Escape');
+  await tip.waitFor({ state: 'detached' });
+});
+
+test('the saved picture has the marks and says what they mean', { skip }, async () => {
+  const heightOfPicture = async () => {
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      (async () => {
+        await page.getByRole('button', { name: 'More for the graph Processors' }).click();
+        await page.getByRole('menuitem', { name: 'Save as picture' }).click();
+      })(),
+    ]);
+    const bytes = await readFile(await download.path());
+    return bytes.readUInt32BE(20);
+  };
+  await goToBackup();
+  const withMarks = await heightOfPicture();
+  for (const chip of await page.locator('.mark-legend [aria-pressed="true"]').all()) await chip.click();
+  await page.locator('.mark-strip').first().waitFor({ state: 'detached' });
+  assert.ok(withMarks - (await heightOfPicture()) >= 20);
 });
 
 test('dragging zooms all graphs, the address holds the times, and Back follows the clock again', { skip }, async () => {

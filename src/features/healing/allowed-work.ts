@@ -1,7 +1,7 @@
 /** The only door between healing and the journal: the kinds of operations that healing may start, each by name. Whoever decides what is to
  *  be healed gets these hands and nothing else, so that no mistake there can stop, delete or change anything. */
 
-import { HEALER } from '#contract/healing.ts';
+import { HEALER } from '#contract/healer.ts';
 import type { Operation } from '#contract/operations.ts';
 import type { OperationsApi, RegisteredKind } from '#features/operations/index.ts';
 import { inNameOf } from '#platform/feature.ts';

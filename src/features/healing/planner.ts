@@ -2,7 +2,7 @@
  *  It looks at nothing itself and can start nothing but allowed work. Each act is written down and counted before it begins. */
 
 import type { ApiEvents } from '#contract/events.ts';
-import { HEALER } from '#contract/healing.ts';
+import { HEALER } from '#contract/healer.ts';
 import { FINAL_STATES, type Operation } from '#contract/operations.ts';
 import type { NotificationsApi } from '#features/notifications/index.ts';
 import { createQueue } from '#kernel/async.ts';

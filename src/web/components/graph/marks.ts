@@ -1,8 +1,8 @@
 /** Marks of what happened: which kind an operation is of, and those that fall on the same place gathered, so that each can be hit. */
 
 import type { AlertEvent } from '#contract/alerts.ts';
-import { HEALER } from '#contract/healing.ts';
-import { FINAL_STATES, type TimelineItem } from '#contract/operations.ts';
+import { HEALER } from '#contract/healer.ts';
+import type { TimelineItem } from '#contract/operations.ts';
 import { text } from '../../text.ts';
 import type { GraphMark, MarkKind, TimeRange } from './graph-data.ts';
 
@@ -34,7 +34,7 @@ export function markOfOperation(item: TimelineItem): GraphMark {
 function outcomeOf({ state, verdict }: TimelineItem): GraphMark['outcome'] {
   if (state === 'cancelled') return 'cancelled';
   if (state === 'failed' || state === 'attention') return 'bad';
-  if (!FINAL_STATES.includes(state)) return 'open';
+  if (state !== 'done') return 'open';
   // An operation that proved the opposite is done as well.
   return verdict === null || verdict === 'pass' ? 'good' : 'bad';
 }
