@@ -48,6 +48,8 @@ test('what healing does appears on the card by its event, without asking again a
   // Each act begins and ends: two readings at most.
   const made = (await acts()).length - before;
   assert.ok(asked.length >= 1 && asked.length <= 2 * made, `${asked.length} readings of ${made} acts`);
+  await inCard.scrollIntoViewIfNeeded();
+  await dashboard.screenshot(page, 'healing-acts-dark');
 });
 
 test('a mode that somebody else chose is shown at once', { skip }, async () => {
