@@ -150,4 +150,9 @@ export const notificationMigrations: readonly Migration[] = [
       'ALTER TABLE told_alert ADD COLUMN held_by TEXT',
     ],
   },
+  {
+    id: '004-firing-times',
+    // Whether anything of what fires has changed is asked for each group that is told; this answers without a look at the rows.
+    statements: ['DROP INDEX told_alert_firing', 'CREATE INDEX told_alert_firing ON told_alert(is_firing, changed_ms)'],
+  },
 ];

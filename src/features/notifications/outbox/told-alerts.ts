@@ -1,5 +1,6 @@
 /** What is known of each alert that was ever announced: whether it fires, who was told, and why not. */
 
+import { sql } from 'kysely';
 import type { Severity } from '#contract/alerts-config.ts';
 import type { Database, Transaction } from '#platform/db/database.ts';
 import type { AlertNotice } from '../message.ts';
@@ -85,6 +86,38 @@ export async function firingAlerts(source: Database | Transaction): Promise<Told
 /** Which fire, and when each was announced last. */
 export async function firingTimes(tx: Transaction): Promise<readonly { fp: string; changed_ms: number }[]> {
   return await tables(tx).selectFrom('told_alert').select(['fp', 'changed_ms']).where('is_firing', '=', 1).execute();
+}
+
+/** Another one whenever one begins, ends or is announced again, unless that is in the newest millisecond. */
+export interface FiringState {
+  readonly count: number;
+  readonly newestMs: number;
+  /** Of the times, each modulo a number that keeps the sum exact. */
+  readonly sum: number;
+}
+
+export async function firingState(tx: Transaction): Promise<FiringState> {
+  const { count, newest, sum } = await tables(tx)
+    .selectFrom('told_alert')
+    .select((of) => [
+      of.fn.countAll<number>().as('count'),
+      of.fn.max<number | null>('changed_ms').as('newest'),
+      sql<number | null>`sum(changed_ms % 1000000007)`.as('sum'),
+    ])
+    .where('is_firing', '=', 1)
+    .executeTakeFirstOrThrow();
+  return { count, newestMs: newest ?? Number.NEGATIVE_INFINITY, sum: sum ?? 0 };
+}
+
+/** What those that fire and were announced last at this time were announced with. */
+export async function noticesAt(tx: Transaction, changedMs: number): Promise<readonly AlertNotice[]> {
+  const rows = await tables(tx)
+    .selectFrom('told_alert')
+    .select('notice')
+    .where('is_firing', '=', 1)
+    .where('changed_ms', '=', changedMs)
+    .execute();
+  return rows.map(({ notice }) => noticeOfJson(notice));
 }
 
 /** What those that fire were announced with last. */
