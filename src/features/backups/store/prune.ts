@@ -19,8 +19,8 @@ import { createObjectReader } from './objects.ts';
 import { type ManifestFile, manifestFiles, readManifest } from './points.ts';
 
 export interface PruneOptions {
-  /** Points to delete, or those to keep: all others are deleted. */
-  readonly points: { readonly remove: readonly string[] } | { readonly keep: readonly string[] };
+  /** Points to delete. Nobody can name those to keep: states of hosts and points that cannot be read are among the others. */
+  readonly points: { readonly remove: readonly string[] };
   /** Tell what would be done. */
   readonly isDryRun?: boolean;
   /** Objects younger than this stay, used or not; 24 h. Never less than the longest backup takes on other hosts. */
@@ -140,13 +140,10 @@ async function choose(core: Core, lease: Lease, { points }: PruneOptions) {
   const pinned: string[] = [];
   const stay: ManifestFile[] = [];
   const blobs = new IdSet();
-  const isUnwanted = (id: string) => ('remove' in points ? points.remove.includes(id) : !points.keep.includes(id));
   for (const file of await manifestFiles(layout)) {
-    const isLeaving = isUnwanted(file.pointId);
+    const isLeaving = points.remove.includes(file.pointId);
     if (isLeaving && pins.has(file.pointId)) pinned.push(file.pointId);
     if (isLeaving && !pins.has(file.pointId)) {
-      // Whoever names what to keep may not have seen one that cannot be read; to be rid of it, it has to be named.
-      if ('keep' in points) await readManifest(core, file);
       remove.push(file);
       continue;
     }

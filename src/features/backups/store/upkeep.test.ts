@@ -132,9 +132,9 @@ test('prune: a dry run changes nothing; pinned points and young objects stay; a 
   const kept = await backUp(repository, { sizeBytes: SIZE, changes: full(randomBytes(SIZE)) });
   const count = (await objectFiles(made)).length;
 
-  const dry = await repository.prune({ points: { keep: [kept.id] }, isDryRun: true, graceMs: 0 });
+  const dry = await repository.prune({ points: { remove: [old.id] }, isDryRun: true, graceMs: 0 });
   assert.deepEqual([dry.removedPoints, dry.sweptObjects, dry.keptObjects], [[old.id], 9, 9]);
-  await assert.rejects(repository.prune({ points: { keep: [kept.id] }, graceMs: 0, maxSweepRatio: 0.3 }), {
+  await assert.rejects(repository.prune({ points: { remove: [old.id] }, graceMs: 0, maxSweepRatio: 0.3 }), {
     code: 'prune_too_much',
   });
   const pin = await repository.pin(old.id);
@@ -166,7 +166,6 @@ test('nothing is deleted when it cannot be told what is in use', async () => {
   const manifest = join(made.folder, 'manifests', first.vm, `0000000001-${first.id}.json`);
   await writeFile(manifest, (await readFile(manifest, 'utf8')).replace('default', 'another'));
   await assert.rejects(pruneAtOnce(repository, [second.id]), { code: 'point_damaged' });
-  await assert.rejects(repository.prune({ points: { keep: [second.id] }, graceMs: 0 }), { code: 'point_damaged' });
   assert.equal((await entriesOf(repository)).length, 2);
   assert.deepEqual((await objectFiles(made)).sort(), before);
 });
