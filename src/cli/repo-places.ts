@@ -28,6 +28,7 @@ const COPY_OPTIONS = {
   keep: textOption('LIST', 'what stays there, as "30 daily, 12 monthly"; everything unless given'),
   zone: textOption('ZONE', 'time zone in which its days begin'),
   limit: sizeOption('bytes in a second that are sent and read back'),
+  'without-states': flag('the states of hosts in the repository are not copied'),
 };
 
 interface SecretFiles {
@@ -94,14 +95,25 @@ export function copyFacts(copy: BackupCopy): readonly (readonly [string, string 
   return [
     ['copy of', safeText(copy.sourceName ?? 'a repository that was forgotten')],
     ['copying', copy.isEnabled ? 'after each backup' : 'only when asked for'],
-    ['copy', copy.missing > 0 ? `${copy.state}, ${copy.missing} restore points missing` : copy.state],
+    ['copy', [copy.state, ...missingTexts(copy)].join(', ')],
     ['copied', `${copy.points} restore points`],
+    ['states copied', statesText(copy)],
     ['keeps', copy.retention === null ? 'everything' : retentionText(copy.retention)],
     ['held there', copy.lockedPoints > 0 ? `${copy.lockedPoints} that were to go` : null],
     ['limit', copy.bytesPerSecond === null ? null : `${formatBytes(copy.bytesPerSecond)}/s`],
     ['last copy', copy.lastAt === null ? 'never' : ageText(copy.lastAt)],
     ['failed', copy.problem === null ? null : safeText(copy.problem)],
   ];
+}
+
+const missingTexts = ({ missing, missingStates }: BackupCopy): readonly string[] => [
+  ...(missing > 0 ? [`${missing} restore points missing`] : []),
+  ...(missingStates > 0 ? [`${missingStates} states missing`] : []),
+];
+
+function statesText({ takesStates, states, newestStateAt }: BackupCopy): string {
+  const there = newestStateAt === null ? 'none' : `${states}, the newest made ${ageText(newestStateAt)}`;
+  return takesStates ? there : `${there}; no new ones are taken`;
 }
 
 const show = (context: CommandContext, name: string) =>
@@ -111,9 +123,11 @@ interface KeepOptions {
   readonly keep?: string | undefined;
   readonly zone?: string | undefined;
   readonly limit?: number | undefined;
+  readonly 'without-states': boolean;
 }
 
-const kept = ({ keep, zone, limit }: KeepOptions) => ({
+const kept = ({ keep, zone, limit, 'without-states': isWithoutStates }: KeepOptions) => ({
+  ...(isWithoutStates ? { takesStates: false } : {}),
   ...(keep === undefined ? {} : { retention: keep.trim() === 'everything' ? null : retentionOf(keep) }),
   ...(zone === undefined ? {} : { timeZone: zone }),
   ...(limit === undefined ? {} : { bytesPerSecond: limit }),

@@ -14,6 +14,9 @@ const copyFields = {
     .describe('what stays there, of each VM; null = everything that was ever copied'),
   timeZone: timeZoneSchema.describe('in which days of retention begin'),
   bytesPerSecond: z.int().min(1024).nullable().describe('sent and read back together; null = as fast as it goes'),
+  takesStates: z
+    .boolean()
+    .describe('the states of hosts in the repository are copied too, and stay as long as they do in repositories'),
 };
 
 export const backupCopySchema = z.object({
@@ -25,16 +28,20 @@ export const backupCopySchema = z.object({
   retention: retentionSchema.nullable(),
   timeZone: z.string(),
   bytesPerSecond: z.number().nullable(),
+  takesStates: z.boolean(),
   state: z
     .enum(['never', 'running', 'current', 'behind', 'failed'])
-    .describe('behind = restore points are missing there'),
-  points: z.int().describe('restore points that are there'),
+    .describe('behind = restore points or states are missing there'),
+  points: z.int().describe('restore points of VMs that are there'),
   missing: z.int().describe('restore points of the repository that are not there and should be'),
   newestAt: timeSchema.nullable().describe('the moment of the newest restore point that is there'),
+  states: z.int().describe('states of hosts that are there'),
+  missingStates: z.int().describe('states in the repository that are not there and should be'),
+  newestStateAt: timeSchema.nullable().describe('when the newest state that is there was made'),
   lastAt: timeSchema.nullable().describe('when the last copy ended'),
   succeededAt: timeSchema.nullable(),
   problem: z.string().nullable().describe('why the last copy failed, for people'),
-  lockedPoints: z.int().describe('restore points that were to go, and that the place keeps for now'),
+  lockedPoints: z.int().describe('restore points and states that were to go, and that the place keeps for now'),
 });
 export type BackupCopy = z.infer<typeof backupCopySchema>;
 
@@ -57,6 +64,7 @@ export const backupCopyRoutes = defineRoutes({
       retention: copyFields.retention.default(null),
       timeZone: copyFields.timeZone.default('UTC'),
       bytesPerSecond: copyFields.bytesPerSecond.default(null),
+      takesStates: copyFields.takesStates.default(true),
     }),
     response: backupCopySchema,
   },

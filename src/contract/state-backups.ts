@@ -130,7 +130,11 @@ export const stateBackupsSchema = z.object({
       isEncrypted: z.boolean(),
       lastAt: timeSchema.nullable().describe('of the newest state of this host in it'),
       problem: z.string().nullable().describe('why the last try failed, or it cannot be read'),
-      points: z.array(statePointSchema).describe('newest first'),
+      points: z
+        .array(
+          statePointSchema.extend({ copies: z.array(z.string()).describe('names of the copies that hold it too') }),
+        )
+        .describe('newest first'),
     }),
   ),
   lastRestore: doneRestoreSchema.nullable(),

@@ -3,22 +3,26 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BackupCopy } from '#contract/backup-copies.ts';
 import type { RestorePoint } from '#contract/backups.ts';
 import { ApiProblem } from '#contract/client.ts';
+import { openRepository } from '#features/backups/index.ts';
 import { MIB } from '#kernel/units.ts';
 import { runChecked } from '#platform/process.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { hvOn } from '../support/hv.ts';
 import { missingForLibvirtd, type PrivateLibvirtd, startPrivateLibvirtd } from '../support/libvirtd.ts';
 import { missingForSshd, type Sshd, startSshd } from '../support/sshd.ts';
 
 const skip = missingForLibvirtd() ?? missingForSshd() ?? false;
 const SIZE = 8 * MIB;
 const WAIT_MS = 60_000;
+/** That were copied. */
+const STATES = 2;
 
 describe('copies', { skip }, () => {
   let libvirtd: PrivateLibvirtd;
@@ -161,6 +165,48 @@ describe('copies', { skip }, () => {
     );
   });
 
+  test('the state of this host goes along, is counted, and is verified as everything there', async () => {
+    const write = () => daemon.admin('POST /system/state-backups', { body: {} }).then((begun) => daemon.finish(begun));
+    await write();
+    const first = await copied('offsite', 'current');
+    assert.deepEqual([first.points, first.states, first.missingStates], [3, 1, 0]);
+    const [here, ...others] = (await daemon.admin('GET /system/state-backups')).repositories;
+    assert.deepEqual([here?.name, others], ['default', []], 'nobody writes a state into a copy');
+    assert.deepEqual(
+      here?.points.map(({ madeAt, copies }) => [madeAt, copies]),
+      [[first.newestStateAt, ['offsite']]],
+    );
+    const into = { body: { repository: 'offsite' } };
+    assert.equal((await refused(daemon.admin('POST /system/state-backups', into))).code, 'repository_is_copy');
+    const { stdout } = await hvOn(daemon, ['repo', 'show', 'offsite']);
+    assert.match(stdout, /states copied\s+1, the newest made /);
+
+    // What rots there is brought anew.
+    const manifest = await openRepository(join(folder, 'offsite')).then((there) =>
+      there.point(here?.points[0]?.id ?? ''),
+    );
+    const blob = manifest.blobs['state'] ?? '';
+    const path = join(folder, 'offsite/chunks', blob.slice(0, 2), blob.slice(2, 4), blob);
+    const bytes = await readFile(path);
+    await writeFile(path, bytes.subarray(1));
+    await daemon.finish(
+      await daemon.admin('POST /repositories/{id}/check', { params: { id: 'offsite' }, body: { readData: true } }),
+    );
+    assert.ok((await readFile(path)).equals(bytes));
+
+    // Somebody does not want them there.
+    const change = (takesStates: boolean) =>
+      daemon.admin('PUT /repositories/{id}/copy', {
+        params: { id: 'offsite' },
+        body: { source: 'default', takesStates },
+      });
+    await change(false);
+    await write();
+    assert.deepEqual([(await copy('offsite')).states, (await copy('offsite')).missingStates], [1, 0]);
+    await change(true);
+    assert.equal((await copied('offsite', 'current')).states, 2);
+  });
+
   test('what is lost here is repaired from the copy, and without the repository VMs are restored from the copy alone', async () => {
     const here = join(daemon.stateDir, 'repositories/default');
     const chunks = await readdir(join(here, 'chunks'), { recursive: true, withFileTypes: true });
@@ -191,7 +237,7 @@ describe('copies', { skip }, () => {
       await daemon.admin('POST /repositories/{id}/check', { params: { id: 'offsite' }, body: { readData: true } }),
     );
     const report = JSON.parse(JSON.stringify(checked.result));
-    assert.deepEqual([report.points, report.problems, report.damagedPoints], [points.length, 0, []]);
+    assert.deepEqual([report.points, report.problems, report.damagedPoints], [points.length + STATES, 0, []]);
     assert.ok((await readdir(lost.parentPath)).includes(lost.name));
   });
 

@@ -64,6 +64,8 @@ export interface BackupsApi {
   instantRestores(): readonly InstantState[];
   /** Whoever knows which restore points nobody may delete; during set-up only. */
   keptBy(isKept: (pointId: string) => boolean): void;
+  /** Names of the copies that hold a point. */
+  copiesOf(pointId: string): readonly string[];
   /** Whoever keeps copies of repositories; during set-up only. */
   copiesKnownTo(holding: CopyHolding): void;
 }
@@ -74,7 +76,7 @@ export interface CopyHolding {
   holder(pointId: string, repositoryId: string): string | null;
   /** The repository that another one is the copy of. */
   sourceOf(repositoryId: string): string | null;
-  /** Names of all copies that hold a restore point. */
+  /** Names of all copies that hold a restore point, or a state. */
   namesOf(pointId: string): string[];
 }
 
@@ -83,6 +85,7 @@ export { createPace } from './pace.ts';
 export type { Repositories } from './repositories.ts';
 export {
   createRepository,
+  type Manifest,
   newRecoveryKey,
   newRepositoryKey,
   openEnvelope,
@@ -318,6 +321,7 @@ export const backups = defineFeature<BackupsApi>({
         keptBy(ask) {
           isKept = ask;
         },
+        copiesOf: (pointId) => copyHolding?.namesOf(pointId) ?? [],
         copiesKnownTo(holding) {
           copyHolding = holding;
         },

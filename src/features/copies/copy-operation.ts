@@ -2,13 +2,12 @@
  *  missing; what it tells of points is written down as each is there. */
 
 import { z } from 'zod';
-import type { BackupsApi } from '#features/backups/index.ts';
-import { createPace } from '#features/backups/index.ts';
+import { type BackupsApi, createPace, type Manifest } from '#features/backups/index.ts';
 import { defineOperation, type OperationDefinition, type StepContext } from '#features/operations/index.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError, toAppError } from '#kernel/errors.ts';
 import type { CopyChoice } from './choose.ts';
-import type { Copy, CopyStore } from './copy-store.ts';
+import type { CopiedPoint, Copy, CopyStore } from './copy-store.ts';
 
 const copyOrderSchema = z.object({
   repositoryId: z.string(),
@@ -112,27 +111,24 @@ async function copyOnce(copy: Copy, order: CopyOrder, dependencies: CopyDependen
   const { repositories, store, clock } = dependencies;
   const { signal } = context;
   const source = await repositories.open(order.sourceId);
-  const missing = new Set(dependencies.choose(copy).missing);
+  const chosen = dependencies.choose(copy).missing;
+  const missing = new Set(chosen.map(({ id }) => id));
+  const states = new Set(chosen.flatMap(({ id, kind }) => (kind === 'state' ? [id] : [])));
   const known = new Set(store.points(copy.repositoryId).map(({ point_id }) => point_id));
   const pace = createPace(copy.bytesPerSecond, clock);
   const place = await repositories.placeForCopy(order.repositoryId);
   try {
     const report = await source.copyTo(place, {
       wants: ({ pointId }) => missing.has(pointId) || known.has(pointId),
+      // They are small, and without them it takes long to bring the rest back.
+      goesFirst: ({ pointId }) => states.has(pointId),
       pace: (bytes) => pace.take(bytes, signal),
       signal,
       onProgress: ({ points, pointsInAll, sentBytes }) =>
         context.progress({ doneBytes: sentBytes, note: `${points} of ${pointsInAll} restore points` }),
-      async onPoint({ id, vm, seq, pointInTime }) {
-        await store.putPoint(copy.repositoryId, {
-          point_id: id,
-          vm_id: vm,
-          seq,
-          point_in_time: pointInTime,
-          is_good: 1,
-          is_locked: 0,
-        });
-        dependencies.pointChanged(id);
+      async onPoint(manifest) {
+        await store.putPoint(copy.repositoryId, copiedPoint(manifest));
+        dependencies.pointChanged(manifest.id);
       },
     });
     const there = new Set(report.there);
@@ -146,15 +142,7 @@ async function copyOnce(copy: Copy, order: CopyOrder, dependencies: CopyDependen
         if (error instanceof AppError && ['point_not_found', 'point_damaged'].includes(error.code)) return null;
         throw error;
       });
-      if (manifest === null) continue;
-      await store.putPoint(copy.repositoryId, {
-        point_id: id,
-        vm_id: manifest.vm,
-        seq: manifest.seq,
-        point_in_time: manifest.pointInTime,
-        is_good: 1,
-        is_locked: 0,
-      });
+      if (manifest !== null) await store.putPoint(copy.repositoryId, copiedPoint(manifest));
     }
     const [first] = report.damaged;
     if (first)
@@ -168,6 +156,16 @@ async function copyOnce(copy: Copy, order: CopyOrder, dependencies: CopyDependen
     await place.close();
   }
 }
+
+const copiedPoint = ({ id, kind, vm, seq, pointInTime }: Manifest): CopiedPoint => ({
+  point_id: id,
+  kind,
+  vm_id: vm,
+  seq,
+  point_in_time: pointInTime,
+  is_good: 1,
+  is_locked: 0,
+});
 
 async function prune(copy: Copy, dependencies: CopyDependencies, { signal, log }: StepContext): Promise<void> {
   const { repositories, store } = dependencies;

@@ -16,6 +16,8 @@ export interface Copy {
   readonly succeededAt: string | null;
   readonly problem: string | null;
   readonly failures: number;
+  /** The states of hosts are copied too. */
+  readonly takesStates: boolean;
 }
 
 export type CopiedPoint = Omit<CopyPointRow, 'repository_id'>;
@@ -99,6 +101,7 @@ const copyOf = (row: CopyRow): Copy => ({
   succeededAt: row.succeeded_at,
   problem: row.problem,
   failures: row.failures,
+  takesStates: row.takes_states === 1,
 });
 
 const rowOf = (copy: Copy): CopyRow => ({
@@ -112,4 +115,5 @@ const rowOf = (copy: Copy): CopyRow => ({
   succeeded_at: copy.succeededAt,
   problem: copy.problem,
   failures: copy.failures,
+  takes_states: copy.takesStates ? 1 : 0,
 });

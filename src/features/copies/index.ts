@@ -1,4 +1,5 @@
-/** Copies of repositories at other places, made after each backup: a second copy of every restore point, off this machine.
+/** Copies of repositories at other places, made after each backup: a second copy of every restore point and
+ *  of the state of this host, off this machine.
  *  Tables: backup_copy, backup_copy_point. Events in: operation.changed, repository.changed. Events out: repository.changed, backup.changed.
  *  Permissions: backup.read, backup.run, backup.configure. Guide: docs/guides/backup-copies.md */
 
@@ -9,17 +10,18 @@ import { backups } from '#features/backups/index.ts';
 import { notifications } from '#features/notifications/index.ts';
 import { type OperationsApi, operations } from '#features/operations/index.ts';
 import { protection } from '#features/protection/index.ts';
+import { stateBackups } from '#features/state-backups/index.ts';
 import { AppError } from '#kernel/errors.ts';
 import { defineFeature, SYSTEM_IDENTITY } from '#platform/feature.ts';
-import { chooseForCopy } from './choose.ts';
+import { chooseForCopy, type SourcePoint } from './choose.ts';
 import { COPY, copyLock, copyOperation } from './copy-operation.ts';
-import { type Copy, createCopyStore } from './copy-store.ts';
+import { type CopiedPoint, type Copy, createCopyStore } from './copy-store.ts';
 import { createCopyKeeper } from './keeper.ts';
 import { copyMigrations } from './migrations.ts';
 
 export const copies = defineFeature<Record<string, never>>({
   name: 'copies',
-  needs: ['backups', 'notifications', 'operations', 'protection'],
+  needs: ['backups', 'notifications', 'operations', 'protection', 'state-backups'],
   migrations: copyMigrations,
   errors: backupPlaceErrors,
   setup({ db, clock, calendar, events, log, use }) {
@@ -27,13 +29,25 @@ export const copies = defineFeature<Record<string, never>>({
     const { catalogue, repositories, runKinds, copiesKnownTo } = use(backups);
     const messages = use(notifications);
     const { isPointProtected, secondCopies } = use(protection);
+    const { statesIn, retention: stateRetention, writeKind } = use(stateBackups);
     const store = createCopyStore(db);
 
     const nameOf = (id: string) => repositories.find(id)?.name ?? null;
     const choose = (copy: Copy) =>
       chooseForCopy({
         copy,
-        source: catalogue.known().filter(({ repositoryId }) => repositoryId === copy.sourceId),
+        stateRetention,
+        source: [
+          ...catalogue
+            .known()
+            .filter(({ repositoryId }) => repositoryId === copy.sourceId)
+            .map((point): SourcePoint => ({ ...point, kind: 'vm' })),
+          ...statesIn(copy.sourceId).map(
+            ({ id, series, seq, madeAt, problem }): SourcePoint => ({
+              ...{ id, kind: 'state', vmId: series, seq, pointInTime: madeAt, isGood: problem === null },
+            }),
+          ),
+        ],
         there: store.points(copy.repositoryId),
         isProtected: isPointProtected,
         nowMs: clock.now().getTime(),
@@ -62,10 +76,11 @@ export const copies = defineFeature<Record<string, never>>({
     });
 
     const view = (copy: Copy): BackupCopy => {
-      const points = store.points(copy.repositoryId);
-      const missing = choose(copy).missing.length;
-      const newest =
-        points
+      const all = store.points(copy.repositoryId);
+      const { vm: points = [], state: states = [] } = Object.groupBy(all, ({ kind }) => kind);
+      const { vm: missing = [], state: missingStates = [] } = Object.groupBy(choose(copy).missing, ({ kind }) => kind);
+      const newest = (of: readonly CopiedPoint[]) =>
+        of
           .map(({ point_in_time }) => point_in_time)
           .sort()
           .at(-1) ?? null;
@@ -85,16 +100,20 @@ export const copies = defineFeature<Record<string, never>>({
             ? 'failed'
             : copy.lastAt === null
               ? 'never'
-              : missing > 0
+              : missing.length + missingStates.length > 0
                 ? 'behind'
                 : 'current',
         points: points.length,
-        missing,
-        newestAt: newest,
+        missing: missing.length,
+        newestAt: newest(points),
+        takesStates: copy.takesStates,
+        states: states.length,
+        missingStates: missingStates.length,
+        newestStateAt: newest(states),
         lastAt: copy.lastAt,
         succeededAt: copy.succeededAt,
         problem: copy.problem,
-        lockedPoints: points.filter(({ is_locked }) => is_locked === 1).length,
+        lockedPoints: all.filter(({ is_locked }) => is_locked === 1).length,
       };
     };
 
@@ -171,6 +190,8 @@ export const copies = defineFeature<Record<string, never>>({
       return copy;
     };
 
+    /** After them something may be missing in a copy. */
+    const wakingKinds = [...runKinds, writeKind, COPY];
     const keeper = createCopyKeeper({
       clock,
       log,
@@ -228,6 +249,7 @@ export const copies = defineFeature<Record<string, never>>({
             succeededAt: before?.succeededAt ?? null,
             problem: before?.problem ?? null,
             failures: 0,
+            takesStates: body.takesStates,
           });
           keeper.wake();
           return view(found(row.id));
@@ -251,7 +273,7 @@ export const copies = defineFeature<Record<string, never>>({
             if (repositories.find(id) === null) store.forget(id);
           }),
           events.on('operation.changed', ({ kind: ended, state, objectId, result }) => {
-            if (FINAL_STATES.includes(state) && (runKinds.includes(ended) || ended === COPY)) keeper.wake();
+            if (FINAL_STATES.includes(state) && wakingKinds.includes(ended)) keeper.wake();
             if (ended !== 'repository.check' || !FINAL_STATES.includes(state) || objectId === null) return;
             noteDamage(objectId, result).catch((error: unknown) =>
               log.warn({ err: error }, 'what a check found in a copy was not written down'),

@@ -18,11 +18,15 @@ export interface CopyRow {
   problem: string | null;
   /** One after the other. */
   failures: number;
+  /** The states of hosts are copied too. */
+  takes_states: number;
 }
 
 export interface CopyPointRow {
   repository_id: string;
   point_id: string;
+  kind: 'vm' | 'state';
+  /** Of a state the id of its series. */
   vm_id: string;
   /** In the order of their making. */
   seq: number;
@@ -47,6 +51,13 @@ export const copyMigrations: readonly Migration[] = [
       `CREATE TABLE backup_copy_point(repository_id TEXT NOT NULL REFERENCES backup_copy(repository_id) ON DELETE CASCADE,
          point_id TEXT NOT NULL, vm_id TEXT NOT NULL, seq INTEGER NOT NULL, point_in_time TEXT NOT NULL, is_good INTEGER NOT NULL, is_locked INTEGER NOT NULL,
          PRIMARY KEY(repository_id, point_id)) STRICT`,
+    ],
+  },
+  {
+    id: '002-states',
+    statements: [
+      'ALTER TABLE backup_copy ADD COLUMN takes_states INTEGER NOT NULL DEFAULT 1',
+      "ALTER TABLE backup_copy_point ADD COLUMN kind TEXT NOT NULL DEFAULT 'vm' CHECK(kind IN ('vm','state'))",
     ],
   },
 ];

@@ -24,12 +24,12 @@ export interface FoundState extends StatePoint {
   readonly seq: number;
 }
 
-/** All states in a repository, newest first. Of a manifest that cannot be read it is not known whose it was: only those of a series that
- *  has others are told of. */
+/** All states in a repository, newest first. Of a manifest that cannot be read it is not known of which host and moment it was: it is left
+ *  out. */
 export async function listStates(repository: Repository, ownSeries: string | null): Promise<readonly FoundState[]> {
   const found: FoundState[] = [];
-  for await (const { vm, pointId, seq, manifest, problem } of repository.points()) {
-    if (manifest === null || manifest.kind !== 'state') continue;
+  for await (const { vm, pointId, seq, manifest, problem } of repository.states()) {
+    if (manifest === null) continue;
     found.push({
       id: pointId,
       series: vm,

@@ -29,6 +29,10 @@ export interface StateRouteDependencies {
   readonly database: string;
   readonly operations: OperationsApi;
   readonly repositories: Repositories;
+  /** Those that a state can be written to. */
+  written(): ReturnType<Repositories['list']>;
+  /** Names of the copies that hold a state. */
+  copiesOf(pointId: string): readonly string[];
   readonly keys: StateKeys;
   readonly kind: RegisteredKind<WriteInput>;
   /** Null before the first state was written. */
@@ -46,6 +50,7 @@ interface Source {
 
 export function createStateRoutes(dependencies: StateRouteDependencies): Handlers {
   const { db, clock, root, database, operations, repositories, keys, kind, series, tries, vmIds } = dependencies;
+  const { copiesOf, written } = dependencies;
   let isRestoring = false;
 
   const onConsole = ({ via }: Identity) => {
@@ -82,7 +87,10 @@ export function createStateRoutes(dependencies: StateRouteDependencies): Handler
   const pointsOf = async (repositoryId: string) => {
     try {
       const states = await listStates(await repositories.open(repositoryId), series());
-      return { problem: null, points: states.map(({ series: _series, ...point }) => point) };
+      return {
+        problem: null,
+        points: states.map(({ series: _series, ...point }) => ({ ...point, copies: [...copiesOf(point.id)] })),
+      };
     } catch (error) {
       return { problem: messageOf(error), points: [] };
     }
@@ -100,7 +108,7 @@ export function createStateRoutes(dependencies: StateRouteDependencies): Handler
       return {
         recoveryKey: await keys.state(),
         repositories: await Promise.all(
-          repositories.list().map(async ({ id, name, is_encrypted }) => {
+          written().map(async ({ id, name, is_encrypted }) => {
             const { points, problem } = await pointsOf(id);
             return {
               id,
@@ -126,7 +134,13 @@ export function createStateRoutes(dependencies: StateRouteDependencies): Handler
     },
     'POST /system/state-backups': async (request) => {
       const { repository } = request.body;
-      const rows = repository === undefined ? repositories.list() : [repositories.get(repository)];
+      const rows = repository === undefined ? written() : [repositories.get(repository)];
+      const [copy] = rows.filter(({ id }) => written().every((each) => each.id !== id));
+      if (copy)
+        throw new AppError('repository_is_copy', {
+          detail: `"${copy.name}" gets its states from the repository that it is a copy of.`,
+          hint: 'Write the state into that one: it is copied by itself.',
+        });
       if (rows.length === 0)
         throw new AppError('wrong_state', {
           detail: 'There is no repository yet.',

@@ -7,6 +7,8 @@ import { AppError, messageOf } from '#kernel/errors.ts';
 const writeInputSchema = z.object({ repositories: z.array(z.object({ id: z.string(), name: z.string() })) });
 export type WriteInput = z.infer<typeof writeInputSchema>;
 
+export const WRITE = 'system.backup';
+
 export interface WriteDependencies {
   /** Whether this operation wrote its point there already. */
   isWritten(repositoryId: string, operationId: string): Promise<boolean>;
@@ -20,7 +22,7 @@ export interface WriteDependencies {
 export function writeOperation(dependencies: WriteDependencies): OperationDefinition<WriteInput> {
   const { isWritten, write, thin, ended } = dependencies;
   return defineOperation<WriteInput>({
-    kind: 'system.backup',
+    kind: WRITE,
     permission: 'backup.configure',
     input: writeInputSchema,
     title: () => 'Back up the state of this host',

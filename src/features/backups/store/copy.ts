@@ -21,6 +21,8 @@ import { MAX_SETTINGS_BYTES } from './settings.ts';
 export interface CopyOptions {
   /** Which points; all of them unless given. */
   readonly wants?: (point: { readonly vm: string; readonly pointId: string }) => boolean;
+  /** Which of them before the others; each group the oldest first. */
+  readonly goesFirst?: (point: { readonly vm: string; readonly pointId: string }) => boolean;
   /** Waits until so many bytes may be sent or read back. */
   readonly pace?: (bytes: number) => Promise<void>;
   readonly signal?: AbortSignal;
@@ -72,10 +74,11 @@ export async function copyPoints(core: Core, place: Place, options: CopyOptions 
     const isThere = new Set((await manifestFiles(copying.target)).map(({ pointId }) => pointId));
     const wanted: ManifestFile[] = [];
     for (const file of await manifestFiles(core.layout)) if (options.wants?.(file) ?? true) wanted.push(file);
+    const rank = (file: ManifestFile) => (options.goesFirst?.(file) === true ? 0 : 1);
     // The oldest first, whatever VM it is of: ids of points begin with their time.
     const missing = wanted
       .filter(({ pointId }) => !isThere.has(pointId))
-      .sort((a, b) => (a.pointId < b.pointId ? -1 : 1));
+      .sort((a, b) => rank(a) - rank(b) || (a.pointId < b.pointId ? -1 : 1));
     copying.expect(missing.length);
     for (const file of wanted) if (isThere.has(file.pointId)) await copying.knowPages(file);
     for (const file of missing) {

@@ -56,6 +56,8 @@ export interface Repository {
   writer(options?: { readonly host?: string }): Promise<RepositoryWriter>;
   /** All restore points, by VM and in the order of their making, read from the files. */
   points(vm?: string): AsyncIterable<PointEntry>;
+  /** Those that are states of hosts, in the same order. One manifest of each folder tells what the others are: far less is read. */
+  states(): AsyncIterable<PointEntry>;
   /** @throws AppError point_not_found, point_damaged when its manifest cannot be read */
   point(pointId: string): Promise<Manifest>;
   /** Opens a disk for reading and pins its point until it is closed.
@@ -120,6 +122,18 @@ export function repositoryOf(core: Core): Repository {
       for (const file of await manifestFiles(layout, vm)) {
         const entry = await entryOf(core, file);
         if (entry) yield entry;
+      }
+    },
+    async *states() {
+      const folders = Map.groupBy(await manifestFiles(layout), ({ vm }) => vm);
+      for (const files of folders.values()) {
+        const entries: PointEntry[] = [];
+        for (const file of files) {
+          const entry = await entryOf(core, file);
+          if (entry?.manifest?.kind === 'vm') break;
+          if (entry) entries.push(entry);
+        }
+        if (entries.some(({ manifest }) => manifest?.kind === 'state')) yield* entries;
       }
     },
     point: read,
