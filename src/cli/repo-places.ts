@@ -1,15 +1,15 @@
 /** `hv repo add`, `hv repo edit`, `hv repo copy`, `hv repo repair`: repositories on other machines and the copies that lie there. */
 
 import type { BackupCopy } from '#contract/backup-copies.ts';
-import type { PlaceSecrets, PlaceSettings } from '#contract/backups.ts';
 import { formatBytes } from '#kernel/units.ts';
 import { command } from './command.ts';
 import type { CommandContext } from './context.ts';
 import { EXIT } from './exit-codes.ts';
 import { usageFailure } from './failure.ts';
-import { readSecretFile, readSmallFile } from './files.ts';
+import { readSecretFile } from './files.ts';
 import { finish } from './follow.ts';
 import { about } from './objects.ts';
+import { PLACE_OPTIONS, placeOf, SECRET_OPTIONS, secretsOf, withHostKey } from './places.ts';
 import { retentionOf, retentionText } from './retention.ts';
 import { safeText } from './text.ts';
 import { ageText } from './time.ts';
@@ -17,78 +17,12 @@ import { countOption, flag, one, sizeOption, textOption } from './values.ts';
 
 const repositoryName = () => one('NAME', 'name or id of the repository', { completes: 'repository' });
 
-const SECRET_OPTIONS = {
-  'password-file': textOption('FILE', 'SFTP: the password, - for stdin'),
-  'private-key': textOption('FILE', 'SFTP: a private key of OpenSSH'),
-  'passphrase-file': textOption('FILE', 'SFTP: the passphrase of the private key'),
-  'secret-key-file': textOption('FILE', 'S3: the secret key, - for stdin'),
-};
-
 const COPY_OPTIONS = {
   keep: textOption('LIST', 'what stays there, as "30 daily, 12 monthly"; everything unless given'),
   zone: textOption('ZONE', 'time zone in which its days begin'),
   limit: sizeOption('bytes in a second that are sent and read back'),
   'without-states': flag('the states of hosts in the repository are not copied'),
 };
-
-interface SecretFiles {
-  readonly 'password-file'?: string | undefined;
-  readonly 'private-key'?: string | undefined;
-  readonly 'passphrase-file'?: string | undefined;
-  readonly 'secret-key-file'?: string | undefined;
-}
-
-async function secretsOf(files: SecretFiles): Promise<PlaceSecrets> {
-  const { 'password-file': password, 'private-key': privateKey, 'passphrase-file': passphrase } = files;
-  const secretKey = files['secret-key-file'];
-  return {
-    ...(password === undefined ? {} : { password: await readSecretFile(password) }),
-    ...(privateKey === undefined ? {} : { privateKey: await readSmallFile(privateKey) }),
-    ...(passphrase === undefined ? {} : { passphrase: await readSecretFile(passphrase) }),
-    ...(secretKey === undefined ? {} : { secretKey: await readSecretFile(secretKey) }),
-  };
-}
-
-interface PlaceOptions {
-  readonly 'host-key'?: string | undefined;
-  readonly endpoint?: string | undefined;
-  readonly region?: string | undefined;
-  readonly 'access-key'?: string | undefined;
-  readonly 'lock-days'?: number | undefined;
-  readonly 'ca-file'?: string | undefined;
-}
-
-/** `sftp://user@host:22/srv/copies` or `s3://bucket/prefix`. */
-async function placeOf(address: string, options: PlaceOptions): Promise<PlaceSettings> {
-  const url = URL.parse(address);
-  if (url?.protocol === 'sftp:') {
-    if (url.username === '' || url.pathname.length < 2)
-      throw usageFailure(`"${address}" is no place`, 'Use sftp://USER@HOST/FOLDER; the password goes into a file.');
-    return {
-      kind: 'sftp',
-      host: url.hostname.replace(/^\[|\]$/g, ''),
-      port: url.port === '' ? 22 : Number(url.port),
-      user: decodeURIComponent(url.username),
-      folder: url.pathname.startsWith('/~/') ? url.pathname.slice(3) : url.pathname,
-      hostKey: options['host-key'] ?? null,
-    };
-  }
-  if (url?.protocol !== 's3:' || url.hostname === '')
-    throw usageFailure(`"${address}" is no place`, 'Use sftp://USER@HOST/FOLDER or s3://BUCKET/PREFIX.');
-  const { endpoint, 'access-key': accessKey, 'ca-file': caFile } = options;
-  if (endpoint === undefined || accessKey === undefined)
-    throw usageFailure('the service is missing', 'Give --endpoint https://HOST and --access-key KEY.');
-  return {
-    kind: 's3',
-    endpoint: endpoint.replace(/\/$/, ''),
-    region: options.region ?? 'us-east-1',
-    bucket: url.hostname,
-    prefix: url.pathname.replace(/^\/|\/$/g, ''),
-    accessKey,
-    lockDays: options['lock-days'] ?? null,
-    ca: caFile === undefined ? null : await readSmallFile(caFile),
-  };
-}
 
 /** How a copy stands, as rows of facts. */
 export function copyFacts(copy: BackupCopy): readonly (readonly [string, string | null])[] {
@@ -138,18 +72,14 @@ export const placeCommands = [
     path: ['repo', 'add'],
     summary: 'Add a place on another machine: a copy of a repository, or one to restore from',
     details:
-      'The place is sftp://USER@HOST/FOLDER (from the home of the user: sftp://USER@HOST/~/FOLDER) or s3://BUCKET/PREFIX. The first time an SFTP host is named its key is told and nothing done: compare it over there, then give it with --host-key. With --existing a copy that lies there already is taken, as after the loss of the host that made it.',
+      'The place is sftp://USER@HOST/FOLDER (from the home of the user: sftp://USER@HOST/~/FOLDER) or s3://BUCKET/PREFIX. The first time an SFTP host is named its key is told: compare it over there, then say yes to it, or give it with --host-key. With --existing a copy that lies there already is taken, as after the loss of the host that made it.',
     positionals: { name: one('NAME', 'what it is called'), place: one('PLACE', 'where it lies') },
     options: {
       'copy-of': textOption('NAME', 'repository of this host that is copied there', { completes: 'repository' }),
       existing: flag('a copy lies there already; its restore points are read'),
       'key-file': textOption('FILE', 'with --existing: its recovery key, - for stdin'),
-      'host-key': textOption('SHA256:…', 'SFTP: the key of the host'),
-      endpoint: textOption('URL', 'S3: address of the service'),
-      region: textOption('NAME', 'S3: region of the bucket; us-east-1 unless given'),
-      'access-key': textOption('KEY', 'S3: the access key'),
+      ...PLACE_OPTIONS,
       'lock-days': countOption('DAYS', 'S3: by object lock nobody can delete what is copied for so many days'),
-      'ca-file': textOption('FILE', 'S3: certificate authorities to trust'),
       ...SECRET_OPTIONS,
       ...COPY_OPTIONS,
     },
@@ -163,15 +93,16 @@ export const placeCommands = [
       if ((source === undefined) !== options.existing)
         throw usageFailure('it has to be said what lies there', 'Give either --copy-of REPOSITORY or --existing.');
       const keyFile = options['key-file'];
-      const { repository } = await api('POST /repositories', {
-        body: {
-          name: args.name,
-          place: await placeOf(args.place, options),
-          secrets: await secretsOf(options),
-          existing: options.existing,
-          ...(keyFile === undefined ? {} : { recoveryKey: await readSecretFile(keyFile) }),
-        },
-      });
+      const place = await placeOf(args.place, options, context.env);
+      const order = {
+        name: args.name,
+        place,
+        secrets: await secretsOf(options, place.kind, context.env),
+        existing: options.existing,
+        ...(keyFile === undefined ? {} : { recoveryKey: await readSecretFile(keyFile) }),
+      };
+      const { result } = await withHostKey(output, order, (body) => api('POST /repositories', { body }));
+      const { repository } = result;
       if (source !== undefined)
         await api('PUT /repositories/{id}/copy', {
           params: { id: repository.id },
@@ -202,7 +133,7 @@ export const placeCommands = [
     run: async (context, { args, options }) => {
       const { api, output } = context;
       const { 'host-key': hostKey, 'access-key': accessKey } = options;
-      const secrets = await secretsOf(options);
+      const secrets = await secretsOf(options, null, context.env);
       const repository = await about(context, 'repository', args.repository, (id) =>
         api('PATCH /repositories/{id}', {
           params: { id },

@@ -10,10 +10,11 @@ import { EXIT } from './exit-codes.ts';
 import { Failure, usageFailure } from './failure.ts';
 import { readSecretFile } from './files.ts';
 import { finish } from './follow.ts';
+import { isPlaceAddress, PLACE_OPTIONS, placeOf, SECRET_OPTIONS, secretsOf, withHostKey } from './places.ts';
 import { printFacts, printHeading, printTable } from './table.ts';
 import { safeText } from './text.ts';
 import { ageText, timeText } from './time.ts';
-import { flag, one, textOption } from './values.ts';
+import { any, flag, one, textOption } from './values.ts';
 
 /** Longest time from the answer until the daemon is back with the new state. */
 const RESTART_MS = 120_000;
@@ -34,6 +35,8 @@ interface StateRow {
   readonly name: string;
   /** Null = none yet. */
   readonly point: StatePoint | null;
+  /** Names of those that hold it too. */
+  readonly copies: readonly string[];
   readonly problem: string | null;
 }
 
@@ -91,6 +94,39 @@ async function waitForState(context: CommandContext, asideFolder: string): Promi
   }
 }
 
+/** What a command line says of where states lie. */
+async function sourceOf(
+  text: string,
+  options: Parameters<typeof placeOf>[1] & Parameters<typeof secretsOf>[0],
+  env: NodeJS.ProcessEnv,
+) {
+  if (!isPlaceAddress(text)) return { folder: resolve(text) };
+  const place = await placeOf(text, options, env);
+  return { place, secrets: await secretsOf(options, place.kind, env) };
+}
+
+async function listAt(context: CommandContext, source: Awaited<ReturnType<typeof sourceOf>>): Promise<void> {
+  const { api, output } = context;
+  const { result: found } = await withHostKey(output, source, (body) => api('POST /system/restore/states', { body }));
+  if (output.isJson) {
+    output.json(found);
+    return;
+  }
+  printTable<StatePoint>(
+    output,
+    [
+      { title: 'POINT', value: ({ id }) => id },
+      { title: 'MADE', value: ({ madeAt }) => ageText(madeAt) },
+      { title: 'HOST', value: ({ host }) => safeText(host), flexibleTo: 8 },
+      { title: 'PROBLEM', value: ({ problem }) => safeText(problem ?? ''), flexibleTo: 10, isOptional: true },
+    ],
+    found.points,
+    `No host has its state in ${safeText(found.place)}.`,
+  );
+  if (found.isEncrypted)
+    output.message('It is encrypted: to bring a state back, give its recovery key with --key-file.');
+}
+
 export const stateCommands = defineCommands([
   command({
     path: ['system', 'backup'],
@@ -110,9 +146,20 @@ export const stateCommands = defineCommands([
   }),
   command({
     path: ['system', 'backups'],
-    summary: 'List where the state of this host is kept',
-    examples: ['system backups'],
-    run: async ({ api, output }) => {
+    summary: 'List where the state of this host is kept, or which states lie at a place',
+    details:
+      'A place is the folder of a repository or of a copy, sftp://USER@HOST/FOLDER, or s3://BUCKET/PREFIX; it need not be known here. Only root on the machine itself looks into one.',
+    positionals: { places: any('PLACE', 'folder of a repository, or place of a copy') },
+    options: { ...PLACE_OPTIONS, ...SECRET_OPTIONS },
+    examples: ['system backups', 'system backups /mnt/backup/shelf', 'system backups sftp://backup@nas/srv/copies'],
+    run: async (context, { args, options }) => {
+      const { api, output, env } = context;
+      const [place, ...more] = args.places;
+      if (more.length > 0) throw usageFailure('several places are given', 'Look into one after the other.');
+      if (place !== undefined) {
+        await listAt(context, await sourceOf(place, options, env));
+        return EXIT.done;
+      }
       const found = await api('GET /system/state-backups');
       if (output.isJson) {
         output.json(found);
@@ -120,8 +167,8 @@ export const stateCommands = defineCommands([
       }
       const rows = found.repositories.flatMap(({ name, points, problem }): StateRow[] =>
         points.length === 0
-          ? [{ name, point: null, problem }]
-          : points.map((point) => ({ name, point, problem: point.problem })),
+          ? [{ name, point: null, copies: [], problem }]
+          : points.map((point) => ({ name, point, copies: point.copies, problem: point.problem })),
       );
       printTable<StateRow>(
         output,
@@ -130,6 +177,12 @@ export const stateCommands = defineCommands([
           { title: 'POINT', value: ({ point }) => point?.id ?? '' },
           { title: 'MADE', value: ({ point }) => (point === null ? 'never' : ageText(point.madeAt)) },
           { title: 'HOST', value: ({ point }) => safeText(point?.host ?? ''), flexibleTo: 8 },
+          {
+            title: 'COPIES',
+            value: ({ copies }) => copies.map(safeText).join(', '),
+            flexibleTo: 8,
+            isOptional: true,
+          },
           { title: 'PROBLEM', value: ({ problem }) => safeText(problem ?? ''), flexibleTo: 10, isOptional: true },
         ],
         rows,
@@ -186,30 +239,36 @@ export const stateCommands = defineCommands([
     path: ['system', 'restore'],
     summary: 'Bring the state of a lost host back on this machine',
     details:
-      'Only on the machine itself, as root. On a machine that is in use --force replaces what is here and keeps it aside. hyperd begins anew; then users sign in as before and all restore points are listed.',
-    positionals: { folder: one('FOLDER', 'of the repository, on this machine') },
+      'Only on the machine itself, as root. The place is the folder of a repository or of a copy, sftp://USER@HOST/FOLDER, or s3://BUCKET/PREFIX; nothing of it need be known here. On a machine that is in use --force replaces what is here and keeps it aside. hyperd begins anew; then users sign in as before and all restore points are listed.',
+    positionals: { place: one('PLACE', 'folder of the repository, or place of a copy') },
     options: {
       plan: flag('only say what would come'),
       point: textOption('POINT', 'a certain state; the newest unless given'),
       'key-file': textOption('FILE', 'the recovery key of the repository, or of the state; - for stdin'),
       force: flag('replace the state that this machine has'),
       unproven: flag('take a state that nothing proves; look at its administrators first'),
+      ...PLACE_OPTIONS,
+      ...SECRET_OPTIONS,
       ...CONFIRM_OPTIONS,
     },
     isLong: true,
     examples: [
       'system restore /mnt/backup/shelf --plan',
       'system restore /mnt/backup/shelf --key-file recovery.txt --yes --name host1',
+      'system restore sftp://backup@nas/srv/copies --private-key id_ed25519 --host-key SHA256:… --key-file recovery.txt',
+      'system restore s3://backups/host1 --endpoint https://s3.example.org --access-key AK --secret-key-file secret --plan',
     ],
     run: async (context, { args, options }) => {
       const { api, output } = context;
       const keyFile = options['key-file'];
-      const source = {
-        folder: resolve(args.folder),
+      const given = {
+        ...(await sourceOf(args.place, options, context.env)),
         ...(options.point === undefined ? {} : { point: options.point }),
         ...(keyFile === undefined ? {} : { recoveryKey: await readSecretFile(keyFile) }),
       };
-      const plan = await api('POST /system/restore/plan', { body: source });
+      const { at: source, result: plan } = await withHostKey(output, given, (body) =>
+        api('POST /system/restore/plan', { body }),
+      );
       if (options.plan) {
         if (output.isJson) output.json(plan);
         else printPlan(context, plan);

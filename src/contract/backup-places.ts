@@ -43,6 +43,11 @@ export const backupPlaceErrors = defineErrors({
     title: 'The place of the copy does not accept the credentials',
     hint: 'Give those that it accepts: `hv repo edit NAME --password-file FILE` or `--private-key FILE`.',
   },
+  place_credentials_lost: {
+    status: 409,
+    title: 'The credentials of the place cannot be opened',
+    hint: 'The key that seals them did not come back with the state. Give them anew: `hv repo edit NAME --private-key FILE`, or with --password-file or --secret-key-file.',
+  },
   place_denied: {
     status: 409,
     title: 'The place of the copy does not allow this',

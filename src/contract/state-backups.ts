@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { defineErrors } from '#kernel/errors.ts';
+import { placeSchema, placeSecretsSchema } from './backups.ts';
 import { timeSchema } from './common.ts';
 import { defineRoutes } from './define.ts';
 import { operationSchema } from './operations.ts';
@@ -15,17 +16,17 @@ export const stateBackupErrors = defineErrors({
   state_not_found: {
     status: 404,
     title: 'There is no state of a host to bring back',
-    hint: 'Look into the folder of another repository. VMs come back without it: `hv repo create NAME FOLDER --existing`, then `hv repo scan NAME`.',
+    hint: 'Look into another repository or copy. VMs come back without it: `hv repo create NAME FOLDER --existing` or `hv repo add NAME PLACE --existing`, then `hv repo scan NAME`.',
   },
   state_choice_needed: {
     status: 409,
     title: 'The states of several hosts are here',
-    hint: 'Choose one: `hv system restore FOLDER --point POINT`.',
+    hint: 'Choose one: add `--point POINT`.',
   },
   state_damaged: {
     status: 409,
     title: 'The state is damaged',
-    hint: 'Bring an earlier one back: `hv system restore FOLDER --point POINT`.',
+    hint: 'Bring an earlier one back: add `--point POINT`.',
   },
   state_too_new: {
     status: 409,
@@ -35,7 +36,7 @@ export const stateBackupErrors = defineErrors({
   state_unproven: {
     status: 409,
     title: 'Nothing proves that this state is one of yours',
-    hint: 'Look at its administrators in the plan. When you know who wrote into the folder, say so with --unproven.',
+    hint: 'Look at its administrators in the plan. When you know who wrote there, say so with --unproven.',
   },
   machine_not_empty: {
     status: 409,
@@ -74,6 +75,13 @@ const statePointSchema = z.object({
 });
 export type StatePoint = z.infer<typeof statePointSchema>;
 
+/** What is seen of a repository that this host need not know. */
+export const foundStatesSchema = z.object({
+  place: z.string().describe('where it lies, for people'),
+  isEncrypted: z.boolean().describe('its recovery key is needed to bring a state back'),
+  points: z.array(statePointSchema).describe('newest first'),
+});
+
 export const statePlanSchema = z.object({
   point: statePointSchema,
   version: z.string().describe('of the program that made it'),
@@ -95,20 +103,23 @@ export const statePlanSchema = z.object({
 });
 export type StatePlan = z.infer<typeof statePlanSchema>;
 
-const restoreSource = {
+const stateSource = {
   folder: z
     .string()
     .max(1000)
     .regex(/^\/[^\0]+$/, 'use an absolute path')
+    .optional()
     .describe('of the repository, on this machine'),
+  place: placeSchema.optional().describe('of a copy on another machine, instead of a folder'),
+  secrets: placeSecretsSchema.optional().describe('that open the place'),
   recoveryKey: z
     .string()
     .max(200)
     .meta({ secret: true })
     .optional()
     .describe('of the repository when it is encrypted, of the state otherwise'),
-  point: z.string().max(100).optional().describe('the newest unless given'),
 };
+const restoreSource = { ...stateSource, point: z.string().max(100).optional().describe('the newest unless given') };
 
 const doneRestoreSchema = z.object({
   at: timeSchema,
@@ -168,6 +179,13 @@ export const stateBackupRoutes = defineRoutes({
     permission: 'settings.change',
     body: z.strictObject({ recoveryKey: z.string().min(1).max(200).meta({ secret: true }) }),
     status: 204,
+  },
+  'POST /system/restore/states': {
+    summary: 'Which states lie in a folder or at a place of copies; only on the machine itself',
+    permission: 'access.manage',
+    changesNothing: true,
+    body: z.strictObject(stateSource),
+    response: foundStatesSchema,
   },
   'POST /system/restore/plan': {
     summary: 'What bringing a state back would do; only on the machine itself',

@@ -1,14 +1,19 @@
-/** hyperd killed while a state comes back, at the moments of the swap: the next start has the old state or the new one, and never some of each. */
+/** hyperd killed while a state comes back, from a folder and from an SSH host, while its files are made and at the moments of the swap: the
+ *  next start has the old state or the new one, never some of each, and nothing half made. */
 
 import assert from 'node:assert/strict';
 import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { folderPlace, openRepository } from '#features/backups/index.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { missingForSshd, type Sshd, startSshd } from '../support/sshd.ts';
 
 /** Between them everything is on the disk. */
 const POINTS = ['aside:before', 'aside:after', 'place:before', 'place:after', 'done:before', 'done:after'];
+/** Before there is a word of it, so that the state of before stays. */
+const STAGED = ['stage:before', 'stage:after'];
 const seed = Number(process.env['HV_TEST_SEED'] ?? Date.now() % 1000);
 const tried =
   process.env['HV_TEST_FULL'] === '1'
@@ -29,7 +34,20 @@ describe(`a restore of the state that is killed (seed ${seed})`, () => {
   const namesIn = async ({ admin }: TestDaemon) =>
     (await admin('GET /users', { query: {} })).items.map(({ name }) => name).sort();
 
+  let sshd: Sshd | null = null;
+  /** Every second moment is tried with the copy. */
+  const sourceOf = (point: string) => {
+    if (sshd === null || POINTS.indexOf(point) % 2 === 1) return { folder: shelf(), recoveryKey };
+    const { port, user, hostKey, privateKey } = sshd;
+    const place = { kind: 'sftp', host: '127.0.0.1', port, user, hostKey, folder: join(folder, 'offsite') } as const;
+    return { place, secrets: { privateKey }, recoveryKey };
+  };
+  /** Of restores that are under way. */
+  const leftIn = async (stateDir: string) =>
+    (await readdir(stateDir)).filter((name) => /^restored?[-.]/.test(name) && name !== 'restored-definitions');
+
   before(async () => {
+    if (missingForSshd() === null) sshd = await startSshd();
     folder = await mkdtemp(join(tmpdir(), 'hyper-swap-kill-'));
     const daemon = await start(join(folder, 'lost'));
     const { admin } = daemon;
@@ -39,11 +57,40 @@ describe(`a restore of the state that is killed (seed ${seed})`, () => {
     await admin('POST /system/recovery-key/confirm', { body: { recoveryKey } });
     await daemon.finish(await admin('POST /system/state-backups', { body: {} }));
     await daemon.close();
+    await (await openRepository(shelf())).copyTo(folderPlace(join(folder, 'offsite')));
     const other = await start(join(folder, 'used'));
     await other.admin('POST /users', { body: { name: 'old' } });
     await other.stop();
   });
-  after(() => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
+  after(async () => {
+    await sshd?.close();
+    await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  });
+
+  test('in the middle of what an SSH host sends, and after all of it', {
+    skip: missingForSshd() ?? false,
+  }, async () => {
+    const stateDir = join(folder, 'at-stage');
+    await cp(join(folder, 'used'), stateDir, { recursive: true });
+    for (const moment of STAGED) {
+      const daemon = await start(stateDir, moment);
+      const source = sourceOf('');
+      const { digest } = await daemon.admin('POST /system/restore/plan', { body: source });
+      assert.deepEqual(await leftIn(stateDir), [], 'a plan leaves nothing');
+      // Only the connection may fail here.
+      await daemon.admin('POST /system/restore', { body: { ...source, digest, force: true } }).catch(() => null);
+      assert.equal(await daemon.exited, 'SIGKILL', daemon.output());
+      assert.ok((await leftIn(stateDir)).length > 0, 'it was under way');
+      await daemon.close();
+    }
+    const again = await start(stateDir);
+    try {
+      assert.deepEqual(await namesIn(again), ['admin', 'old', 'operator']);
+      assert.deepEqual(await leftIn(stateDir), []);
+    } finally {
+      await again.close();
+    }
+  });
 
   for (const point of tried)
     test(`at ${point}`, async () => {
@@ -51,7 +98,7 @@ describe(`a restore of the state that is killed (seed ${seed})`, () => {
       await cp(join(folder, 'used'), stateDir, { recursive: true });
       const authority = await readFile(join(stateDir, 'ca/ca.pem'), 'utf8');
       const daemon = await start(stateDir, point);
-      const source = { folder: shelf(), recoveryKey };
+      const source = sourceOf(point);
       const { digest } = await daemon.admin('POST /system/restore/plan', { body: source });
       const { asideFolder } = await daemon.admin('POST /system/restore', { body: { ...source, digest, force: true } });
       assert.equal(await daemon.exited, 'SIGKILL', daemon.output());
@@ -64,10 +111,7 @@ describe(`a restore of the state that is killed (seed ${seed})`, () => {
         assert.equal(await readFile(join(stateDir, asideFolder, 'ca/ca.pem'), 'utf8'), authority);
         assert.ok((await readdir(join(stateDir, asideFolder))).includes('state.db'));
         assert.equal((await again.admin('GET /audit', { query: { action: 'system.restore' } })).items.length, 1);
-        assert.deepEqual(
-          (await readdir(stateDir)).filter((name) => /^restored?[-.]/.test(name) && name !== 'restored-definitions'),
-          [],
-        );
+        assert.deepEqual(await leftIn(stateDir), []);
       } finally {
         await again.close();
       }

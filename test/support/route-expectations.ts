@@ -312,6 +312,7 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'POST /system/state-backups': asks('backup.configure at system', {}),
   'POST /system/recovery-key': asks('settings.change at system'),
   'POST /system/recovery-key/confirm': asks('settings.change at system', { recoveryKey: 'none' }),
+  'POST /system/restore/states': asks('access.manage at system', { folder: '/nowhere/shelf' }),
   'POST /system/restore/plan': asks('access.manage at system', { folder: '/nowhere/shelf' }),
   'POST /system/restore': asks(`access.manage at system${PROOF}`, { folder: '/nowhere/shelf', digest: 'none' }),
   'GET /backup-retention': asks('backup.read at anywhere'),

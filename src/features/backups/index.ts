@@ -82,14 +82,18 @@ export interface CopyHolding {
 
 export type { KnownPoint } from './catalogue.ts';
 export { createPace } from './pace.ts';
+export { placeOf } from './places/index.ts';
+export { requireAnswer } from './places/mount.ts';
 export type { Repositories } from './repositories.ts';
 export {
   createRepository,
+  folderPlace,
   type Manifest,
   newRecoveryKey,
   newRepositoryKey,
   openEnvelope,
   openRepository,
+  openRepositoryAt,
   type PointDocuments,
   type Repository,
   readRecoveryKey,

@@ -17,6 +17,7 @@ import { requireMount } from './places/mount.ts';
 import {
   createRepository,
   folderPlace,
+  makeCopyOf,
   newRecoveryKey,
   newRepositoryKey,
   openRepository,
@@ -66,9 +67,9 @@ export interface Repositories {
   create(order: RepositoryOrder): Promise<{ readonly row: RepositoryRow; readonly recoveryKey: string | null }>;
   /** @throws what places fail with, as host_key_unknown; key_needed, key_wrong */
   createPlaced(order: PlaceOrder): Promise<RepositoryRow>;
-  /** Other credentials, or another host key. @throws wrong_state for a folder; what places fail with */
+  /** Other credentials, or another host key. @throws wrong_state for a folder; place_credentials_lost; what places fail with */
   changePlace(row: RepositoryRow, change: PlaceChange): Promise<void>;
-  /** From now on it is the copy of another one, and is opened with that one's key. */
+  /** From now on it is the copy of another one, and is opened with that one's key. @throws copy_of_another, repository_unreachable */
   becomeCopy(row: RepositoryRow, source: RepositoryRow): Promise<void>;
   /** Its place, for who copies there; to be closed. @throws mount_missing */
   placeForCopy(id: string): Promise<Place>;
@@ -133,7 +134,26 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
 
   const settingsOf = (row: RepositoryRow): PlaceSettings | null =>
     row.place === null ? null : placeSchema.parse(JSON.parse(row.place));
-  const secretsOf = (row: RepositoryRow): PlaceSecrets => (row.secrets === null ? {} : seal.open(row.id, row.secrets));
+  /** @throws place_credentials_lost */
+  const secretsOf = (row: RepositoryRow): PlaceSecrets => {
+    try {
+      return row.secrets === null ? {} : seal.open(row.id, row.secrets);
+    } catch (cause) {
+      throw new AppError('place_credentials_lost', {
+        detail: `The credentials of "${row.name}" cannot be opened on this machine.`,
+        cause,
+      });
+    }
+  };
+  /** Those that are given count, and of the others what can still be opened. */
+  const mergedSecrets = (row: RepositoryRow, given: PlaceSecrets = {}): PlaceSecrets => {
+    try {
+      return { ...secretsOf(row), ...given };
+    } catch (error) {
+      if (!(error instanceof AppError) || Object.keys(given).length === 0) throw error;
+      return given;
+    }
+  };
 
   const openRow = async (row: RepositoryRow): Promise<Opened> => {
     const key = row.is_encrypted === 1 ? await readKeyFile(keyPath(row.id)) : null;
@@ -162,6 +182,30 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     opened.delete(id);
     // One that could not be opened has nothing to close.
     known?.then(({ placed }) => placed?.close()).catch(() => undefined);
+  };
+
+  const openById = async (id: string): Promise<OpenRepository> => {
+    const row = find(id);
+    if (!row) throw new AppError('not_found', { detail: 'The repository was forgotten.' });
+    const known = opened.get(id);
+    const opening = known ?? openRow(row);
+    if (!known) opened.set(id, opening);
+    // It may fail while the mount or the folder is still looked at, and is told of below.
+    opening.catch(() => undefined);
+    try {
+      if (row.kind === 'mount') await requireMount(row.folder);
+      // A disk that was taken out leaves an empty folder.
+      if (row.place === null) await stat(join(row.folder, 'repo.json'));
+      const { repository, placed } = await opening;
+      await requireSame(row, repository);
+      placeProblems.delete(id);
+      return { ...repository, folder: row.folder, placed };
+    } catch (error) {
+      forgetOpened(id);
+      const told = unreachable(row, error);
+      if (row.place !== null) placeProblems.set(id, told.message);
+      throw told;
+    }
   };
 
   const insert = async (row: RepositoryRow) => {
@@ -308,7 +352,7 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
         ...(hostKey === undefined ? {} : { hostKey }),
         ...(accessKey === undefined ? {} : { accessKey }),
       });
-      const merged = { ...secretsOf(row), ...secrets };
+      const merged = mergedSecrets(row, secrets);
       await provePlace(settings, merged);
       await tables()
         .updateTable('repository')
@@ -319,7 +363,15 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
       placeProblems.delete(row.id);
       await changed(row.id);
     },
-    async becomeCopy(row, source) {
+    async becomeCopy(row, { id: sourceId }) {
+      // A place on another machine is empty; a folder was made a repository of its own.
+      if (row.place === null && row.store_id !== find(sourceId)?.store_id) {
+        const source = await openById(sourceId);
+        if (row.kind === 'mount') await requireMount(row.folder);
+        if (row.store_id !== source.id) await makeCopyOf(row.folder, source);
+      }
+      const source = find(sourceId);
+      if (!source) throw new AppError('not_found', { detail: 'The repository was forgotten.' });
       if (source.is_encrypted === 1) await writeKeyFile(keyPath(row.id), await readKeyFile(keyPath(source.id)));
       await tables()
         .updateTable('repository')
@@ -361,29 +413,7 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
       await tables().updateTable('repository').set({ scanned_at }).where('id', '=', id).execute();
       await changed(id);
     },
-    async open(id) {
-      const row = find(id);
-      if (!row) throw new AppError('not_found', { detail: 'The repository was forgotten.' });
-      const known = opened.get(id);
-      const opening = known ?? openRow(row);
-      if (!known) opened.set(id, opening);
-      // It may fail while the mount or the folder is still looked at, and is told of below.
-      opening.catch(() => undefined);
-      try {
-        if (row.kind === 'mount') await requireMount(row.folder);
-        // A disk that was taken out leaves an empty folder.
-        if (row.place === null) await stat(join(row.folder, 'repo.json'));
-        const { repository, placed } = await opening;
-        await requireSame(row, repository);
-        placeProblems.delete(id);
-        return { ...repository, folder: row.folder, placed };
-      } catch (error) {
-        forgetOpened(id);
-        const told = unreachable(row, error);
-        if (row.place !== null) placeProblems.set(id, told.message);
-        throw told;
-      }
-    },
+    open: openById,
     place(id) {
       const row = find(id);
       if (!row) throw new AppError('not_found', { detail: 'The repository was forgotten.' });

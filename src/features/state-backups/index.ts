@@ -210,6 +210,7 @@ export const stateBackups = defineFeature<StateBackupsApi>({
         db,
         clock,
         root: config.state.root,
+        killPoint: config.killPoint,
         database,
         operations: journal,
         repositories,

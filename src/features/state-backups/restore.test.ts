@@ -170,13 +170,21 @@ const restoreInto = async (repository: Repository, pointId: string, typed: strin
       root,
       id: '0123456789abcdefghjkmnpqrs',
       pointId,
-      folder: '/mnt/new',
+      from: { title: '/mnt/new', at: { kind: 'folder', folder: '/mnt/new' } },
+      killPoint: null,
       state,
       vmIds: ['vm-here'],
       migrations: KNOWN,
       about: {
         ...{ by: 'root', userId: 'local:admin', at: '2026-01-02T00:00:00.000Z', point: pointId, host: 'host1' },
-        ...{ madeAt: FOUND.madeAt, version: '1.0', proof: state.proof, secrets: state.secrets, repository: 'repo-1' },
+        ...{
+          madeAt: FOUND.madeAt,
+          version: '1.0',
+          proof: state.proof,
+          secrets: state.secrets,
+          repository: 'repo-1',
+          from: '/mnt/new',
+        },
         auditHead: state.header.auditHead,
       },
     });

@@ -2,16 +2,17 @@
 
 import { hostname } from 'node:os';
 import type { StateBackups } from '#contract/state-backups.ts';
-import { openRepository, type Repositories, type Repository, readRecoveryKey } from '#features/backups/index.ts';
+import type { Repositories } from '#features/backups/index.ts';
 import type { OperationsApi, RegisteredKind } from '#features/operations/index.ts';
 import type { Clock } from '#kernel/clock.ts';
-import { AppError, hasErrno, messageOf } from '#kernel/errors.ts';
+import { AppError, messageOf } from '#kernel/errors.ts';
 import { newId } from '#kernel/ids.ts';
 import type { Database } from '#platform/db/database.ts';
 import type { Handlers, Identity } from '#platform/feature.ts';
 import { asideName } from '#platform/state-swap.ts';
 import { blockersOf, planRestore } from './plan-restore.ts';
 import { type FoundState, listStates, type OpenState, openState } from './read-point.ts';
+import { asRestoreFailure, type OpenSource, openSource, type StateSource } from './source.ts';
 import { stageRestore } from './stage-restore.ts';
 import type { StateKeys } from './state-key.ts';
 import type { StateTables } from './tables.ts';
@@ -25,6 +26,7 @@ export interface StateRouteDependencies {
   readonly clock: Clock;
   /** The state folder. */
   readonly root: string;
+  readonly killPoint: string | null;
   /** File of the database. */
   readonly database: string;
   readonly operations: OperationsApi;
@@ -42,12 +44,6 @@ export interface StateRouteDependencies {
   restart(): void;
 }
 
-interface Source {
-  readonly folder: string;
-  readonly recoveryKey?: string | undefined;
-  readonly point?: string | undefined;
-}
-
 export function createStateRoutes(dependencies: StateRouteDependencies): Handlers {
   const { db, clock, root, database, operations, repositories, keys, kind, series, tries, vmIds } = dependencies;
   const { copiesOf, written } = dependencies;
@@ -57,26 +53,41 @@ export function createStateRoutes(dependencies: StateRouteDependencies): Handler
     if (via !== 'admin_socket') throw new AppError('restore_on_console');
   };
 
-  const withState = async <Result>(
-    source: Source,
-    work: (state: OpenState, found: FoundState, all: readonly FoundState[]) => Promise<Result>,
+  const withSource = async <Result>(
+    source: StateSource,
+    needsKey: boolean,
+    work: (from: OpenSource, all: readonly FoundState[]) => Promise<Result>,
   ): Promise<Result> => {
-    const repository = await openSource(source);
-    const all = await listStates(repository, series());
-    const found = chosen(all, source.point);
     try {
-      if (found.problem !== null)
-        throw new AppError('state_damaged', { detail: found.problem, params: { point: found.id } });
-      const state = await openState(repository, found.id, source.recoveryKey);
+      const from = await openSource(source, { root, needsKey });
       try {
-        return await work(state, found, all);
+        return await work(from, await listStates(from.repository, series()));
       } finally {
-        await state.close();
+        await from.close();
       }
     } catch (error) {
-      throw withEarlier(error, found, all);
+      throw asRestoreFailure(error);
     }
   };
+  const withState = <Result>(
+    source: StateSource & { readonly point?: string | undefined },
+    work: (state: OpenState, found: FoundState, all: readonly FoundState[], from: OpenSource) => Promise<Result>,
+  ): Promise<Result> =>
+    withSource(source, true, async (from, all) => {
+      const found = chosen(all, source.point, from.title);
+      try {
+        if (found.problem !== null)
+          throw new AppError('state_damaged', { detail: found.problem, params: { point: found.id } });
+        const state = await openState(await from.forPoint(found.id), found.id, source.recoveryKey);
+        try {
+          return await work(state, found, all, from);
+        } finally {
+          await state.close();
+        }
+      } catch (error) {
+        throw withEarlier(error, found, all);
+      }
+    });
   const planOf = (state: OpenState, found: FoundState, all: readonly FoundState[]) =>
     planRestore(state, found, all, {
       host: hostname(),
@@ -157,6 +168,14 @@ export function createStateRoutes(dependencies: StateRouteDependencies): Handler
       await keys.confirm(body.recoveryKey);
       return undefined;
     },
+    'POST /system/restore/states': async ({ body, identity }) => {
+      onConsole(identity);
+      return withSource(body, false, async ({ title, repository }, all) => ({
+        place: title,
+        isEncrypted: repository.isEncrypted,
+        points: all.map(({ series: _series, ...point }) => point),
+      }));
+    },
     'POST /system/restore/plan': async ({ body, identity }) => {
       onConsole(identity);
       return withState(body, planOf);
@@ -167,7 +186,7 @@ export function createStateRoutes(dependencies: StateRouteDependencies): Handler
       isRestoring = true;
       const id = newId('op', clock.now().getTime()).slice(3);
       try {
-        await withState(body, async (state, found, all) => {
+        await withState(body, async (state, found, all, from) => {
           const plan = await planOf(state, found, all);
           if (plan.digest !== body.digest)
             throw new AppError('conflict', { detail: 'The state is another one than that of the plan.' });
@@ -178,10 +197,11 @@ export function createStateRoutes(dependencies: StateRouteDependencies): Handler
             root,
             id,
             pointId: found.id,
-            folder: body.folder,
+            from,
             state,
             vmIds: vmIds(),
             migrations: db.migrations,
+            killPoint: dependencies.killPoint,
             about: {
               by: identity.user,
               userId: identity.userId,
@@ -193,6 +213,7 @@ export function createStateRoutes(dependencies: StateRouteDependencies): Handler
               proof: plan.proof,
               secrets: plan.secrets,
               repository: state.header.repository,
+              from: from.title,
               auditHead: state.header.auditHead,
             },
           });
@@ -207,29 +228,12 @@ export function createStateRoutes(dependencies: StateRouteDependencies): Handler
   };
 }
 
-async function openSource({ folder, recoveryKey }: Source): Promise<Repository> {
-  try {
-    const repository = await openRepository(folder);
-    if (!repository.isEncrypted) return repository;
-    if (recoveryKey === undefined)
-      throw new AppError('key_needed', {
-        hint: 'Give the recovery key of the repository: `--key-file FILE`, or - for stdin.',
-      });
-    return await openRepository(folder, { key: readRecoveryKey(recoveryKey) });
-  } catch (error) {
-    if (!hasErrno(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'EROFS')) throw error;
-    throw new AppError('repository_not_found', { detail: 'There is no repository in this folder.', cause: error });
-  }
-}
-
-function chosen(all: readonly FoundState[], pointId: string | undefined): FoundState {
+function chosen(all: readonly FoundState[], pointId: string | undefined, title: string): FoundState {
   const found = pointId === undefined ? all[0] : all.find(({ id }) => id === pointId);
   if (!found)
     throw new AppError('state_not_found', {
       detail:
-        pointId === undefined
-          ? 'No host has its state in this repository.'
-          : `There is no state ${pointId} in this repository.`,
+        pointId === undefined ? `No host has its state in ${title}.` : `There is no state ${pointId} in ${title}.`,
     });
   const others = all.filter(({ series }) => series !== found.series);
   const newestOf = (state: FoundState) => all.find(({ series }) => series === state.series) === state;
@@ -249,7 +253,7 @@ function withEarlier(error: unknown, found: FoundState, all: readonly FoundState
   return new AppError('state_damaged', {
     detail: error.message,
     hint: earlier
-      ? `Bring the one before back, of ${earlier.madeAt}: \`hv system restore FOLDER --point ${earlier.id}\`.`
+      ? `Bring the one before back, of ${earlier.madeAt}: add \`--point ${earlier.id}\`.`
       : 'There is no earlier one in this repository. Look into another one.',
     params: { point: found.id, earlier: earlier?.id ?? null },
     cause: error,

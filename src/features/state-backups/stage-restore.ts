@@ -1,17 +1,23 @@
 /** Makes the files of a state beside those of now, whole and checked, and then says that they are to take their place. */
 
-import { access, mkdir, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { AppError } from '#kernel/errors.ts';
 import type { Migration } from '#platform/db/database.ts';
-import { type Rebuild, rebuildDatabase, UnfitRows } from '#platform/db/rebuild.ts';
+import { rebuildDatabase, UnfitRows } from '#platform/db/rebuild.ts';
+import { createSecretSeal, type SecretSeal } from '#platform/sealed-secrets.ts';
 import { commitSwap, stagingFolder } from '#platform/state-swap.ts';
 import type { Definitions } from './header.ts';
 import { isKeyFile } from './key-files.ts';
 import type { OpenState } from './read-point.ts';
+import { settleRepositories } from './settle-repositories.ts';
+import type { OpenSource } from './source.ts';
 
 const DATABASE = 'state.db';
+/** Seals the credentials of places. */
+const PLACES_KEY = 'keys/places.key';
 /** What belongs to the database of now and to no other. */
 const DATABASE_SIDE_FILES = ['state.db-wal', 'state.db-shm', 'state.db-pulse'];
 const LEAF_FILES = ['ca/server.pem', 'ca/server.key'];
@@ -29,6 +35,7 @@ export const restoreAboutSchema = z.object({
   proof: z.string(),
   secrets: z.string(),
   repository: z.string(),
+  from: z.string().default(''),
   auditHead: z.object({ seq: z.int(), hash: z.string() }),
 });
 export type RestoreAbout = z.infer<typeof restoreAboutSchema>;
@@ -38,20 +45,26 @@ export interface StageOrder {
   /** 26 letters and digits. */
   readonly id: string;
   readonly pointId: string;
-  /** Where the repository of the point lies now. */
-  readonly folder: string;
+  /** Where the point is read from. */
+  readonly from: Pick<OpenSource, 'title' | 'at'>;
   readonly state: OpenState;
   /** VMs that are here now. */
   readonly vmIds: readonly string[];
   readonly migrations: ReadonlyMap<string, readonly Migration[]>;
   readonly about: RestoreAbout;
+  /** `state.restore:stage:MOMENT` of the fault tests. */
+  readonly killPoint: string | null;
 }
 
 /** When this resolves the state comes with the next start of the daemon. @throws state_damaged, no_space; then nothing has changed */
 export async function stageRestore(order: StageOrder): Promise<void> {
   const { root, id, pointId, state, about } = order;
   const staging = stagingFolder(root, id);
+  const kill = (moment: 'before' | 'after') => {
+    if (order.killPoint === `state.restore:stage:${moment}`) process.kill(process.pid, 'SIGKILL');
+  };
   await mkdir(staging, { mode: 0o700 });
+  kill('before');
   try {
     const place: string[] = [];
     const put = async (path: string, bytes: Buffer | string) => {
@@ -67,7 +80,10 @@ export async function stageRestore(order: StageOrder): Promise<void> {
       await put(path, Buffer.from(data, 'base64'));
     }
     for (const [path, xml] of definitionFiles(await state.definitions())) await put(path, xml);
-    await rebuild(join(staging, DATABASE), order);
+    const seal = place.includes(PLACES_KEY) ? null : createSecretSeal(join(staging, PLACES_KEY));
+    await rebuild(join(staging, DATABASE), order, seal);
+    if (seal !== null && existsSync(join(staging, PLACES_KEY))) place.push(PLACES_KEY);
+    kill('after');
     await commitSwap(root, {
       id,
       place: [...place, DATABASE],
@@ -82,18 +98,14 @@ export async function stageRestore(order: StageOrder): Promise<void> {
 
 async function rebuild(
   path: string,
-  { folder, pointId, state, vmIds, migrations }: Omit<StageOrder, 'root' | 'id' | 'about'>,
+  { from, pointId, state, vmIds, migrations }: Pick<StageOrder, 'from' | 'pointId' | 'state' | 'vmIds' | 'migrations'>,
+  seal: SecretSeal | null,
 ): Promise<void> {
   const { header } = state;
   const database = rebuildDatabase(path, header.migrations, migrations);
   try {
     for (const { parts } of header.tables) for (const part of parts) database.put(await state.read(part));
-    // Its disk may be mounted elsewhere on this machine, and another one in its old place.
-    database.run('UPDATE repository SET folder = ? || id WHERE folder = ?', `${folder}-`, folder);
-    database.run('UPDATE repository SET folder = ? WHERE id = ?', folder, header.repository);
-    // Points were made after the state was: each repository is read at once.
-    database.run("UPDATE repository SET scanned_at = '1970-01-01T00:00:00.000Z'");
-    await forgetLostDefault(database);
+    await settleRepositories(database, { from, written: header.repository, seal });
     // What was under way when the state was made is told of by the record of the restore.
     database.run("INSERT OR REPLACE INTO audit_mark(name, seq) VALUES('answered', ?)", header.auditHead.seq);
     // Nothing is to be started here because it ran there.
@@ -109,20 +121,6 @@ async function rebuild(
     });
   } finally {
     database.close();
-  }
-}
-
-/** The repository inside the state folder was lost with it; the next backup makes another. */
-async function forgetLostDefault(database: Rebuild): Promise<void> {
-  for (const row of database.all('SELECT id, folder FROM repository WHERE is_default = 1')) {
-    const [id, folder] = [String(row['id']), String(row['folder'])];
-    const isThere = await access(join(folder, 'repo.json')).then(
-      () => true,
-      () => false,
-    );
-    if (isThere) continue;
-    database.run('DELETE FROM restore_point WHERE repository_id = ?', id);
-    database.run('DELETE FROM repository WHERE id = ?', id);
   }
 }
 

@@ -13,6 +13,11 @@ const asking = new Map<string, Promise<unknown>>();
 export async function requireMount(folder: string): Promise<void> {
   if (mountOf(await readFile('/proc/self/mountinfo', 'utf8'), folder) === '/')
     throw new AppError('mount_missing', { detail: `Nothing is mounted at ${folder} or above it.` });
+  await requireAnswer(folder);
+}
+
+/** @throws AppError place_stalled when what is mounted at a folder or above it does not answer */
+export async function requireAnswer(folder: string): Promise<void> {
   // One that hangs is asked once, however often somebody looks.
   const pending =
     asking.get(folder) ??
