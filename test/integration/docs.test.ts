@@ -19,7 +19,10 @@ const NOT_RUN: readonly (readonly [RegExp, string])[] = [
   [/^hv vm serial \w+$/, 'needs a terminal; the serial tests use one'],
   [/^hv (login|logout|--host)\b/, 'needs another machine; the tests of sign-in use one'],
   [/^hv channel test /, 'sends to a service outside'],
-  [/^hv system (restore|backup|backups|recovery-key)\b/, 'disaster-recovery.test.ts runs that page from top to bottom'],
+  [
+    /^hv (system (restore|backup|backups|recovery-key)\b|backup restore .* --from )/,
+    'disaster-recovery.test.ts runs that page from top to bottom',
+  ],
   [/^hv completion .*\|/, 'changes the shell that reads it'],
   [/^hv completion .*>/, 'writes to a folder of the system'],
 ];
