@@ -59,7 +59,7 @@ export function createStateRoutes(dependencies: StateRouteDependencies): Handler
     work: (from: OpenSource, all: readonly FoundState[]) => Promise<Result>,
   ): Promise<Result> => {
     try {
-      const from = await openSource(source, { root, needsKey });
+      const from = await openSource(source, { root, needsKey, killPoint: dependencies.killPoint });
       try {
         return await work(from, await listStates(from.repository, series()));
       } finally {

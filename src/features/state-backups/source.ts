@@ -41,11 +41,18 @@ export interface OpenSource {
   close(): Promise<void>;
 }
 
-/** @param root the state folder
- *  @throws repository_not_found, key_needed, key_wrong; what places fail with */
+export interface SourceOptions {
+  /** The state folder. */
+  readonly root: string;
+  readonly needsKey: boolean;
+  /** `state.restore:bring:middle` of the fault tests. */
+  readonly killPoint: string | null;
+}
+
+/** @throws repository_not_found, key_needed, key_wrong; what places fail with */
 export async function openSource(
   source: StateSource,
-  { root, needsKey }: { readonly root: string; readonly needsKey: boolean },
+  { root, needsKey, killPoint }: SourceOptions,
 ): Promise<OpenSource> {
   const { folder, place: settings, secrets = {} } = source;
   if (settings === undefined && folder !== undefined) return openFolder(folder, source, needsKey);
@@ -65,7 +72,12 @@ export async function openSource(
       repository,
       async forPoint(pointId) {
         await mkdir(brought, { mode: 0o700 });
-        const report = await repository.copyTo(folderPlace(brought), { wants: (point) => point.pointId === pointId });
+        const report = await repository.copyTo(folderPlace(brought), {
+          wants: (point) => point.pointId === pointId,
+          onProgress({ sentBytes }) {
+            if (sentBytes > 0 && killPoint === 'state.restore:bring:middle') process.kill(process.pid, 'SIGKILL');
+          },
+        });
         const [damaged] = report.damaged;
         if (damaged)
           throw new AppError('state_damaged', {
