@@ -2,7 +2,7 @@
  *  mounted folder. No repository is at hand then. Afterwards the copies go on with the credentials that came back. */
 
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -11,6 +11,7 @@ import { type RunResult, runHv } from '#cli/fake-daemon.ts';
 import type { BackupCopy } from '#contract/backup-copies.ts';
 import { ApiProblem } from '#contract/client.ts';
 import { FINAL_STATES, type Operation } from '#contract/operations.ts';
+import { openRepository } from '#features/backups/index.ts';
 import { createS3Requests } from '#features/backups/places/s3-requests.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { missingForRadosgw, type Radosgw, startRadosgw } from '../support/radosgw.ts';
@@ -27,6 +28,8 @@ describe('the state of a host at places of copies', { skip }, () => {
   let s3: Radosgw | null = null;
   let stateKey: string;
   let safeKey: string;
+  /** On a machine without anything, where one only looks. */
+  let empty: TestDaemon;
   const daemons: TestDaemon[] = [];
   const at = (name: string) => join(folder, name);
 
@@ -118,12 +121,13 @@ describe('the state of a host at places of copies', { skip }, () => {
     await add('offsite', sftp(at('offsite')), 'shelf', keyFiles());
     if (s3 !== null) await add('vault', `s3://${BUCKET}/host1`, 'safe', s3Words());
     await admin('POST /repositories', { body: { name: 'disk', folder: at('disk') } });
-    await admin('PUT /repositories/{id}/copy', { params: { id: 'disk' }, body: { source: 'shelf' } });
+    await admin('PUT /repositories/{id}/copy', { params: { id: 'disk' }, body: { source: 'safe' } });
     await writeState(daemon);
     for (const name of ['offsite', 'disk', ...(s3 === null ? [] : ['vault'])]) await copied(daemon, name, 1);
     await daemon.stop();
     // The machine is gone with all that was on it.
     for (const name of ['shelf', 'safe']) await rename(at(name), at(`${name}.gone`));
+    empty = await start('empty');
   });
   after(async () => {
     for (const daemon of daemons) await daemon.close();
@@ -133,7 +137,7 @@ describe('the state of a host at places of copies', { skip }, () => {
   });
 
   test('what is in the way is told with its mend, and nothing is left of a try', async () => {
-    const daemon = await start('empty');
+    const daemon = empty;
     const before = await readdir(at('empty'));
     const place = sftp(at('offsite'));
     const unknown = await runHv(daemon.runtimeDir, ['system', 'backups', place, '--private-key', at('ssh.key')]);
@@ -158,18 +162,35 @@ describe('the state of a host at places of copies', { skip }, () => {
     refused(await plan([sftp(at('nowhere')), ...keyFiles()]), /There is no repository at sftp:/, /those of the copy/);
     refused(await plan([place, ...keyFiles(), '--key-file', at('safe-key.txt')]), /belongs to another recovery key/);
     refused(await plan([at('shelf')]), /There is no repository in this folder/, /mounted/);
-    const carried = await plan([at('disk'), '--key-file', at('state-key.txt'), '--json']);
-    assert.equal(JSON.parse(carried.stdout).proof, 'recovery_key', 'a disk that is carried here needs no place');
     await sshd.stop();
     refused(await plan([place, ...keyFiles()]), /refuses the connection/, /nothing was changed/);
     await sshd.start();
     assert.deepEqual((await readdir(at('empty'))).sort(), before.sort());
   });
 
+  test('what is encrypted lies in a copy as it lies here, and a copy on a disk that is carried here needs nothing but its key', async () => {
+    const chunks = (await readdir(at('disk/chunks'), { recursive: true, withFileTypes: true })).filter((each) =>
+      each.isFile(),
+    );
+    assert.ok(chunks.length > 0);
+    for (const { parentPath, name } of chunks) {
+      const there = await readFile(join(parentPath, name));
+      assert.ok(there.equals(await readFile(join(parentPath.replace(at('disk'), at('safe.gone')), name))), name);
+    }
+    const copy = await openRepository(at('disk'));
+    const [state] = await Array.fromAsync(copy.states());
+    await assert.rejects(copy.openDocuments(state?.pointId ?? ''), { code: 'key_needed' });
+
+    const plan = await restore(empty, [at('disk'), '--key-file', at('safe-key.txt'), '--plan', '--json']);
+    assert.equal(plan.code, 0, plan.stderr);
+    assert.equal(JSON.parse(plan.stdout).proof, 'repository');
+    refused(await restore(empty, [at('disk'), '--plan']), /recovery key of the repository/);
+  });
+
   test('an S3 service is asked with keys of the environment; a wrong bucket, a wrong key and a missing recovery key are told', {
     skip: skipS3,
   }, async () => {
-    const daemon = await start('empty-s3');
+    const daemon = empty;
     const place = `s3://${BUCKET}/host1`;
     const plan = (where: string, words: readonly string[], env = s3Env()) =>
       restore(daemon, [where, ...s3Words(), ...words, '--plan', '--json'], env);
@@ -188,6 +209,7 @@ describe('the state of a host at places of copies', { skip }, () => {
   });
 
   test('a host comes back from an SSH host alone, and its copies go on with the credentials that came back', async () => {
+    await empty.stop();
     const daemon = await start('second');
     const words = [sftp(at('offsite')), ...keyFiles(), '--key-file', at('state-key.txt')];
     const plan = await restore(daemon, [...words, '--plan', '--json']);
