@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { timeSchema } from './common.ts';
-import { defineRoutes, idParam } from './define.ts';
+import { defineRoutes, idParam, pageOf, pageQuery } from './define.ts';
 import { operationSchema } from './operations.ts';
 import { retentionSchema, timeZoneSchema } from './protection.ts';
 
@@ -34,12 +34,16 @@ export const backupCopySchema = z.object({
     .describe('behind = restore points or states are missing there'),
   points: z.int().describe('restore points of VMs that are there'),
   missing: z.int().describe('restore points of the repository that are not there and should be'),
+  missingSince: timeSchema.nullable().describe('the moment of the oldest of those; null = none is missing'),
   newestAt: timeSchema.nullable().describe('the moment of the newest restore point that is there'),
   states: z.int().describe('states of hosts that are there'),
   missingStates: z.int().describe('states in the repository that are not there and should be'),
   newestStateAt: timeSchema.nullable().describe('when the newest state that is there was made'),
   lastAt: timeSchema.nullable().describe('when the last copy ended'),
   succeededAt: timeSchema.nullable(),
+  nextAt: timeSchema
+    .nullable()
+    .describe('when it goes on by itself; null = after the next backup, or only when somebody asks for it'),
   problem: z.string().nullable().describe('why the last copy failed, for people'),
   lockedPoints: z.int().describe('restore points and states that were to go, and that the place keeps for now'),
 });
@@ -48,6 +52,13 @@ export type BackupCopy = z.infer<typeof backupCopySchema>;
 const repository = { params: idParam('id or name'), object: { type: 'repository', param: 'id' } } as const;
 
 export const backupCopyRoutes = defineRoutes({
+  'GET /backup-copies': {
+    summary: 'List copies of repositories, and how they stand',
+    permission: 'backup.read',
+    list: true,
+    query: z.object(pageQuery),
+    response: pageOf(backupCopySchema),
+  },
   'GET /repositories/{id}/copy': {
     summary: 'How a copy stands',
     permission: 'backup.read',

@@ -382,7 +382,7 @@ export const backupRoutes = defineRoutes({
     query: z.object({
       ...pageQuery,
       vm: z.string().max(256).optional().describe('UUID or name of a VM, also of one that is gone'),
-      repository: z.string().max(100).optional(),
+      repository: z.string().max(100).optional().describe('id or name of a repository or copy that holds them'),
     }),
     response: pageOf(restorePointSchema),
   },

@@ -264,6 +264,7 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'DELETE /repositories/{id}': asks('backup.configure at repository'),
   'PATCH /repositories/{id}': asks('backup.configure at repository', {}),
   'POST /repositories/{id}/repair': asks('backup.configure at repository', { from: 'default' }),
+  'GET /backup-copies': asks('backup.read at anywhere'),
   'GET /repositories/{id}/copy': asks('backup.read at repository'),
   'PUT /repositories/{id}/copy': asks('backup.configure at repository', { source: 'default' }),
   'POST /repositories/{id}/copy': asks('backup.run at repository'),

@@ -1,5 +1,6 @@
 /** What is known of restore points and of the disks that they were read from. */
 
+import { sql } from 'kysely';
 import type { RestorePoint } from '#contract/backups.ts';
 import type { Database, Transaction } from '#platform/db/database.ts';
 import { type BackupTables, type DiskRow, type PointRow, pointDetailSchema } from './tables.ts';
@@ -28,6 +29,8 @@ export interface KnownPoint {
 export interface PointQuery {
   readonly vmIds?: readonly string[] | undefined;
   readonly repositoryId?: string | undefined;
+  /** With those that this repository holds too, because it is the copy of theirs. */
+  readonly copied?: readonly string[] | undefined;
   /** Only those of these projects and VMs; null = all. */
   readonly of: { readonly projects: readonly string[]; readonly vms: readonly string[] } | null;
 }
@@ -77,10 +80,17 @@ export function createCatalogue(
       .parse(JSON.parse(row.detail))
       .skipped.flatMap(({ target, device }) => (device === 'disk' ? [target] : [])),
   });
-  const asked = ({ vmIds, repositoryId, of }: PointQuery) => {
+  const asked = ({ vmIds, repositoryId, copied = [], of }: PointQuery) => {
     let query = tables().selectFrom('restore_point');
     if (vmIds !== undefined) query = query.where('vm_id', 'in', vmIds);
-    if (repositoryId !== undefined) query = query.where('repository_id', '=', repositoryId);
+    if (repositoryId !== undefined)
+      query = query.where((is) =>
+        is.or([
+          is('repository_id', '=', repositoryId),
+          // One value, however many there are.
+          sql<boolean>`id IN (SELECT value FROM json_each(${JSON.stringify(copied)}))`,
+        ]),
+      );
     if (of !== null) query = query.where((is) => is.or([is('project', 'in', of.projects), is('vm_id', 'in', of.vms)]));
     return query;
   };

@@ -76,6 +76,8 @@ export interface CopyHolding {
   holder(pointId: string, repositoryId: string): string | null;
   /** The repository that another one is the copy of. */
   sourceOf(repositoryId: string): string | null;
+  /** Ids of the restore points that a copy holds; none when it is no copy. */
+  pointsIn(repositoryId: string): string[];
   /** Names of all copies that hold a restore point, or a state. */
   namesOf(pointId: string): string[];
 }
@@ -85,6 +87,7 @@ export { createPace } from './pace.ts';
 export { placeOf } from './places/index.ts';
 export { requireAnswer } from './places/mount.ts';
 export type { Repositories } from './repositories.ts';
+export { repositoryObject } from './routes.ts';
 export {
   createRepository,
   folderPlace,
@@ -350,6 +353,7 @@ export const backups = defineFeature<BackupsApi>({
             told(listed.map(({ id, project, vmId }) => ({ id, project, vm_id: vmId })));
           },
           copiesOf: (pointId) => copyHolding?.namesOf(pointId) ?? [],
+          copiedTo: (repositoryId) => copyHolding?.pointsIn(repositoryId) ?? [],
         }),
         ...createInstantRoutes({ instant, operations: journal, known, repositories }),
         ...createPointRoutes({

@@ -17,7 +17,6 @@ import { requireMount } from './places/mount.ts';
 import {
   createRepository,
   folderPlace,
-  makeCopyOf,
   newRecoveryKey,
   newRepositoryKey,
   openRepository,
@@ -366,9 +365,11 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     async becomeCopy(row, { id: sourceId }) {
       // A place on another machine is empty; a folder was made a repository of its own.
       if (row.place === null && row.store_id !== find(sourceId)?.store_id) {
-        const source = await openById(sourceId);
         if (row.kind === 'mount') await requireMount(row.folder);
-        if (row.store_id !== source.id) await makeCopyOf(row.folder, source);
+        const source = await openById(sourceId);
+        // Opened as it lies there: an earlier try may not have come to write down what it did.
+        const there = await openRow(row);
+        await there.repository.becomeCopyOf(source);
       }
       const source = find(sourceId);
       if (!source) throw new AppError('not_found', { detail: 'The repository was forgotten.' });
@@ -378,6 +379,7 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
         .set({
           is_copy: 1,
           is_encrypted: source.is_encrypted,
+          is_confirmed: source.is_confirmed,
           compression: source.compression,
           store_id: source.store_id,
         })

@@ -23,6 +23,8 @@ export interface BackupRouteDependencies {
   readonly beginRun: BeginRun;
   /** Takes the restore points of a repository out of the lists, but those that a copy holds too. */
   leave(repositoryId: string): Promise<void>;
+  /** Ids of the restore points that lie in a repository because it is a copy. */
+  copiedTo(repositoryId: string): string[];
   /** Names of the copies that hold a restore point too. */
   copiesOf(pointId: string): string[];
   readonly kinds: {
@@ -178,7 +180,8 @@ export function createBackupRoutes(dependencies: BackupRouteDependencies): Handl
       const offset = query.cursor === undefined ? 0 : Number.parseInt(query.cursor, 10) || 0;
       const repositoryId = query.repository === undefined ? undefined : repositories.get(query.repository).id;
       const vmIds = query.vm === undefined ? undefined : vmIdsOf(query.vm);
-      const asked = { vmIds, repositoryId, of: reach('backup.read') };
+      const copied = repositoryId === undefined ? [] : dependencies.copiedTo(repositoryId);
+      const asked = { vmIds, repositoryId, copied, of: reach('backup.read') };
       const [rows, total] = [await catalogue.list(asked, { offset, limit: query.limit }), await catalogue.count(asked)];
       const next = offset + rows.length < total ? String(offset + rows.length) : null;
       return { items: rows.map(view), next, total };

@@ -6,17 +6,18 @@
 import type { BackupCopy } from '#contract/backup-copies.ts';
 import { backupPlaceErrors } from '#contract/backup-places.ts';
 import { FINAL_STATES, type Operation } from '#contract/operations.ts';
-import { backups } from '#features/backups/index.ts';
+import { backups, repositoryObject } from '#features/backups/index.ts';
 import { notifications } from '#features/notifications/index.ts';
 import { type OperationsApi, operations } from '#features/operations/index.ts';
 import { protection } from '#features/protection/index.ts';
 import { stateBackups } from '#features/state-backups/index.ts';
 import { AppError } from '#kernel/errors.ts';
+import { page } from '#kernel/page.ts';
 import { defineFeature, SYSTEM_IDENTITY } from '#platform/feature.ts';
 import { chooseForCopy, type SourcePoint } from './choose.ts';
 import { COPY, copyLock, copyOperation } from './copy-operation.ts';
 import { type CopiedPoint, type Copy, createCopyStore } from './copy-store.ts';
-import { createCopyKeeper } from './keeper.ts';
+import { createCopyKeeper, pauseAfter } from './keeper.ts';
 import { copyMigrations } from './migrations.ts';
 
 export const copies = defineFeature<Record<string, never>>({
@@ -60,6 +61,7 @@ export const copies = defineFeature<Record<string, never>>({
         store.all().find((copy) => copy.repositoryId !== repositoryId && holds(copy.repositoryId, pointId))
           ?.repositoryId ?? null,
       sourceOf: (id) => store.find(id)?.sourceId ?? null,
+      pointsIn: (id) => store.points(id).flatMap(({ point_id, kind }) => (kind === 'vm' ? [point_id] : [])),
       namesOf: (pointId) =>
         store.all().flatMap(({ repositoryId }) => (holds(repositoryId, pointId) ? (nameOf(repositoryId) ?? []) : [])),
     });
@@ -75,6 +77,11 @@ export const copies = defineFeature<Record<string, never>>({
       return { newestCopiedMs: times.length === 0 ? null : Math.max(...times) };
     });
 
+    const nextTry = ({ lastAt, failures }: Copy): string => {
+      const nowMs = clock.now().getTime();
+      const dueMs = lastAt === null ? nowMs : Date.parse(lastAt) + pauseAfter(failures);
+      return new Date(Math.max(nowMs, dueMs)).toISOString();
+    };
     const view = (copy: Copy): BackupCopy => {
       const all = store.points(copy.repositoryId);
       const { vm: points = [], state: states = [] } = Object.groupBy(all, ({ kind }) => kind);
@@ -105,6 +112,7 @@ export const copies = defineFeature<Record<string, never>>({
                 : 'current',
         points: points.length,
         missing: missing.length,
+        missingSince: missing.map(({ pointInTime }) => pointInTime).sort()[0] ?? null,
         newestAt: newest(points),
         takesStates: copy.takesStates,
         states: states.length,
@@ -112,6 +120,7 @@ export const copies = defineFeature<Record<string, never>>({
         newestStateAt: newest(states),
         lastAt: copy.lastAt,
         succeededAt: copy.succeededAt,
+        nextAt: isRunning || !copy.isEnabled || missing.length + missingStates.length === 0 ? null : nextTry(copy),
         problem: copy.problem,
         lockedPoints: all.filter(({ is_locked }) => is_locked === 1).length,
       };
@@ -219,6 +228,19 @@ export const copies = defineFeature<Record<string, never>>({
     return {
       api: {},
       handlers: {
+        'GET /backup-copies': ({ may, query }) => {
+          const seen = store.all().flatMap((copy) => {
+            const row = repositories.find(copy.repositoryId);
+            return row !== null && may('backup.read', repositoryObject(row))
+              ? [{ id: row.id, name: row.name, copy }]
+              : [];
+          });
+          return page(
+            seen.toSorted((a, b) => a.name.localeCompare(b.name, 'en')),
+            query,
+            ({ copy }) => view(copy),
+          );
+        },
         'GET /repositories/{id}/copy': ({ params }) => view(found(params.id)),
         'PUT /repositories/{id}/copy': async ({ params, body }) => {
           const row = repositories.get(params.id);

@@ -15,7 +15,6 @@ import { newMasterKey, type RepositoryKeys } from './keys.ts';
 import { layoutOf } from './layout.ts';
 import { makeSpares } from './lease.ts';
 import type { Place } from './place.ts';
-import { manifestFiles } from './points.ts';
 import { createSharedPool } from './pool.ts';
 import { type PlacedRepository, placedRepositoryOf, type Repository, repositoryOf } from './repository.ts';
 import { readSettings, type Settings } from './settings.ts';
@@ -87,23 +86,6 @@ export async function openRepository(folder: string, options: { readonly key?: B
   for (const part of [layout.quarantine, layout.damage, layout.locks, layout.tmp, layout.chunks, layout.manifests])
     await makeAgain(part);
   return repositoryOf(coreOf({ folder: layout.folder, settings, keys, bytes }));
-}
-
-/** Makes a repository without points the copy of another one, as an empty place becomes it with the first copy.
- *  @throws AppError copy_of_another when points lie there */
-export async function makeCopyOf(folder: string, source: Repository): Promise<void> {
-  const layout = layoutOf(resolve(folder));
-  const { settingsBytes } = source.repairSource().core;
-  if ((await manifestFiles(layout)).length > 0)
-    throw new AppError('copy_of_another', { detail: 'Restore points of its own lie in the folder.' });
-  await mkdir(layout.tmp, { recursive: true, mode: 0o750 });
-  // The last file that is written is the first that is looked for.
-  for (const path of [...layout.settings].reverse())
-    await writeWhole({
-      ...{ temporary: temporaryName(layout.tmp, 'new'), path, bytes: settingsBytes },
-      onFolder: () => undefined,
-    });
-  await syncFolder(layout.folder);
 }
 
 /** Opens the repository that lies at another place.

@@ -83,6 +83,22 @@ const readerOf = (core: Core, pool: ReturnType<Core['threads']['acquire']>['pool
     isKeyMissing: core.isEncrypted && !core.keys,
   });
 
+/** Gives an empty repository the settings of another one, as whose copy it begins.
+ *  @throws AppError copy_of_another when restore points lie in it; repository_locked */
+export async function takeSettings(core: Core, of: Core): Promise<void> {
+  const { layout, settings } = core;
+  if (settings.id === of.settings.id) return;
+  if ((await manifestFiles(layout)).length > 0)
+    throw new AppError('copy_of_another', { detail: `${layout.folder} holds restore points of another repository.` });
+  const lease = await takeLease(layout, 'repair');
+  try {
+    // The last file that is written is the first that is looked for.
+    for (const path of [...layout.settings].reverse()) await writeDurably(core, lease, path, of.settingsBytes);
+  } finally {
+    await lease.release();
+  }
+}
+
 /** Writes the good copy over one that is not. */
 async function repairSettings({ layout, settingsBytes }: Core, lease: Lease): Promise<number> {
   let repaired = 0;

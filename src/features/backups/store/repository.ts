@@ -21,7 +21,7 @@ import type { Place } from './place.ts';
 import { findManifest, type ManifestFile, manifestFiles, readManifest } from './points.ts';
 import type { Pool } from './pool.ts';
 import { type PruneOptions, type PruneResult, prune, removePoints } from './prune.ts';
-import { type RepairOptions, type RepairReport, type RepairSource, repair } from './repair.ts';
+import { type RepairOptions, type RepairReport, type RepairSource, repair, takeSettings } from './repair.ts';
 import type { Settings } from './settings.ts';
 import { openWriter, type RepositoryWriter } from './writer.ts';
 
@@ -80,6 +80,9 @@ export interface Repository {
   repair(from: Repository, options?: RepairOptions): Promise<RepairReport>;
   /** What `repair` of another repository takes from this one. */
   repairSource(): RepairSource;
+  /** As empty as it is, it becomes the copy of another one. It has to be opened anew then.
+   *  @throws AppError copy_of_another, repository_elsewhere */
+  becomeCopyOf(source: Repository): Promise<void>;
   /** Brings restore points to another place. */
   copyTo(place: Place, options?: CopyOptions): Promise<CopyReport>;
 }
@@ -216,6 +219,10 @@ export function repositoryOf(core: Core): Repository {
       return removePoints(core, pointIds);
     },
     repairSource: () => ({ core }),
+    async becomeCopyOf(source) {
+      needHere(core);
+      await takeSettings(core, source.repairSource().core);
+    },
     copyTo: (place, options) => copyPoints(core, place, options),
   };
 }
