@@ -14,7 +14,9 @@ export const backupsText = {
     points: 'Restore points',
     schedules: 'Schedules',
     repositories: 'Repositories',
+    copies: 'Copies',
     runs: 'Runs',
+    host: 'This host',
   },
 
   report: {
@@ -147,6 +149,7 @@ export const backupsText = {
   point: {
     title: (vm: string) => `Restore point of ${vm}`,
     facts: 'Facts',
+    copies: 'Copies',
     disks: 'Disks',
     target: 'Disk',
     format: 'Format',

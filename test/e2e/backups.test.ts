@@ -2,24 +2,28 @@
  *  it, a schedule made and run; every page in both themes, on the phone, with nothing and with 500, and for whoever may only look. */
 
 import assert from 'node:assert/strict';
-import { mkdir, readFile, rm, symlink } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Locator, Page } from 'playwright-core';
 import type { VmPosture } from '#contract/protection.ts';
 import type { Proof } from '#contract/verification.ts';
+import { runChecked } from '#platform/process.ts';
 import { applianceParts } from '../support/guest.ts';
 import { hvOn } from '../support/hv.ts';
 import { missingForLibvirtd } from '../support/libvirtd.ts';
+import { missingForSshd, type Sshd, startSshd } from '../support/sshd.ts';
 import { seriousFindings } from './accessibility.ts';
 import { type Dashboard, startDashboard } from './dashboard.ts';
 
-const skip = missingForLibvirtd() ?? false;
+const skip = missingForLibvirtd() ?? missingForSshd() ?? false;
 /** A whole read of the small guest, or a start of its test VM, while other tests run. */
 const WORK_MS = 240_000;
 
 let dashboard: Dashboard;
 let page: Page;
+/** The other machine that copies go to. */
+let sshd: Sshd;
 
 before(async () => {
   if (skip) return;
@@ -29,10 +33,12 @@ before(async () => {
   await mkdir(dirname(parts), { recursive: true });
   await rm(parts, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   await symlink(await applianceParts(), parts);
+  sshd = await startSshd({ enter: dashboard.libvirtd.enter });
   page = await dashboard.signIn();
 });
 after(async () => {
   await dashboard?.close();
+  await sshd?.close();
 });
 
 const go = (where: Page, path: string) => where.goto(`${dashboard.daemon.origin}${path}`);
@@ -41,7 +47,11 @@ const item = (where: Page, name: string) => where.getByRole('menuitem', { name, 
 
 /** No serious finding of axe in either theme, with a picture of each, without messages that lie over it. */
 async function assertSound(where: Page, name: string): Promise<void> {
-  for (const close of await where.locator('.toast .icon-button').all()) await close.click();
+  // At once and without the pointer: they go by themselves too, and a dialog may lie over them.
+  await where.evaluate(() => {
+    for (const close of document.querySelectorAll('.toast .icon-button'))
+      if (close instanceof HTMLElement) close.click();
+  });
   for (const theme of ['dark', 'light'] as const) {
     await where.emulateMedia({ colorScheme: theme });
     await where.waitForTimeout(200);
@@ -91,6 +101,8 @@ test('before anything is backed up the page is not green and leads to the first 
     ['points', 'No restore points yet'],
     ['schedules', 'No schedules yet'],
     ['repositories', 'No repository yet'],
+    ['copies', 'No copy elsewhere yet'],
+    ['host', 'There is no repository yet'],
     ['runs', 'No schedule has run yet'],
   ] as const) {
     await go(page, `/backups/${tab}`);
@@ -136,6 +148,37 @@ test('the recovery key of an encrypted one is shown once and has to be typed bac
   await page.reload();
   await page.getByRole('heading', { name: 'safe' }).waitFor();
   assert.equal((await page.content()).includes(key), false, 'the key is shown once');
+});
+
+test('the state of this host stands in its repositories; its recovery key is typed back, and the way back is told', {
+  skip,
+}, async () => {
+  await go(page, '/backups/host');
+  await page.getByText('Missing in 2 of 2 repositories').waitFor();
+  await page.getByText('hv system recovery-key', { exact: true }).waitFor();
+  await assertSound(page, 'backups-host-first');
+  await button(page, 'Make a recovery key…').click();
+  const dialog = page.getByRole('dialog', { name: 'Recovery key of this host' });
+  const key = (await dialog.locator('.recovery-key code').textContent()) ?? '';
+  assert.ok(key.length > 20, key);
+  await dialog.getByLabel('Type it back').fill('something else');
+  await button(dialog, 'Confirm key').click();
+  await dialog.getByRole('alert').waitFor();
+  await dialog.getByLabel('Type it back').fill(key);
+  await button(dialog, 'Confirm key').click();
+  await dialog.waitFor({ state: 'detached' });
+  await page.getByText('Written down').waitFor();
+  await button(page, 'Back up now').click();
+  await page.getByText('In all repositories').waitFor({ timeout: WORK_MS });
+  await page.getByText('Show 1 state').first().click();
+  const [state] = (await dashboard.daemon.admin('GET /system/state-backups')).repositories.flatMap(
+    ({ points }) => points,
+  );
+  await page.getByText(state?.id ?? '?', { exact: true }).waitFor();
+  await page
+    .getByText(`hv system restore ${join(dashboard.libvirtd.dir, 'safe')} --key-file recovery-key.txt --plan`)
+    .waitFor();
+  await assertSound(page, 'backups-host');
 });
 
 test('a backup is begun on the page of the VM, and its restore point appears with its size, by event', {
@@ -450,6 +493,190 @@ test('a VM is started at once from a restore point; what is copied behind it sta
   await finish(await admin('POST /vms/{id}/stop', { params: { id: 'hello-now' } }));
 });
 
+/** The card of a repository or copy. */
+const cardOf = (name: string) =>
+  page.locator('section.card', { has: page.getByRole('heading', { name, exact: true }) });
+
+const addPlace = async (kind: string): Promise<Locator> => {
+  await go(page, '/backups/copies?add');
+  const dialog = page.getByRole('dialog');
+  await dialog.getByRole('radio', { name: kind, exact: true }).check({ force: true });
+  return dialog;
+};
+
+test('what is missing or wrong with a place is said at its field', { skip }, async () => {
+  const ssh = await addPlace('SSH host');
+  await button(ssh, 'Connect').click();
+  for (const said of ['Give a name.', 'Give a name or an address.', 'Give the user.', 'Give the private key.'])
+    await ssh.getByText(said, { exact: true }).waitFor();
+  await assertSound(page, 'backups-copy-sftp');
+  const s3 = await addPlace('Object storage (S3)');
+  await s3.getByLabel('Name', { exact: true }).fill('vault');
+  await s3.getByLabel('Address of the service').fill('minio');
+  await s3.getByLabel('Bucket').fill('Not A Bucket');
+  await s3.getByLabel('Lock what is copied').check();
+  await s3.getByLabel('Days').fill('0');
+  await button(s3, 'Add place').click();
+  await s3.getByText('Give the whole address, as https://s3.example.org.').waitFor();
+  await s3.getByText('Give the days, 1 to 3650.').waitFor();
+  await s3.getByLabel('Address of the service').fill('https://s3.invalid');
+  await s3.getByLabel('Access key').fill('AK');
+  await s3.getByLabel('Secret key').fill('SK');
+  await s3.getByLabel('Days').fill('30');
+  await button(s3, 'Add place').click();
+  // What only the daemon knows stands at the field too.
+  await s3
+    .locator('.field', { has: page.getByLabel('Bucket') })
+    .getByText(/name of a bucket/i)
+    .waitFor();
+  await assertSound(page, 'backups-copy-s3');
+  await page.keyboard.press('Escape');
+  await s3.waitFor({ state: 'detached' });
+});
+
+test('the key of an SSH host is compared before anything is sent there; then every restore point is copied', {
+  skip,
+}, async () => {
+  const folder = join(dashboard.libvirtd.dir, 'offsite');
+  const dialog = await addPlace('SSH host');
+  await dialog.getByLabel('Name', { exact: true }).fill('offsite');
+  await dialog.getByLabel('Host', { exact: true }).fill('127.0.0.1');
+  await dialog.getByLabel('Port').fill(String(sshd.port));
+  await dialog.getByLabel('User').fill(sshd.user);
+  await dialog.getByLabel('Folder over there').fill(folder);
+  await dialog.getByRole('textbox', { name: 'Private key' }).fill(sshd.privateKey);
+  await dialog.getByLabel('Repository that is copied').selectOption({ label: 'shelf' });
+  await button(dialog, 'Connect').click();
+  const key = page.getByRole('dialog', { name: 'Is this the key of 127.0.0.1?' });
+  await key.getByText(sshd.hostKey, { exact: true }).waitFor();
+  const trust = button(key, 'Trust this key and add');
+  assert.equal(await trust.isDisabled(), true);
+  await assert.rejects(access(folder), 'nothing was sent there');
+  await key.getByLabel('I compared them').check();
+  await assertSound(page, 'backups-copy-key');
+  await trust.click();
+  await key.waitFor({ state: 'detached', timeout: WORK_MS });
+  const card = cardOf('offsite');
+  await card.getByText('up to date').waitFor({ timeout: WORK_MS });
+  await card
+    .getByText(/^(All \d+ restore points|The one restore point) that belongs? there (are|is) there\.$/)
+    .waitFor();
+  assert.ok((await readdir(folder)).includes('repo.json'));
+  assert.equal((await page.content()).includes('PRIVATE KEY'), false);
+});
+
+test('a mounted folder is a copy too: its copying is seen and cancelled, changed, and goes on', { skip }, async () => {
+  const share = join(dashboard.libvirtd.dir, 'share');
+  await mkdir(share);
+  // Where hyperd sees it, and nobody else.
+  const asHyperd = (argv: readonly string[]) =>
+    runChecked(['nsenter', '-t', String(dashboard.daemon.pid), '-m', ...argv], { timeoutMs: 10_000 });
+  const dialog = await addPlace('Mounted folder');
+  await dialog.getByLabel('Name', { exact: true }).fill('nas');
+  await dialog.getByLabel('Folder on this host').fill(join(share, 'hv'));
+  await dialog.getByLabel('Repository that is copied').selectOption({ label: 'shelf' });
+  await dialog.getByText('What stays there, and how fast').click();
+  await dialog.getByRole('radio', { name: 'so many of each VM' }).check({ force: true });
+  await dialog.getByLabel('At most so many MiB a second').fill('0.1');
+  await button(dialog, 'Add place').click();
+  await dialog.getByText('Nothing is mounted where the repository lies').waitFor();
+  await asHyperd(['mount', '-t', 'tmpfs', '-o', 'size=8g', 'tmpfs', share]);
+  await button(dialog, 'Add place').click();
+  await dialog.waitFor({ state: 'detached' });
+  const card = cardOf('nas');
+  await card.getByRole('progressbar').waitFor({ timeout: WORK_MS });
+  await card.getByText(/iB · .*restore points/).waitFor({ timeout: WORK_MS });
+  await assertSound(page, 'backups-copies-running');
+  await button(card, 'Actions for nas').click();
+  await item(page, 'Copy only when asked for').click();
+  await button(card, 'Cancel').click();
+  await card.getByText(/not there yet,/).waitFor({ timeout: WORK_MS });
+  await button(card, 'Actions for nas').click();
+  await item(page, 'Change how it is kept…').click();
+  const settings = page.getByRole('dialog', { name: 'How nas is kept' });
+  await settings.getByLabel('At most so many MiB a second').fill('none');
+  await button(settings, 'Save').click();
+  await settings.getByText('Give a number above 0, as 20.').waitFor();
+  await settings.getByLabel('At most so many MiB a second').fill('');
+  await settings.getByLabel('Copy after each backup').check();
+  await assertSound(page, 'backups-copy-settings');
+  await button(settings, 'Save').click();
+  await settings.waitFor({ state: 'detached' });
+  await card.getByText('up to date').waitFor({ timeout: WORK_MS });
+  await card.getByText('30 daily, 8 weekly, 12 monthly').waitFor();
+  await button(card, 'Actions for nas').click();
+  await item(page, 'Check that all is there').click();
+  await card.getByText(/^all \d+ pieces are there$/).waitFor({ timeout: WORK_MS });
+  await page.evaluate(() => window.scrollTo(0, 0));
+  await assertSound(page, 'backups-copies');
+});
+
+test('restore points of a copy are listed with it, and a VM is made from there', { skip }, async () => {
+  await cardOf('offsite').getByRole('link', { name: 'Show its restore points' }).click();
+  await page
+    .getByText(/also in (nas, offsite|offsite, nas)/)
+    .first()
+    .waitFor();
+  await assertSound(page, 'backups-points-copied');
+  await button(page, /^Actions for hello, /)
+    .first()
+    .click();
+  await item(page, 'Restore as a new VM…').click();
+  const dialog = page.getByRole('dialog', { name: 'Restore hello as a new VM' });
+  assert.equal(await dialog.getByLabel('Read it from').locator('option:checked').textContent(), 'offsite, copy');
+  await dialog.getByLabel('Name of the new VM').fill('hello-from-afar');
+  await dialog.getByLabel('Start it when it is there').uncheck();
+  await dialog.getByText('What it makes').waitFor();
+  await assertSound(page, 'backups-restore-from-copy');
+  const [request] = await Promise.all([page.waitForRequest(/\/restore$/), button(dialog, 'Restore').click()]);
+  const copy = await dashboard.daemon.admin('GET /repositories/{id}', { params: { id: 'offsite' } });
+  assert.equal(request.postDataJSON().from, copy.id);
+  await page.getByRole('link', { name: 'Show hello-from-afar' }).waitFor({ timeout: WORK_MS });
+});
+
+test('a host that shows another key is spoken to again once that was compared', { skip }, async () => {
+  const [before, changed] = [sshd.hostKey, await sshd.changeHostKey()];
+  await go(page, '/backups/copies');
+  const card = cardOf('offsite');
+  await button(card, 'Copy now').click();
+  await card.getByText('failed', { exact: true }).waitFor({ timeout: WORK_MS });
+  await button(card, 'Compare its keys…').waitFor();
+  await assertSound(page, 'backups-copies-failed');
+  await button(card, 'Compare its keys…').click();
+  const dialog = page.getByRole('dialog', { name: 'offsite shows another key' });
+  await dialog.getByText(changed, { exact: true }).waitFor();
+  await dialog.getByText(before, { exact: true }).waitFor();
+  await assertSound(page, 'backups-copy-key-changed');
+  await dialog.getByLabel('I compared them').check();
+  await button(dialog, 'Accept this key').click();
+  await dialog.waitFor({ state: 'detached' });
+  await card.getByText('up to date').waitFor({ timeout: WORK_MS });
+  await button(card, 'Actions for offsite').click();
+  await item(page, 'Give other credentials…').click();
+  const other = page.getByRole('dialog', { name: 'Other credentials for offsite' });
+  await button(other, 'Try and save').click();
+  await other.getByText('Give something to change.').waitFor();
+  await other.getByRole('textbox', { name: 'Private key' }).fill(sshd.otherKey);
+  await button(other, 'Try and save').click();
+  await other.getByText('The place of the copy does not accept the credentials').waitFor();
+  await assertSound(page, 'backups-copy-credentials');
+  await page.keyboard.press('Escape');
+  await other.waitFor({ state: 'detached' });
+});
+
+test('what the removal of a copy means is told; what lies there stays', { skip }, async () => {
+  const card = cardOf('nas');
+  await button(card, 'Actions for nas').click();
+  await item(page, 'Remove…').click();
+  const dialog = page.getByRole('dialog', { name: 'Remove the copy nas?' });
+  await dialog.getByText('New restore points of shelf are not copied there any more.').waitFor();
+  await assertSound(page, 'backups-copy-remove');
+  await dialog.getByRole('textbox').fill('nas');
+  await button(dialog, 'Remove copy').click();
+  await card.waitFor({ state: 'detached' });
+  await cardOf('offsite').waitFor();
+});
+
 const LONG = 'a-name-as-long-as-names-may-be-which-is-sixty-three-characters';
 
 /** VMs of every posture. */
@@ -549,6 +776,8 @@ test('on the phone nothing scrolls sideways', { skip }, async (context) => {
     ['points', '/backups/points', 'text=level'],
     ['schedules', '/backups/schedules', '.calendar a'],
     ['repositories', '/backups/repositories', 'text=shelf'],
+    ['copies', '/backups/copies', 'text=up to date'],
+    ['host', '/backups/host', 'text=When this host is lost'],
     ['runs', '/backups/runs', 'text=nightly'],
     ['run', `/backups/runs/${run?.id ?? ''}`, 'text=Was due'],
     ['point', `/backups/points/${point?.id ?? ''}`, 'text=Stays because'],
@@ -577,6 +806,13 @@ test('on the phone nothing scrolls sideways', { skip }, async (context) => {
     assert.deepEqual(await seriousFindings(where), []);
     assert.equal(await overflowOf(where), 0);
   });
+  await context.test('place', async () => {
+    await go(where, '/backups/copies?add');
+    await where.getByRole('dialog').waitFor();
+    await dashboard.screenshot(where, 'backups-copy-sftp-phone');
+    assert.deepEqual(await seriousFindings(where), []);
+    assert.equal(await overflowOf(where), 0);
+  });
   await where.context().close();
 });
 
@@ -601,12 +837,21 @@ test('whoever may only look is offered nothing to change', { skip }, async () =>
   assert.deepEqual(await his.getByRole('menuitem').filter({ visible: true }).allTextContents(), ['Show']);
   for (const [tab, ready, name] of [
     ['repositories', 'shelf', 'Add repository'],
+    ['copies', 'offsite', 'Add a place'],
     ['schedules', 'nightly', 'Add schedule'],
   ] as const) {
     await go(his, `/backups/${tab}`);
     await his.getByText(ready, { exact: true }).first().waitFor();
     assert.equal(await button(his, name).count(), 0, name);
   }
+  await go(his, '/backups/copies');
+  await button(his, 'Actions for offsite').click();
+  assert.deepEqual(await his.getByRole('menuitem').filter({ visible: true }).allTextContents(), [
+    'Show its restore points',
+  ]);
+  assert.equal(await button(his, 'Copy now').count(), 0);
+  assert.equal(await his.getByRole('link', { name: 'This host', exact: true }).count(), 0);
+  await his.keyboard.press('Escape');
   const [proof] = (await admin('GET /proofs', { query: {} })).items;
   await go(his, `/backups/proofs/${proof?.id ?? ''}`);
   await his.getByText('Pictures and serial logs need the permission').waitFor();

@@ -91,6 +91,40 @@ onEvent('operation.changed', (operation) => {
   if (operation.kind === 'repository.check' && !isOpen(operation) && checks.data.peek() !== null) void checks.reload();
 });
 
+/** Repositories of this host that VMs can be backed up to. */
+export const homes = computed(() =>
+  (repositories.data.value ?? []).filter(({ isCopy, kind }) => !isCopy && kind !== 'sftp' && kind !== 's3'),
+);
+
+/** Copies of repositories at other places, and how they stand. */
+export const copies = createResource(
+  () => readAllPages((cursor) => api('GET /backup-copies', { query: { cursor } })),
+  ['repository.changed', 'backup.changed'],
+  600,
+);
+
+const COPY_KIND = 'repository.copy';
+
+/** Runs of copies, the newest first. */
+export const copyRuns = createResource(
+  async () => (await api('GET /operations', { query: { kind: COPY_KIND, limit: 200 } })).items,
+);
+
+/** What goes on now with one copy. */
+export const copyWork = (repositoryId: string): Operation | null =>
+  openBackupWork.value.find(({ kind, objectId }) => kind === COPY_KIND && objectId === repositoryId) ?? null;
+
+/** The states of this host, and where they lie. */
+export const stateBackups = createResource(() => api('GET /system/state-backups'), ['repository.changed'], 600);
+onEvent('operation.changed', (operation) => {
+  const { kind } = operation;
+  if (kind === COPY_KIND && copies.data.peek() !== null) {
+    void copies.reload();
+    if (!isOpen(operation) && copyRuns.data.peek() !== null) void copyRuns.reload();
+  }
+  if (kind === 'system.backup' && !isOpen(operation) && stateBackups.data.peek() !== null) void stateBackups.reload();
+});
+
 /** VMs that run from a restore point while their data is copied. */
 export const instantRestores = createResource(
   () => readAllPages((cursor) => api('GET /instant-restores', { query: { cursor } })),
@@ -98,7 +132,7 @@ export const instantRestores = createResource(
 );
 
 const PROOF_KIND = 'backup.verify';
-const KINDS = /^(backup|repository)\./;
+const KINDS = /^(backup|repository)\.|^system\.backup$/;
 
 export const isBackupKind = ({ kind }: Pick<Operation, 'kind'>): boolean => KINDS.test(kind);
 

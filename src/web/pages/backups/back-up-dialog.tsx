@@ -5,7 +5,7 @@ import { useEffect } from 'preact/hooks';
 import { Check, Field } from '../../components/form.tsx';
 import { SaveDialog } from '../../components/save-dialog.tsx';
 import { api } from '../../state/api.ts';
-import { repositories } from '../../state/backups.ts';
+import { homes, repositories } from '../../state/backups.ts';
 import { follow } from '../../state/operations.ts';
 import { useRequest } from '../../state/use-request.ts';
 import { backupsText } from '../../text-backups.ts';
@@ -25,7 +25,7 @@ export function BackUpDialog({
   const full = useSignal(false);
   const request = useRequest();
   useEffect(() => repositories.ensure(), []);
-  const usable = (repositories.data.value ?? []).filter(({ state }) => state === 'ready');
+  const usable = homes.value.filter(({ state }) => state === 'ready');
   const standard = usable.find(({ isDefault }) => isDefault);
   const start = async () => {
     let refusal: unknown = null;

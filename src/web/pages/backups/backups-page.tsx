@@ -3,12 +3,14 @@
 import { useEffect } from 'preact/hooks';
 import { Menu } from '../../components/menu.tsx';
 import { PageHead, Tabs } from '../../components/page.tsx';
-import { can } from '../../state/api.ts';
+import { can, canEverywhere } from '../../state/api.ts';
 import { openBackupWork } from '../../state/backups.ts';
 import { operations } from '../../state/operations.ts';
 import { text } from '../../text.ts';
 import { backupsText } from '../../text-backups.ts';
 import { backupDialog, closeBackupDialog } from './backup-dialog.ts';
+import { CopiesTab } from './copies-tab.tsx';
+import { HostStateTab } from './host-state-tab.tsx';
 import { PointsTab } from './points-tab.tsx';
 import { ProtectionTab } from './protection-tab.tsx';
 import { RepositoriesTab } from './repositories-tab.tsx';
@@ -23,12 +25,15 @@ const TABS = {
   points: PointsTab,
   schedules: SchedulesTab,
   repositories: RepositoriesTab,
+  copies: CopiesTab,
   runs: RunsTab,
+  host: HostStateTab,
 } as const;
-const TAB_IDS = ['protection', 'points', 'schedules', 'repositories', 'runs'] as const;
+const TAB_IDS = ['protection', 'points', 'schedules', 'repositories', 'copies', 'runs', 'host'] as const;
 
 export function BackupsPage({ params }: { readonly params: Readonly<Record<string, string>> }) {
-  const current = TAB_IDS.find((id) => id === params['tab']) ?? 'protection';
+  const shown = TAB_IDS.filter((id) => id !== 'host' || canEverywhere('backup.configure'));
+  const current = shown.find((id) => id === params['tab']) ?? 'protection';
   const Tab = TABS[current];
   useEffect(() => closeBackupDialog, []);
   useEffect(() => {
@@ -43,7 +48,7 @@ export function BackupsPage({ params }: { readonly params: Readonly<Record<strin
       <Tabs
         label={words.label}
         current={current}
-        tabs={TAB_IDS.map((id) => ({
+        tabs={shown.map((id) => ({
           id,
           label:
             id === 'runs' && running > 0 ? (

@@ -11,7 +11,7 @@ import { Prose } from '../../components/prose.tsx';
 import { StackTable } from '../../components/stack-table.tsx';
 import { Badge, Glyph } from '../../components/state-mark.tsx';
 import { api, canEverywhere } from '../../state/api.ts';
-import { repositories, retention } from '../../state/backups.ts';
+import { homes, repositories, retention } from '../../state/backups.ts';
 import { follow } from '../../state/operations.ts';
 import { text } from '../../text.ts';
 import { backupsText } from '../../text-backups.ts';
@@ -30,7 +30,7 @@ export function CleaningCard() {
       title={words.title}
       aside={
         canEverywhere('backup.delete') &&
-        (repositories.data.value?.length ?? 0) > 0 && (
+        homes.value.length > 0 && (
           <Button
             isSmall
             icon="trash"
@@ -98,7 +98,7 @@ function Decisions({ items }: { readonly items: readonly PruneDecision[] }) {
 }
 
 function CleanDialog({ onClose }: { readonly onClose: () => void }) {
-  const all = (repositories.data.value ?? []).filter(({ state }) => state === 'ready');
+  const all = homes.value.filter(({ state }) => state === 'ready');
   const chosen = useSignal(all.find(({ isDefault }) => isDefault)?.id ?? all[0]?.id ?? '');
   const allowLarge = useSignal(false);
   const name = all.find(({ id }) => id === chosen.value)?.name ?? '';

@@ -14,10 +14,19 @@ const words = backupsText.export;
 
 const FORMATS = ['qcow2', 'raw'] as const;
 
-export function ExportDialog({ point, onClose }: { readonly point: RestorePoint; readonly onClose: () => void }) {
+/** @param from id of the copy that it is read from; null = its repository */
+export function ExportDialog({
+  point,
+  from,
+  onClose,
+}: {
+  readonly point: RestorePoint;
+  readonly from: string | null;
+  readonly onClose: () => void;
+}) {
   const target = useSignal(point.disks[0]?.target ?? '');
   const format = useSignal<(typeof FORMATS)[number]>('qcow2');
-  const href = `/api/v1/restore-points/${encodeURIComponent(point.id)}/disk?target=${target.value}&format=${format.value}`;
+  const href = `/api/v1/restore-points/${encodeURIComponent(point.id)}/disk?target=${target.value}&format=${format.value}${from === null ? '' : `&from=${encodeURIComponent(from)}`}`;
   return (
     <Dialog
       title={words.title(point.vmName)}

@@ -17,8 +17,12 @@ import { pointPath, proveNow } from './vm-backup-actions.tsx';
 
 const words = backupsText.points;
 
-/** @param hasOpen whether its own page is offered */
-export function pointMenu(point: RestorePoint, { hasOpen }: { readonly hasOpen: boolean }): MenuEntry[] {
+/** @param hasOpen whether its own page is offered
+ *  @param from id of the repository or copy that is looked at; null = none in particular */
+export function pointMenu(
+  point: RestorePoint,
+  { hasOpen, from = null }: { readonly hasOpen: boolean; readonly from?: string | null },
+): MenuEntry[] {
   const isGood = point.state === 'good';
   const isProtected = isPointProtected(point.id);
   const damage = isGood ? {} : { isDisabled: true, hint: point.problem ?? words.damaged };
@@ -28,12 +32,19 @@ export function pointMenu(point: RestorePoint, { hasOpen }: { readonly hasOpen: 
   const uses: MenuEntry[] = [
     ...(can('backup.restore')
       ? [
-          { label: words.restore, icon: 'plus', ...damage, run: () => askToRestore(point) } satisfies MenuEntry,
-          { label: words.instant, icon: 'bolt', ...damage, run: () => askToStart(point) } satisfies MenuEntry,
+          { label: words.restore, icon: 'plus', ...damage, run: () => askToRestore(point, from) } satisfies MenuEntry,
+          { label: words.instant, icon: 'bolt', ...damage, run: () => askToStart(point, from) } satisfies MenuEntry,
         ]
       : []),
     ...(can('backup.overwrite') && point.isVmThere
-      ? [{ label: words.overwrite, icon: 'reboot', ...damage, run: () => askToOverwrite(point) } satisfies MenuEntry]
+      ? [
+          {
+            label: words.overwrite,
+            icon: 'reboot',
+            ...damage,
+            run: () => askToOverwrite(point, from),
+          } satisfies MenuEntry,
+        ]
       : []),
     ...(can('backup.files')
       ? [
@@ -46,7 +57,7 @@ export function pointMenu(point: RestorePoint, { hasOpen }: { readonly hasOpen: 
         ]
       : []),
     ...(can('backup.export')
-      ? [{ label: words.export, icon: 'download', ...damage, run: () => askToExport(point) } satisfies MenuEntry]
+      ? [{ label: words.export, icon: 'download', ...damage, run: () => askToExport(point, from) } satisfies MenuEntry]
       : []),
     ...(can('backup.verify') && point.isVmThere
       ? [{ label: words.prove, icon: 'check', run: () => proveNow(point, point.id) } satisfies MenuEntry]
@@ -81,24 +92,29 @@ export function pointMenu(point: RestorePoint, { hasOpen }: { readonly hasOpen: 
   return [...open, ...uses, ...keeps];
 }
 
-export function askToRestore(point: RestorePoint): void {
-  backupDialog.value = <RestoreDialog point={point} onClose={closeBackupDialog} />;
+export function askToRestore(point: RestorePoint, from: string | null = null): void {
+  backupDialog.value = <RestoreDialog point={point} from={from} onClose={closeBackupDialog} />;
 }
 
-function askToStart(point: RestorePoint): void {
-  backupDialog.value = <RestoreDialog point={point} of="instant" onClose={closeBackupDialog} />;
+function askToStart(point: RestorePoint, from: string | null): void {
+  backupDialog.value = <RestoreDialog point={point} of="instant" from={from} onClose={closeBackupDialog} />;
 }
 
-function askToExport(point: RestorePoint): void {
-  backupDialog.value = <ExportDialog point={point} onClose={closeBackupDialog} />;
+function askToExport(point: RestorePoint, from: string | null): void {
+  backupDialog.value = <ExportDialog point={point} from={from} onClose={closeBackupDialog} />;
 }
 
-function askToOverwrite(point: RestorePoint): void {
+function askToOverwrite(point: RestorePoint, from: string | null): void {
   const { overwrite } = backupsText;
   // It may have another name by now, and that one has to be typed.
   const name = postures.data.peek()?.vms.find(({ vmId }) => vmId === point.vmId)?.vmName ?? point.vmName;
   const run = () =>
-    void follow(api('POST /restore-points/{id}/overwrite', { params: { id: point.id }, body: { confirm: name } }));
+    void follow(
+      api('POST /restore-points/{id}/overwrite', {
+        params: { id: point.id },
+        body: { confirm: name, ...(from === null ? {} : { from }) },
+      }),
+    );
   backupDialog.value = (
     <ConfirmDialog
       title={overwrite.title(name)}

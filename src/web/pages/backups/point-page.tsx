@@ -110,6 +110,7 @@ function Trouble({ point }: { readonly point: RestorePoint }) {
 
 function PointFacts({ point }: { readonly point: RestorePoint }) {
   const reasons = reasonsToStay.value.get(point.id);
+  const others = point.copies.filter((name) => name !== point.repositoryName);
   return (
     <Facts
       items={[
@@ -137,6 +138,16 @@ function PointFacts({ point }: { readonly point: RestorePoint }) {
             {point.repositoryName}
           </a>,
         ],
+        ...(others.length === 0
+          ? []
+          : [
+              [
+                words.copies,
+                <a key="o" href="/backups/copies">
+                  {others.join(', ')}
+                </a>,
+              ] as const,
+            ]),
         ...(reasons === undefined
           ? []
           : [

@@ -9,18 +9,22 @@ import { Badge } from '../../components/state-mark.tsx';
 import { proofOfPoint, reasonsToStay } from '../../state/backups.ts';
 import { text } from '../../text.ts';
 import { backupsText } from '../../text-backups.ts';
+import { copiesText } from '../../text-copies.ts';
 import { momentText } from './moment.ts';
 import { pointMenu } from './point-actions.tsx';
 import { pointPath, pointsPath, proofPath } from './vm-backup-actions.tsx';
 
 const words = backupsText.points;
 
-/** @param isOfOneVm leaves out the name of the VM */
+/** @param isOfOneVm leaves out the name of the VM
+ *  @param from id of the repository or copy whose points these are; null = of all */
 export function PointTable({
   points,
   isOfOneVm = false,
+  from = null,
 }: {
   readonly points: readonly RestorePoint[];
+  readonly from?: string | null;
   readonly isOfOneVm?: boolean;
 }) {
   const vm: Column<RestorePoint> = {
@@ -63,19 +67,30 @@ export function PointTable({
         { head: words.kind, class: 'small muted', isSelfEvident: true, cell: (point) => howText(point) },
         { head: words.verdict, isSelfEvident: true, cell: (point) => <Verdict pointId={point.id} /> },
         { head: words.stays, class: 'small', cell: ({ id }) => <Stays pointId={id} /> },
-        { head: words.repository, class: 'small', isSelfEvident: true, cell: ({ repositoryName }) => repositoryName },
+        { head: words.repository, class: 'small', isSelfEvident: true, cell: (point) => <Where point={point} /> },
         {
           head: backupsText.actions,
           kind: 'menu',
           cell: (point) => (
             <Menu
               label={words.actionsFor(point.vmName, momentText(point.pointInTime))}
-              entries={pointMenu(point, { hasOpen: true })}
+              entries={pointMenu(point, { hasOpen: true, from })}
             />
           ),
         },
       ]}
     />
+  );
+}
+
+/** The repository that it is listed in, and the copies that hold it too. */
+function Where({ point: { repositoryName, copies } }: { readonly point: RestorePoint }) {
+  const others = copies.filter((name) => name !== repositoryName);
+  return (
+    <span class="lines">
+      {repositoryName}
+      {others.length > 0 && <span class="muted">{copiesText.alsoIn(others.join(', '))}</span>}
+    </span>
   );
 }
 

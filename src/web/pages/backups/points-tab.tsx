@@ -63,7 +63,7 @@ export function PointsTab() {
         </EmptyState>
       ) : (
         <Card class="is-flush">
-          <PointTable points={items.value} />
+          <PointTable points={items.value} from={repository} />
         </Card>
       )}
       {next.value !== null && (

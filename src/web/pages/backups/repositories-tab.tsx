@@ -2,7 +2,6 @@
 
 import { useEffect } from 'preact/hooks';
 import type { BackupRepository } from '#contract/backups.ts';
-import type { Operation } from '#contract/operations.ts';
 import { Button } from '../../components/button.tsx';
 import { ConfirmDialog } from '../../components/dialog.tsx';
 import { bytesText, TimeAgo } from '../../components/figures.tsx';
@@ -11,11 +10,11 @@ import { Card, EmptyState, Facts, Loaded } from '../../components/page.tsx';
 import { Badge, Mark } from '../../components/state-mark.tsx';
 import { api, canEverywhere } from '../../state/api.ts';
 import { checks, openBackupWork, repositories } from '../../state/backups.ts';
-import { follow, isOpen, showProblem } from '../../state/operations.ts';
+import { follow, showProblem } from '../../state/operations.ts';
 import { currentQuery, navigate, setQuery } from '../../state/router.ts';
-import { text } from '../../text.ts';
 import { backupsText } from '../../text-backups.ts';
 import { backupDialog, closeBackupDialog } from './backup-dialog.ts';
+import { LastCheck } from './last-check.tsx';
 import { ConfirmKeyDialog, RepositoryDialog } from './repository-dialog.tsx';
 
 const words = backupsText.repositories;
@@ -42,8 +41,10 @@ export function RepositoriesTab() {
   );
   return (
     <Loaded resource={repositories} lines={6}>
-      {(all) =>
-        all.length === 0 ? (
+      {(listed) => {
+        // Copies have a page of their own.
+        const all = listed.filter(({ isCopy }) => !isCopy);
+        return all.length === 0 ? (
           <EmptyState icon="storage" title={words.none} action={add}>
             {words.noneNote}
           </EmptyState>
@@ -56,8 +57,8 @@ export function RepositoriesTab() {
               ))}
             </div>
           </div>
-        )
-      }
+        );
+      }}
     </Loaded>
   );
 }
@@ -95,7 +96,7 @@ function RepositoryCard({ repository }: { readonly repository: BackupRepository 
       {repository.problem !== null && <p class="tone-bad small">{repository.problem}</p>}
       <Facts
         items={[
-          ...(repository.folder === null ? [] : [[words.folder, <code key="f">{repository.folder}</code>] as const]),
+          ...(repository.place === null ? [] : [[words.folder, <code key="f">{repository.place}</code>] as const]),
           [
             words.points,
             <a key="p" href={`/backups/points?repository=${encodeURIComponent(repository.id)}`}>
@@ -121,35 +122,6 @@ function RepositoryCard({ repository }: { readonly repository: BackupRepository 
         )}
       </div>
     </Card>
-  );
-}
-
-/** The newest check that ended, and what it found. */
-function LastCheck({ repositoryId }: { readonly repositoryId: string }) {
-  const last = (checks.data.value ?? []).find((one) => one.objectId === repositoryId && !isOpen(one));
-  if (last === undefined) return <>{checks.data.value === null ? text.unknownValue : words.never}</>;
-  return (
-    <a class="lines plain-link" href={`/operations/${encodeURIComponent(last.id)}`}>
-      <TimeAgo iso={last.finishedAt ?? last.createdAt} />
-      <span class="small">{findingOf(last)}</span>
-    </a>
-  );
-}
-
-function findingOf({ state, result, error }: Operation) {
-  if (error?.code === 'repository_problems')
-    return (
-      <Mark tone="bad" shape="square">
-        {error.title}
-      </Mark>
-    );
-  if (state !== 'done') return <span class="muted">{words.notEnded}</span>;
-  const report: { objects?: unknown; isComplete?: unknown } =
-    typeof result === 'object' && result !== null ? result : {};
-  return (
-    <Mark tone="good" shape="dot">
-      {words.isWell(Number(report.objects ?? 0), report.isComplete === true)}
-    </Mark>
   );
 }
 

@@ -2,7 +2,7 @@
 
 import { type ReadonlySignal, useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import type { RestorePlan, RestorePoint } from '#contract/backups.ts';
+import type { BackupRepository, RestorePlan, RestorePoint } from '#contract/backups.ts';
 import type { Problem } from '#contract/common.ts';
 import { bytesText } from '../../components/figures.tsx';
 import { Check, Choice, Field } from '../../components/form.tsx';
@@ -11,11 +11,13 @@ import { Prose } from '../../components/prose.tsx';
 import { NameField, SaveDialog } from '../../components/save-dialog.tsx';
 import { Glyph } from '../../components/state-mark.tsx';
 import { api, can, fieldProblem, problemOf } from '../../state/api.ts';
+import { repositories } from '../../state/backups.ts';
 import { follow } from '../../state/operations.ts';
 import { areSeveralProjects, projects } from '../../state/projects.ts';
 import { useRequest } from '../../state/use-request.ts';
 import { vms } from '../../state/vms.ts';
 import { backupsText } from '../../text-backups.ts';
+import { copiesText } from '../../text-copies.ts';
 import { momentText } from './moment.ts';
 
 const words = backupsText.restore;
@@ -33,29 +35,61 @@ function freeName(of: string): string {
   }
 }
 
+/** Where a restore point lies: those that can be reached first, the nearest first. */
+function placesOf(point: RestorePoint): readonly { id: string; label: string; isFar: boolean }[] {
+  const all = repositories.data.value ?? [];
+  const holding = all.filter(({ id, name }) => id === point.repositoryId || point.copies.includes(name));
+  const isFar = ({ kind }: BackupRepository) => kind === 'sftp' || kind === 's3';
+  const rank = (one: BackupRepository) =>
+    (one.state === 'ready' ? 0 : 4) + (isFar(one) ? 2 : 0) + (one.id === point.repositoryId ? 0 : 1);
+  return holding
+    .toSorted((a, b) => rank(a) - rank(b))
+    .map((one) => ({
+      id: one.id,
+      label: one.isCopy ? copiesText.copyOf(one.name) : isFar(one) ? one.name : copiesText.repositoryOf(one.name),
+      isFar: isFar(one),
+    }));
+}
+
 type Mode = 'copy' | 'instant';
 const MODES = ['copy', 'instant'] as const;
 
-/** @param of how the data gets there; the reader may choose otherwise */
+/** @param of how the data gets there; the reader may choose otherwise
+ *  @param from id of the repository or copy that it is read from; the nearest that can be reached unless given */
 export function RestoreDialog({
   point,
   of = 'copy',
+  from,
   onClose,
 }: {
   readonly point: RestorePoint;
   readonly of?: Mode;
+  readonly from?: string | null;
   readonly onClose: () => void;
 }) {
-  const mode = useSignal<Mode>(of);
+  const asked = useSignal<Mode>(of);
+  const places = placesOf(point);
+  const chosen = useSignal(from ?? '');
+  const place = places.find(({ id }) => id === chosen.value) ?? places[0];
   const name = useSignal(freeName(point.vmName));
   const project = useSignal(point.project);
   const start = useSignal(true);
   const request = useRequest();
   useEffect(() => {
+    repositories.ensure();
     if (can('project.read')) projects.ensure();
   }, []);
-  const isInstant = mode.value === 'instant';
-  const body = { name: name.value.trim(), start: isInstant || start.value, project: project.value, mode: mode.value };
+  // A guest runs at once only from a file system of this host.
+  const isFar = place?.isFar ?? false;
+  const mode: Mode = isFar ? 'copy' : asked.value;
+  const isInstant = mode === 'instant';
+  const body = {
+    name: name.value.trim(),
+    start: isInstant || start.value,
+    project: project.value,
+    mode,
+    ...(place === undefined || place.id === point.repositoryId ? {} : { from: place.id }),
+  };
   const { plan, problem: planProblem } = useRestorePlan(point.id, body);
   const problem = request.problem.value;
   const restore = async () => {
@@ -92,16 +126,35 @@ export function RestoreDialog({
           )}
         </Field>
       )}
-      <div class="field">
-        <span class="label">{words.mode}</span>
-        <Choice
-          label={words.mode}
-          value={mode.value}
-          options={MODES.map((value) => ({ value, label: words.modes[value] }))}
-          onChange={(value) => (mode.value = value)}
-        />
-        {isInstant && <p class="field-hint">{words.instantNote}</p>}
-      </div>
+      {places.length > 1 && (
+        <Field
+          label={copiesText.readFrom}
+          {...(isFar ? { hint: copiesText.readFromHint } : {})}
+          problem={fieldProblem(problem, 'from')}
+        >
+          {(field) => (
+            <select {...field} value={place?.id ?? ''} onChange={(event) => (chosen.value = event.currentTarget.value)}>
+              {places.map((one) => (
+                <option key={one.id} value={one.id}>
+                  {one.label}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+      )}
+      {!isFar && (
+        <div class="field">
+          <span class="label">{words.mode}</span>
+          <Choice
+            label={words.mode}
+            value={mode}
+            options={MODES.map((value) => ({ value, label: words.modes[value] }))}
+            onChange={(value) => (asked.value = value)}
+          />
+          {isInstant && <p class="field-hint">{words.instantNote}</p>}
+        </div>
+      )}
       {!isInstant && (
         <Check label={words.start} checked={start.value} onChange={(checked) => (start.value = checked)} />
       )}
@@ -123,6 +176,7 @@ interface Body {
   readonly start: boolean;
   readonly project: string;
   readonly mode: Mode;
+  readonly from?: string;
 }
 
 function useRestorePlan(

@@ -6,11 +6,12 @@ import type { BackupSchedule } from '#contract/protection.ts';
 import { Check, Choice, Field } from '../../components/form.tsx';
 import { SaveDialog } from '../../components/save-dialog.tsx';
 import { api, can, fieldProblem } from '../../state/api.ts';
-import { postures, repositories, schedules } from '../../state/backups.ts';
+import { homes, postures, repositories, schedules } from '../../state/backups.ts';
 import { projects } from '../../state/projects.ts';
 import { useRequest } from '../../state/use-request.ts';
 import { backupsText } from '../../text-backups.ts';
-import { draftOf, fieldsOf, KEPT, newDraft, type ScheduleDraft } from './schedule-draft.ts';
+import { KeepFields } from './keep-fields.tsx';
+import { draftOf, fieldsOf, newDraft, type ScheduleDraft } from './schedule-draft.ts';
 import { TargetFields, TimeFields } from './schedule-fields.tsx';
 import { SchedulePreview } from './schedule-preview.tsx';
 
@@ -83,7 +84,11 @@ export function ScheduleDialog({
       />
       <TargetFields draft={draft.value} problem={shown.targets ?? fieldProblem(problem, 'targets')} onChange={change} />
       <RepositoryField draft={draft} onChange={change} />
-      <KeepFields draft={draft.value} problem={shown.keep ?? fieldProblem(problem, 'retention')} onChange={change} />
+      <KeepFields
+        keep={draft.value.keep}
+        problem={shown.keep ?? fieldProblem(problem, 'retention')}
+        onChange={(keep) => change({ keep })}
+      />
       <div class="field">
         <span class="label">{words.proof}</span>
         <Choice
@@ -115,7 +120,7 @@ function RepositoryField({
   readonly draft: Signal<ScheduleDraft>;
   readonly onChange: PartProps['onChange'];
 }) {
-  const all = repositories.data.value ?? [];
+  const all = homes.value;
   return (
     <Field label={words.repository}>
       {(field) => (
@@ -133,30 +138,6 @@ function RepositoryField({
         </select>
       )}
     </Field>
-  );
-}
-
-function KeepFields({ draft, problem, onChange }: PartProps) {
-  return (
-    <fieldset class="keep-fields">
-      <legend class="label">{words.keep}</legend>
-      <div class="keep-row">
-        {KEPT.map((period) => (
-          <label key={period} class="keep-one">
-            <input
-              inputMode="numeric"
-              autocomplete="off"
-              class="mono"
-              aria-invalid={problem !== null}
-              value={draft.keep[period]}
-              onInput={(event) => onChange({ keep: { ...draft.keep, [period]: event.currentTarget.value } })}
-            />
-            <span>{words.keeps[period]}</span>
-          </label>
-        ))}
-      </div>
-      {problem === null ? <p class="field-hint">{words.keepHint}</p> : <p class="field-problem">{problem}</p>}
-    </fieldset>
   );
 }
 

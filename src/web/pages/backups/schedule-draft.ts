@@ -6,6 +6,8 @@ import { cronOf, type ScheduleTimes, timesOf } from './schedule-times.ts';
 
 export const KEPT = ['last', 'hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const;
 type Kept = (typeof KEPT)[number];
+/** How many of each are kept, as typed. */
+export type KeepTexts = Readonly<Record<Kept, string>>;
 
 export interface ScheduleDraft {
   readonly name: string;
@@ -19,7 +21,7 @@ export interface ScheduleDraft {
   readonly except: readonly string[];
   /** Empty = the default one. */
   readonly repository: string;
-  readonly keep: Readonly<Record<Kept, string>>;
+  readonly keep: KeepTexts;
   readonly proof: BackupSchedule['proof'];
   readonly jitterMinutes: string;
   /** Empty = no end. */
@@ -63,14 +65,7 @@ export function draftOf({ targets, retention, ...schedule }: BackupSchedule): Sc
     vms: targets.kind === 'vms' ? targets.vms : [],
     except: targets.except,
     repository: schedule.repository ?? '',
-    keep: {
-      last: String(retention.last),
-      hourly: String(retention.hourly),
-      daily: String(retention.daily),
-      weekly: String(retention.weekly),
-      monthly: String(retention.monthly),
-      yearly: String(retention.yearly),
-    },
+    keep: keepTexts(retention),
     proof: schedule.proof,
     jitterMinutes: String(schedule.jitterMinutes),
     windowHours: schedule.windowHours === null ? '' : String(schedule.windowHours),
@@ -78,6 +73,23 @@ export function draftOf({ targets, retention, ...schedule }: BackupSchedule): Sc
     priority: String(schedule.priority),
     catchUp: schedule.catchUp,
   };
+}
+
+export const keepTexts = (retention: Retention): KeepTexts => ({
+  last: String(retention.last),
+  hourly: String(retention.hourly),
+  daily: String(retention.daily),
+  weekly: String(retention.weekly),
+  monthly: String(retention.monthly),
+  yearly: String(retention.yearly),
+});
+
+/** Null when one of them is no number. */
+export function retentionOf(keep: KeepTexts): Retention | null {
+  const counts = KEPT.map((period) => whole(keep[period]));
+  if (counts.some((count) => count === null)) return null;
+  const [last = 0, hourly = 0, daily = 0, weekly = 0, monthly = 0, yearly = 0] = counts.map(Number);
+  return { last, hourly, daily, weekly, monthly, yearly };
 }
 
 export type ScheduleFields = Omit<ScheduleCreate, 'isEnabled' | 'timeZone'> & { timeZone: string };
@@ -113,30 +125,28 @@ export function fieldsOf(draft: ScheduleDraft): {
   const words = backupsText.schedule;
   const calendar = cronOf(draft.times);
   const targets = targetsOf(draft);
-  const kept = KEPT.map((period) => [period, whole(draft.keep[period])] as const);
+  const retention = retentionOf(draft.keep);
   const jitterMinutes = whole(draft.jitterMinutes);
   const priority = whole(draft.priority);
   const windowHours = wholeOrNone(draft.windowHours);
   const scrubDays = wholeOrNone(draft.scrubDays);
   const isMoreWrong =
     jitterMinutes === null || priority === null || Number.isNaN(windowHours) || Number.isNaN(scrubDays);
-  const areKeptWrong = kept.some(([, count]) => count === null);
   const problems: DraftProblems = {
     ...(calendar === null ? { times: draft.times.pace === 'weekly' ? words.needDays : words.needTime } : {}),
     ...(targets === null ? { targets: draft.kind === 'tags' ? words.needTags : words.needVms } : {}),
-    ...(areKeptWrong ? { keep: words.needNumber } : {}),
+    ...(retention === null ? { keep: words.needNumber } : {}),
     ...(isMoreWrong ? { more: words.needNumber } : {}),
   };
   if (
     calendar === null ||
     targets === null ||
-    areKeptWrong ||
+    retention === null ||
     jitterMinutes === null ||
     priority === null ||
     isMoreWrong
   )
     return { fields: null, problems };
-  const count = (period: Kept): number => kept.find(([name]) => name === period)?.[1] ?? 0;
   return {
     problems,
     fields: {
@@ -145,14 +155,7 @@ export function fieldsOf(draft: ScheduleDraft): {
       timeZone: draft.timeZone.trim(),
       targets,
       repository: draft.repository === '' ? null : draft.repository,
-      retention: {
-        last: count('last'),
-        hourly: count('hourly'),
-        daily: count('daily'),
-        weekly: count('weekly'),
-        monthly: count('monthly'),
-        yearly: count('yearly'),
-      },
+      retention,
       proof: draft.proof,
       priority,
       jitterMinutes,
