@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { runChecked } from '#platform/process.ts';
-import { createRepository, newRecoveryKey, openRepository, readRecoveryKey } from './index.ts';
+import { createRepository, folderPlace, newRecoveryKey, openRepository, readRecoveryKey } from './index.ts';
 import {
   backUp,
   bodyOf,
@@ -325,3 +325,20 @@ async function chunkFiles(made: TestRepository): Promise<string[]> {
   for (const path of await objectFiles(made)) if (((await readFile(path))[3] ?? 0) < 4) chunks.push(path);
   return chunks;
 }
+
+test('an empty repository becomes the copy of another one; one that holds points stays what it is', async () => {
+  await using made = await testRepository(false);
+  await using other = await testRepository(false);
+  const bytes = randomBytes(SIZE);
+  const { id } = await backUp(made.repository, { sizeBytes: SIZE, changes: full(bytes) });
+  await assert.rejects(made.repository.copyTo(folderPlace(other.folder)), { code: 'copy_of_another' });
+  await other.repository.becomeCopyOf(made.repository);
+  await made.repository.copyTo(folderPlace(other.folder));
+  const copy = await openRepository(other.folder);
+  assert.equal(copy.id, made.repository.id);
+  assert.ok((await restore(copy, id)).equals(bytes));
+
+  await using third = await testRepository(false);
+  await assert.rejects(made.repository.becomeCopyOf(third.repository), { code: 'copy_not_empty' });
+  assert.ok((await restore(await openRepository(made.folder), id)).equals(bytes));
+});
