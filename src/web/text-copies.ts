@@ -136,6 +136,7 @@ export const copiesText = {
     more: 'What stays there, and how fast',
     keep: 'Keeps',
     keeps: { all: 'everything that was copied', some: 'so many of each VM' },
+    keepHint: 'Of so many days, weeks and so on the newest restore point of each VM stays there; the others go.',
     limit: 'At most so many MiB a second',
     limitHint: 'Sent and read back together. Empty: as fast as it goes.',
     automatic: 'Copy after each backup',

@@ -6,8 +6,11 @@ import { access, mkdir, readdir, readFile, rm, symlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Locator, Page } from 'playwright-core';
+import type { BackupCopy } from '#contract/backup-copies.ts';
+import type { BackupRepository } from '#contract/backups.ts';
 import type { VmPosture } from '#contract/protection.ts';
 import type { Proof } from '#contract/verification.ts';
+import { MIB } from '#kernel/units.ts';
 import { runChecked } from '#platform/process.ts';
 import { applianceParts } from '../support/guest.ts';
 import { hvOn } from '../support/hv.ts';
@@ -178,7 +181,21 @@ test('the state of this host stands in its repositories; its recovery key is typ
   await page
     .getByText(`hv system restore ${join(dashboard.libvirtd.dir, 'safe')} --key-file recovery-key.txt --plan`)
     .waitFor();
+  // As it is printed: with folders as people have them.
+  const { items } = await dashboard.daemon.admin('GET /repositories', { query: {} });
+  await page.route(/\/api\/v1\/repositories(\?|$)/, (route) =>
+    route.fulfill({
+      json: {
+        items: items.map((one) => ({ ...one, folder: `/mnt/backup/${one.name}`, place: `/mnt/backup/${one.name}` })),
+        next: null,
+        total: items.length,
+      },
+    }),
+  );
+  await page.reload();
+  await page.getByText('hv system restore /mnt/backup/safe --key-file recovery-key.txt', { exact: true }).waitFor();
   await assertSound(page, 'backups-host');
+  await page.unroute(/\/api\/v1\/repositories(\?|$)/);
 });
 
 test('a backup is begun on the page of the VM, and its restore point appears with its size, by event', {
@@ -608,7 +625,7 @@ test('a mounted folder is a copy too: its copying is seen and cancelled, changed
   await item(page, 'Check that all is there').click();
   await card.getByText(/^all \d+ pieces are there$/).waitFor({ timeout: WORK_MS });
   await page.evaluate(() => window.scrollTo(0, 0));
-  await assertSound(page, 'backups-copies');
+  await assertSound(page, 'backups-copies-two');
 });
 
 test('restore points of a copy are listed with it, and a VM is made from there', { skip }, async () => {
@@ -662,6 +679,134 @@ test('a host that shows another key is spoken to again once that was compared', 
   await assertSound(page, 'backups-copy-credentials');
   await page.keyboard.press('Escape');
   await other.waitFor({ state: 'detached' });
+});
+
+/** Places whose copies are behind, failed, up to date, and not made yet. */
+const placesOf = (shelf: BackupRepository): readonly (readonly [BackupRepository, BackupCopy])[] => {
+  const hourMs = 3_600_000;
+  const ago = (hours: number) => new Date(Date.now() - hours * hourMs).toISOString();
+  const place = (
+    name: string,
+    more: Partial<BackupRepository>,
+    copy: Partial<BackupCopy>,
+  ): readonly [BackupRepository, BackupCopy] => [
+    {
+      ...shelf,
+      id: `made-up-${name}`,
+      name,
+      isDefault: false,
+      isCopy: true,
+      points: 0,
+      folder: null,
+      freeBytes: null,
+      ...more,
+    },
+    {
+      repositoryId: `made-up-${name}`,
+      repositoryName: name,
+      sourceId: shelf.id,
+      sourceName: shelf.name,
+      isEnabled: true,
+      retention: null,
+      timeZone: 'UTC',
+      bytesPerSecond: null,
+      state: 'current',
+      points: 42,
+      missing: 0,
+      missingSince: null,
+      newestAt: ago(3),
+      lastAt: ago(3),
+      succeededAt: ago(3),
+      nextAt: null,
+      problem: null,
+      lockedPoints: 0,
+      ...copy,
+    },
+  ];
+  const keeps = { last: 0, hourly: 0, daily: 30, weekly: 8, monthly: 12, yearly: 0 };
+  return [
+    place(
+      'nas',
+      { kind: 'mount', place: '/mnt/nas/hv' },
+      { retention: keeps, isEnabled: false, points: 39, missing: 3, missingSince: ago(52), state: 'behind' },
+    ),
+    place(
+      'offsite',
+      { kind: 'sftp', place: 'sftp://backup@offsite.example.org/srv/copies', hostKey: `SHA256:${'k'.repeat(43)}` },
+      {
+        state: 'failed',
+        missing: 1,
+        missingSince: ago(3),
+        nextAt: ago(-2),
+        succeededAt: ago(27),
+        problem: 'It <b>shows</b> another key.',
+      },
+    ),
+    place('second-host', { kind: 'sftp', place: 'sftp://hv@10.0.0.2/~/copies' }, { bytesPerSecond: 20 * MIB }),
+    place(
+      'vault',
+      { kind: 's3', place: 's3://backups/host1', lockDays: 30, isEncrypted: true },
+      {
+        retention: keeps,
+        lockedPoints: 4,
+        state: 'never',
+        points: 0,
+        missing: 42,
+        missingSince: ago(900),
+        lastAt: null,
+        newestAt: null,
+        nextAt: ago(0),
+      },
+    ),
+  ];
+};
+
+test('each state of a copy tells what it is, what mends it, and when it goes on', { skip }, async () => {
+  const { admin } = dashboard.daemon;
+  const shelf = await admin('GET /repositories/{id}', { params: { id: 'shelf' } });
+  const places = placesOf(shelf);
+  const listOf = (items: readonly unknown[]) => ({ items, next: null, total: items.length });
+  const failed = (await admin('GET /operations', { query: { kind: 'repository.copy', limit: 200 } })).items[0];
+  assert.ok(failed);
+  const routes: readonly (readonly [RegExp, unknown])[] = [
+    [/\/api\/v1\/repositories(\?|$)/, listOf([shelf, ...places.map(([repository]) => repository)])],
+    [/\/api\/v1\/backup-copies(\?|$)/, listOf(places.map(([, copy]) => copy))],
+    [
+      /\/api\/v1\/operations\?.*repository\.copy/,
+      listOf([
+        {
+          ...failed,
+          objectId: 'made-up-offsite',
+          state: 'failed',
+          error: {
+            code: 'host_key_changed',
+            title: 'The other host shows another key than the one that was accepted',
+            detail:
+              'offsite.example.org:22 shows another key than <b>the</b> one that was accepted. Nothing was sent to it.',
+            hint: 'Compare it.',
+          },
+        },
+      ]),
+    ],
+  ];
+  for (const [path, json] of routes) await page.route(path, (route) => route.fulfill({ json }));
+  await go(page, '/backups/copies');
+  await cardOf('nas').getByText('3 restore points are not there yet, the oldest made 2 d ago.').waitFor();
+  await cardOf('nas').getByText('only when asked for').first().waitFor();
+  await cardOf('offsite').getByText('<b>the</b> one').waitFor();
+  await button(cardOf('offsite'), 'Compare its keys…').waitFor();
+  await cardOf('offsite').getByText('tries again in 2 h').waitFor();
+  await cardOf('second-host').getByText('All 42 restore points that belong there are there.').waitFor();
+  await cardOf('vault').getByText('nobody can delete for 30 d').waitFor();
+  await cardOf('vault').getByText('within a minute').waitFor();
+  await cardOf('vault').getByText('4 restore points that were to go are held there').waitFor();
+  await page.setViewportSize({ width: 1280, height: 1180 });
+  await assertSound(page, 'backups-copies');
+  await page.setViewportSize({ width: 1280, height: 800 });
+  for (const [path] of routes) await page.unroute(path);
+  await page.reload();
+  await cardOf('vault').waitFor({ state: 'detached' });
+  await cardOf('nas').waitFor();
 });
 
 test('what the removal of a copy means is told; what lies there stays', { skip }, async () => {

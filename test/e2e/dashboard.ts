@@ -44,6 +44,8 @@ const FOR_DOCS: ReadonlySet<string> = new Set([
   'backups-protection-dark',
   'backups-proof-dark',
   'backups-schedules-light',
+  'backups-copies-light',
+  'backups-host-dark',
 ]);
 
 export interface Dashboard {

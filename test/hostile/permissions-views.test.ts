@@ -145,6 +145,7 @@ const NO_LISTS = [
   'GET /healing/actions',
   'GET /healing/acts',
   'GET /instant-restores',
+  'GET /backup-copies',
   'GET /backup-runs',
   'GET /backup-runs/{id}',
   'GET /backup-posture',

@@ -244,7 +244,12 @@ export function KeepingFields({
         />
       </div>
       {draft.isThinned && (
-        <KeepFields keep={draft.keep} problem={problems.keep ?? null} onChange={(keep) => onChange({ keep })} />
+        <KeepFields
+          keep={draft.keep}
+          hint={words.keepHint}
+          problem={problems.keep ?? null}
+          onChange={(keep) => onChange({ keep })}
+        />
       )}
       <Field label={words.limit} hint={words.limitHint} isOptional problem={problems.limit ?? null}>
         {(control) => (

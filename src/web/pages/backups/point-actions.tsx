@@ -33,7 +33,7 @@ export function pointMenu(
     ...(can('backup.restore')
       ? [
           { label: words.restore, icon: 'plus', ...damage, run: () => askToRestore(point, from) } satisfies MenuEntry,
-          { label: words.instant, icon: 'bolt', ...damage, run: () => askToStart(point, from) } satisfies MenuEntry,
+          { label: words.instant, icon: 'bolt', ...damage, run: () => askToStart(point) } satisfies MenuEntry,
         ]
       : []),
     ...(can('backup.overwrite') && point.isVmThere
@@ -96,8 +96,8 @@ export function askToRestore(point: RestorePoint, from: string | null = null): v
   backupDialog.value = <RestoreDialog point={point} from={from} onClose={closeBackupDialog} />;
 }
 
-function askToStart(point: RestorePoint, from: string | null): void {
-  backupDialog.value = <RestoreDialog point={point} of="instant" from={from} onClose={closeBackupDialog} />;
+function askToStart(point: RestorePoint): void {
+  backupDialog.value = <RestoreDialog point={point} of="instant" onClose={closeBackupDialog} />;
 }
 
 function askToExport(point: RestorePoint, from: string | null): void {
