@@ -89,7 +89,7 @@ export const copiesText = {
     action: 'Add place',
     connect: 'Connect',
     kind: 'Place',
-    kinds: { sftp: 'SSH host', s3: 'Object storage (S3)', mount: 'Mounted folder' },
+    kinds: { sftp: 'SSH host', s3: 'S3 storage', mount: 'Mounted folder' },
     kindNotes: {
       sftp: 'Any machine with SSH and SFTP, as a NAS or another host. Nothing has to be installed there.',
       s3: 'A bucket of any service that speaks S3. With object lock nobody can delete what was copied.',
@@ -215,6 +215,7 @@ export const hostStateText = {
   sealedByKey: 'sealed with the recovery key',
   leftOut: 'left out',
   fine: 'In all repositories',
+  onlyHere: 'Only on this host',
   old: (count: number, all: number) => `Missing in ${count} of ${plural(all, 'repository', 'repositories')}`,
   states: (name: string) => `States in ${name}`,
   show: (count: number) => `Show ${plural(count, 'state')}`,
@@ -222,6 +223,8 @@ export const hostStateText = {
   host: 'Host',
   point: 'State',
   other: 'another host',
+  onThisDisk: 'lost with this host',
+  onThisDiskHint: 'It lies in the state folder, so it is no way back when this host is gone.',
   damaged: 'damaged',
   key: {
     title: 'Recovery key',
@@ -253,7 +256,10 @@ export const hostStateText = {
     title: 'When this host is lost',
     lead: 'On a new machine with Hyper-NixOS, as root. Print this: the page is lost with the host.',
     from: 'From',
-    place: 'Write the recovery key into recovery-key.txt, then see what would come. This changes nothing:',
+    plan: (key: string | null) =>
+      `${key === null ? 'See' : `Write ${key} into recovery-key.txt, then see`} what would come. This changes nothing:`,
+    ownKey: (name: string) => `the recovery key of ${name}`,
+    hostKey: 'the recovery key of this host',
     bring: 'Bring it back. It asks for the name of the lost host and begins anew:',
     vms: 'Sign in, and bring the VMs back, the most important first:',
     last: 'Brought back',

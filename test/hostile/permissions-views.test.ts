@@ -2,7 +2,7 @@
  *  permission table does not give him. Then rights that are taken away: from streams, tickets, consoles and operations at work. */
 
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { mkdtemp, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -295,6 +295,29 @@ test('E1: VMs that run from a restore point are shown to those who may see their
     if (!mayAnywhere(person, 'backup.read')) continue;
     const mine = all.filter((item) => may(person, 'backup.read', { ...inProject(item), vmId: text(item, 'vmId') }));
     assert.deepEqual(await read(person), mine, person.name);
+  }
+});
+
+test('E1: copies of repositories are listed for whoever may see backups somewhere, as repositories are', {
+  skip,
+}, async () => {
+  const { admin } = tenants.daemon;
+  const folder = await mkdtemp(join(tenants.libvirtd.dir, 'copies-'));
+  const make = (name: string) => admin('POST /repositories', { body: { name, folder: join(folder, name) } });
+  const made = [await make('copied'), await make('its-copy')].map(({ repository }) => repository.id);
+  const params = { id: 'its-copy' };
+  try {
+    await admin('PUT /repositories/{id}/copy', { params, body: { source: 'copied', isEnabled: false } });
+    for (const person of tenants.people) {
+      const reply = await person.asker.ask({ path: '/backup-copies' });
+      const named = itemsOf(reply).map((item) => text(item, 'repositoryName'));
+      const place = { project: null, sharedWith: [tenants.alpha, tenants.zebra] };
+      const isShown = verdictOn(person, 'backup.read', 'repository', place) === 'allowed';
+      if (mayAnywhere(person, 'backup.read')) assert.deepEqual(named, isShown ? ['its-copy'] : [], person.name);
+      else assert.ok([401, 403].includes(reply.status), `${person.name}: ${reply.status}`);
+    }
+  } finally {
+    for (const id of made) await admin('DELETE /repositories/{id}', { params: { id } });
   }
 });
 

@@ -66,12 +66,14 @@ export function CopiesTab() {
             action={
               mayConfigure && (
                 <>
-                  <Button kind="primary" icon="plus" onClick={openAdd}>
+                  {homes.value.length === 0 && (
+                    <ButtonLink kind="primary" icon="plus" href="/backups/repositories?add">
+                      {backupsText.repositories.add}
+                    </ButtonLink>
+                  )}
+                  <Button kind={homes.value.length === 0 ? 'plain' : 'primary'} icon="plus" onClick={openAdd}>
                     {words.firstAdd}
                   </Button>
-                  {homes.value.length === 0 && (
-                    <ButtonLink href="/backups/repositories?add">{backupsText.repositories.add}</ButtonLink>
-                  )}
                 </>
               )
             }

@@ -26,6 +26,8 @@ const words = hostStateText;
 
 type InRepository = StateBackups['repositories'][number];
 
+const rowOf = (id: string) => repositories.data.value?.find((one) => one.id === id) ?? null;
+
 /** It is made once a day; a repository that misses two of them needs somebody. */
 const OLD_MS = 2 * 86_400_000;
 
@@ -33,8 +35,10 @@ export function HostStateTab() {
   useEffect(() => repositories.ensure(), []);
   return (
     <Loaded resource={stateBackups} lines={6}>
-      {(found) =>
-        found.repositories.length === 0 ? (
+      {(listed) => {
+        // Copies get what their repositories have.
+        const found = { ...listed, repositories: listed.repositories.filter(({ id }) => !rowOf(id)?.isCopy) };
+        return found.repositories.length === 0 ? (
           <EmptyState
             icon="host"
             title={words.none}
@@ -48,8 +52,8 @@ export function HostStateTab() {
           </EmptyState>
         ) : (
           <Shown found={found} />
-        )
-      }
+        );
+      }}
     </Loaded>
   );
 }
@@ -71,23 +75,21 @@ function Shown({ found }: { readonly found: StateBackups }) {
 const isFresh = ({ lastAt, problem }: InRepository): boolean =>
   problem === null && lastAt !== null && now.value - Date.parse(lastAt) < OLD_MS;
 
+const SHAPES = { good: 'dot', warn: 'triangle', bad: 'square' } as const;
+
 function StatesCard({ found, isBusy }: { readonly found: StateBackups; readonly isBusy: boolean }) {
   const all = found.repositories;
   const lacking = all.filter((one) => !isFresh(one)).length;
+  const isOnlyHere = all.every(({ id }) => rowOf(id)?.isDefault);
+  const tone = lacking === all.length ? 'bad' : lacking > 0 || isOnlyHere ? 'warn' : 'good';
   return (
     <Card
       title={words.title}
       aside={
         <>
-          {lacking === 0 ? (
-            <Mark tone="good" shape="dot">
-              {words.fine}
-            </Mark>
-          ) : (
-            <Mark tone={lacking === all.length ? 'bad' : 'warn'} shape={lacking === all.length ? 'square' : 'triangle'}>
-              {words.old(lacking, all.length)}
-            </Mark>
-          )}
+          <Mark tone={tone} shape={SHAPES[tone]}>
+            {lacking > 0 ? words.old(lacking, all.length) : isOnlyHere ? words.onlyHere : words.fine}
+          </Mark>
           <Button icon="download" isBusy={isBusy} onClick={() => backUp()}>
             {words.run}
           </Button>
@@ -103,7 +105,16 @@ function StatesCard({ found, isBusy }: { readonly found: StateBackups; readonly 
             head: words.repository,
             kind: 'title',
             class: 'breaks',
-            cell: ({ name }) => <span class="mono">{name}</span>,
+            cell: ({ id, name }) => (
+              <span class="with-badges">
+                <span class="mono">{name}</span>
+                {rowOf(id)?.isDefault && (
+                  <Badge tone="warn" title={words.onThisDiskHint}>
+                    {words.onThisDisk}
+                  </Badge>
+                )}
+              </span>
+            ),
           },
           {
             head: words.last,
@@ -285,15 +296,14 @@ function KeyDialog({ made, onClose }: { readonly made: string | null; readonly o
 /** The commands for the day on which this page is not there. */
 function RestoreCard({ found }: { readonly found: StateBackups }) {
   const { restore } = words;
-  const folders = found.repositories.flatMap(({ id, name }) => {
-    const folder = repositories.data.value?.find((one) => one.id === id)?.folder ?? null;
-    return folder === null ? [] : [{ name, folder }];
+  const folders = found.repositories.flatMap(({ id, name, isEncrypted }) => {
+    const row = rowOf(id);
+    return row === null || row.folder === null || row.isDefault ? [] : [{ name, isEncrypted, folder: row.folder }];
   });
   const chosen = useSignal('');
   const from = folders.find(({ name }) => name === chosen.value) ?? folders[0];
-  const folder = from?.folder ?? restore.folder;
-  const needsKey = found.recoveryKey === 'ready' || found.repositories.some(({ isEncrypted }) => isEncrypted);
-  const command = `hv system restore ${quoted(folder)}${needsKey ? ' --key-file recovery-key.txt' : ''}`;
+  const key = from?.isEncrypted ? restore.ownKey(from.name) : found.recoveryKey === 'ready' ? restore.hostKey : null;
+  const command = `hv system restore ${quoted(from?.folder ?? restore.folder)}${key === null ? '' : ' --key-file recovery-key.txt'}`;
   return (
     <Card title={restore.title}>
       <div class="stack">
@@ -310,7 +320,7 @@ function RestoreCard({ found }: { readonly found: StateBackups }) {
         )}
         <ol class="restore-steps">
           <li>
-            <p>{restore.place}</p>
+            <p>{restore.plan(key)}</p>
             <Command value={`${command} --plan`} />
           </li>
           <li>
