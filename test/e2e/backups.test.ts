@@ -606,7 +606,10 @@ test('a mounted folder is a copy too: its copying is seen and cancelled, changed
   await assertSound(page, 'backups-copies-running');
   await button(card, 'Actions for nas').click();
   await item(page, 'Copy only when asked for').click();
+  // Otherwise it would be begun again at once.
+  await card.locator('.badge', { hasText: 'only when asked for' }).waitFor();
   await button(card, 'Cancel').click();
+  await card.getByRole('progressbar').waitFor({ state: 'detached', timeout: WORK_MS });
   await card.getByText(/not there yet,/).waitFor({ timeout: WORK_MS });
   await button(card, 'Actions for nas').click();
   await item(page, 'Change how it is kept…').click();
