@@ -25,6 +25,9 @@ export const copiesText = {
   isCurrentOne: 'The one restore point that belongs there is there.',
   missing: (count: number) => `${points(count)} ${count === 1 ? 'is' : 'are'} not there yet,`,
   oldest: (count: number) => (count === 1 ? 'made' : 'the oldest made'),
+  missingStates: (count: number) =>
+    `${count === 1 ? 'A state of a host is' : `${count} states of hosts are`} not there yet.`,
+  andStates: (count: number) => `and ${count === 1 ? 'a state of a host' : `${count} states of hosts, the newest`}`,
   isIdle: 'Nothing is copied there yet: say which repository.',
   choose: 'Choose what is copied…',
   byHand: 'only when asked for',
@@ -141,6 +144,8 @@ export const copiesText = {
     limitHint: 'Sent and read back together. Empty: as fast as it goes.',
     automatic: 'Copy after each backup',
     automaticHint: 'Without it a copy is made when somebody asks for it.',
+    states: 'Copy the states of hosts too',
+    statesHint: 'Settings, users, schedules and keys: with them a lost host comes back from here.',
     added: (name: string) => `The place ${name} is there`,
     addedNote: 'What is missing there is copied within a minute.',
     scanning: 'Its restore points are read.',

@@ -723,6 +723,10 @@ const placesOf = (shelf: BackupRepository): readonly (readonly [BackupRepository
       nextAt: null,
       problem: null,
       lockedPoints: 0,
+      takesStates: true,
+      states: 12,
+      missingStates: 0,
+      newestStateAt: ago(5),
       ...copy,
     },
   ];

@@ -339,6 +339,6 @@ test('an empty repository becomes the copy of another one; one that holds points
   assert.ok((await restore(copy, id)).equals(bytes));
 
   await using third = await testRepository(false);
-  await assert.rejects(made.repository.becomeCopyOf(third.repository), { code: 'copy_not_empty' });
+  await assert.rejects(made.repository.becomeCopyOf(third.repository), { code: 'copy_of_another' });
   assert.ok((await restore(await openRepository(made.folder), id)).equals(bytes));
 });

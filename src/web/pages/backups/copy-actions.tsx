@@ -139,13 +139,13 @@ function askToRepair({ id, name }: BackupRepository, source: { readonly id: stri
 }
 
 async function switchCopying(
-  { repositoryId: id, repositoryName, isEnabled, retention, timeZone, bytesPerSecond }: BackupCopy,
+  { repositoryId: id, repositoryName, isEnabled, retention, timeZone, bytesPerSecond, takesStates }: BackupCopy,
   source: string,
 ): Promise<void> {
   try {
     await api('PUT /repositories/{id}/copy', {
       params: { id },
-      body: { source, isEnabled: !isEnabled, retention, timeZone, bytesPerSecond },
+      body: { source, isEnabled: !isEnabled, retention, timeZone, bytesPerSecond, takesStates },
     });
     await copies.reload();
     showToast({ kind: 'good', title: isEnabled ? words.paused(repositoryName) : words.resumed(repositoryName) });

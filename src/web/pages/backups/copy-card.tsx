@@ -90,9 +90,15 @@ export function CopyCard({ repository, copy }: Props) {
 }
 
 /** What is not there yet. */
-function Lag({ copy: { points, missing, missingSince } }: { readonly copy: BackupCopy }) {
+function Lag({ copy: { points, missing, missingSince, missingStates } }: { readonly copy: BackupCopy }) {
+  if (missing === 0 && missingStates === 0) return <p>{points === 1 ? words.isCurrentOne : words.isCurrent(points)}</p>;
   if (missing === 0 || missingSince === null)
-    return <p>{points === 1 ? words.isCurrentOne : words.isCurrent(points)}</p>;
+    return (
+      <p class="with-glyph">
+        <Glyph tone="warn" shape="triangle" />
+        <span>{words.missingStates(missingStates)}</span>
+      </p>
+    );
   return (
     <p class="with-glyph">
       <Glyph tone="warn" shape="triangle" />
@@ -199,6 +205,11 @@ function factsOf(repository: BackupRepository, copy: BackupCopy | null) {
         {copy.newestAt !== null && (
           <span class="muted small">
             {words.newest} <TimeAgo iso={copy.newestAt} />
+          </span>
+        )}
+        {copy.newestStateAt !== null && (
+          <span class="muted small">
+            {words.andStates(copy.states)} <TimeAgo iso={copy.newestStateAt} />
           </span>
         )}
         {copy.lockedPoints > 0 && <span class="muted small">{words.held(copy.lockedPoints)}</span>}

@@ -92,12 +92,14 @@ test('how a copy is kept comes back from its form as it was', () => {
     retention: { last: 0, hourly: 0, daily: 7, weekly: 4, monthly: 0, yearly: 1 },
     ...{ timeZone: 'Europe/Berlin', bytesPerSecond: 1.5 * MIB, state: 'current' as const, points: 1, missing: 0 },
     ...{ missingSince: null, newestAt: null, lastAt: null, succeededAt: null, nextAt: null, problem: null },
-    lockedPoints: 0,
+    ...{ lockedPoints: 0, takesStates: false, states: 0, missingStates: 0, newestStateAt: null },
   };
-  const { source, retention, isEnabled, timeZone, bytesPerSecond } = copyFieldsOf(keepDraftOf(copy)).fields ?? {};
+  const { source, retention, isEnabled, timeZone, bytesPerSecond, takesStates } =
+    copyFieldsOf(keepDraftOf(copy)).fields ?? {};
   assert.deepEqual(
-    { source, retention, isEnabled, timeZone, bytesPerSecond },
+    { source, retention, isEnabled, timeZone, bytesPerSecond, takesStates },
     {
+      takesStates: false,
       source: 'r1',
       retention: copy.retention,
       isEnabled: false,

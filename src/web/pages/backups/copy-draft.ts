@@ -142,6 +142,7 @@ export interface KeepDraft {
   readonly timeZone: string;
   /** MiB in a second; empty = no limit. */
   readonly limit: string;
+  readonly takesStates: boolean;
 }
 
 export const newKeepDraft = (source: string, timeZone: string): KeepDraft => ({
@@ -151,12 +152,14 @@ export const newKeepDraft = (source: string, timeZone: string): KeepDraft => ({
   keep: keepTexts({ last: 0, hourly: 0, daily: 30, weekly: 8, monthly: 12, yearly: 0 }),
   timeZone,
   limit: '',
+  takesStates: true,
 });
 
 export const keepDraftOf = (copy: BackupCopy): KeepDraft => ({
   ...newKeepDraft(copy.sourceId ?? '', copy.timeZone),
   isEnabled: copy.isEnabled,
   isThinned: copy.retention !== null,
+  takesStates: copy.takesStates,
   ...(copy.retention === null ? {} : { keep: keepTexts(copy.retention) }),
   limit: copy.bytesPerSecond === null ? '' : String(Math.round((copy.bytesPerSecond / MIB) * 1000) / 1000),
 });
@@ -167,6 +170,7 @@ export interface CopyFields {
   readonly retention: Retention | null;
   readonly timeZone: string;
   readonly bytesPerSecond: number | null;
+  readonly takesStates: boolean;
 }
 
 /** What the API is told, or what is wrong in which part of the form. */
@@ -184,9 +188,9 @@ export function copyFieldsOf(draft: KeepDraft): {
     ...(isKeepWrong ? { keep: words.needKeep } : {}),
     ...(isLimitWrong ? { limit: words.needLimit } : {}),
   };
-  const { source, isEnabled, timeZone } = draft;
+  const { source, isEnabled, timeZone, takesStates } = draft;
   if (source === '' || isKeepWrong || isLimitWrong) return { fields: null, problems };
-  return { fields: { source, isEnabled, retention, timeZone, bytesPerSecond }, problems };
+  return { fields: { source, isEnabled, retention, timeZone, bytesPerSecond, takesStates }, problems };
 }
 
 const isBlank = (text: string): boolean => text.trim() === '';

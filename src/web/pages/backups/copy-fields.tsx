@@ -234,6 +234,12 @@ export function KeepingFields({
         checked={draft.isEnabled}
         onChange={(isEnabled) => onChange({ isEnabled })}
       />
+      <Check
+        label={words.states}
+        hint={words.statesHint}
+        checked={draft.takesStates}
+        onChange={(takesStates) => onChange({ takesStates })}
+      />
       <div class="field">
         <span class="label">{words.keep}</span>
         <Choice
