@@ -10,6 +10,7 @@ import { proveLock, s3Place } from '#features/backups/places/s3-place.ts';
 import { createS3Requests, type S3Target } from '#features/backups/places/s3-requests.ts';
 import { sftpPlace } from '#features/backups/places/sftp-place.ts';
 import {
+  createRepository,
   folderPlace,
   openRepositoryAt,
   type Place,
@@ -24,8 +25,11 @@ import {
   restore,
   testRepository,
 } from '#features/backups/store/repository.test-data.ts';
-import { hasErrno } from '#kernel/errors.ts';
+import { AppError, hasErrno } from '#kernel/errors.ts';
+import { runChecked } from '#platform/process.ts';
+import { bodyOf, readDisk, vmOf } from '../support/backup-points.ts';
 import { missingForRadosgw, type Radosgw, startRadosgw } from '../support/radosgw.ts';
+import { startSlowLine } from '../support/slow-line.ts';
 import { missingForSshd, type Sshd, startSshd } from '../support/sshd.ts';
 
 const SIZE = 32 * CHUNK;
@@ -52,6 +56,9 @@ interface Kind {
   readonly skip: string | false;
   make(folder: string): Place;
 }
+
+/** Silence after which a server counts as gone. */
+const SILENCE_MS = 3000;
 
 const KINDS: readonly Kind[] = [
   { name: 'folder', skip: false, make: (folder) => folderPlace(folder) },
@@ -84,6 +91,64 @@ after(async () => {
   await s3?.close();
   await rm(root, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
+
+/** Places on other machines, at the end of a line. @param port where the line begins */
+const FAR: readonly (Omit<Kind, 'make'> & {
+  port(): number;
+  make(folder: string, port: number, signal?: AbortSignal): Place;
+})[] = [
+  {
+    name: 'sftp',
+    skip: missingForSshd() ?? false,
+    port: () => sshd?.port ?? 0,
+    make(folder, port, signal) {
+      assert.ok(sshd);
+      const { user, privateKey, hostKey } = sshd;
+      const limits = { connectMs: 20_000, answerMs: SILENCE_MS };
+      return sftpPlace({ host: '127.0.0.1', port, user, privateKey, hostKey, folder }, { limits, signal });
+    },
+  },
+  {
+    name: 's3',
+    skip: missingForRadosgw() ?? false,
+    port: () => Number(new URL(s3?.endpoint ?? '').port),
+    make: (folder, port, signal) =>
+      s3Place(s3Target(folder.slice(root.length + 1), { endpoint: `http://127.0.0.1:${port}` }), {
+        idleMs: SILENCE_MS,
+        signal,
+      }),
+  },
+];
+
+/** A repository with one point of so many random chunks. */
+async function onePoint(chunks: number, chunkSizeBytes: number) {
+  const folder = await mkdtemp(join(tmpdir(), 'hv-places-source-'));
+  const repository = await createRepository(folder, { compression: 'default', encryption: null, chunkSizeBytes });
+  const writer = await repository.writer();
+  const disk = await writer.disk({ target: 'vda', sizeBytes: chunks * chunkSizeBytes });
+  const bytes = randomBytes(chunks * chunkSizeBytes);
+  for (let n = 0; n < chunks; n += 1)
+    await disk.write(n, Buffer.from(bytes.subarray(n * chunkSizeBytes, (n + 1) * chunkSizeBytes)));
+  await disk.finish();
+  const { id } = await writer.publish(bodyOf(vmOf(1)));
+  await writer.close();
+  return {
+    repository,
+    /** Chunks, and the page that names them. */
+    objects: chunks + 1,
+    async assertWhole(place: Place) {
+      const copy = await openRepositoryAt(place);
+      assert.deepEqual((await copy.check({ isDataRead: true })).problems, []);
+      assert.ok((await readDisk(copy, id)).equals(bytes));
+    },
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }),
+  };
+}
+
+/** Nothing there counts as a restore point. */
+async function assertNoPoint(place: Place): Promise<void> {
+  for await (const { path } of place.walk('manifests')) assert.fail(`${path} is there`);
+}
 
 const chunksOf = (bytes: Buffer): Changes =>
   new Map(Array.from({ length: CHUNKS }, (_, n) => [n, bytes.subarray(n * CHUNK, (n + 1) * CHUNK)]));
@@ -247,6 +312,154 @@ for (const { name, skip, make } of KINDS) {
     }),
   );
 }
+
+for (const { name, skip, port, make } of FAR) {
+  test(`${name}: a line so slow that what is asked waits long behind other things is slow, and not silent`, {
+    skip,
+  }, async () => {
+    await using made = await onePoint(8, 64 * 1024);
+    const line = await startSlowLine({ to: port() });
+    const place = make(await mkdtemp(join(root, `${name}-`)), line.port);
+    try {
+      // Eight chunks at once need four seconds, twice: there, and back to be compared.
+      await line.limit(130_000);
+      const report = await made.repository.copyTo(place);
+      assert.deepEqual([report.copied.length, report.sentObjects], [1, made.objects]);
+      await line.limit(null);
+      await made.assertWhole(place);
+    } finally {
+      await place.close();
+      await line.close();
+    }
+  });
+
+  test(`${name}: a server that falls silent in the middle of a file is named, and the next copy sends the rest`, {
+    skip,
+  }, async () => {
+    await using made = await onePoint(32, 16 * 1024);
+    const line = await startSlowLine({ to: port() });
+    const place = make(await mkdtemp(join(root, `${name}-`)), line.port);
+    try {
+      const { stalled } = await line.stallAfter(256 * 1024);
+      const copying = made.repository.copyTo(place);
+      copying.catch(() => undefined);
+      await stalled;
+      await assert.rejects(copying, (error) => {
+        assert.ok(error instanceof AppError, String(error));
+        assert.equal(error.code, 'place_stalled', String(error.message));
+        assert.ok(error.message.includes(`127.0.0.1:${line.port}`), error.message);
+        assert.match(error.hint, /goes on with what is missing/);
+        return true;
+      });
+      await line.goOn();
+      await assertNoPoint(place);
+      const report = await made.repository.copyTo(place);
+      assert.ok(report.foundObjects > 0, 'what came through is not sent again');
+      assert.equal(report.sentObjects + report.foundObjects, made.objects);
+      await made.assertWhole(place);
+    } finally {
+      await line.goOn();
+      await place.close();
+      await line.close();
+    }
+  });
+
+  test(`${name}: who gives up does not wait for a server that is silent`, { skip }, async () => {
+    await using made = await onePoint(32, 16 * 1024);
+    const line = await startSlowLine({ to: port() });
+    const [asked, reason] = [new AbortController(), new Error('somebody changed his mind')];
+    const place = make(await mkdtemp(join(root, `${name}-`)), line.port, asked.signal);
+    try {
+      const { stalled } = await line.stallAfter(256 * 1024);
+      const copying = made.repository.copyTo(place, { signal: asked.signal });
+      copying.catch(() => undefined);
+      await stalled;
+      const askedMs = performance.now();
+      asked.abort(reason);
+      await assert.rejects(copying, (error) => error === reason);
+      assert.ok(performance.now() - askedMs < SILENCE_MS, 'at once');
+      await assert.rejects(place.names(''), (error) => error === reason, 'nor does it begin anew');
+    } finally {
+      await line.close();
+    }
+  });
+}
+
+for (const { name, skip, make } of KINDS.filter(({ name }) => name !== 's3'))
+  test(`${name}: a full disk over there is named, and with room again the rest is sent`, {
+    skip: skip || (process.getuid?.() === 0 ? false : 'needs root to mount a tmpfs'),
+  }, async () => {
+    await using made = await onePoint(16, 64 * 1024);
+    const folder = await mkdtemp(join(root, `${name}-full-`));
+    const mount = (...words: string[]) => runChecked(['mount', ...words, 'tmpfs', folder], { timeoutMs: 10_000 });
+    for (const [few, many] of [
+      ['size=512k', 'size=16m'],
+      ['size=16m,nr_inodes=20', 'nr_inodes=200'],
+    ] as const) {
+      await mount('-t', 'tmpfs', '-o', few);
+      const place = make(folder);
+      try {
+        await assert.rejects(made.repository.copyTo(place), (error) => {
+          assert.ok(error instanceof AppError, String(error));
+          assert.equal(error.code, 'no_space', `${few}: ${error.message}`);
+          assert.ok(error.message.includes(place.title), error.message);
+          assert.match(error.hint, /Free space there/);
+          return true;
+        });
+        await assertNoPoint(place);
+        assert.deepEqual(await readdir(join(folder, 'tmp')), [], 'no half file is left');
+        await mount('-o', `remount,${many}`);
+        const report = await made.repository.copyTo(place);
+        assert.ok(report.foundObjects > 0, few);
+        assert.equal(report.sentObjects + report.foundObjects, made.objects);
+        await made.assertWhole(place);
+      } finally {
+        await place.close();
+        await runChecked(['umount', '--lazy', folder], { timeoutMs: 10_000 });
+      }
+    }
+  });
+
+test('s3: a bucket that may not grow is named as full, and with room again the rest is sent', {
+  skip: missingForRadosgw() ?? false,
+}, async () => {
+  assert.ok(s3);
+  await using made = await onePoint(16, 64 * 1024);
+  const user = { accessKey: 'AKSMALL', secretKey: 'another-secret-of-the-test' };
+  const quota = (maxBytes: number) =>
+    s3?.admin('quota', 'set', '--quota-scope=user', '--uid=small', `--max-size=${maxBytes}`);
+  await s3.admin(
+    'user',
+    'create',
+    '--uid=small',
+    '--display-name=small',
+    `--access-key=${user.accessKey}`,
+    `--secret-key=${user.secretKey}`,
+  );
+  await quota(512 * 1024);
+  await s3.admin('quota', 'enable', '--quota-scope=user', '--uid=small');
+  const target = s3Target('full', { bucket: 'small', ...user });
+  const requests = createS3Requests(target);
+  await requests.ask({ method: 'PUT', key: '' });
+  await requests.close();
+  const place = s3Place(target);
+  try {
+    await assert.rejects(made.repository.copyTo(place), (error) => {
+      assert.ok(error instanceof AppError, String(error));
+      assert.equal(error.code, 'no_space', error.message);
+      assert.match(error.message, /\/small is full/);
+      return true;
+    });
+    await assertNoPoint(place);
+    await quota(64 * 2 ** 20);
+    const report = await made.repository.copyTo(place);
+    assert.ok(report.foundObjects > 0);
+    assert.equal(report.sentObjects + report.foundObjects, made.objects);
+    await made.assertWhole(place);
+  } finally {
+    await place.close();
+  }
+});
 
 test('a point that is damaged here is told, and the others are copied', async () => {
   await using made = await testRepository(false);

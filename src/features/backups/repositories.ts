@@ -70,8 +70,8 @@ export interface Repositories {
   changePlace(row: RepositoryRow, change: PlaceChange): Promise<void>;
   /** From now on it is the copy of another one, and is opened with that one's key. @throws copy_of_another, repository_unreachable */
   becomeCopy(row: RepositoryRow, source: RepositoryRow): Promise<void>;
-  /** Its place, for who copies there; to be closed. @throws mount_missing */
-  placeForCopy(id: string): Promise<Place>;
+  /** Its place, for who copies there; to be closed. The signal ends the work there at once. @throws mount_missing */
+  placeForCopy(id: string, signal: AbortSignal): Promise<Place>;
   /** @throws key_wrong */
   confirm(row: RepositoryRow, recoveryKey: string): Promise<void>;
   /** Its files stay, and its key too: it can be taken over again. */
@@ -79,6 +79,8 @@ export interface Repositories {
   scanned(id: string): Promise<void>;
   /** @throws repository_unreachable */
   open(id: string): Promise<OpenRepository>;
+  /** With connections of its own, for long work; to be closed. The signal ends the work there at once. @throws repository_unreachable */
+  openApart(id: string, signal: AbortSignal): Promise<OpenRepository>;
   view(row: RepositoryRow, isFolderShown: boolean): Promise<BackupRepository>;
   /** Where another process of ours finds it, and the file with its key. @throws not_found */
   place(id: string): { readonly folder: string; readonly keyPath: string | null };
@@ -154,12 +156,12 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     }
   };
 
-  const openRow = async (row: RepositoryRow): Promise<Opened> => {
+  const openRow = async (row: RepositoryRow, signal?: AbortSignal): Promise<Opened> => {
     const key = row.is_encrypted === 1 ? await readKeyFile(keyPath(row.id)) : null;
     const options = key === null ? {} : { key };
     const settings = settingsOf(row);
     if (settings === null) return { repository: await openRepository(row.folder, options), placed: null };
-    const place = placeOf(settings, secretsOf(row));
+    const place = placeOf(settings, secretsOf(row), signal);
     try {
       const placed = await openRepositoryAt(place, options);
       return { repository: placed, placed };
@@ -388,12 +390,12 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
       forgetOpened(row.id);
       await changed(row.id);
     },
-    async placeForCopy(id) {
+    async placeForCopy(id, signal) {
       const row = find(id);
       if (!row) throw new AppError('not_found', { detail: 'The repository was forgotten.' });
       const settings = settingsOf(row);
       if (row.kind === 'mount') await requireMount(row.folder);
-      return settings === null ? folderPlace(row.folder) : placeOf(settings, secretsOf(row));
+      return settings === null ? folderPlace(row.folder) : placeOf(settings, secretsOf(row), signal);
     },
     async confirm(row, recoveryKey) {
       if (row.is_encrypted === 0)
@@ -414,6 +416,19 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
       const scanned_at = clock.now().toISOString();
       await tables().updateTable('repository').set({ scanned_at }).where('id', '=', id).execute();
       await changed(id);
+    },
+    async openApart(id, signal) {
+      const row = find(id);
+      if (!row) throw new AppError('not_found', { detail: 'The repository was forgotten.' });
+      if (row.place === null) return openById(id);
+      try {
+        const { repository, placed } = await openRow(row, signal);
+        await requireSame(row, repository);
+        return { ...repository, folder: row.folder, placed };
+      } catch (error) {
+        signal.throwIfAborted();
+        throw unreachable(row, error);
+      }
     },
     open: openById,
     place(id) {

@@ -116,7 +116,7 @@ async function copyOnce(copy: Copy, order: CopyOrder, dependencies: CopyDependen
   const states = new Set(chosen.flatMap(({ id, kind }) => (kind === 'state' ? [id] : [])));
   const known = new Set(store.points(copy.repositoryId).map(({ point_id }) => point_id));
   const pace = createPace(copy.bytesPerSecond, clock);
-  const place = await repositories.placeForCopy(order.repositoryId);
+  const place = await repositories.placeForCopy(order.repositoryId, signal);
   try {
     const report = await source.copyTo(place, {
       wants: ({ pointId }) => missing.has(pointId) || known.has(pointId),
@@ -171,7 +171,7 @@ async function prune(copy: Copy, dependencies: CopyDependencies, { signal, log }
   const { repositories, store } = dependencies;
   const remove = dependencies.choose(copy).leaving.filter(dependencies.isFree);
   if (remove.length === 0) return;
-  const repository = await repositories.open(copy.repositoryId);
+  const repository = await repositories.openApart(copy.repositoryId, signal);
   // Pages are read there when they cannot be read here, which only takes longer.
   const near = await repositories.open(copy.sourceId).catch((error: unknown) => {
     log.info(
@@ -180,10 +180,12 @@ async function prune(copy: Copy, dependencies: CopyDependencies, { signal, log }
     );
     return null;
   });
-  const { removed, locked } = repository.placed
-    ? await repository.placed
+  const { placed } = repository;
+  const { removed, locked } = placed
+    ? await placed
         .pruneThere(near, { remove, signal })
         .then(({ removedPoints, lockedPoints }) => ({ removed: removedPoints, locked: lockedPoints }))
+        .finally(placed.close)
     : await repository
         .prune({ points: { remove }, signal })
         .then(({ removedPoints }) => ({ removed: removedPoints, locked: [] }));

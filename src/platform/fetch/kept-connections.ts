@@ -12,8 +12,10 @@ export interface KeptOptions {
   /** Certificate authorities (PEM) to trust instead of Node's own list. */
   readonly ca?: string | undefined;
   readonly connections: number;
-  /** Silence before the answer, and within it. */
+  /** Silence before the answer, and within it. What is sent has more time: see `SLOWEST_BYTES_PER_SECOND`. */
   readonly idleMs: number;
+  /** Ends them for good, and at once what is under way. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface KeptRequest {
@@ -34,12 +36,17 @@ export interface KeptAnswer {
 }
 
 export interface KeptConnections {
-  /** @throws AppError address_refused, download_failed, download_stalled */
+  /** @throws AppError address_refused, download_failed, download_stalled; the signal's reason */
   request(request: KeptRequest): Promise<KeptAnswer>;
+  /** What is under way fails at once with download_failed; the next request opens them again. */
   close(): Promise<void>;
 }
 
-export function createKeptConnections({ url, ca, connections, idleMs }: KeptOptions): KeptConnections {
+/** A line that is slower counts as stalled. Where a body is between here and there nobody tells, and it shares the line with those of all
+ *  other connections. */
+const SLOWEST_BYTES_PER_SECOND = 32 * 1024;
+
+export function createKeptConnections({ url, ca, connections, idleMs, signal }: KeptOptions): KeptConnections {
   let opening: Promise<Pool> | null = null;
   const open = async () => {
     // Loaded with the first request, as in `exchange.ts`.
@@ -57,7 +64,7 @@ export function createKeptConnections({ url, ca, connections, idleMs }: KeptOpti
           allowPrivateHosts: [url.host],
           resolve: systemResolve,
           allowKey: 'backups',
-          signal: AbortSignal.timeout(idleMs),
+          signal: AbortSignal.any([...(signal ? [signal] : []), AbortSignal.timeout(idleMs)]),
           ...(ca === undefined ? {} : { ca }),
         }).then(
           (socket) => callback(null, socket),
@@ -69,14 +76,17 @@ export function createKeptConnections({ url, ca, connections, idleMs }: KeptOpti
 
   return {
     async request({ method, path, headers, body, maxBytes }) {
-      opening ??= open();
-      const pool = await opening;
+      const sendingMs = ((body?.length ?? 0) * connections * 1000) / SLOWEST_BYTES_PER_SECOND;
       try {
+        opening ??= open();
+        const pool = await opening;
         const answer = await pool.request({
           method,
           path,
           headers: { 'user-agent': 'hyper-nixos', 'accept-encoding': 'identity', ...headers },
+          headersTimeout: idleMs + sendingMs,
           ...(body === undefined ? {} : { body }),
+          ...(signal === undefined ? {} : { signal }),
         });
         answer.body.on('error', () => undefined);
         const header = (name: string) => {
@@ -95,9 +105,10 @@ export function createKeptConnections({ url, ca, connections, idleMs }: KeptOpti
         }
         return { status: answer.statusCode, header, body: Buffer.concat(chunks) };
       } catch (error) {
+        signal?.throwIfAborted();
         if (isSilence(error))
           throw new AppError('download_stalled', {
-            detail: `${url.host} gave no answer within ${idleMs / 1000} s.`,
+            detail: `${url.host} gave no answer within ${Math.round((idleMs + sendingMs) / 1000)} s.`,
             cause: error,
           });
         throw toFetchError(error, url);

@@ -8,10 +8,11 @@ import { proveLock, s3Place } from './s3-place.ts';
 import type { S3Target } from './s3-requests.ts';
 import { sftpPlace } from './sftp-place.ts';
 
-export function placeOf(settings: PlaceSettings, secrets: PlaceSecrets): Place {
-  if (settings.kind === 's3') return s3Place(s3TargetOf(settings, secrets));
+/** @param signal ends the work there for good, and at once what is under way */
+export function placeOf(settings: PlaceSettings, secrets: PlaceSecrets, signal?: AbortSignal): Place {
+  if (settings.kind === 's3') return s3Place(s3TargetOf(settings, secrets), { signal });
   const { password, privateKey, passphrase } = secrets;
-  return sftpPlace({ ...settings, password, privateKey, passphrase });
+  return sftpPlace({ ...settings, password, privateKey, passphrase }, { signal });
 }
 
 const s3TargetOf = (settings: Extract<PlaceSettings, { kind: 's3' }>, secrets: PlaceSecrets): S3Target => ({

@@ -5,15 +5,14 @@ import { createHash, randomBytes } from 'node:crypto';
 import { AppError } from '#kernel/errors.ts';
 import type { KeptAnswer } from '#platform/fetch/kept-connections.ts';
 import { type Place, type PlaceEntry, type PlaceFile, UnfitFile } from '../store/index.ts';
-import { createS3Requests, S3Refusal, type S3Target, type Xml, xmlOf } from './s3-requests.ts';
+import { createS3Requests, type S3Limits, S3Refusal, type S3Target, type Xml, xmlOf } from './s3-requests.ts';
 
 const DAY_MS = 86_400_000;
 /** See `copy-holds.ts`. */
 const heldDays = (days: number) => 2 * days;
 
-/** @param idleMs silence that ends a request */
-export function s3Place(target: S3Target, idleMs?: number): Place {
-  const { ask, close } = createS3Requests(target, idleMs);
+export function s3Place(target: S3Target, limits: S3Limits = {}): Place {
+  const { ask, close } = createS3Requests(target, limits);
   const title = `s3://${new URL(target.endpoint).host}/${[target.bucket, target.prefix].filter((part) => part !== '').join('/')}`;
   const keyOf = (path: string) => (target.prefix === '' ? path : `${target.prefix}/${path}`);
   const pathOf = (key: string) => (target.prefix === '' ? key : key.slice(target.prefix.length + 1));

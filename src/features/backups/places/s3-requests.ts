@@ -1,8 +1,10 @@
 /** Signed requests to an S3 service, and what its refusals mean. Bucket and key stand in the path, which every service understands. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DOMParser } from '@xmldom/xmldom';
 import { AppError } from '#kernel/errors.ts';
 import { createKeptConnections, type KeptAnswer, type KeptRequest } from '#platform/fetch/kept-connections.ts';
+import { placeFull } from '../store/index.ts';
 
 export interface S3Target {
   /** `https://s3.example.org`, with a port if need be. */
@@ -65,9 +67,16 @@ const UNKNOWN_WHO: readonly string[] = [
 ];
 const FULL: readonly string[] = ['QuotaExceeded', 'XMinioStorageFull', 'InsufficientStorage'];
 
-export function createS3Requests(target: S3Target, idleMs = IDLE_MS): S3Requests {
+export interface S3Limits {
+  /** Silence that ends a request. */
+  readonly idleMs?: number | undefined;
+  /** Ends the work there for good, and at once what is under way. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export function createS3Requests(target: S3Target, { idleMs = IDLE_MS, signal }: S3Limits = {}): S3Requests {
   const url = new URL(target.endpoint);
-  const connections = createKeptConnections({ url, ca: target.ca, connections: CONNECTIONS, idleMs });
+  const connections = createKeptConnections({ url, ca: target.ca, connections: CONNECTIONS, idleMs, signal });
   const place = `${url.host}/${target.bucket}`;
 
   const once = async ({ method, key, query = {}, headers = {}, body, maxBytes = MAX_XML_BYTES }: S3Ask) => {
@@ -99,12 +108,7 @@ export function createS3Requests(target: S3Target, idleMs = IDLE_MS): S3Requests
     const told = problemIn(body);
     const code = told.code === '' ? (CODES[status] ?? String(status)) : told.code;
     const cause = new S3Refusal(status, code, `${place} answered ${status} ${code}: ${told.message}`);
-    if (FULL.includes(code) || status === 507)
-      return new AppError('no_space', {
-        detail: `${place} is full; restore points that are there are complete.`,
-        hint: 'Give it more room, or let fewer restore points stay there; then copy again: what was sent already is not sent twice.',
-        cause,
-      });
+    if (FULL.includes(code) || status === 507) return placeFull(place, cause);
     if (UNKNOWN_WHO.includes(code) || status === 301 || status === 307) {
       const region = header('x-amz-bucket-region');
       const isElsewhere = region !== null && region !== target.region;
@@ -142,7 +146,7 @@ export function createS3Requests(target: S3Target, idleMs = IDLE_MS): S3Requests
             throw error;
           if (error.code !== 'download_failed' || tries === TRIES) throw inOurWords(error, place);
         }
-        await new Promise((resolve) => setTimeout(resolve, FIRST_PAUSE_MS * 2 ** tries * (0.5 + Math.random())));
+        await sleep(FIRST_PAUSE_MS * 2 ** tries * (0.5 + Math.random()), null, signal === undefined ? {} : { signal });
       }
     },
     close: connections.close,

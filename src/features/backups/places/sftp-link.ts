@@ -21,6 +21,9 @@ export interface SftpLink {
   /** Runs one request.
    *  @throws AppError place_unreachable, place_refused, host_key_unknown, host_key_changed, place_stalled; what `ask` fails with, see `SftpStatus` */
   run<Value>(ask: (sftp: SFTPWrapper, done: (error: unknown, value: Value) => void) => void): Promise<Value>;
+  /** For what only the connection knows that is there now, as open files. @throws AppError place_unreachable when that one is gone */
+  same(): Pick<SftpLink, 'run'>;
+  /** What is under way fails at once with place_unreachable; the next request opens it again. */
   close(): void;
 }
 
@@ -38,7 +41,7 @@ export class SftpStatus extends Error {
 
 export interface LinkLimits {
   readonly connectMs: number;
-  /** Silence after a request. */
+  /** Silence while something was asked: on a slow line one answer waits behind many others. */
   readonly answerMs: number;
 }
 const LIMITS: LinkLimits = { connectMs: 20_000, answerMs: 60_000 };
@@ -46,45 +49,58 @@ const LIMITS: LinkLimits = { connectMs: 20_000, answerMs: 60_000 };
 export const fingerprintOf = (key: Buffer): string =>
   `SHA256:${createHash('sha256').update(key).digest('base64').replace(/=+$/, '')}`;
 
-export function createSftpLink(target: SftpTarget, limits: LinkLimits = LIMITS): SftpLink {
+/** @param signal ends it for good; what is under way fails at once with its reason */
+export function createSftpLink(target: SftpTarget, limits: LinkLimits = LIMITS, signal?: AbortSignal): SftpLink {
   let opening: Promise<Session> | null = null;
-  const drop = (session: Session) => {
+  const drop = (session: Session, why?: AppError) => {
     opening = null;
-    session.end();
+    session.end(why);
   };
-  return {
+  const linkOf = (only: Promise<Session> | null): Pick<SftpLink, 'run'> => ({
     async run(ask) {
-      opening ??= openSession(target, limits);
+      signal?.throwIfAborted();
+      if (only !== null && only !== opening) throw lost(target, new Error('the connection was closed'));
+      opening ??= openSession(target, limits, signal);
       const mine = opening;
       let session: Session;
       try {
         session = await mine;
       } catch (error) {
         if (opening === mine) opening = null;
+        signal?.throwIfAborted();
         throw error;
       }
       return await new Promise((resolve, reject) => {
-        const timer = setTimeout(() => {
-          if (opening === mine) drop(session);
-          reject(
-            new AppError('place_stalled', {
-              detail: `${target.host} gave no answer within ${limits.answerMs / 1000} s.`,
-            }),
-          );
-        }, limits.answerMs);
+        const askedMs = performance.now();
+        let timer: NodeJS.Timeout | undefined;
         let forget: () => void = () => undefined;
         const over = () => {
           clearTimeout(timer);
           forget();
         };
+        const watch = () => {
+          const leftMs = limits.answerMs - (performance.now() - Math.max(askedMs, session.answeredMs));
+          if (leftMs > 0) {
+            timer = setTimeout(watch, leftMs);
+            return;
+          }
+          const stalled = new AppError('place_stalled', {
+            detail: `${target.host}:${target.port} gave no answer within ${limits.answerMs / 1000} s.`,
+          });
+          over();
+          reject(stalled);
+          if (opening === mine) drop(session, stalled);
+        };
+        watch();
         const fail = (error: unknown) => {
           over();
           if (opening === mine && !(error instanceof SftpStatus)) drop(session);
-          reject(error);
+          reject(signal?.aborted ? signal.reason : error);
         };
         forget = session.onEnd(() => fail(lost(target, session.why())));
         try {
           ask(session.sftp, (error, value) => {
+            session.answeredMs = performance.now();
             if (error !== undefined && error !== null) return fail(meaningOf(target, error));
             over();
             resolve(value);
@@ -96,6 +112,10 @@ export function createSftpLink(target: SftpTarget, limits: LinkLimits = LIMITS):
         }
       });
     },
+  });
+  return {
+    ...linkOf(null),
+    same: () => linkOf(opening),
     close() {
       const mine = opening;
       opening = null;
@@ -110,13 +130,16 @@ export function createSftpLink(target: SftpTarget, limits: LinkLimits = LIMITS):
 
 interface Session {
   readonly sftp: SFTPWrapper;
-  end(): void;
+  /** When it last answered anything, on the monotonic clock. */
+  answeredMs: number;
+  /** Without waiting for the other side, which may not be there any more. @param why what requests that still wait fail with */
+  end(why?: AppError): void;
   /** Called at once when it has ended already. @returns ends the listening */
   onEnd(listener: () => void): () => void;
   why(): unknown;
 }
 
-async function openSession(target: SftpTarget, limits: LinkLimits): Promise<Session> {
+async function openSession(target: SftpTarget, limits: LinkLimits, signal?: AbortSignal): Promise<Session> {
   const { Client: SshClient } = await import('ssh2');
   const client = new SshClient();
   let shown: string | null = null;
@@ -127,20 +150,22 @@ async function openSession(target: SftpTarget, limits: LinkLimits): Promise<Sess
     why ??= error;
     if (isOver) return;
     isOver = true;
+    signal?.removeEventListener('abort', leave);
     const told = listeners;
     listeners = new Set();
     for (const each of told) each();
   };
+  const leave = () => {
+    over(signal?.reason);
+    client.destroy();
+  };
+  signal?.addEventListener('abort', leave, { once: true });
   try {
     const sftp = await new Promise<SFTPWrapper>((resolve, reject) => {
-      client.on('error', (error) => {
-        over(error);
-        reject(error);
-      });
-      client.on('close', () => {
-        over(new Error('the connection was closed'));
-        reject(why);
-      });
+      listeners.add(() => reject(why));
+      client.on('error', over);
+      client.on('close', () => over(new Error('the connection was closed')));
+      if (signal?.aborted) return leave();
       client.on('ready', () => {
         // Requests are small and wait for their answers: each would cost the time that the other side delays its acknowledgement.
         client.setNoDelay(true);
@@ -151,8 +176,9 @@ async function openSession(target: SftpTarget, limits: LinkLimits): Promise<Sess
         port: target.port,
         username: target.user,
         readyTimeout: limits.connectMs,
+        // Keeps the way through routers open. Silence is watched where something was asked: on a slow line this waits its turn too.
         keepaliveInterval: 15_000,
-        keepaliveCountMax: 3,
+        keepaliveCountMax: Number.POSITIVE_INFINITY,
         hostVerifier: (key: Buffer) => {
           shown = fingerprintOf(key);
           return shown === target.hostKey;
@@ -164,7 +190,11 @@ async function openSession(target: SftpTarget, limits: LinkLimits): Promise<Sess
     });
     return {
       sftp,
-      end: () => void client.end(),
+      answeredMs: performance.now(),
+      end(reason) {
+        over(reason ?? new Error('the connection was closed'));
+        client.destroy();
+      },
       why: () => why,
       onEnd(listener) {
         if (isOver) listener();
@@ -173,7 +203,8 @@ async function openSession(target: SftpTarget, limits: LinkLimits): Promise<Sess
       },
     };
   } catch (error) {
-    client.end();
+    over(error);
+    client.destroy();
     throw refusalOf(target, shown, error);
   }
 }
@@ -210,6 +241,7 @@ function refusalOf(target: SftpTarget, shown: string | null, error: unknown): Ap
 }
 
 function lost(target: SftpTarget, error: unknown): AppError {
+  if (error instanceof AppError) return error;
   return new AppError('place_unreachable', {
     detail: `${target.host}:${target.port} cannot be reached: ${meaning(error)}.`,
     cause: error,

@@ -6,8 +6,15 @@ import { posix } from 'node:path';
 import type { FileEntryWithStats, SFTPWrapper, Stats } from 'ssh2';
 import { z } from 'zod';
 import { AppError } from '#kernel/errors.ts';
-import { type Place, type PlaceEntry, UnfitFile, walkFolders } from '../store/index.ts';
-import { createSftpLink, type LinkLimits, SFTP_STATUS, SftpStatus, type SftpTarget } from './sftp-link.ts';
+import { type Place, type PlaceEntry, placeFull, UnfitFile, walkFolders } from '../store/index.ts';
+import {
+  createSftpLink,
+  type LinkLimits,
+  SFTP_STATUS,
+  type SftpLink,
+  SftpStatus,
+  type SftpTarget,
+} from './sftp-link.ts';
 
 export interface SftpPlaceTarget extends SftpTarget {
   /** Absolute, or from the home of the user. */
@@ -19,16 +26,20 @@ const SLICE_BYTES = 32 * 1024;
 const SLICES_AT_ONCE = 32;
 const MKDIR_TRIES = 3;
 
-const vfsSchema = z.object({ f_bavail: z.coerce.number(), f_frsize: z.coerce.number() });
+const vfsSchema = z.object({ f_bavail: z.coerce.number(), f_frsize: z.coerce.number(), f_favail: z.coerce.number() });
 
 type Handle = Buffer;
 
-export function sftpPlace(target: SftpPlaceTarget, limits?: LinkLimits): Place {
-  const link = createSftpLink(target, limits);
+/** @param signal ends the work there for good, and at once what is under way */
+export function sftpPlace(
+  target: SftpPlaceTarget,
+  { limits, signal }: { readonly limits?: LinkLimits | undefined; readonly signal?: AbortSignal | undefined } = {},
+): Place {
+  const link = createSftpLink(target, limits, signal);
   const at = (path: string) => posix.join(target.folder, path);
   const title = `sftp://${target.user}@${target.host}:${target.port}/${target.folder.replace(/^\//, '')}`;
-  const whole = (work: (sftp: SFTPWrapper, done: (error: unknown) => void) => void) =>
-    link.run<undefined>((sftp, done) => work(sftp, (error) => done(error, undefined)));
+  const whole = (work: (sftp: SFTPWrapper, done: (error: unknown) => void) => void, on: Pick<SftpLink, 'run'> = link) =>
+    on.run<undefined>((sftp, done) => work(sftp, (error) => done(error, undefined)));
 
   const failed = (error: unknown, path: string): unknown => {
     if (!(error instanceof SftpStatus)) return error;
@@ -44,18 +55,21 @@ export function sftpPlace(target: SftpPlaceTarget, limits?: LinkLimits): Place {
 
   const open = async (path: string, flags: 'r' | 'wx') => {
     const handle = await link.run<Handle>((sftp, done) => sftp.open(at(path), flags, { mode: 0o640 }, done));
+    // On another connection its number would be that of another file.
+    const on = link.same();
     return {
       handle,
+      on,
       // A connection that is gone has closed it.
-      close: () => whole((sftp, done) => sftp.close(handle, done)).catch(() => undefined),
+      close: () => whole((sftp, done) => sftp.close(handle, done), on).catch(() => undefined),
     };
   };
 
-  const freeBytes = async () => {
+  const room = async () => {
     try {
       const told = await link.run<unknown>((sftp, done) => sftp.ext_openssh_statvfs(at(''), done));
-      const { f_bavail, f_frsize } = vfsSchema.parse(told);
-      return f_bavail * f_frsize;
+      const { f_bavail, f_frsize, f_favail } = vfsSchema.parse(told);
+      return { freeBytes: f_bavail * f_frsize, freeFiles: f_favail };
     } catch (error) {
       // Servers other than OpenSSH do not tell.
       if (error instanceof AppError) throw error;
@@ -66,16 +80,11 @@ export function sftpPlace(target: SftpPlaceTarget, limits?: LinkLimits): Place {
   /** "Failure" is all that most servers say of a full disk. */
   const writeFailed = async (error: unknown, path: string, bytes: number): Promise<unknown> => {
     if (!(error instanceof SftpStatus)) return error;
-    const isFull =
-      error.status === SFTP_STATUS.full ||
-      error.status === SFTP_STATUS.quota ||
-      (error.status === SFTP_STATUS.failure && ((await freeBytes()) ?? Number.POSITIVE_INFINITY) < bytes + 65_536);
-    if (!isFull) return failed(error, path);
-    return new AppError('no_space', {
-      detail: `The file system of ${title} is full; restore points that are there are complete.`,
-      hint: 'Free space there, or let fewer restore points stay there; then copy again: what was sent already is not sent twice.',
-      cause: error,
-    });
+    if (error.status !== SFTP_STATUS.full && error.status !== SFTP_STATUS.quota) {
+      const left = error.status === SFTP_STATUS.failure ? await room() : null;
+      if (left === null || (left.freeBytes >= bytes + 65_536 && left.freeFiles > 0)) return failed(error, path);
+    }
+    return placeFull(`The file system of ${title}`, error);
   };
 
   const makeFolder = async (folder: string): Promise<void> => {
@@ -137,14 +146,14 @@ export function sftpPlace(target: SftpPlaceTarget, limits?: LinkLimits): Place {
     title,
     async read(path, maxBytes) {
       try {
-        const { handle, close } = await open(path, 'r');
+        const { handle, on, close } = await open(path, 'r');
         try {
-          const facts = await link.run<Stats>((sftp, done) => sftp.fstat(handle, done));
+          const facts = await on.run<Stats>((sftp, done) => sftp.fstat(handle, done));
           if (!facts.isFile()) throw new UnfitFile('it is not a plain file');
           if (facts.size > maxBytes) throw new UnfitFile('it is longer than it can be');
           const bytes = Buffer.alloc(facts.size);
           await slices(bytes.length, async (offset, size) => {
-            const read = await link.run<number>((sftp, done) =>
+            const read = await on.run<number>((sftp, done) =>
               sftp.read(handle, bytes, offset, size, offset, (error, count) => done(error, count)),
             );
             if (read !== size) throw new UnfitFile('it became shorter while it was read');
@@ -169,12 +178,12 @@ export function sftpPlace(target: SftpPlaceTarget, limits?: LinkLimits): Place {
     async write(path, bytes) {
       const temporary = `tmp/copy-${randomBytes(8).toString('hex')}`;
       try {
-        const { handle, close } = await withFolder(at('tmp'), () => open(temporary, 'wx'));
+        const { handle, on, close } = await withFolder(at('tmp'), () => open(temporary, 'wx'));
         try {
           await slices(bytes.length, (offset, size) =>
-            whole((sftp, done) => sftp.write(handle, bytes, offset, size, offset, done)),
+            whole((sftp, done) => sftp.write(handle, bytes, offset, size, offset, done), on),
           );
-          await sync(handle);
+          await sync(handle, on);
         } finally {
           await close();
         }
@@ -213,16 +222,16 @@ export function sftpPlace(target: SftpPlaceTarget, limits?: LinkLimits): Place {
       return 'removed';
     },
     holds: null,
-    freeBytes,
+    freeBytes: async () => (await room())?.freeBytes ?? null,
     async close() {
       link.close();
     },
   };
   return place;
 
-  async function sync(handle: Handle): Promise<void> {
+  async function sync(handle: Handle, on: Pick<SftpLink, 'run'>): Promise<void> {
     try {
-      await whole((sftp, done) => sftp.ext_openssh_fsync(handle, done));
+      await whole((sftp, done) => sftp.ext_openssh_fsync(handle, done), on);
     } catch (error) {
       // Other servers have no word for it; what was sent is read back before it counts.
       if (error instanceof AppError) throw error;

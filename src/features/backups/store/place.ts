@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hasErrno } from '#kernel/errors.ts';
+import { AppError, hasErrno } from '#kernel/errors.ts';
 import { type Files, HOST_FILES, syncFolder, writeWhole } from './files.ts';
 
 export interface PlaceEntry {
@@ -47,6 +47,7 @@ export interface Place extends Files {
   readonly holds: PlaceHolds | null;
   /** Bytes that can still be written; null when the place does not tell. */
   freeBytes(): Promise<number | null>;
+  /** Lets connections go: requests that still wait for their answers fail at once, and the next one opens them again. */
   close(): Promise<void>;
 }
 
@@ -60,6 +61,14 @@ export async function* walkFolders(place: Pick<Place, 'names' | 'entries'>, fold
   for (const name of await place.names(folder)) if (!files.has(name)) yield* walkFolders(place, `${folder}/${name}`);
 }
 
+/** @param what for people: `The file system of …` */
+export const placeFull = (what: string, cause: unknown): AppError =>
+  new AppError('no_space', {
+    detail: `${what} is full; restore points that are there are complete.`,
+    hint: 'Free space there, or let fewer restore points stay there; then copy again: what was sent already is not sent twice.',
+    cause,
+  });
+
 /** A folder of this host, as on a disk that is carried away or a mounted share. */
 export function folderPlace(root: string): Place {
   const at = (path: string) => join(root, path);
@@ -71,14 +80,19 @@ export function folderPlace(root: string): Place {
     sizeOf: (path) => HOST_FILES.sizeOf(at(path)),
     async write(path, bytes) {
       const folders = new Set<string>();
-      await mkdir(temporary, { recursive: true, mode: 0o750 });
-      await writeWhole({
-        temporary: join(temporary, `copy-${randomBytes(8).toString('hex')}`),
-        path: at(path),
-        bytes,
-        onFolder: (folder) => void folders.add(folder),
-      });
-      for (const folder of folders) await syncFolder(folder);
+      try {
+        await mkdir(temporary, { recursive: true, mode: 0o750 });
+        await writeWhole({
+          temporary: join(temporary, `copy-${randomBytes(8).toString('hex')}`),
+          path: at(path),
+          bytes,
+          onFolder: (folder) => void folders.add(folder),
+        });
+        for (const folder of folders) await syncFolder(folder);
+      } catch (error) {
+        const isFull = hasErrno(error, 'ENOSPC', 'EDQUOT') || (error instanceof AppError && error.code === 'no_space');
+        throw isFull ? placeFull(`The file system of ${root}`, error) : error;
+      }
     },
     async entries(folder) {
       const found: PlaceEntry[] = [];
