@@ -28,13 +28,19 @@ export const backupPlaceErrors = defineErrors({
     title: 'Not every restore point could be copied',
     hint: 'Check the repository: it names what is damaged. The next backup of these VMs heals what it can.',
   },
+  copy_source_unreachable: {
+    status: 502,
+    title: 'The repository that is copied cannot be reached',
+    hint: 'See that its folder is there and its disk is mounted; `hv repo show NAME` tells what is wrong.',
+  },
+  // Who copies waits and tries again by its own measure: a status of 503 would have each of its rounds repeated.
   place_unreachable: {
-    status: 503,
+    status: 502,
     title: 'The place of the copy cannot be reached',
     hint: 'See that the other machine is on and reachable from here; the next copy goes on with what is missing.',
   },
   place_stalled: {
-    status: 503,
+    status: 504,
     title: 'The place of the copy does not answer any more',
     hint: 'See that the other machine or mount is alive; the next copy goes on with what is missing.',
   },

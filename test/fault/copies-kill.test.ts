@@ -1,5 +1,6 @@
-/** hyperd is killed around and in the middle of a copy to an SSH host, the connection is cut under it, and the place is full. After that
- *  every restore point is over there as a whole or not at all, nothing is sent twice, and what is there restores. */
+/** hyperd is killed around and in the middle of a copy to an SSH host, the connection is cut under it, and the host falls silent. After that
+ *  every restore point is over there as a whole or not at all, nothing is sent twice, and what is there restores. How each kind of place is
+ *  full, slow or silent: test/integration/copy-places.test.ts. */
 
 import assert from 'node:assert/strict';
 import { mkdtemp } from 'node:fs/promises';
@@ -13,15 +14,18 @@ import { runChecked } from '#platform/process.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { killPoints } from '../support/kill-points.ts';
 import { missingForLibvirtd, type PrivateLibvirtd, startPrivateLibvirtd } from '../support/libvirtd.ts';
+import { type SlowLine, startSlowLine } from '../support/slow-line.ts';
 import { missingForSshd, type Sshd, startSshd } from '../support/sshd.ts';
 
 const skip = missingForLibvirtd() ?? missingForSshd() ?? false;
 const NAME = 'victim';
 const WAIT_MS = 60_000;
-const counts = { kills: 0, cuts: 0 };
+const counts = { kills: 0, cuts: 0, stalls: 0 };
 
 let libvirtd: PrivateLibvirtd;
 let sshd: Sshd;
+/** Between hyperd and the host. */
+let line: SlowLine;
 let stateDir: string;
 let offsite: string;
 let rounds = 0;
@@ -75,6 +79,7 @@ before(async () => {
   stateDir = await mkdtemp(join(libvirtd.dir, 'state-'));
   offsite = join(libvirtd.dir, 'offsite');
   sshd = await startSshd({ enter: libvirtd.enter });
+  line = await startSlowLine({ to: sshd.port, enter: libvirtd.enter });
   const daemon = await start(null);
   await daemon.finish(
     await daemon.admin('POST /vms', {
@@ -92,11 +97,11 @@ before(async () => {
     }),
   );
   await backUp(daemon);
-  const { port, user, hostKey, privateKey } = sshd;
+  const { user, hostKey, privateKey } = sshd;
   await daemon.admin('POST /repositories', {
     body: {
       name: 'offsite',
-      place: { kind: 'sftp', host: '127.0.0.1', port, user, folder: offsite, hostKey },
+      place: { kind: 'sftp', host: '127.0.0.1', port: line.port, user, folder: offsite, hostKey },
       secrets: { privateKey },
     },
   });
@@ -107,10 +112,11 @@ before(async () => {
   await daemon.close();
 });
 after(async () => {
+  await line?.close();
   await sshd?.close();
   await libvirtd?.close();
   console.log(
-    `# count: ${counts.kills} kills of hyperd and ${counts.cuts} cut connections in copies, 0 points half there`,
+    `# count: ${counts.kills} kills of hyperd and ${counts.cuts} cut and ${counts.stalls} silent connections in copies, 0 points half there`,
   );
 });
 
@@ -164,5 +170,63 @@ test('a copy whose hyperd is killed, or whose connection is cut, in the middle o
   } finally {
     await daemon.stop();
     await daemon.close();
+  }
+});
+
+test('while the other host is silent hyperd answers, a copy is cancelled at once, and one that waits goes on when it speaks again', {
+  skip,
+}, async () => {
+  const daemon = await start(null);
+  const beginStalled = async () => {
+    // In the middle of its two chunks.
+    const { stalled } = await line.stallAfter(MIB + MIB / 2);
+    const operation = await daemon.admin('POST /repositories/{id}/copy', { params: { id: 'offsite' } });
+    await stalled;
+    counts.stalls += 1;
+    return operation;
+  };
+  try {
+    await set(daemon, { isEnabled: false, bytesPerSecond: null });
+    await backUp(daemon);
+    const given = await beginStalled();
+    for (let n = 0; n < 5; n += 1) {
+      const askedMs = performance.now();
+      await daemon.admin('GET /vms');
+      assert.equal((await stateOf(daemon)).state, 'running');
+      assert.ok(performance.now() - askedMs < 5_000, 'others are answered');
+    }
+    const cancelledMs = performance.now();
+    await daemon.admin('POST /operations/{id}/cancel', { params: { id: given.id } });
+    await daemon.finish(given, 'cancelled');
+    // A request that nobody answers is waited for a whole minute.
+    assert.ok(performance.now() - cancelledMs < 20_000, 'a cancel does not wait for it');
+    await assertWhole(rounds - 1);
+    assert.equal((await stateOf(daemon)).points, rounds - 1);
+
+    await line.goOn();
+    const waiting = await beginStalled();
+    await line.goOn();
+    const { result } = await daemon.finish(waiting);
+    const { copied, sentBytes } = JSON.parse(JSON.stringify(result));
+    assert.equal(copied, 1);
+    // Two random chunks, their page and the documents of the point, each once.
+    assert.ok(sentBytes < 2.5 * MIB, `${sentBytes} bytes`);
+    await assertCopied(daemon);
+
+    await backUp(daemon);
+    await beginStalled();
+    const stoppedMs = performance.now();
+    await daemon.stop();
+    assert.ok(performance.now() - stoppedMs < 20_000, 'nor does the end of hyperd');
+  } finally {
+    await line.goOn();
+    await daemon.close();
+  }
+  const next = await start(null);
+  try {
+    await assertCopied(next);
+  } finally {
+    await next.stop();
+    await next.close();
   }
 });

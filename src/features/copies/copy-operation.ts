@@ -23,7 +23,7 @@ export const copyLock = (repositoryId: string): string => `repository-copy:${rep
 
 export interface CopyDependencies {
   readonly clock: Clock;
-  readonly repositories: BackupsApi['repositories'];
+  readonly repositories: Pick<BackupsApi['repositories'], 'open' | 'openApart' | 'placeForCopy'>;
   readonly store: CopyStore;
   choose(copy: Copy): CopyChoice;
   /** Why nothing may go for its age now; null = it may. */
@@ -38,7 +38,7 @@ export interface CopyDependencies {
 }
 
 /** What may be over in a minute. */
-const PASSING: readonly string[] = ['place_unreachable', 'place_stalled', 'place_failed', 'repository_unreachable'];
+const PASSING: readonly string[] = ['place_unreachable', 'place_stalled', 'place_failed', 'copy_source_unreachable'];
 const PAUSES_MS = [5_000, 20_000, 60_000];
 
 export function copyOperation(dependencies: CopyDependencies): OperationDefinition<CopyOrder> {
@@ -48,14 +48,24 @@ export function copyOperation(dependencies: CopyDependencies): OperationDefiniti
     if (!copy) throw new AppError('not_found', { detail: 'The copy was forgotten.' });
     return copy;
   };
-  const told = async (order: CopyOrder, signal: AbortSignal, work: () => Promise<void>) => {
-    try {
-      await work();
-    } catch (error) {
-      const copy = store.find(order.repositoryId);
-      // Who cancels it, or stops hyperd, knows.
-      if (copy && !signal.aborted) await dependencies.ended(copy, toAppError(error), order);
-      throw error;
+  /** Works, again after a pause when what is in the way may pass, and writes down why it failed in the end. */
+  const told = async (order: CopyOrder, context: StepContext, work: () => Promise<void>) => {
+    for (let tries = 0; ; tries += 1) {
+      try {
+        return await work();
+      } catch (error) {
+        // Who cancels it, or stops hyperd, knows.
+        context.signal.throwIfAborted();
+        const pauseMs = PAUSES_MS[tries];
+        const problem = toAppError(error);
+        if (pauseMs === undefined || !PASSING.includes(problem.code)) {
+          const copy = store.find(order.repositoryId);
+          if (copy) await dependencies.ended(copy, problem, order);
+          throw error;
+        }
+        context.progress({ note: problem.message });
+        await clock.sleep(pauseMs, context.signal);
+      }
     }
   };
   return defineOperation<CopyOrder>({
@@ -73,21 +83,8 @@ export function copyOperation(dependencies: CopyDependencies): OperationDefiniti
         timeoutMs: null,
         isCancellable: true,
         act: (context) =>
-          told(order, context.signal, async () => {
-            for (let tries = 0; ; tries += 1) {
-              try {
-                await context.remember(
-                  'report',
-                  await copyOnce(copyOf(order.repositoryId), order, dependencies, context),
-                );
-                return;
-              } catch (error) {
-                const pauseMs = PAUSES_MS[tries];
-                if (pauseMs === undefined || !(error instanceof AppError) || !PASSING.includes(error.code)) throw error;
-                context.progress({ note: error.message });
-                await clock.sleep(pauseMs, context.signal);
-              }
-            }
+          told(order, context, async () => {
+            await context.remember('report', await copyOnce(copyOf(order.repositoryId), order, dependencies, context));
           }),
       },
       {
@@ -96,7 +93,7 @@ export function copyOperation(dependencies: CopyDependencies): OperationDefiniti
         timeoutMs: null,
         isCancellable: true,
         act: (context) =>
-          told(order, context.signal, async () => {
+          told(order, context, async () => {
             const copy = copyOf(order.repositoryId);
             if (dependencies.doubt() === null) await prune(copy, dependencies, context);
             await dependencies.ended(copyOf(order.repositoryId), null, order);
@@ -107,10 +104,18 @@ export function copyOperation(dependencies: CopyDependencies): OperationDefiniti
   });
 }
 
+/** A repository that is not there now may be back in a minute, and the pauses here are for that. */
+function inWordsOf(code: 'copy_source_unreachable' | 'place_unreachable'): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof AppError) || error.code !== 'repository_unreachable') throw error;
+    throw new AppError(code, { detail: error.message, cause: error });
+  };
+}
+
 async function copyOnce(copy: Copy, order: CopyOrder, dependencies: CopyDependencies, context: StepContext) {
   const { repositories, store, clock } = dependencies;
   const { signal } = context;
-  const source = await repositories.open(order.sourceId);
+  const source = await repositories.open(order.sourceId).catch(inWordsOf('copy_source_unreachable'));
   const chosen = dependencies.choose(copy).missing;
   const missing = new Set(chosen.map(({ id }) => id));
   const states = new Set(chosen.flatMap(({ id, kind }) => (kind === 'state' ? [id] : [])));
@@ -171,7 +176,7 @@ async function prune(copy: Copy, dependencies: CopyDependencies, { signal, log }
   const { repositories, store } = dependencies;
   const remove = dependencies.choose(copy).leaving.filter(dependencies.isFree);
   if (remove.length === 0) return;
-  const repository = await repositories.openApart(copy.repositoryId, signal);
+  const repository = await repositories.openApart(copy.repositoryId, signal).catch(inWordsOf('place_unreachable'));
   // Pages are read there when they cannot be read here, which only takes longer.
   const near = await repositories.open(copy.sourceId).catch((error: unknown) => {
     log.info(
