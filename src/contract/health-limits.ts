@@ -72,6 +72,7 @@ export const HEALTH_LIMITS = {
   'vms.snapshot-chain': above('number', 6, 16, 'files in the chain of a disk'),
   'vms.snapshot-age': above('days', 30, null, 'age of the oldest snapshot'),
   'backups.age': above('hours', 36, 72, 'since the last restore point'),
+  'backups.copies': above('hours', 24, 72, 'that a restore point has waited for its second copy'),
   'backups.state': above('hours', 48, 168, 'since the state of this host was written into a repository'),
   'security.certificate': below('days', 21, 7, 'until the certificate of the dashboard ends'),
   'security.sign-ins': above('number', 10, 50, 'refused sign-ins in ten minutes'),

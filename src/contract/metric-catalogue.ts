@@ -189,6 +189,19 @@ export const METRICS = {
   backup_state: oneOf(['vm'], 0, ['none', 'ok', 'running', 'failed', 'missed'], 'How the last backup went.'),
   backup_verify_level: number(['vm'], 0, 0, 'Level of the last proof.'),
   backup_points_bad: number(['vm'], 0, 0, 'Restore points in which a check found damage.'),
+  backup_proofs_unsure: number(
+    ['vm'],
+    0,
+    0,
+    'Proofs of it in a row that showed neither that it restores nor that it does not.',
+  ),
+  backup_copy_wait: seconds(
+    ['host'],
+    0,
+    0,
+    'How long the restore point that waits longest for its second copy has waited; only where copies are made by themselves.',
+  ),
+  backup_copies_failed: number(['host'], 0, 0, 'Second copies of repositories whose last run failed.'),
   host_state: oneOf(
     ['host'],
     10,

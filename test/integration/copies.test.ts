@@ -248,6 +248,10 @@ describe('copies', { skip }, () => {
     assert.match(failed.problem ?? '', /shows the key SHA256:.*another key|shows the key SHA256:/);
     assert.ok(failed.problem?.includes(changed), 'the key that it shows now is named');
     assert.equal((await copy('offsite')).points, 3);
+    await daemon.finish(await daemon.admin('POST /health/run'));
+    const check = await daemon.admin('GET /health/{id}', { params: { id: 'backups.copies' } });
+    assert.equal(check.status, 'warn');
+    assert.match(check.evidence, /^offsite: the last copy failed: .*1 restore point missing there/);
     await daemon.admin('PATCH /repositories/{id}', { params: { id: 'offsite' }, body: { hostKey: changed } });
     await daemon.finish(await daemon.admin('POST /repositories/{id}/copy', { params: { id: 'offsite' } }));
     assert.equal((await copied('offsite', 'current')).points, 4);

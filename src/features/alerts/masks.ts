@@ -86,6 +86,9 @@ const NEVER_MASKED: ReadonlySet<MetricName> = new Set([
   'backup_last_verified',
   'backup_state',
   'backup_points_bad',
+  'backup_proofs_unsure',
+  'backup_copy_wait',
+  'backup_copies_failed',
 ]);
 
 export const capOf = (operationKind: string): number | null => KINDS[operationKind]?.capMs ?? null;

@@ -7,6 +7,7 @@ import type { BackupCopy } from '#contract/backup-copies.ts';
 import { backupPlaceErrors } from '#contract/backup-places.ts';
 import { FINAL_STATES, type Operation } from '#contract/operations.ts';
 import { backups, repositoryObject } from '#features/backups/index.ts';
+import { metrics } from '#features/metrics/index.ts';
 import { notifications } from '#features/notifications/index.ts';
 import { type OperationsApi, operations } from '#features/operations/index.ts';
 import { protection } from '#features/protection/index.ts';
@@ -19,16 +20,25 @@ import { COPY, copyLock, copyOperation } from './copy-operation.ts';
 import { type CopiedPoint, type Copy, createCopyStore } from './copy-store.ts';
 import { createCopyKeeper, pauseAfter } from './keeper.ts';
 import { copyMigrations } from './migrations.ts';
+import { type CopyStanding, copyCollector, copyMetrics } from './standing.ts';
 
-export const copies = defineFeature<Record<string, never>>({
+export type { CopyStanding } from './standing.ts';
+
+export interface CopiesApi {
+  /** How far each copy is behind. Never waits. */
+  standing(): readonly CopyStanding[];
+}
+
+export const copies = defineFeature<CopiesApi>({
   name: 'copies',
-  needs: ['backups', 'notifications', 'operations', 'protection', 'state-backups'],
+  needs: ['backups', 'metrics', 'notifications', 'operations', 'protection', 'state-backups'],
   migrations: copyMigrations,
   errors: backupPlaceErrors,
   setup({ db, clock, calendar, events, log, use }) {
     const journal = use(operations);
     const { catalogue, repositories, runKinds, copiesKnownTo } = use(backups);
     const messages = use(notifications);
+    const figures = use(metrics);
     const { isPointProtected, secondCopies } = use(protection);
     const { statesIn, retention: stateRetention, writeKind } = use(stateBackups);
     const store = createCopyStore(db);
@@ -125,6 +135,21 @@ export const copies = defineFeature<Record<string, never>>({
         lockedPoints: all.filter(({ is_locked }) => is_locked === 1).length,
       };
     };
+
+    const standing = (): readonly CopyStanding[] =>
+      store.all().map((copy) => {
+        const { missing } = choose(copy);
+        const times = missing.map(({ pointInTime }) => Date.parse(pointInTime));
+        return {
+          repositoryId: copy.repositoryId,
+          name: nameOf(copy.repositoryId) ?? '',
+          isEnabled: copy.isEnabled,
+          missing: missing.length,
+          waitingSinceMs: times.length === 0 ? null : Math.min(...times),
+          succeededAtMs: copy.succeededAt === null ? null : Date.parse(copy.succeededAt),
+          problem: copy.problem,
+        };
+      });
 
     const kind = journal.register(
       copyOperation({
@@ -226,7 +251,8 @@ export const copies = defineFeature<Record<string, never>>({
     let work: Promise<unknown> = Promise.resolve();
 
     return {
-      api: {},
+      api: { standing },
+      metrics: () => copyMetrics(standing(), clock.now().getTime()),
       handlers: {
         'GET /backup-copies': ({ may, query }) => {
           const seen = store.all().flatMap((copy) => {
@@ -304,6 +330,7 @@ export const copies = defineFeature<Record<string, never>>({
         );
       },
       async resume(signal) {
+        ends.push(figures.addCollector(copyCollector(figures.host, clock, standing)));
         work = keeper.run(AbortSignal.any([signal, stopping.signal]));
       },
       async stop() {

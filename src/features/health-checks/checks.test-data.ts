@@ -130,6 +130,21 @@ const backedUp = (hoursAgo: number, outcome = 'ok'): FakeWorld =>
     ofVm('web1', 'backup_last_success', NOW_MS / 1000 - hoursAgo * 3600),
     ofVm('web1', 'backup_state', numberOf('backup_state', outcome)),
   ]);
+const copied = (more: { waitedHours?: number; problem?: string; isEnabled?: boolean }): FakeWorld => ({
+  facts: {
+    copies: () => [
+      {
+        repositoryId: 'repo-1',
+        name: 'offsite',
+        isEnabled: more.isEnabled ?? true,
+        missing: more.waitedHours === undefined ? 0 : 2,
+        waitingSinceMs: more.waitedHours === undefined ? null : NOW_MS - more.waitedHours * HOUR_MS,
+        succeededAtMs: NOW_MS,
+        problem: more.problem ?? null,
+      },
+    ],
+  },
+});
 const instant = (more: { hoursAgo?: number; isHeld?: boolean; problem?: string }): FakeWorld => ({
   facts: {
     instantRestores: () => [
@@ -358,6 +373,18 @@ export const FIXTURES: Readonly<Record<string, Fixtures>> = {
     warn: instant({ isHeld: true }),
     fail: instant({ problem: 'The repository is not in its folder.' }),
     unknown: { facts: { ...instant({}).facts, isCurrent: () => false } },
+  },
+  'backups.copies': {
+    ok: copied({ waitedHours: 2 }),
+    warn: copied({ problem: 'It is full.' }),
+    fail: copied({ waitedHours: 80 }),
+    unknown: {
+      facts: {
+        copies: () => {
+          throw new Error('it is not known');
+        },
+      },
+    },
   },
   'backups.state': {
     ok: stateWritten(12),

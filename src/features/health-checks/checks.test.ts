@@ -4,7 +4,7 @@ import { HEALTH_LIMITS } from '#contract/health-limits.ts';
 import { conclude, defineHealthChecks, type HealthCheck, levelOf, limitOf, runCheck } from './check.ts';
 import { healthCheckList } from './checks/index.ts';
 import { FIXTURES } from './checks.test-data.ts';
-import { contextOf, type FakeWorld, numberOf, ofHost, ofVm, vm } from './world.test-data.ts';
+import { contextOf, type FakeWorld, NOW_MS, numberOf, ofHost, ofVm, vm } from './world.test-data.ts';
 
 const never = new AbortController().signal;
 const STATUSES = ['ok', 'warn', 'fail', 'unknown'] as const;
@@ -34,10 +34,10 @@ describe('each health check', () => {
   test('all were tried', () => {
     say(`${healthCheckList.length} checks, ${cases} cases`);
     assert.equal(cases, healthCheckList.length * STATUSES.length);
-    assert.equal(healthCheckList.length, 49);
+    assert.equal(healthCheckList.length, 50);
     assert.deepEqual(
       healthCheckList.map(({ number }) => number),
-      Array.from({ length: 49 }, (_, n) => n + 1),
+      Array.from({ length: 50 }, (_, n) => n + 1),
     );
   });
 });
@@ -105,6 +105,18 @@ test('ids and numbers are each given once', () => {
   assert.throws(() => defineHealthChecks([[one], [{ ...one, number: 2 }]]), /defined twice/);
   assert.throws(() => defineHealthChecks([[one, { ...one, id: 'host.other' }]]), /have the number 1/);
   assert.throws(() => defineHealthChecks([[{ ...one, id: 'cpu' }]]), /not group\.thing/);
+});
+
+test('a copy that is made by hand is never late, and one that failed and is late is as bad as it is late', async () => {
+  const hours = (n: number) => NOW_MS - n * 3_600_000;
+  const base = { repositoryId: 'repo-1', name: 'offsite', missing: 2, succeededAtMs: null };
+  const copies = (more: { isEnabled: boolean; waitingSinceMs: number; problem: string | null }) =>
+    run('backups.copies', { facts: { copies: () => [{ ...base, ...more }] } });
+  assert.equal((await copies({ isEnabled: false, waitingSinceMs: hours(900), problem: null }))?.status, 'ok');
+  assert.equal((await copies({ isEnabled: true, waitingSinceMs: hours(30), problem: null }))?.status, 'warn');
+  const both = await copies({ isEnabled: true, waitingSinceMs: hours(80), problem: 'nas:22 refuses the connection.' });
+  assert.equal(both?.status, 'fail');
+  assert.match(both?.evidence ?? '', /offsite: the last copy failed: nas:22 refuses.*2 restore points missing there/);
 });
 
 test('a VM that an operation works on, or whose owner has just changed his mind, is no failure', async () => {

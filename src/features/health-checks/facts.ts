@@ -4,6 +4,7 @@ import type { VmPosture } from '#contract/protection.ts';
 import type { Host, Overview } from '#contract/system.ts';
 import type { Vm } from '#contract/vms.ts';
 import type { InstantState } from '#features/backups/index.ts';
+import type { CopyStanding } from '#features/copies/index.ts';
 import type { Accel } from '#features/health/index.ts';
 import type { StateInRepository } from '#features/state-backups/index.ts';
 
@@ -35,6 +36,8 @@ export interface HealthFacts {
   protection(): readonly Pick<VmPosture, 'vmName' | 'posture' | 'reasons'>[] | null;
   /** VMs that run from a restore point. */
   instantRestores(): readonly InstantState[];
+  /** How far second copies of repositories are behind. */
+  copies(): readonly CopyStanding[];
   /** How the state of this host stands in each repository. */
   stateBackups(): Promise<readonly StateInRepository[]>;
   /** Downloads of images that are under way. */

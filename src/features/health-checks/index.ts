@@ -4,6 +4,7 @@
 
 import { audit } from '#features/audit/index.ts';
 import { backups } from '#features/backups/index.ts';
+import { copies } from '#features/copies/index.ts';
 import { health, thisMachine } from '#features/health/index.ts';
 import { hosts } from '#features/hosts/index.ts';
 import { type InventoryApi, inventory } from '#features/inventory/index.ts';
@@ -32,6 +33,7 @@ export const healthChecks = defineFeature<HealthChecksApi>({
   needs: [
     'audit',
     'backups',
+    'copies',
     'health',
     'hosts',
     'inventory',
@@ -59,6 +61,7 @@ export const healthChecks = defineFeature<HealthChecksApi>({
       messages: messages.health,
       protection: use(protection).standing,
       instantRestores: use(backups).instantRestores,
+      copies: use(copies).standing,
       stateBackups: use(stateBackups).standing,
       async downloads() {
         const newest = await journal.newest(LOOKED_AT);

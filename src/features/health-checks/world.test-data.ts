@@ -124,6 +124,7 @@ const wellFacts: HealthFacts = {
   vms: () => [],
   pools: () => [],
   instantRestores: () => [],
+  copies: () => [],
   isCurrent: () => true,
   hosts: () => [host('server1')],
   accel: () => 'kvm',

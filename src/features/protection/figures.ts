@@ -12,13 +12,21 @@ export interface FigureDependencies {
   readonly clock: Pick<Clock, 'monotonicMs'>;
   postures(): readonly VmPosture[];
   points(): readonly KnownPoint[];
+  /** Its proofs in a row that showed nothing. */
+  inconclusiveProofs(vmId: string): number;
   /** Whether its backup is under way now. */
   isRunning(vmId: string): boolean;
 }
 
 const OVERDUE: ReadonlySet<string> = new Set(['newest_too_old', 'newest_far_too_old']);
 
-export function backupCollector({ clock, postures, points, isRunning }: FigureDependencies): Collector {
+export function backupCollector({
+  clock,
+  postures,
+  points,
+  inconclusiveProofs,
+  isRunning,
+}: FigureDependencies): Collector {
   let lastMs = Number.NEGATIVE_INFINITY;
   return {
     name: 'backups',
@@ -35,6 +43,7 @@ export function backupCollector({ clock, postures, points, isRunning }: FigureDe
         put('backup_last_success', secondsOf(row.newestAt));
         put('backup_last_verified', secondsOf(row.provenAt));
         put('backup_verify_level', row.proof?.level ?? null);
+        put('backup_proofs_unsure', row.proof === null ? null : inconclusiveProofs(row.vmId));
         put('backup_points_bad', row.points === 0 ? null : (bad.get(row.vmId) ?? 0));
       }
     },

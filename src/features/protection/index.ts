@@ -358,6 +358,7 @@ export const protection = defineFeature<ProtectionApi>({
             clock,
             postures: standing.all,
             points: catalogue.known,
+            inconclusiveProofs: proofs.inconclusiveInRow,
             isRunning: (vmId) => runKinds.includes(journal.openFor(vmId)?.kind ?? ''),
           }),
         );

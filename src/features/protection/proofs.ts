@@ -18,6 +18,8 @@ export interface ProofFact {
 export interface ProofPort {
   /** The newest proof of any of its points, and the newest that passed. Never waits. */
   latest(vmId: string): { readonly proof: ProofFact | null; readonly passed: ProofFact | null };
+  /** Its proofs in a row, up to the newest, that showed nothing. Never waits. */
+  inconclusiveInRow(vmId: string): number;
   /** Begins a proof of this point and does not wait for it. */
   prove(vm: Vm, pointId: string): Promise<void>;
   /** Begins proofs of those whose last one is a week old, some at each call. */
@@ -26,7 +28,7 @@ export interface ProofPort {
 
 const WEEK_MS = 7 * 86_400_000;
 
-export function proofsOf({ latest, startProof, proveDue }: VerificationApi): ProofPort {
+export function proofsOf({ latest, inconclusiveInRow, startProof, proveDue }: VerificationApi): ProofPort {
   const fact = (proof: ProofSummary | null): ProofFact | null =>
     proof && {
       pointId: proof.pointId,
@@ -40,6 +42,7 @@ export function proofsOf({ latest, startProof, proveDue }: VerificationApi): Pro
       const { proof, passed } = latest(vmId);
       return { proof: fact(proof), passed: fact(passed) };
     },
+    inconclusiveInRow,
     async prove(vm, pointId) {
       await startProof(
         vm,

@@ -35,6 +35,8 @@ export interface VerificationApi {
   readonly proveDue: ProveDue;
   /** Of a VM: its newest proof, and the newest one that passed. Never waits. */
   latest(vmId: string): { readonly proof: ProofSummary | null; readonly passed: ProofSummary | null };
+  /** Proofs of a VM in a row, up to the newest, that showed nothing. Never waits. */
+  inconclusiveInRow(vmId: string): number;
 }
 
 /** Leftovers are looked for until libvirt has answered once. */
@@ -116,6 +118,7 @@ export const verification = defineFeature<VerificationApi>({
           const { proof, passed } = recorder.latest(vmId);
           return { proof: proof && summaryOf(proof), passed: passed && summaryOf(passed) };
         },
+        inconclusiveInRow: recorder.inconclusiveInRow,
       },
       handlers: createProofRoutes({ store, files, known, startProof }),
       resolvers: {

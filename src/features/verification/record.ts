@@ -19,6 +19,8 @@ export interface Recorder {
   /** Once for an operation; again for the same one changes nothing. @throws audit_unavailable, no_space */
   record(row: ProofRow, actor: string): Promise<void>;
   latest(vmId: string): { readonly proof: ProofRow | null; readonly passed: ProofRow | null };
+  /** Its proofs in a row, up to the newest, that were inconclusive. */
+  inconclusiveInRow(vmId: string): number;
   figures(): ProofFigures;
   /** Forgets what is older than it is kept, once a day. Ends with the signal. */
   forgetOld(signal: AbortSignal): Promise<void>;
@@ -42,7 +44,9 @@ export function createRecorder(parts: RecorderParts): Recorder {
   const { db, store, files, audit, events, clock, calendar, log } = parts;
   const newest = new Map<string, ProofRow>();
   const passed = new Map<string, ProofRow>();
+  const unsure = new Map<string, number>();
   const remember = (row: ProofRow) => {
+    unsure.set(row.vm_id, row.verdict === 'inconclusive' ? (unsure.get(row.vm_id) ?? 0) + 1 : 0);
     newest.set(row.vm_id, row);
     if (row.verdict === 'pass') passed.set(row.vm_id, row);
   };
@@ -59,6 +63,7 @@ export function createRecorder(parts: RecorderParts): Recorder {
 
   return {
     async load() {
+      for (const [vmId, count] of await store.inconclusiveInRow()) unsure.set(vmId, count);
       for (const row of await store.newest()) newest.set(row.vm_id, row);
       for (const row of await store.newestPassed()) passed.set(row.vm_id, row);
     },
@@ -102,6 +107,7 @@ export function createRecorder(parts: RecorderParts): Recorder {
       });
     },
     latest: (vmId) => ({ proof: newest.get(vmId) ?? null, passed: passed.get(vmId) ?? null }),
+    inconclusiveInRow: (vmId) => unsure.get(vmId) ?? 0,
     figures: () => ({ newest: [...newest.values()], passed: [...passed.values()] }),
     async forgetOld(signal) {
       while (!signal.aborted) {

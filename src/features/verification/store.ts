@@ -35,6 +35,8 @@ export interface ProofStore {
   /** The newest of each VM, and the newest that passed. */
   newest(): Promise<readonly ProofRow[]>;
   newestPassed(): Promise<readonly ProofRow[]>;
+  /** By VM: proofs in a row, up to the newest, that were inconclusive. */
+  inconclusiveInRow(): Promise<ReadonlyMap<string, number>>;
   /** How long good starts of a VM took, newest first. */
   goodSeconds(vmId: string, accel: 'kvm' | 'tcg', count: number): Promise<number[]>;
   /** But for the newest of each VM and the newest that passed. */
@@ -88,6 +90,26 @@ export function createProofStore(db: Database): ProofStore {
     },
     newest: () => newestOf(false),
     newestPassed: () => newestOf(true),
+    async inconclusiveInRow() {
+      const rows = await tables()
+        .selectFrom('proof')
+        .select((of) => ['vm_id', of.fn.countAll<number>().as('count')])
+        .where('verdict', '=', 'inconclusive')
+        .where(({ not, exists, selectFrom }) =>
+          not(
+            exists(
+              selectFrom('proof as later')
+                .select('later.id')
+                .whereRef('later.vm_id', '=', 'proof.vm_id')
+                .whereRef('later.id', '>', 'proof.id')
+                .where('later.verdict', '!=', 'inconclusive'),
+            ),
+          ),
+        )
+        .groupBy('vm_id')
+        .execute();
+      return new Map(rows.map(({ vm_id, count }) => [vm_id, count]));
+    },
     async goodSeconds(vmId, accel, count) {
       const rows = await tables()
         .selectFrom('proof')

@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { alertRuleSpecSchema } from '#contract/alert-rule-spec.ts';
 import { definitionOf } from '#contract/metric-catalogue.ts';
+import { checkRule as checkSource } from '#contract/rules/rule.ts';
+import { compileRule, evaluateRule } from '../expressions/evaluate.ts';
+import { FakeView } from '../expressions/fake-view.ts';
 import { DEFAULT_RULES } from './default-rules.ts';
 import { checkRule } from './registry.ts';
 
@@ -17,6 +20,24 @@ test('every rule that comes with the program holds together and says what to do'
     assert.ok((spec.description ?? '').length > 10, spec.name);
   }
   assert.equal(new Set(DEFAULT_RULES.map(({ name }) => name)).size, DEFAULT_RULES.length);
+});
+
+test('three proofs in a row that showed nothing, and a restore point without its second copy for a day, are told', () => {
+  const truth = (name: string, put: (view: FakeView) => FakeView) => {
+    const rule = checkSource(DEFAULT_RULES.find((spec) => spec.name === name)?.condition ?? '', { desiredOnly: true });
+    assert.ok(rule.rule, name);
+    return evaluateRule(compileRule(rule.rule), put(new FakeView().host('h1').vm('web'))).map((one) => one.truth);
+  };
+  const proofs = (count: number) => (view: FakeView) => view.put('backup_proofs_unsure', 'vm', 'web', count);
+  assert.deepEqual(
+    [2, 3, 4].map((count) => truth('backup_proof_unsure', proofs(count))),
+    [[false], [true], [true]],
+  );
+  const wait = (hours: number) => (view: FakeView) => view.put('backup_copy_wait', 'host', 'h1', hours * 3600);
+  assert.deepEqual(
+    [0, 23, 25].map((hours) => truth('backup_copy_late', wait(hours))),
+    [[false], [false], [true]],
+  );
 });
 
 /** Read by rules that come with the program before there is somebody who measures them. */

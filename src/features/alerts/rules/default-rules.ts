@@ -99,6 +99,11 @@ const VM_RULES: readonly DefaultRule[] = [
     'age(backup_last_verified) > 16d for 1h',
     'No restore point of it was proven to start for two weeks: `hv verify run NAME`.',
   ),
+  warning(
+    'backup_proof_unsure',
+    'backup_proofs_unsure >= 3 for 5m',
+    'Three proofs in a row did not show whether it restores: nobody knows. `hv verify list --vm NAME` has the reasons.',
+  ),
   critical(
     'backup_corrupt',
     'backup_points_bad > 0 for 5m',
@@ -107,6 +112,11 @@ const VM_RULES: readonly DefaultRule[] = [
 ];
 
 const HOST_RULES: readonly DefaultRule[] = [
+  warning(
+    'backup_copy_late',
+    'backup_copy_wait > 24h for 10m',
+    'A restore point has waited for its second copy for a day: until it is there this machine holds the only one. `hv health backups.copies` names the copy.',
+  ),
   critical(
     'libvirt_down',
     'libvirt_up == 0 for 1m',

@@ -80,6 +80,27 @@ function instantRestores({ facts, nowMs }: HealthContext): Finding | null {
   );
 }
 
+/** Whether second copies have what belongs there. Nothing is said while there is none. */
+function copies({ facts, limit, nowMs }: HealthContext): Finding | null {
+  const rows = facts.copies();
+  if (rows.length === 0) return null;
+  const items = rows.map(({ name, isEnabled, missing, waitingSinceMs, problem }): HealthItem => {
+    const hours = isEnabled && waitingSinceMs !== null ? Math.max(0, (nowMs - waitingSinceMs) / HOUR_MS) : 0;
+    const level = levelOf(hours, limit('backups.copies'));
+    const behind =
+      missing === 0
+        ? 'nothing is missing there'
+        : `${plural(missing, 'restore point')} missing there${isEnabled ? `, the oldest waits for ${days(hours / 24)}` : ''}`;
+    if (problem === null) return { name, status: level, detail: behind };
+    return { name, status: level === 'ok' ? 'warn' : level, detail: `the last copy failed: ${problem} (${behind})` };
+  });
+  return conclude(
+    items,
+    `${plural(items.length, 'copy', 'copies')}, with all that belongs there.`,
+    'Copy now with `hv repo copy NAME`, which tells what is in the way. Until then this machine holds the only restore points that are missing there.',
+  );
+}
+
 /** Whether the state of this host lies in its repositories. Nothing is said while there is no repository. */
 async function stateBackups({ facts, limit, nowMs }: HealthContext): Promise<Finding | null> {
   const rows = await facts.stateBackups();
@@ -153,5 +174,16 @@ export const backupChecks: readonly HealthCheck[] = [
     limits: ['backups.state'],
     everyMs: 15 * MINUTE_MS,
     run: stateBackups,
+  },
+  {
+    id: 'backups.copies',
+    number: 50,
+    title: 'Second copies',
+    meaning:
+      'Whether each copy of a repository at another place has the restore points that belong there. One that is made only when somebody asks is never late. Not in the list while there is none.',
+    warnsWhen: 'the last copy failed',
+    limits: ['backups.copies'],
+    everyMs: 5 * MINUTE_MS,
+    run: copies,
   },
 ];
