@@ -9,6 +9,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Operation } from '#contract/operations.ts';
 import type { Proof, ProofLevel, ProofReason, ProofSettings, ProofVerdict } from '#contract/verification.ts';
+import { newRecoveryKey } from '#features/backups/store/index.ts';
 import { newUuid } from '#kernel/ids.ts';
 import { buildDomainXml } from '#libvirt/index.ts';
 import { runChecked } from '#platform/process.ts';
@@ -380,6 +381,29 @@ test('a killed daemon takes its proof up again, and leaves nothing', { skip, tim
   daemon = await startDaemon({ libvirtd, stateDir: daemon.stateDir, config: CONFIG });
   const proof = await resultOf(await daemon.finish(operation));
   assert.deepEqual([proof.verdict, proof.reason, proof.level], ['pass', 'proven', 4]);
+  assert.deepEqual(await leftovers(), []);
+});
+
+test('a restore point of an encrypted repository is proven up to its agent, and is not known without its key', {
+  skip,
+  timeout: 300_000,
+}, async () => {
+  const folder = join(libvirtd.dir, 'sealed');
+  const recoveryKey = newRecoveryKey();
+  const sealed = await makePoints(folder, recoveryKey);
+  const vmId = await makeVm('sealed', { guest: HELLO });
+  const image = images.get('good') ?? '';
+  await sealed.add({ vmId, name: 'sealed', image, definition: definitionOf('sealed', vmId), guest: HELLO });
+  const add = (key?: string) =>
+    daemon.admin('POST /repositories', {
+      body: { name: 'sealed', folder, existing: true, ...(key === undefined ? {} : { recoveryKey: key }) },
+    });
+  await assert.rejects(add(), /key/);
+  const { repository } = await add(recoveryKey);
+  await daemon.finish(await daemon.admin('POST /repositories/{id}/scan', { params: { id: repository.id } }));
+  const proof = await proofOf(vmId);
+  assert.deepEqual([proof.verdict, proof.reason, proof.level], ['pass', 'proven', 4]);
+  assert.equal(proof.repository, 'sealed');
   assert.deepEqual(await leftovers(), []);
 });
 

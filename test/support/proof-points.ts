@@ -1,7 +1,7 @@
 /** Restore points made from image files, without a backup: a repository in a folder, and in it what a VM's points would be. */
 
 import { open } from 'node:fs/promises';
-import { createRepository, type Repository } from '#features/backups/store/index.ts';
+import { createRepository, newRepositoryKey, type Repository, readRecoveryKey } from '#features/backups/store/index.ts';
 import { newId } from '#kernel/ids.ts';
 import { MIB } from '#kernel/units.ts';
 
@@ -22,8 +22,10 @@ export interface MadePoints {
   add(wish: PointWish): Promise<string>;
 }
 
-export async function makePoints(folder: string): Promise<MadePoints> {
-  const repository = await createRepository(folder, { compression: 'default', encryption: null });
+/** @param recoveryKey for an encrypted repository */
+export async function makePoints(folder: string, recoveryKey: string | null = null): Promise<MadePoints> {
+  const encryption = recoveryKey && { key: newRepositoryKey(), recoveryKey: readRecoveryKey(recoveryKey) };
+  const repository = await createRepository(folder, { compression: 'default', encryption: encryption || null });
   return {
     repository,
     async add({ vmId, name, image, definition, guest = null }) {
