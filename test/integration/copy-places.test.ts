@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -459,6 +459,18 @@ test('s3: a bucket that may not grow is named as full, and with room again the r
   } finally {
     await place.close();
   }
+});
+
+test('halves of writes that were cut off are removed a day later', async () => {
+  await using made = await onePoint(1, 64 * 1024);
+  const folder = join(root, 'halves');
+  const names = ['copy-old', 'copy-young', 'of-somebody-else'];
+  await mkdir(join(folder, 'tmp'), { recursive: true });
+  for (const name of names) await writeFile(join(folder, 'tmp', name), 'x');
+  const yesterday = new Date(Date.now() - 25 * 3_600_000);
+  for (const name of ['copy-old', 'of-somebody-else']) await utimes(join(folder, 'tmp', name), yesterday, yesterday);
+  await made.repository.copyTo(folderPlace(folder));
+  assert.deepEqual((await readdir(join(folder, 'tmp'))).sort(), ['copy-young', 'of-somebody-else']);
 });
 
 test('a point that is damaged here is told, and the others are copied', async () => {

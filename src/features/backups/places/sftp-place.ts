@@ -192,7 +192,7 @@ export function sftpPlace(
         );
       } catch (error) {
         const told = await writeFailed(error, path, bytes.length);
-        // A server that does not answer keeps its half; it is removed when the next copy begins.
+        // A server that does not answer keeps its half; a copy that begins a day later removes it.
         if (error instanceof SftpStatus)
           await whole((sftp, done) => sftp.unlink(at(temporary), done)).catch(() => undefined);
         throw told;

@@ -53,6 +53,7 @@ export interface CopyReport {
 const AT_ONCE = 8;
 /** Ids that are looked at together: some MiB of memory. */
 const IDS_AT_ONCE = 50_000;
+const HALF_AGE_MS = 24 * 3_600_000;
 /** Sending again what did not come back as it was. */
 const SEND_TRIES = 3;
 
@@ -71,6 +72,7 @@ export async function copyPoints(core: Core, place: Place, options: CopyOptions 
     });
     const copying = createCopying(core, lease, place, objects, options);
     await copying.putSettings();
+    await removeHalves(place);
     const isThere = new Set((await manifestFiles(copying.target)).map(({ pointId }) => pointId));
     const wanted: ManifestFile[] = [];
     for (const file of await manifestFiles(core.layout)) if (options.wants?.(file) ?? true) wanted.push(file);
@@ -166,11 +168,19 @@ function createCopying(core: Core, lease: Lease | null, place: Place, objects: O
       if (group) group.push(id);
       else folders.set(folder, [id]);
     }
+    const failures: unknown[] = [];
     await mapLimit([...folders], AT_ONCE, async ([folder, group]) => {
-      signal?.throwIfAborted();
-      const sizes = new Map((await place.entries(folder)).map(({ name, sizeBytes }) => [name, sizeBytes]));
-      for (const id of group) await putObject(id, sizes.get(id) ?? null);
+      // Who is told of a failure may count on it that nothing is sent any more.
+      if (failures.length > 0) return;
+      try {
+        signal?.throwIfAborted();
+        const sizes = new Map((await place.entries(folder)).map(({ name, sizeBytes }) => [name, sizeBytes]));
+        for (const id of group) if (failures.length === 0) await putObject(id, sizes.get(id) ?? null);
+      } catch (error) {
+        failures.push(error);
+      }
     });
+    if (failures.length > 0) throw failures[0];
   };
 
   /** Chunks of a point that its page of before does not have at the same place. */
@@ -281,6 +291,12 @@ function createCopying(core: Core, lease: Lease | null, place: Place, objects: O
 }
 
 const ZERO_HEX = ZERO_ID.toString('hex');
+
+/** What writes that were cut off left over there; what is young may be of another host. */
+async function removeHalves(place: Place): Promise<void> {
+  for (const { name, modifiedMs } of await place.entries('tmp'))
+    if (name.startsWith('copy-') && Date.now() - modifiedMs > HALF_AGE_MS) await place.remove(`tmp/${name}`);
+}
 
 /** Why a point cannot be copied, when that is for what lies here; null for everything else. */
 function damageOf(error: unknown): string | null {
