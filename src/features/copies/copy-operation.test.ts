@@ -13,6 +13,7 @@ const COPY: Copy = {
   repositoryId: 'repo-copy',
   sourceId: 'repo-source',
   isEnabled: true,
+  takesStates: false,
   retention: null,
   timeZone: 'UTC',
   bytesPerSecond: null,
