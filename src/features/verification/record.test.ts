@@ -16,7 +16,7 @@ import { createProofStore } from './store.ts';
 
 const REASONS = { pass: 'proven', fail: 'kernel_panic', inconclusive: 'no_memory' } as const;
 
-const rowOf = (n: number, vm: string, verdict: ProofVerdict): ProofRow => ({
+const rowOf = (n: number, vm: string, verdict: ProofVerdict, reason: string = REASONS[verdict]): ProofRow => ({
   id: `proof-${String(n).padStart(4, '0')}`,
   vm_id: vm,
   vm_name: vm,
@@ -28,7 +28,7 @@ const rowOf = (n: number, vm: string, verdict: ProofVerdict): ProofRow => ({
   started_at: new Date(n).toISOString(),
   finished_at: new Date(n + 1).toISOString(),
   verdict,
-  reason: REASONS[verdict],
+  reason,
   level: null,
   required_level: null,
   accel: 'tcg',
@@ -76,6 +76,11 @@ test('proofs of a VM that show nothing are counted in a row, also over a restart
   await recorder.record(rowOf(n, 'web1', 'inconclusive'), 'nobody');
   assert.equal(recorder.inconclusiveInRow('web1'), 3, 'the same one again is no other');
   await expect('web2', 'inconclusive', 1);
+  n += 1;
+  await recorder.record(rowOf(n, 'web1', 'inconclusive', 'cancelled'), 'nobody');
+  assert.equal(recorder.inconclusiveInRow('web1'), 3, 'one that was broken off shows nothing either way');
+  recorder = await begin();
+  assert.equal(recorder.inconclusiveInRow('web1'), 3);
   await expect('web1', 'fail', 0);
   await expect('web1', 'inconclusive', 1);
   recorder = await begin();

@@ -19,7 +19,7 @@ export interface Recorder {
   /** Once for an operation; again for the same one changes nothing. @throws audit_unavailable, no_space */
   record(row: ProofRow, actor: string): Promise<void>;
   latest(vmId: string): { readonly proof: ProofRow | null; readonly passed: ProofRow | null };
-  /** Its proofs in a row, up to the newest, that were inconclusive. */
+  /** Its proofs in a row, up to the newest, that were inconclusive; those that somebody broke off are passed over. */
   inconclusiveInRow(vmId: string): number;
   figures(): ProofFigures;
   /** Forgets what is older than it is kept, once a day. Ends with the signal. */
@@ -46,7 +46,8 @@ export function createRecorder(parts: RecorderParts): Recorder {
   const passed = new Map<string, ProofRow>();
   const unsure = new Map<string, number>();
   const remember = (row: ProofRow) => {
-    unsure.set(row.vm_id, row.verdict === 'inconclusive' ? (unsure.get(row.vm_id) ?? 0) + 1 : 0);
+    if (row.reason !== 'cancelled')
+      unsure.set(row.vm_id, row.verdict === 'inconclusive' ? (unsure.get(row.vm_id) ?? 0) + 1 : 0);
     newest.set(row.vm_id, row);
     if (row.verdict === 'pass') passed.set(row.vm_id, row);
   };

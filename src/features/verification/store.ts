@@ -95,6 +95,7 @@ export function createProofStore(db: Database): ProofStore {
         .selectFrom('proof')
         .select((of) => ['vm_id', of.fn.countAll<number>().as('count')])
         .where('verdict', '=', 'inconclusive')
+        .where('reason', '!=', 'cancelled')
         .where(({ not, exists, selectFrom }) =>
           not(
             exists(
