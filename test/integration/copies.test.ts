@@ -251,7 +251,7 @@ describe('copies', { skip }, () => {
     await daemon.finish(await daemon.admin('POST /health/run'));
     const check = await daemon.admin('GET /health/{id}', { params: { id: 'backups.copies' } });
     assert.equal(check.status, 'warn');
-    assert.match(check.evidence, /^offsite: the last copy failed: .*1 restore point missing there/);
+    assert.match(check.evidence, /^offsite: the last copy failed: .*1 restore point or state missing there/);
     await daemon.admin('PATCH /repositories/{id}', { params: { id: 'offsite' }, body: { hostKey: changed } });
     await daemon.finish(await daemon.admin('POST /repositories/{id}/copy', { params: { id: 'offsite' } }));
     assert.equal((await copied('offsite', 'current')).points, 4);

@@ -9,7 +9,7 @@ export interface CopyStanding {
   readonly name: string;
   /** It is made by itself; otherwise nothing is late there. */
   readonly isEnabled: boolean;
-  /** Restore points that should be there and are not. */
+  /** Restore points and states that should be there and are not. */
   readonly missing: number;
   /** Since when the oldest of them could have been copied, in milliseconds since the epoch; null = none is missing. */
   readonly waitingSinceMs: number | null;
@@ -60,7 +60,12 @@ export function copyMetrics(copies: readonly CopyStanding[], nowMs: number): Met
     }),
   });
   return [
-    gauge('missing_points', null, 'Restore points that should be in the copy and are not.', ({ missing }) => missing),
+    gauge(
+      'missing_points',
+      null,
+      'Restore points and states that should be in the copy and are not.',
+      ({ missing }) => missing,
+    ),
     gauge('wait_seconds', 'seconds', 'How long the oldest of them has waited.', (copy) => waitSeconds(copy, nowMs)),
     gauge('last_success_timestamp_seconds', 'seconds', 'When the copy last had all that belongs there.', (copy) =>
       copy.succeededAtMs === null ? null : copy.succeededAtMs / 1000,

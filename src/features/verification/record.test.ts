@@ -16,7 +16,12 @@ import { createProofStore } from './store.ts';
 
 const REASONS = { pass: 'proven', fail: 'kernel_panic', inconclusive: 'no_memory' } as const;
 
-const rowOf = (n: number, vm: string, verdict: ProofVerdict, reason: string = REASONS[verdict]): ProofRow => ({
+const rowOf = (
+  n: number,
+  vm: string,
+  verdict: ProofVerdict,
+  reason: ProofRow['reason'] = REASONS[verdict],
+): ProofRow => ({
   id: `proof-${String(n).padStart(4, '0')}`,
   vm_id: vm,
   vm_name: vm,

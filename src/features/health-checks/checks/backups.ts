@@ -90,7 +90,7 @@ function copies({ facts, limit, nowMs }: HealthContext): Finding | null {
     const behind =
       missing === 0
         ? 'nothing is missing there'
-        : `${plural(missing, 'restore point')} missing there${isEnabled ? `, the oldest waits for ${days(hours / 24)}` : ''}`;
+        : `${plural(missing, 'restore point or state', 'restore points and states')} missing there${isEnabled ? `, the oldest waits for ${days(hours / 24)}` : ''}`;
     if (problem === null) return { name, status: level, detail: behind };
     return { name, status: level === 'ok' ? 'warn' : level, detail: `the last copy failed: ${problem} (${behind})` };
   });
