@@ -116,7 +116,10 @@ test('a copy that is made by hand is never late, and one that failed and is late
   assert.equal((await copies({ isEnabled: true, waitingSinceMs: hours(30), problem: null }))?.status, 'warn');
   const both = await copies({ isEnabled: true, waitingSinceMs: hours(80), problem: 'nas:22 refuses the connection.' });
   assert.equal(both?.status, 'fail');
-  assert.match(both?.evidence ?? '', /offsite: the last copy failed: nas:22 refuses.*2 restore points and states missing there/);
+  assert.match(
+    both?.evidence ?? '',
+    /offsite: the last copy failed: nas:22 refuses.*2 restore points and states missing there/,
+  );
 });
 
 test('a VM that an operation works on, or whose owner has just changed his mind, is no failure', async () => {
