@@ -8,29 +8,22 @@ import { join } from 'node:path';
 import { backupStoreErrors } from '#contract/backup-store.ts';
 import { backupErrors } from '#contract/backups.ts';
 import { FINAL_STATES, type Operation } from '#contract/operations.ts';
-import { qemuUserOf } from '#features/health/index.ts';
 import { inventory, isOnState } from '#features/inventory/index.ts';
 import { notifications } from '#features/notifications/index.ts';
 import { type OperationsApi, operations } from '#features/operations/index.ts';
 import { projects } from '#features/projects/index.ts';
 import { quotas } from '#features/quotas/index.ts';
 import { vms } from '#features/vms/index.ts';
-import { readDomain, withoutPasswords } from '#libvirt/index.ts';
 import { defineFeature } from '#platform/feature.ts';
-import { readGuestIdentity } from '#platform/guest-identity.ts';
 import { createSecretSeal } from '#platform/sealed-secrets.ts';
-import { VERSION } from '#platform/version.ts';
 import { type BeginRun, createBeginRun } from './begin-run.ts';
 import { type Catalogue, createCatalogue } from './catalogue.ts';
 import { deleteOperation } from './delete-operation.ts';
 import { ADD_DISK, diskOperation } from './disk-operation.ts';
-import { createFreezer } from './freeze.ts';
 import { createInstant } from './instant/instant.ts';
 import { createInstantRoutes } from './instant/instant-routes.ts';
 import { instantMigrations } from './instant/tables.ts';
 import { clearLeftRuns } from './left-runs.ts';
-import { rowOf } from './manifest-row.ts';
-import { missedText } from './missed-changes.ts';
 import { runFolders } from './names.ts';
 import { overwriteOperation } from './overwrite-operation.ts';
 import { createPace } from './pace.ts';
@@ -39,16 +32,11 @@ import { createRepositories, type Repositories } from './repositories.ts';
 import { checkOperation, repairOperation, scanOperation } from './repository-operations.ts';
 import { restoreOperation } from './restore-operation.ts';
 import { createBackupRoutes, pointObject, repositoryObject } from './routes.ts';
-import type { RunServices } from './run-begin.ts';
 import { RUN, RUN_STOPPED, runOperation } from './run-operation.ts';
+import { createRunServices } from './run-services.ts';
 import { createSessions } from './run-session.ts';
-import { backupMigrations, type DiskRow, type PointRow } from './tables.ts';
+import { backupMigrations, type PointRow } from './tables.ts';
 import { createTurns } from './turns.ts';
-import { createVmSide } from './vm-side.ts';
-
-/** A guest has so long to say who it is, and for each answer. */
-const IDENTITY_MS = 10_000;
-const AGENT_SECONDS = 3;
 
 export interface BackupsApi {
   readonly catalogue: Catalogue;
@@ -142,111 +130,16 @@ export const backups = defineFeature<BackupsApi>({
     });
     const turns = createTurns(config.backups.parallel);
     const sessions = createSessions(createPace(config.backups.maxBytesPerSecond, clock), clock.sleep, hostname());
-    const freezer = createFreezer(libvirt, clock, log);
     const folders = runFolders(config);
     const told = (rows: readonly Pick<PointRow, 'id' | 'project' | 'vm_id'>[]) => {
       for (const { id, project, vm_id } of rows) events.emit('backup.changed', { id, project, vmId: vm_id });
     };
 
-    const services: RunServices = {
-      catalogue,
-      turns,
-      sessions,
-      freezer,
-      folders,
-      space,
-      clock,
-      stateFolder: config.state.root,
-      scrubDays: config.backups.scrubDays,
-      guestSlowMs: config.backups.guestSlowMs,
-      hostId: hostname(),
-      vmSide: createVmSide(libvirt, (ms) => clock.sleep(ms)),
-      now: clock.now,
-      open: repositories.open,
-      hasSavedMemory: (vmId) => libvirt.domains.hasManagedSave(vmId),
-      async publishedBy(repositoryId, vmId, operationId) {
-        for await (const { manifest } of (await repositories.open(repositoryId)).points(vmId))
-          if (manifest?.op === operationId) return manifest;
-        return null;
-      },
-      async record(order, manifest, { plan }, meta) {
-        const row = rowOf(order.repositoryId, manifest, meta);
-        const before = await catalogue.disks(order.vmId, order.repositoryId);
-        const missed = new Set(meta.missed.map(({ target }) => target));
-        const disks = plan.disks.map((disk): DiskRow => {
-          const former = before.find(({ target }) => target === disk.target);
-          const isWhole = manifest.disks.find(({ target }) => target === disk.target)?.mode === 'full';
-          return {
-            vm_id: order.vmId,
-            repository_id: order.repositoryId,
-            target: disk.target,
-            point_id: manifest.id,
-            source: disk.source,
-            full_read_at: isWhole || !former ? manifest.pointInTime : former.full_read_at,
-            is_damaged: isWhole ? 0 : (former?.is_damaged ?? 0),
-            is_suspect: missed.has(disk.target) ? 1 : isWhole ? 0 : (former?.is_suspect ?? 0),
-            image: null,
-          };
-        });
-        await db.transaction(async (tx) => {
-          await catalogue.put(tx, [row]);
-          await catalogue.putDisks(tx, order.vmId, order.repositoryId, disks);
-          for (const each of meta.missed)
-            await messages.announceEvent(tx, {
-              key: `backup-missed:${manifest.id}:${each.target}`,
-              severity: 'critical',
-              title: `Backups of ${order.name} may lack changes`,
-              text: `${missedText(each)} The next backup reads the disk as a whole again.`,
-              project: order.project,
-              labels: { category: 'backups', vm: order.name },
-            });
-          tx.afterCommit(() => told([row]));
-        });
-      },
-      async isAgentConnected(vmId) {
-        // A paused guest writes nothing, and answers nothing.
-        if ((await libvirt.domains.state(vmId)).state === 'paused') return false;
-        return readDomain(await libvirt.domains.xml(vmId)).isAgentConnected === true;
-      },
-      async guestIdentity(vmId, signal) {
-        if (!(await services.isAgentConnected(vmId))) return null;
-        const deadline = AbortSignal.any([signal, AbortSignal.timeout(IDENTITY_MS)]);
-        try {
-          return await readGuestIdentity((json) =>
-            libvirt.agent.command(vmId, json, { timeoutSeconds: AGENT_SECONDS, signal: deadline }),
-          );
-        } catch (error) {
-          if (signal.aborted) throw error;
-          // A backup does not fail because its guest says nothing of itself.
-          log.info({ vm: vmId, err: error }, 'the guest does not say who it is');
-          return null;
-        }
-      },
-      qemuUser: async () => qemuUserOf(await libvirt.node.capabilities()),
-      async definition(vmId) {
-        const xml = await libvirt.domains.xml(vmId, { inactive: true, secure: true, migratable: true });
-        const { nvramPath, hasTpm } = readDomain(xml);
-        return { xml: withoutPasswords(xml), nvramPath, hasTpm };
-      },
-      async meta(vmId) {
-        const vm = known.vm(vmId);
-        return {
-          name: vm?.name ?? vmId,
-          project: vm?.project ?? '',
-          tags: [...(vm?.tags ?? [])],
-          isProtected: vm?.isProtected ?? false,
-          isAutostart: vm?.autostart ?? false,
-          isManaged: vm?.managed ?? false,
-        };
-      },
-      startPaused: machines.startPaused,
-      stop: machines.stop,
-      async refresh(vmId) {
-        await known.refresh(vmId);
-      },
-      tool: async () => ({ hyperd: VERSION, libvirt: await libvirt.node.libVersion() }),
-    };
-    const restoring = { repositories, parts: machines.parts, folders, now: clock.now };
+    const services = createRunServices({
+      ...{ config, db, libvirt, clock, log, space, known, machines, messages },
+      ...{ repositories, catalogue, turns, sessions, folders, told },
+    });
+    const restoring = { repositories, parts: machines.parts, now: clock.now };
     const look = {
       db,
       repositories,
