@@ -394,7 +394,8 @@ for (const { name, skip, make } of KINDS.filter(({ name }) => name !== 's3'))
     const mount = (...words: string[]) => runChecked(['mount', ...words, 'tmpfs', folder], { timeoutMs: 10_000 });
     for (const [few, many] of [
       ['size=512k', 'size=16m'],
-      ['size=16m,nr_inodes=20', 'nr_inodes=200'],
+      // Enough for the folders of all that is sent at once, and for some of it; too few for all of it.
+      ['size=16m,nr_inodes=40', 'nr_inodes=200'],
     ] as const) {
       await mount('-t', 'tmpfs', '-o', few);
       const place = make(folder);

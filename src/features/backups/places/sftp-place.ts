@@ -21,6 +21,8 @@ export interface SftpPlaceTarget extends SftpTarget {
   readonly folder: string;
 }
 
+/** That a copy has at once, see `store/copy.ts`. */
+const WRITERS = 8;
 /** What servers take in one request; OpenSSH takes 256 KiB and more. */
 const SLICE_BYTES = 32 * 1024;
 const SLICES_AT_ONCE = 32;
@@ -82,7 +84,9 @@ export function sftpPlace(
     if (!(error instanceof SftpStatus)) return error;
     if (error.status !== SFTP_STATUS.full && error.status !== SFTP_STATUS.quota) {
       const left = error.status === SFTP_STATUS.failure ? await room() : null;
-      if (left === null || (left.freeBytes >= bytes + 65_536 && left.freeFiles > 0)) return failed(error, path);
+      // Others that were writing may have let go of their halves since.
+      const isRoomy = left === null || (left.freeBytes >= WRITERS * (bytes + 65_536) && left.freeFiles > WRITERS);
+      if (isRoomy) return failed(error, path);
     }
     return placeFull(`The file system of ${title}`, error);
   };
