@@ -110,8 +110,9 @@ test('what was done to the VM is marked below the axis and named at the crosshai
   await go(`/vms/${dashboard.helloId}/graphs`);
   await graph('Processors').getByRole('list', { name: 'What happened' }).waitFor();
   const box = await boxOf(graph('Processors').locator('.u-over'));
+  // The newest are met first, and it was made before all others.
   let seen = '';
-  for (let x = 2; x < 60 && seen === ''; x += 2) {
+  for (let x = 2; x < box.width / 2 && !seen.includes('Create hello'); x += 2) {
     await page.mouse.move(box.x + box.width - x, box.y + 20);
     seen = (await graph('Processors').locator('.graph-marks').allTextContents()).join();
   }
