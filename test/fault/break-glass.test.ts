@@ -64,7 +64,8 @@ async function fill(state: string): Promise<Full> {
   const filler = join(folder, 'filler');
   await runChecked(['sh', '-c', 'head -c 4G /dev/zero > "$1" || true', 'sh', filler], { timeoutMs: 60_000 });
   assert.equal((await statfs(folder)).bavail, 0);
-  const database = new DatabaseSync(join(state, 'state.db'));
+  // hyperd writes at the same time.
+  const database = new DatabaseSync(join(state, 'state.db'), { timeout: 30_000 });
   database.exec('CREATE TABLE ballast(bytes BLOB)');
   for (const bytes of [65_536, 512])
     assert.throws(() => {
