@@ -6,7 +6,7 @@ import { posix } from 'node:path';
 import type { FileEntryWithStats, SFTPWrapper, Stats } from 'ssh2';
 import { z } from 'zod';
 import { AppError } from '#kernel/errors.ts';
-import { type Place, type PlaceEntry, placeFull, UnfitFile, walkFolders } from '../store/index.ts';
+import { type Place, type PlaceEntry, placeFull, UnfitFile, WRITERS_AT_ONCE, walkFolders } from '../store/index.ts';
 import {
   createSftpLink,
   type LinkLimits,
@@ -21,8 +21,6 @@ export interface SftpPlaceTarget extends SftpTarget {
   readonly folder: string;
 }
 
-/** That a copy has at once, see `store/copy.ts`. */
-const WRITERS = 8;
 /** What servers take in one request; OpenSSH takes 256 KiB and more. */
 const SLICE_BYTES = 32 * 1024;
 const SLICES_AT_ONCE = 32;
@@ -85,7 +83,8 @@ export function sftpPlace(
     if (error.status !== SFTP_STATUS.full && error.status !== SFTP_STATUS.quota) {
       const left = error.status === SFTP_STATUS.failure ? await room() : null;
       // Others that were writing may have let go of their halves since.
-      const isRoomy = left === null || (left.freeBytes >= WRITERS * (bytes + 65_536) && left.freeFiles > WRITERS);
+      const isRoomy =
+        left === null || (left.freeBytes >= WRITERS_AT_ONCE * (bytes + 65_536) && left.freeFiles > WRITERS_AT_ONCE);
       if (isRoomy) return failed(error, path);
     }
     return placeFull(`The file system of ${title}`, error);

@@ -14,7 +14,7 @@ import { type Lease, takeLease } from './lease.ts';
 import { IDS_PER_PAGE, type Manifest } from './manifest.ts';
 import { checkedObject, ID_BYTES, ObjectDamage, ZERO_ID } from './object.ts';
 import { createObjectReader, MAX_BLOB_BYTES, MOST_AROUND_BYTES, type ObjectReader, readObjectFile } from './objects.ts';
-import type { Place } from './place.ts';
+import { type Place, WRITERS_AT_ONCE } from './place.ts';
 import { MAX_MANIFEST_BYTES, type ManifestFile, manifestFiles, readManifest } from './points.ts';
 import { MAX_SETTINGS_BYTES } from './settings.ts';
 
@@ -50,7 +50,6 @@ export interface CopyReport {
   readonly damaged: readonly { readonly pointId: string; readonly reason: string }[];
 }
 
-const AT_ONCE = 8;
 /** Ids that are looked at together: some MiB of memory. */
 const IDS_AT_ONCE = 50_000;
 const HALF_AGE_MS = 24 * 3_600_000;
@@ -169,7 +168,7 @@ function createCopying(core: Core, lease: Lease | null, place: Place, objects: O
       else folders.set(folder, [id]);
     }
     const failures: unknown[] = [];
-    await mapLimit([...folders], AT_ONCE, async ([folder, group]) => {
+    await mapLimit([...folders], WRITERS_AT_ONCE, async ([folder, group]) => {
       // Who is told of a failure may count on it that nothing is sent any more.
       if (failures.length > 0) return;
       try {

@@ -27,7 +27,7 @@ export { UnfitFile } from './files.ts';
 export { newRecoveryKey, newRepositoryKey, readRecoveryKey } from './keys.ts';
 export type { Manifest, ManifestBody } from './manifest.ts';
 export type { Place, PlaceEntry, PlaceFile } from './place.ts';
-export { folderPlace, placeFull, walkFolders } from './place.ts';
+export { folderPlace, placeFull, WRITERS_AT_ONCE, walkFolders } from './place.ts';
 export type { PruneResult } from './prune.ts';
 export type { PlacedRepository, PointDocuments, PointEntry, Repository } from './repository.ts';
 export type { RepositoryWriter } from './writer.ts';

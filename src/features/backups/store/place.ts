@@ -61,6 +61,9 @@ export async function* walkFolders(place: Pick<Place, 'names' | 'entries'>, fold
   for (const name of await place.names(folder)) if (!files.has(name)) yield* walkFolders(place, `${folder}/${name}`);
 }
 
+/** Files that a copy writes at once. */
+export const WRITERS_AT_ONCE = 8;
+
 /** @param what for people: `The file system of …` */
 export const placeFull = (what: string, cause: unknown): AppError =>
   new AppError('no_space', {
