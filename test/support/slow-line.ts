@@ -27,10 +27,10 @@ function passPacket({ source, sink }) {
   return true;
 }
 function pass() {
-  // A packet of each in turn, as on a real line.
+  // A packet of each in turn, as on a real line: who was served stands behind the others, also when the next budget comes.
   for (let isMoving = true; isMoving; ) {
     isMoving = false;
-    for (const way of ways) if (passPacket(way)) isMoving = true;
+    for (const way of [...ways]) if (passPacket(way)) { isMoving = true; ways.delete(way); ways.add(way); }
   }
   for (const way of ways) if (way.isEnding && way.source.readableLength === 0 && left >= 1) { ways.delete(way); way.sink.end(); }
 }
