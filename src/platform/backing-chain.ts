@@ -35,12 +35,17 @@ export async function backingChain(path: string, namedFrom = path): Promise<stri
 
 /** The file that a qcow2 disk names as its backing file, or null. */
 async function backingFileOf(path: string, namedFrom: string): Promise<string | null> {
-  const name = await backingName(path);
-  return name === null ? null : fileOf(name, dirname(namedFrom));
+  try {
+    const name = await backingName(path);
+    return name === null ? null : fileOf(name, dirname(namedFrom));
+  } catch (error) {
+    if (hasErrno(error, 'EACCES')) return null;
+    throw error;
+  }
 }
 
 /** What a qcow2 disk builds upon in its own words, which may be no file; null = nothing, or it cannot be told.
- *  @throws system errors other than that the disk is gone or may not be read */
+ *  @throws system errors other than that the disk is gone */
 export async function backingName(path: string): Promise<string | null> {
   let file: Awaited<ReturnType<typeof open>>;
   try {
@@ -48,7 +53,7 @@ export async function backingName(path: string): Promise<string | null> {
     file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     // A disk that is gone or on a host of its own builds upon nothing here.
-    if (hasErrno(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP', 'ENXIO')) return null;
+    if (hasErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO')) return null;
     throw error;
   }
   try {

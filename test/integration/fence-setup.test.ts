@@ -2,90 +2,33 @@
  *  whole way: set up, mend a half-made one, run hyperd as hyper, let people in, break the rules, take it back. */
 
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { copyFile, rm, writeFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { helloDisk } from '#test/support/guest.ts';
-import { missingForPolkit } from '#test/support/libvirtd.ts';
+import { HV, missingForOwnMachine, type OwnMachine, startOwnMachine } from '#test/support/own-machine.ts';
 
-const HV = fileURLToPath(new URL('../../hv', import.meta.url));
 const RECORD = '/etc/hyper-nixos/access-setup.json';
 
-const INIT = `
-set -e
-export PATH="$PATH:/usr/sbin:/sbin"
-d=$1
-mount --make-rprivate /
-mount -t sysfs sys /sys
-mkdir -p "$d/etc"
-cp -a /etc/. "$d/etc/"
-mount --bind "$d/etc" /etc
-for folder in /run /var/lib/libvirt /var/log/libvirt /var/cache/libvirt /var/lib/hyper-nixos; do
-  mkdir -p "$d$folder" "$folder"
-  mount --bind "$d$folder" "$folder"
-done
-mkdir -p /run/lock
-rm -rf /etc/hyper-nixos /etc/polkit-1/rules.d/*hyper-nixos*
-printf 'cgroup_controllers = []\\nnamespaces = []\\nsecurity_driver = "none"\\n' >>/etc/libvirt/qemu.conf
-useradd olga; useradd pia
-ip link set lo up
-touch "$d/ready"
-read -r _ || true
-`;
-
-interface Ran {
-  readonly code: number;
-  readonly stdout: string;
-  readonly text: string;
-}
-
-describe('a machine that is set up for the second fence', { skip: obstacle() }, () => {
-  let init: ChildProcess;
-  let dir: string;
-  let first = 0;
+describe('a machine that is set up for the second fence', { skip: missingForOwnMachine() ?? false }, () => {
+  let machine: OwnMachine;
   let confBefore: string;
 
   before(async () => {
-    dir = await mkdtemp(join(tmpdir(), 'hvs-'));
-    init = spawn(
-      'unshare',
-      ['--mount', '--net', '--pid', '--fork', '--kill-child', '--mount-proc', 'bash', '-c', INIT, 'hv-setup', dir],
-      { stdio: ['pipe', 'inherit', 'inherit'], detached: true },
-    );
-    for (let turn = 0; turn < 600 && !existsSync(join(dir, 'ready')); turn += 1)
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    first = Number(readFileSync(`/proc/${init.pid}/task/${init.pid}/children`, 'utf8').trim().split(' ')[0]);
-    confBefore = readFileSync(join(dir, 'etc/libvirt/libvirtd.conf'), 'utf8');
+    machine = await startOwnMachine();
+    await machine.run('useradd', 'olga');
+    await machine.run('useradd', 'pia');
+    confBefore = readFileSync(inside('etc/libvirt/libvirtd.conf'), 'utf8');
   });
   after(async () => {
-    const gone = new Promise((resolve) => init.once('exit', resolve));
-    init.kill('SIGKILL');
-    await gone;
-    await rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+    await machine?.close();
   });
 
-  const run = (...argv: readonly string[]): Promise<Ran> =>
-    new Promise((resolve) => {
-      const enter = ['-t', String(first), '-m', '-n', '-p', '--', ...argv];
-      const env = { ...process.env, HV_STATE_DIR: '', HV_RUNTIME_DIR: '', HV_CONFIG: '', HV_LISTEN: '' };
-      for (const name of Object.keys(env))
-        if (env[name as keyof typeof env] === '') delete env[name as keyof typeof env];
-      const child = execFile('nsenter', enter, { timeout: 180_000, cwd: '/', env }, (_error, stdout, stderr) =>
-        resolve({ code: child.exitCode ?? -1, stdout, text: `${stdout}${stderr}` }),
-      );
-    });
-  const hv = (...args: readonly string[]) => run(HV, ...args);
-  const done = async (...args: readonly string[]) => {
-    const ran = await hv(...args);
-    assert.equal(ran.code, 0, `hv ${args.join(' ')}: ${ran.text}`);
-    return ran;
-  };
+  const run = (...argv: readonly string[]) => machine.run(...argv);
+  const inside = (path: string) => machine.inside(path);
+  const hv = (...args: readonly string[]) => machine.hv(...args);
+  const done = (...args: readonly string[]) => machine.done(...args);
   const setUp = (...more: readonly string[]) => done('system', 'access-setup', '--projects', '2', ...more);
-  const inside = (path: string) => join(dir, path);
   const asUser = (name: string, ...argv: readonly string[]) =>
     run('setpriv', `--reuid=${name}`, `--regid=${name}`, '--init-groups', '--', ...argv);
 
@@ -161,39 +104,8 @@ describe('a machine that is set up for the second fence', { skip: obstacle() }, 
     );
   });
 
-  const api = async (method: string, path: string, body: unknown) => {
-    const { stdout } = await run(
-      'curl',
-      '-sS',
-      '--unix-socket',
-      '/run/hyper-nixos/admin.sock',
-      '-X',
-      method,
-      '-H',
-      'content-type: application/json',
-      '-d',
-      JSON.stringify(body),
-      `http://localhost/api/v1${path}`,
-    );
-    return JSON.parse(stdout);
-  };
-  const finish = async (operation: { id?: string }) => {
-    assert.ok(operation.id !== undefined, `no operation: ${JSON.stringify(operation)}`);
-    for (;;) {
-      const { stdout } = await run(
-        'curl',
-        '-sS',
-        '--unix-socket',
-        '/run/hyper-nixos/admin.sock',
-        `http://localhost/api/v1/operations/${operation.id}?waitSeconds=20`,
-      );
-      const current: { state: string; error: unknown } = JSON.parse(stdout);
-      if (['done', 'failed', 'cancelled', 'attention'].includes(current.state)) {
-        assert.equal(current.state, 'done', JSON.stringify(current.error));
-        return;
-      }
-    }
-  };
+  const api = (method: string, path: string, body: unknown) => machine.api(method, path, body);
+  const finish = (operation: { id?: string }) => machine.finish(operation);
 
   test('a VM of a project lives its whole life under a hyperd that is not root', async () => {
     await copyFile(await helloDisk(), inside('var/lib/hyper-nixos/hello.qcow2'));
@@ -304,11 +216,3 @@ describe('a machine that is set up for the second fence', { skip: obstacle() }, 
     await done('down');
   });
 });
-
-function obstacle(): string | false {
-  const missing = missingForPolkit();
-  if (missing !== null) return missing;
-  for (const program of ['/usr/sbin/useradd', '/usr/bin/setpriv', '/usr/bin/curl'])
-    if (!existsSync(program)) return `missing programs: ${program}`;
-  return false;
-}

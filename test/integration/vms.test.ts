@@ -676,5 +676,11 @@ test('a killed QEMU shows as crashed, and a lost libvirtd as unknown with the ol
   await waitFor('known again', 30_000, async () => (await show(vm.id)).staleSince === null);
   // Nobody wanted it off, so it is healed.
   await waitFor('started again', 60_000, async () => (await show(vm.id)).state === 'running');
+  const open = { objectId: vm.id, open: 'true' };
+  await waitFor(
+    'nobody working on it',
+    30_000,
+    async () => (await daemon.admin('GET /operations', { query: open })).items.length === 0,
+  );
   await daemon.finish(await daemon.admin('DELETE /vms/{id}', { params: { id: vm.id }, query: { stop: 'true' } }));
 });

@@ -77,11 +77,11 @@ async function reportCopy(part: string, source: string, onProgress: (ratio: numb
 }
 
 /** Syncs the file, gives it its final name, and syncs the folder: after this a power cut leaves it whole. */
-export async function publishFile(part: string, path: string): Promise<void> {
+export async function publishFile(part: string, path: string, mode = 0o600): Promise<void> {
   const file = await open(part, 'r+');
   try {
     // Disks hold people's data: for root and the user that libvirt gives them to, for nobody else.
-    await file.chmod(0o600);
+    await file.chmod(mode);
     await file.sync();
   } finally {
     await file.close();

@@ -5,7 +5,8 @@ import { readDomain } from '#libvirt/index.ts';
 import { backingChain, backingName } from '#platform/backing-chain.ts';
 
 /** Targets whose disk, or one that it builds upon, builds upon this export; as the definition has them.
- *  @param xml the running VM's definition, or that of one that is off */
+ *  @param xml the running VM's definition, or that of one that is off
+ *  @throws system errors, also when a disk may not be read: then nobody knows */
 export async function attachedDisks(xml: string, socketPath: string): Promise<readonly string[]> {
   const name = JSON.stringify(socketPath);
   const found: string[] = [];

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { defineOperation, type OperationDefinition, type Step, type StepContext } from '#features/operations/index.ts';
 import type { VmParts } from '#features/vms/index.ts';
 import type { Clock } from '#kernel/clock.ts';
-import { AppError, toAppError } from '#kernel/errors.ts';
+import { AppError, messageOf, toAppError } from '#kernel/errors.ts';
 import { isNotFound, LibvirtError, type LibvirtHost, readDomain, withErrorPolicies } from '#libvirt/index.ts';
 import type { Exporters } from '../exporter/exporters.ts';
 import { pointLock } from '../restore-operation.ts';
@@ -49,6 +49,8 @@ export interface CopyServices {
   isBusy(vmId: string): boolean;
   /** How far it is, 0 to 1. */
   copied(vmId: string, ratio: number): void;
+  /** It does not go on for this reason, again and again; null = it does. */
+  hindered(vmId: string, reason: string | null): void;
   /** Nothing of the restore point is needed any more. */
   ended(row: InstantRow): Promise<void>;
 }
@@ -74,6 +76,16 @@ export function copyBehindOperation(services: CopyServices): OperationDefinition
   });
 }
 
+const NOT_NOW = 'the data of a VM is not copied now; it is tried again';
+/** After so many in a row it is a hindrance that somebody should know of. */
+const PATIENT_TRIES = 4;
+
+/** Words of libvirt and the system say which file, and why; better than none of ours. */
+function reasonOf(error: unknown): string {
+  const known = toAppError(error);
+  return known.code === 'internal_error' ? messageOf(error) : known.message;
+}
+
 /** What ends the copying; of all else it is believed that it passes. */
 const FINAL = ['cancelled', 'point_damaged'];
 
@@ -96,9 +108,15 @@ function copyStep({ vmId }: CopyOrder, services: CopyServices): Step {
           context.signal.throwIfAborted();
           if (error instanceof AppError && FINAL.includes(error.code)) throw error;
           failed += 1;
-          context.progress({ note: toAppError(error).message });
-          context.log.debug({ vm: vmId, err: error }, 'the data of a VM is not copied now; it is tried again');
+          const reason = reasonOf(error);
+          context.progress({ note: reason });
+          if (failed < PATIENT_TRIES) context.log.debug({ vm: vmId, err: error }, NOT_NOW);
+          else {
+            if (failed === PATIENT_TRIES) context.log.warn({ vm: vmId, err: error }, NOT_NOW);
+            services.hindered(vmId, reason);
+          }
         }
+        if (failed === 0) services.hindered(vmId, null);
         await clock.sleep(
           failed === 0 ? LOOK_MS : Math.min(MOST_WAIT_MS, LOOK_MS * 2 ** Math.min(failed, 10)),
           context.signal,
@@ -106,6 +124,7 @@ function copyStep({ vmId }: CopyOrder, services: CopyServices): Step {
       }
     },
     async compensate(context) {
+      services.hindered(vmId, null);
       const row = rows.of(vmId);
       if (!row || !(await parts.access.isDefined(vmId))) return;
       await letGoOn(vmId, services, context);
@@ -138,8 +157,13 @@ async function copyOn(
   services.copied(vmId, now.ratio);
   context.progress({ ratio: now.ratio, note: now.isOn ? target : 'waiting until the VM is on' });
   if (!now.isOn || now.isWorking) return 'on';
-  if (hasFailed) await sayWhy(row, services, context);
-  await pull(row, target, services);
+  const isTold = hasFailed && (await sayWhy(row, services, context));
+  try {
+    await pull(row, target, services);
+  } catch (error) {
+    // What the exporter says is nearer to the cause.
+    if (!isTold) throw error;
+  }
   return 'again';
 }
 
@@ -266,28 +290,29 @@ async function orRefused<Value>(work: Promise<Value>): Promise<Value | null> {
   }
 }
 
-/** Begins to copy a disk. That it did not begin is seen at the next look. */
+/** Begins to copy a disk. That it broke off is seen at the next look. @throws failures of libvirt, also when it does not begin */
 async function pull(row: InstantRow, target: string, { libvirt, maxBytesPerSecond }: CopyServices): Promise<void> {
   const bandwidth =
     maxBytesPerSecond === null
       ? {}
       : { bandwidthMibPerSecond: BigInt(Math.max(1, Math.floor(maxBytesPerSecond / MIB))) };
-  await orRefused(libvirt.blockJobs.pull(row.vm_id, target, bandwidth));
+  await libvirt.blockJobs.pull(row.vm_id, target, bandwidth);
 }
 
 /** Tells why a copy broke off, and gives up when the restore point itself is damaged.
- *  @throws point_damaged */
+ *  @returns whether there was anything to tell @throws point_damaged */
 async function sayWhy(
   row: InstantRow,
   { exporters }: CopyServices,
   { progress }: Pick<StepContext, 'progress'>,
-): Promise<void> {
+): Promise<boolean> {
   const problem = (await exporters.status(row.operation_id))?.problem ?? null;
-  if (problem === null) return;
+  if (problem === null) return false;
   progress({ note: problem.detail });
-  if (problem.code !== 'point_damaged' || problem.target === null) return;
+  if (problem.code !== 'point_damaged' || problem.target === null) return true;
   try {
     await exporters.probe(row.operation_id, problem.target, problem.offsetBytes);
+    return true;
   } catch {
     throw new AppError('point_damaged', {
       detail: problem.detail,

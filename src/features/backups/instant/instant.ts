@@ -71,8 +71,10 @@ export function createInstant(dependencies: InstantDependencies): Instant {
   const rows = createInstantRows(db, events);
   const exporters = createExporters(join(config.state.root, 'instant'), { clock, log });
   const ratios = new Map<string, number>();
+  const hindrances = new Map<string, string>();
   const copies = new Map<string, string>();
 
+  const qemuGid = async () => qemuUserOf(await libvirt.node.capabilities())?.gid ?? null;
   const exportOrder = async ({
     point_id,
     repository_id,
@@ -84,7 +86,7 @@ export function createInstant(dependencies: InstantDependencies): Instant {
       repositoryFolder: folder,
       keyPath,
       targets: disksOf({ disks }).map(({ target }) => target),
-      socketGid: qemuUserOf(await libvirt.node.capabilities())?.gid ?? null,
+      socketGid: await qemuGid(),
     };
   };
   const ended = async (row: InstantRow) => {
@@ -93,6 +95,7 @@ export function createInstant(dependencies: InstantDependencies): Instant {
     await exporters.end(row.operation_id);
     space.release(row.vm_id);
     ratios.delete(row.vm_id);
+    hindrances.delete(row.vm_id);
   };
   const projectOf = (vmId: string) => known.vm(vmId)?.project ?? null;
   const begin = async (row: InstantRow, request: Omit<StartRequest, 'project'>) => {
@@ -149,6 +152,7 @@ export function createInstant(dependencies: InstantDependencies): Instant {
       exporters,
       bootClock: systemBootClock,
       exportOrder,
+      qemuGid,
       running: keeper.wake,
     }),
   );
@@ -167,6 +171,10 @@ export function createInstant(dependencies: InstantDependencies): Instant {
       isPauseWanted: (vmId) => parts.rows.get(vmId)?.desired === 'paused',
       isBusy: (vmId) => operations.isLocked(`vm:${vmId}`),
       copied: (vmId, ratio) => void ratios.set(vmId, ratio),
+      hindered(vmId, reason) {
+        if (reason === null) hindrances.delete(vmId);
+        else hindrances.set(vmId, reason);
+      },
       ended,
     }),
   );
@@ -183,7 +191,7 @@ export function createInstant(dependencies: InstantDependencies): Instant {
     list: rows.list,
     of: rows.of,
     copiedRatio: (vmId) => ratios.get(vmId) ?? 0,
-    trouble: keeper.trouble,
+    trouble: (vmId) => keeper.trouble(vmId) ?? hindrances.get(vmId) ?? null,
     copying: (vmId) => (operations.isLocked(copyLock(vmId)) ? (copies.get(vmId) ?? null) : null),
     async goOn(vmId, request) {
       const row = rows.of(vmId);

@@ -6,13 +6,17 @@ import { defineOperation, type OperationDefinition, type Step } from '#features/
 import { exists, publishFile, quarantineFile } from '#features/vms/index.ts';
 import { errorPolicies } from '#libvirt/index.ts';
 import type { BootClock } from '#platform/boot-clock.ts';
-import { makeOverlay } from '#platform/qemu-access.ts';
+import { giveToQemu, makeOverlay } from '#platform/qemu-access.ts';
 import type { Exporters } from '../exporter/exporters.ts';
 import type { ExportOrder } from '../exporter/files.ts';
 import { pointLock, type RestoreServices, restoreCharges, restoreSteps } from '../restore-operation.ts';
 import { type RestoreOrder, restoreOrderSchema } from '../restore-order.ts';
 import type { InstantRows } from './rows.ts';
 import type { InstantDisk, InstantRow } from './tables.ts';
+
+/** libvirt makes QEMU's user the owner while the VM is on. How far the copying is stands in the file only, and hyperd may be no more than
+ *  a member of QEMU's group. */
+const FOR_GROUP = 0o660;
 
 export const INSTANT_RESTORE = 'backup.restore-instant';
 
@@ -21,6 +25,8 @@ export interface InstantServices extends RestoreServices {
   readonly exporters: Exporters;
   readonly bootClock: BootClock;
   exportOrder(row: Pick<InstantRow, 'point_id' | 'repository_id' | 'disks'>): Promise<ExportOrder>;
+  /** Group of QEMU's user; null = libvirt does not tell. */
+  qemuGid(): Promise<number | null>;
   /** It runs: whoever copies may begin. */
   running(): void;
 }
@@ -85,7 +91,7 @@ function exportStep(order: RestoreOrder, services: InstantServices): Step {
   };
 }
 
-function overlaysStep(order: RestoreOrder, { exporters, parts }: InstantServices): Step {
+function overlaysStep(order: RestoreOrder, { exporters, parts, qemuGid }: InstantServices): Step {
   const { files } = parts;
   const pathsOf = (operationId: string) => order.disks.map((_disk, n) => files.disk(operationId, n, 'qcow2'));
   return {
@@ -100,7 +106,9 @@ function overlaysStep(order: RestoreOrder, { exporters, parts }: InstantServices
         if (!disk || (await exists(path))) continue;
         await rm(`${path}.part`, { force: true });
         await makeOverlay(`${path}.part`, { socketPath, exportName: disk.target, sizeBytes: disk.sizeBytes }, signal);
-        await publishFile(`${path}.part`, path);
+        const gid = await qemuGid();
+        await giveToQemu(`${path}.part`, gid === null ? null : { gid }, FOR_GROUP);
+        await publishFile(`${path}.part`, path, FOR_GROUP);
       }
     },
     async compensate({ operationId }) {
