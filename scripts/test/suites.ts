@@ -22,8 +22,9 @@ interface Suite {
   readonly programs: readonly (readonly string[])[];
 }
 
-/** Files at once. Also those with guests wait for half of their time; more would take the cores from what has a time limit. */
-const FILES_AT_ONCE = Math.min(4, Math.max(2, availableParallelism()));
+/** Files at once. They wait for half of their time, also those with guests, so one more than there are cores keeps these busy; more would
+ *  take the cores from what has a time limit. */
+const FILES_AT_ONCE = Math.min(5, availableParallelism() + 1);
 
 export type SuiteName = Suite['name'];
 
@@ -40,14 +41,15 @@ export const SUITES: readonly Suite[] = [
   {
     name: 'integration',
     pattern: 'test/integration/**/*.test.ts',
-    // The first two wait for clocks with guests that have to answer in time, so they run beside each other and nothing heavier.
+    // The first two wait for clocks with guests that have to answer in time, so what runs beside them is light.
     longest: [
       '/alerting.',
       '/metrics-collect.',
+      '/docs.',
       '/verification.',
       '/vms.',
       '/backups.',
-      '/docs.',
+      '/backups-installed.',
       '/nbd.',
       '/launcher.',
       '/images.',

@@ -26,8 +26,8 @@ const isFull = process.env['HV_TEST_FULL'] === '1';
 const CONFIG = {
   verification: {
     parallel: 3,
-    firstTimeoutSeconds: 45,
-    stallSeconds: 20,
+    firstTimeoutSeconds: 60,
+    stallSeconds: 30,
     maxMemoryMib: 1_048_576,
     checkFilesystems: false,
   },
