@@ -1,6 +1,6 @@
 /** What QEMU, which runs as a user of its own, may use of our files; and overlays on disks that our NBD server exports. */
 
-import { chmod, chown } from 'node:fs/promises';
+import { chmod, chown, mkdir } from 'node:fs/promises';
 import { hasErrno } from '#kernel/errors.ts';
 import { runChecked } from './process.ts';
 
@@ -8,6 +8,13 @@ import { runChecked } from './process.ts';
 export interface QemuUser {
   readonly uid: number;
   readonly gid: number;
+}
+
+/** Makes a folder that QEMU's user can pass through, and not list, to the files in it that it was given; whatever mask hyperd was started
+ *  with. Folders above it have to be so already. */
+export async function makePassable(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await chmod(folder, 0o711);
 }
 
 /** Lets QEMU's user use a file or socket of ours. hyperd is root or a member of that group; where it is neither, nothing is changed and

@@ -3,13 +3,14 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createConnection, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { applianceImage } from '#platform/appliance/index.ts';
 import { buildHelloDisk, buildMicroGuest, type MicroGuest } from '#platform/hello-disk/index.ts';
+import { cached, unpackPackages } from '#platform/hello-disk/packages.ts';
 import { runChecked } from '#platform/process.ts';
 
 /** Where the guests are kept between test runs: outside of the repository, so that a clean checkout need not make them again. */
@@ -37,6 +38,23 @@ export async function helloDiskCopy(path: string): Promise<void> {
   const from = await helloDisk();
   await mkdir(dirname(path), { recursive: true });
   await runChecked(['cp', '--sparse=always', '--reflink=auto', from, path], { timeoutMs: 30_000 });
+}
+
+/** Lets a copy of the hello disk (raw) start by UEFI too: GRUB, where firmware looks on a disk that it was told nothing of. */
+export async function withUefiLoader(path: string): Promise<void> {
+  const source = { cacheDir: join(GUEST_CACHE, 'packages') };
+  const grub = await cached(source, 'grub-efi', async (folder, scratch) => {
+    await unpackPackages(source, ['grub-efi-amd64-bin'], scratch);
+    await copyFile(join(scratch, 'usr/lib/grub/x86_64-efi/monolithic/grubx64.efi'), join(folder, 'loader.efi'));
+    const words = 'console=tty0 console=ttyS0,115200 quiet loglevel=4 consoleblank=0';
+    await writeFile(join(folder, 'grub.cfg'), `linux /vmlinuz ${words}\ninitrd /initrd\nboot\n`);
+    return { suffix: '' };
+  });
+  const inBoot = (...argv: [string, ...string[]]) => runChecked(argv, { timeoutMs: 20_000 });
+  const partition = `${path}@@1M`;
+  await inBoot('mmd', '-i', partition, '::EFI', '::EFI/BOOT', '::EFI/debian');
+  await inBoot('mcopy', '-i', partition, join(grub, 'loader.efi'), '::EFI/BOOT/BOOTX64.EFI');
+  await inBoot('mcopy', '-i', partition, join(grub, 'grub.cfg'), '::EFI/debian/grub.cfg');
 }
 
 export async function microGuest(): Promise<MicroGuest> {

@@ -12,6 +12,8 @@ export interface PointWish {
   readonly image: string;
   readonly definition: string;
   readonly guest?: Readonly<Record<string, string>> | null;
+  /** Its firmware variables. */
+  readonly nvram?: Buffer | undefined;
 }
 
 const ZEROS = Buffer.alloc(MIB);
@@ -28,7 +30,7 @@ export async function makePoints(folder: string, recoveryKey: string | null = nu
   const repository = await createRepository(folder, { compression: 'default', encryption: encryption || null });
   return {
     repository,
-    async add({ vmId, name, image, definition, guest = null }) {
+    async add({ vmId, name, image, definition, guest = null, nvram }) {
       const writer = await repository.writer({ host: 'test' });
       try {
         const file = await open(image, 'r');
@@ -73,6 +75,7 @@ export async function makePoints(folder: string, recoveryKey: string | null = nu
           blobs: {
             domainXml: await writer.blob(Buffer.from(definition)),
             meta: await writer.blob(Buffer.from(JSON.stringify(meta))),
+            ...(nvram === undefined ? {} : { nvram: await writer.blob(nvram) }),
           },
           guest,
           tool: {},

@@ -1,11 +1,12 @@
 /** Serves a disk file of a VM that is off, read-only, by qemu-nbd. For VMs that cannot be started for it. */
 
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError } from '#kernel/errors.ts';
 import { connectNbd } from '#platform/nbd/index.ts';
 import { runChecked } from '#platform/process.ts';
+import { makePassable } from '#platform/qemu-access.ts';
 import type { DiskDoor } from './run-session.ts';
 
 const READY_MS = 15_000;
@@ -23,7 +24,7 @@ export interface FileDoor {
 /** @throws backup_interrupted when the file cannot be served */
 export async function openFileDoor(file: FileDoor, clock: Pick<Clock, 'sleep' | 'monotonicMs'>): Promise<DiskDoor> {
   const { path, format, target, socketPath } = file;
-  await mkdir(dirname(socketPath), { recursive: true, mode: 0o711 });
+  await makePassable(dirname(socketPath));
   await rm(socketPath, { force: true });
   const end = new AbortController();
   let failure: unknown = null;

@@ -1,7 +1,7 @@
 /** The routes of single restore points: restore, overwrite, export, delete. */
 
 import { createReadStream } from 'node:fs';
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { InventoryApi } from '#features/inventory/index.ts';
@@ -15,6 +15,7 @@ import { newId, newUuid } from '#kernel/ids.ts';
 import { MIB } from '#kernel/units.ts';
 import type { SpaceLedger } from '#platform/disk-space.ts';
 import { type ApiRequest, type Handlers, SYSTEM } from '#platform/feature.ts';
+import { makePassable } from '#platform/qemu-access.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { DeleteOrder } from './delete-operation.ts';
 import type { DiskOrder } from './disk-operation.ts';
@@ -256,7 +257,7 @@ export function createPointRoutes(dependencies: PointRouteDependencies): Handler
       }
       // qcow2 begins with tables that are known last, so it is made before it is sent.
       const name = newId('op');
-      await mkdir(folders.root, { recursive: true, mode: 0o711 });
+      await makePassable(folders.root);
       const path = join(folders.root, `${name}.export`);
       try {
         await writeDisk({

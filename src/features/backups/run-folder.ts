@@ -2,19 +2,13 @@
 
 import { chmod, chown, mkdir, readdir, rm } from 'node:fs/promises';
 import { hasErrno } from '#kernel/errors.ts';
+import { makePassable, type QemuUser } from '#platform/qemu-access.ts';
 import type { RunFolder } from './names.ts';
-
-export interface QemuUser {
-  readonly uid: number;
-  readonly gid: number;
-}
 
 /** Empty, whatever an earlier try left there: QEMU takes neither a socket nor a scratch file that is there.
  *  @param user null = libvirt does not tell; then QEMU is one of us */
 export async function prepareRunFolder(root: string, folder: RunFolder, user: QemuUser | null): Promise<void> {
-  await mkdir(root, { recursive: true });
-  // QEMU's user passes through it, whatever mask hyperd was started with.
-  await chmod(root, 0o711);
+  await makePassable(root);
   await rm(folder.path, { recursive: true, force: true });
   await mkdir(folder.path, { mode: 0o750 });
   if (user === null) return;

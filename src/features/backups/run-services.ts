@@ -28,6 +28,7 @@ import { createVmSide } from './vm-side.ts';
 /** A guest has so long to say who it is, and for each answer. */
 const IDENTITY_MS = 10_000;
 const AGENT_SECONDS = 3;
+const LAST_POINTS = 8;
 
 export function createRunServices(dependencies: {
   readonly config: Config;
@@ -66,7 +67,8 @@ export function createRunServices(dependencies: {
     open: repositories.open,
     hasSavedMemory: (vmId) => libvirt.domains.hasManagedSave(vmId),
     async publishedBy(repositoryId, vmId, operationId) {
-      for await (const { manifest } of (await repositories.open(repositoryId)).points(vmId))
+      // Nobody else makes points of a VM while it is backed up, so it is the last one, or behind some that were damaged since.
+      for await (const { manifest } of (await repositories.open(repositoryId)).newestPoints(vmId, LAST_POINTS))
         if (manifest?.op === operationId) return manifest;
       return null;
     },

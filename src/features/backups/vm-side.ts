@@ -51,6 +51,7 @@ export class BrokenMark extends Error {
 }
 
 const END_WAIT_MS = 20_000;
+const FIRST_LOOK_MS = 5;
 const LOOK_MS = 100;
 const STATS_MS = 2_000;
 
@@ -146,10 +147,14 @@ export function createVmSide(libvirt: LibvirtHost, sleep: (ms: number) => Promis
         // It ended by itself meanwhile, as with its QEMU.
         if ((await runningSocket(vmId)) === socketPath) throw error;
       }
-      for (let waitedMs = 0; (await runningSocket(vmId)) === socketPath; waitedMs += LOOK_MS) {
+      // It is over a few milliseconds after libvirt answered, or has to wait for QEMU.
+      let [waitedMs, pauseMs] = [0, FIRST_LOOK_MS];
+      while ((await runningSocket(vmId)) === socketPath) {
         if (waitedMs >= END_WAIT_MS)
           throw new AppError('timeout', { detail: 'libvirt did not end the backup within 20 s.' });
-        await sleep(LOOK_MS);
+        await sleep(pauseMs);
+        waitedMs += pauseMs;
+        pauseMs = Math.min(LOOK_MS, pauseMs * 2);
       }
     },
   };

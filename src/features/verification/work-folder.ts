@@ -1,9 +1,10 @@
 /** Where one proof works: overlays that the test VM writes to, the socket that it reads the restore point through, its firmware variables.
  *  Below the state folder, passable for QEMU's user; all of it is gone with the proof. */
 
-import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hasErrno } from '#kernel/errors.ts';
+import { makePassable } from '#platform/qemu-access.ts';
 
 export interface WorkFolder {
   readonly path: string;
@@ -19,10 +20,6 @@ export interface WorkFolders {
   /** Operations that a folder is there of. */
   list(): Promise<readonly string[]>;
 }
-
-/** The state folder can be passed through by anybody on the host; what lies in here only by who knows its name, and the socket asks
- *  for QEMU's group besides. */
-const PASSABLE = 0o711;
 
 export function workFolders(stateFolder: string): WorkFolders {
   const root = join(stateFolder, 'proving');
@@ -40,10 +37,8 @@ export function workFolders(stateFolder: string): WorkFolders {
     of,
     async make(operationId) {
       const folder = of(operationId);
-      for (const path of [root, folder.path]) {
-        await mkdir(path, { recursive: true, mode: PASSABLE });
-        await chmod(path, PASSABLE);
-      }
+      // What lies in here can be reached by who knows its name, and the socket asks for QEMU's group besides.
+      for (const path of [root, folder.path]) await makePassable(path);
       return folder;
     },
     remove: (operationId) => rm(of(operationId).path, { recursive: true, force: true }),

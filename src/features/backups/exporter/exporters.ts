@@ -1,13 +1,14 @@
 /** Starts, finds and ends exporters: one for each VM that runs from a restore point. They outlive hyperd, so what is known of them is read
  *  from their folders each time. */
 
-import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import type { Clock } from '#kernel/clock.ts';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
 import { writeDurably } from '#platform/durable-file.ts';
 import { startLasting } from '#platform/lasting-process.ts';
 import { connectNbd } from '#platform/nbd/index.ts';
+import { makePassable } from '#platform/qemu-access.ts';
 import { isSurelyThere } from '../store/process-mark.ts';
 import {
   type ExporterFolder,
@@ -58,11 +59,8 @@ export function createExporters(
 
   const start = async (operationId: string, order: ExportOrder) => {
     const files = folder(operationId);
-    // Passable for QEMU's user; the socket asks for its group besides.
-    for (const path of [root, files.path]) {
-      await mkdir(path, { recursive: true, mode: 0o711 });
-      await chmod(path, 0o711);
-    }
+    // The socket asks for QEMU's group besides.
+    for (const path of [root, files.path]) await makePassable(path);
     await writeDurably(files.orderPath, `${JSON.stringify(order)}\n`);
     await rm(files.statusPath, { force: true });
     await startLasting({

@@ -16,17 +16,20 @@ export interface Pool {
 }
 
 export interface SharedPool {
-  /** Call `release` exactly once. */
-  acquire(): { readonly pool: Pool; release(): Promise<void> };
+  /** Call `release` exactly once.
+   *  @param options.isWaitedFor nothing but what the threads give is waited for: then there is one for every core, otherwise one is left to
+   *    the thread that reads and writes, and to guests */
+  acquire(options?: { readonly isWaitedFor?: boolean }): { readonly pool: Pool; release(): Promise<void> };
 }
 
 export function createSharedPool(settings: PoolSettings): SharedPool {
   let users = 0;
-  let running: { readonly pool: Pool; end(): Promise<void> } | null = null;
+  let running: ReturnType<typeof startPool> | null = null;
   return {
-    acquire() {
+    acquire({ isWaitedFor = false } = {}) {
       users += 1;
       running ??= startPool(settings);
+      running.growTo(availableParallelism() - (isWaitedFor ? 0 : 1));
       return {
         pool: running.pool,
         async release() {
@@ -46,12 +49,11 @@ interface Thread {
   readonly waiting: Map<number, (answer: PoolAnswer | Error) => void>;
 }
 
-function startPool(settings: PoolSettings): { readonly pool: Pool; end(): Promise<void> } {
-  const count = Math.max(1, Math.min(MOST_THREADS, availableParallelism() - 1));
+function startPool(settings: PoolSettings): { readonly pool: Pool; growTo(count: number): void; end(): Promise<void> } {
   const queue: { readonly task: PoolTask; readonly settle: (answer: PoolAnswer | Error) => void }[] = [];
   let last = 0;
   let failure: Error | null = null;
-  const threads = Array.from({ length: count }, () => startThread());
+  const threads: Thread[] = [startThread()];
 
   function startThread(): Thread {
     const worker = new Worker(new URL('./object-worker.ts', import.meta.url), {
@@ -111,6 +113,10 @@ function startPool(settings: PoolSettings): { readonly pool: Pool; end(): Promis
         if (answer.is === 'failed') throw new Error(answer.reason);
         return answer;
       },
+    },
+    growTo(count) {
+      while (threads.length < Math.min(MOST_THREADS, count)) threads.push(startThread());
+      next();
     },
     async end() {
       for (const { worker } of threads) worker.removeAllListeners('exit');

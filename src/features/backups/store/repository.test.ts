@@ -14,6 +14,7 @@ import {
   pruneAtOnce,
   restore,
   testRepository,
+  VM,
 } from './repository.test-data.ts';
 
 for (const isEncrypted of [false, true]) {
@@ -92,6 +93,17 @@ for (const isEncrypted of [false, true]) {
     );
   });
 }
+
+test('the last points of a VM are those that were made last, the newest first', async () => {
+  await using made = await testRepository(false);
+  const { repository } = made;
+  const ids: string[] = [];
+  for (let n = 0; n < 3; n += 1) ids.push((await backUp(repository, { sizeBytes: CHUNK, changes: new Map() })).id);
+  const last = async (count: number) =>
+    (await Array.fromAsync(repository.newestPoints(VM, count))).map(({ pointId }) => pointId);
+  assert.deepEqual(await last(2), [ids[2], ids[1]]);
+  assert.deepEqual(await last(9), ids.toReversed());
+});
 
 test('bytes that are out stay what they are, whoever else reads and gives back, and more is read than stays at hand', async () => {
   const CHUNKS = 7;

@@ -56,6 +56,8 @@ export interface Repository {
   writer(options?: { readonly host?: string }): Promise<RepositoryWriter>;
   /** All restore points, by VM and in the order of their making, read from the files. */
   points(vm?: string): AsyncIterable<PointEntry>;
+  /** The last restore points of a VM, the newest first. */
+  newestPoints(vm: string, count: number): AsyncIterable<PointEntry>;
   /** Those that are states of hosts, in the same order. One manifest of each folder tells what the others are: far less is read. */
   states(): AsyncIterable<PointEntry>;
   /** @throws AppError point_not_found, point_damaged when its manifest cannot be read */
@@ -127,6 +129,12 @@ export function repositoryOf(core: Core): Repository {
         if (entry) yield entry;
       }
     },
+    async *newestPoints(vm, count) {
+      for (const file of (await manifestFiles(layout, vm)).slice(-count).reverse()) {
+        const entry = await entryOf(core, file);
+        if (entry) yield entry;
+      }
+    },
     async *states() {
       const folders = Map.groupBy(await manifestFiles(layout), ({ vm }) => vm);
       for (const files of folders.values()) {
@@ -143,7 +151,7 @@ export function repositoryOf(core: Core): Repository {
     async openDisk(pointId, target, { isReadOnce = false } = {}) {
       needKey(core);
       const lease = await pinned(core, pointId);
-      const threads = core.threads.acquire();
+      const threads = core.threads.acquire({ isWaitedFor: isReadOnce });
       const close = async () => {
         await threads.release();
         await lease?.release();
