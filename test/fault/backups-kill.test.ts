@@ -1,4 +1,4 @@
-/** hyperd is killed before, in and after every step of a backup, a restore and an overwriting restore. After a restart nothing may be left
+/** hyperd is killed before, in and after every step of a backup, a restore, an overwriting restore and a prune. After a restart nothing may be left
  *  open in QEMU, no mark without its restore point, no half-made file, and every byte of every restore point has to be there. */
 
 import assert from 'node:assert/strict';
@@ -258,6 +258,49 @@ for (const point of points('backup.overwrite', ['look', 'disks', 'nvram', 'defin
         const kept = join(stateDir, 'quarantine', operation.id);
         const [disk = ''] = (await readdir(kept)).filter((name) => name.endsWith('.qcow2'));
         assert.equal(await sumOfFile(join(kept, disk)), sum, 'the disk of before is kept');
+      },
+    });
+  });
+
+/** Keeps the last point of the VM; it never runs by itself while the tests do. */
+async function keepOne(daemon: TestDaemon): Promise<void> {
+  const name = 'keep-one';
+  if ((await daemon.admin('GET /backup-schedules')).items.some((schedule) => schedule.name === name)) return;
+  await daemon.admin('POST /backup-schedules', {
+    body: {
+      name,
+      calendar: '0 3 29 2 *',
+      catchUp: false,
+      proof: 'never',
+      retention: { last: 1, hourly: 0, daily: 0, weekly: 0, monthly: 0, yearly: 0 },
+    },
+  });
+}
+
+for (const point of points('repository.prune', ['decide', 'sweep']))
+  test(`what the retention keeps survives a kill at ${point}, and the rest goes`, { skip }, async () => {
+    await killedRun({
+      point,
+      async prepare(daemon) {
+        await keepOne(daemon);
+        for (let n = 0; n < 2; n += 1) {
+          await change(daemon);
+          await backUp(daemon);
+        }
+        await change(daemon);
+        return { kept: await backUp(daemon), sum: await sumOfFile(await diskPath(daemon, NAME)) };
+      },
+      ask: (daemon) =>
+        daemon.admin('POST /backup-retention/run', { body: { repository: 'default', allowLarge: true } }),
+      async check(daemon, _operation, { kept, sum }) {
+        const left = (await daemon.admin('GET /restore-points', { query: { vm: NAME } })).items;
+        assert.deepEqual(
+          left.map(({ id }) => id),
+          [kept.id],
+        );
+        assert.equal(await sumOfPoint(kept.id), sum);
+        const next = await backUp(daemon);
+        assert.notEqual(next.disks[0]?.mode, 'full', `the next one counts from it: ${next.disks[0]?.reason}`);
       },
     });
   });
