@@ -9,6 +9,7 @@ import { setFlagsFromString } from 'node:v8';
 const CACHE = 'NODE_COMPILE_CACHE';
 const ARENAS = 'MALLOC_ARENA_MAX';
 const LARGE = 'MALLOC_MMAP_THRESHOLD_';
+const FILE_THREADS = 'UV_THREADPOOL_SIZE';
 /** Set when the process began anew because something had to be compiled, so that it does so once. */
 const RELOADED = 'HV_RELOADED';
 
@@ -16,11 +17,14 @@ const RELOADED = 'HV_RELOADED';
 // knows, where nobody else can write. One arena for all threads saves 6 MiB (measured).
 // glibc would soon take pieces as large as chunks of backups from its heap, which never shrinks between what is in use: given back to
 // the kernel each time they cost a little processor time, and hyperd takes 65 MiB less while it restores (measured: 218 and 152 MiB).
-if (process.env[CACHE] === undefined || process.env[ARENAS] === undefined || process.env[LARGE] === undefined)
+// A file system that hangs (a share whose server is gone) keeps each thread that works on it: of Node's four a single copy takes all, and
+// hyperd answers nobody any more.
+if ([CACHE, ARENAS, LARGE, FILE_THREADS].some((name) => process.env[name] === undefined))
   beginAnew({
     [CACHE]: process.env[CACHE] ?? join(userInfo().homedir, '.cache/hyper-nixos/compiled'),
     [ARENAS]: process.env[ARENAS] ?? '1',
     [LARGE]: process.env[LARGE] ?? String(2 ** 18),
+    [FILE_THREADS]: process.env[FILE_THREADS] ?? '32',
   });
 
 // Node lets the space for young objects grow to 32 MiB while it loads the program, and never gives it back. Kept at its first

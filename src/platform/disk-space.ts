@@ -1,9 +1,9 @@
 /** Room on file systems and what is promised of it: uploads, downloads, copies and new disks each write for a while, and of several at
  *  once none may count on bytes that another was promised. Held in memory; who goes on after a restart promises anew. */
 
-import { stat, statfs } from 'node:fs/promises';
 import { AppError } from '#kernel/errors.ts';
 import { formatBytes, GIB } from '#kernel/units.ts';
+import { fileSystemOf } from './file-system.ts';
 
 /** 5 % of a file system, at least 2 GiB, stay free. */
 const FLOOR_RATIO = 0.05;
@@ -61,11 +61,11 @@ export function createSpaceLedger(): SpaceLedger {
 
   return {
     async look(folder) {
-      const [fs, { dev }] = await Promise.all([statfs(folder), stat(folder)]);
+      const { device, availableBytes, sizeBytes } = await fileSystemOf(folder);
       return {
-        device: dev,
-        freeBytes: fs.bavail * fs.bsize,
-        floorBytes: Math.max(FLOOR_BYTES, Math.round(fs.blocks * fs.bsize * FLOOR_RATIO)),
+        device,
+        freeBytes: availableBytes,
+        floorBytes: Math.max(FLOOR_BYTES, Math.round(sizeBytes * FLOOR_RATIO)),
       };
     },
     promisedBytes: ({ device }) => promisedBytes(device, null),

@@ -1,6 +1,6 @@
 /** The file systems that hyperd writes to, each by one folder of ours: how full it is, whether new work waits there, and the reserve in it. */
 
-import { mkdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { withDeadline } from '#kernel/async.ts';
 import { hasErrno, messageOf } from '#kernel/errors.ts';
@@ -8,6 +8,7 @@ import type { Logger } from '#kernel/logger.ts';
 import { GIB } from '#kernel/units.ts';
 import type { Database } from '#platform/db/database.ts';
 import type { SpaceLedger } from '#platform/disk-space.ts';
+import { fileSystemOf } from '#platform/file-system.ts';
 import { runChecked } from '#platform/process.ts';
 import type { Filling, FullDisks } from './finders/full-disks.ts';
 import type { HealingTables } from './migrations.ts';
@@ -55,12 +56,12 @@ export function createDisks({ db, ledger, folders, log }: Dependencies): Disks {
     ledger.hold((await stat(folder)).dev, `more than 90 % of the file system of ${folder} are in use`);
 
   const lookAt = async (folder: string): Promise<Filling & { readonly device: number }> => {
-    const [{ blocks, bfree, bavail }, { dev }] = await Promise.all([statfs(folder), stat(folder)]);
-    const used = blocks - bfree;
+    const { device, sizeBytes, freeBytes, availableBytes } = await fileSystemOf(folder);
+    const used = sizeBytes - freeBytes;
     return {
       folder,
-      device: dev,
-      usedRatio: used + bavail === 0 ? 1 : used / (used + bavail),
+      device,
+      usedRatio: used + availableBytes === 0 ? 1 : used / (used + availableBytes),
       isHeld: held.has(folder),
       hasReserve: await exists(reserve(folder)),
     };
@@ -115,8 +116,8 @@ export function createDisks({ db, ledger, folders, log }: Dependencies): Disks {
       requireOwn(folder);
       const path = reserve(folder);
       if (await exists(path)) return;
-      const { blocks, bsize } = await statfs(folder);
-      const bytes = Math.min(MAX_RESERVE_BYTES, Math.floor(blocks * bsize * RESERVE_RATIO));
+      const { sizeBytes } = await fileSystemOf(folder);
+      const bytes = Math.min(MAX_RESERVE_BYTES, Math.floor(sizeBytes * RESERVE_RATIO));
       await mkdir(folder, { recursive: true });
       await rm(`${path}.part`, { force: true });
       await runChecked(['fallocate', '-l', String(bytes), `${path}.part`], { timeoutMs: MAKE_MS });

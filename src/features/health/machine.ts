@@ -1,9 +1,10 @@
 /** What the checks may ask of the machine: files, devices, space and programs. The only door of this slice to the outside,
  *  so that every outcome of every check can be played without the hardware for it. */
 
-import { constants, open, readdir, readFile, readlink, stat, statfs } from 'node:fs/promises';
+import { constants, open, readdir, readFile, readlink, stat } from 'node:fs/promises';
 import { hostname, networkInterfaces, release } from 'node:os';
 import { hasErrno } from '#kernel/errors.ts';
+import { fileSystemOf } from '#platform/file-system.ts';
 import { type RunOptions, type RunResult, run } from '#platform/process.ts';
 import { runSandboxed } from '#platform/sandbox.ts';
 
@@ -69,8 +70,8 @@ export const thisMachine: Machine = {
   },
   linkTarget: (path) => orNull(readlink(path)),
   async space(path) {
-    const found = await statfs(path);
-    return { sizeBytes: found.blocks * found.bsize, freeBytes: found.bavail * found.bsize };
+    const { sizeBytes, availableBytes } = await fileSystemOf(path);
+    return { sizeBytes, freeBytes: availableBytes };
   },
   async tryOpen(path) {
     try {

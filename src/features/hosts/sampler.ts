@@ -1,12 +1,13 @@
 /** Measures this machine every five seconds and keeps ten minutes of it. Costs two small reads per step, watched or not,
  *  so that the first page has a past to show. */
 
-import { readFile, stat, statfs } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import type { Host } from '#contract/system.ts';
 import { withDeadline } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { hasErrno } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
+import { fileSystemOf } from '#platform/file-system.ts';
 import {
   type CpuTicks,
   cpuRatio,
@@ -140,19 +141,18 @@ async function filesystemsOf(
   const found = new Map<number, Usage['filesystems'][number]>();
   for (const { path, purpose } of folders) {
     try {
-      const { dev } = await stat(path);
-      const known = found.get(dev);
+      const { device, sizeBytes, availableBytes } = await fileSystemOf(path);
+      const known = found.get(device);
       if (known !== undefined) {
-        found.set(dev, { ...known, purpose: `${known.purpose}, ${purpose}` });
+        found.set(device, { ...known, purpose: `${known.purpose}, ${purpose}` });
         continue;
       }
-      const space = await statfs(path);
-      found.set(dev, {
+      found.set(device, {
         mount: mountinfo === null ? path : mountOf(mountinfo, path),
         purpose,
-        sizeBytes: space.blocks * space.bsize,
+        sizeBytes,
         // As df counts it: what only root may use is not free, so that "full" means full for everybody.
-        usedBytes: (space.blocks - space.bavail) * space.bsize,
+        usedBytes: sizeBytes - availableBytes,
       });
     } catch (error) {
       // A pool's folder may be gone; libvirt's own state of the pool tells that.

@@ -1,9 +1,9 @@
 /** The inventory's eyes on a real libvirt host. */
 
-import { statfs } from 'node:fs/promises';
 import type { Vm } from '#contract/vms.ts';
 import { mapLimit, withDeadline } from '#kernel/async.ts';
 import { isNotFound, type LibvirtEvent, type LibvirtHost } from '#libvirt/index.ts';
+import { fileSystemOf } from '#platform/file-system.ts';
 import { factsOf } from './domain-facts.ts';
 import type { DomainFacts } from './facts.ts';
 import { hashText } from './hash-text.ts';
@@ -240,8 +240,8 @@ async function usableBytes(
 ): Promise<number> {
   if (kind !== 'dir' || path === null) return toldBytes;
   try {
-    const { bavail, bsize } = await withDeadline('statfs', STATFS_MS, () => statfs(path));
-    return Math.min(toldBytes, bavail * bsize);
+    const { availableBytes } = await withDeadline('statfs', STATFS_MS, () => fileSystemOf(path));
+    return Math.min(toldBytes, availableBytes);
   } catch {
     // The folder is not to be seen from here, or its server hangs: libvirt's own figure is the best there is.
     return toldBytes;

@@ -72,7 +72,14 @@ export async function takeLease(layout: Layout, work: LeaseWork, host = hostname
     await rm(path, { force: true });
     throw asStoreError(error);
   }
-  const timer = setInterval(() => void beat(path), HEARTBEAT_MS);
+  let isBeating = false;
+  const timer = setInterval(async () => {
+    // One that hangs holds a thread; a second would hold another one.
+    if (isBeating) return;
+    isBeating = true;
+    await beat(path);
+    isBeating = false;
+  }, HEARTBEAT_MS);
   timer.unref();
 
   return {

@@ -4,9 +4,10 @@
  *  A place fails in the words of `backupPlaceErrors`. What it answers is not believed: bytes that come from it are compared with digests. */
 
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rm, stat, statfs } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, hasErrno } from '#kernel/errors.ts';
+import { fileSystemOf } from '#platform/file-system.ts';
 import { type Files, HOST_FILES, syncFolder, writeWhole } from './files.ts';
 
 export interface PlaceEntry {
@@ -115,8 +116,7 @@ export function folderPlace(root: string): Place {
     },
     holds: null,
     async freeBytes() {
-      const { bavail, bsize } = await statfs(root);
-      return bavail * bsize;
+      return (await fileSystemOf(root)).availableBytes;
     },
     close: async () => undefined,
   };

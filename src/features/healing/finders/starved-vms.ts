@@ -1,11 +1,11 @@
 /** VMs that QEMU paused because their storage was full. libvirt is asked which disks that was; where they lie is looked at now. */
 
-import { stat, statfs } from 'node:fs/promises';
 import type { InventoryApi } from '#features/inventory/index.ts';
 import { withDeadline } from '#kernel/async.ts';
 import { messageOf } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { LibvirtHost } from '#libvirt/index.ts';
+import { fileSystemOf } from '#platform/file-system.ts';
 import type { Hands } from '../allowed-work.ts';
 import type { Finder, Finding } from '../finding.ts';
 import { isOurs, isToRun, jobOn, type KnownVm, vmObjectOf } from './vm-facts.ts';
@@ -25,11 +25,9 @@ interface Dependencies {
 
 /** Share of the file system that others than root may still use. @throws for what is no file: how full its device is does not show there */
 async function freeRatio(path: string): Promise<number> {
-  const [{ bavail, blocks }, file] = await withDeadline('statfs', LOOK_MS, () =>
-    Promise.all([statfs(path), stat(path)]),
-  );
-  if (!file.isFile()) throw new Error(`the space of ${path} cannot be seen from here`);
-  return blocks === 0 ? 0 : bavail / blocks;
+  const { availableBytes, sizeBytes, isFile } = await withDeadline('statfs', LOOK_MS, () => fileSystemOf(path));
+  if (!isFile) throw new Error(`the space of ${path} cannot be seen from here`);
+  return sizeBytes === 0 ? 0 : availableBytes / sizeBytes;
 }
 
 export function findStarvedVms({ known, hands, diskErrors, delaysMs, log }: Dependencies): Finder {
