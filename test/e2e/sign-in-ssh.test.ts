@@ -3,12 +3,12 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 import { runHv } from '#cli/fake-daemon.ts';
 import { ed25519Key } from '#features/access/ssh/fake-signer.ts';
 import { MIB } from '#kernel/units.ts';
 import { missingForLibvirtd } from '../support/libvirtd.ts';
+import { seriousFindings } from './accessibility.ts';
 import { type Dashboard, startDashboard } from './dashboard.ts';
 
 const skip = missingForLibvirtd() ?? false;
@@ -40,11 +40,7 @@ async function signShown(page: Page): Promise<string> {
 }
 
 async function assertAccessible(page: Page, where: string): Promise<void> {
-  await page.evaluate(axe.source);
-  const findings: string[] = await page.evaluate(
-    `axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id, nodes }) => id + ' ' + nodes[0].html))`,
-  );
-  assert.deepEqual(findings, [], where);
+  assert.deepEqual(await seriousFindings(page), [], where);
 }
 
 const codeOf = (page: Page) => page.locator('.user-code output');
