@@ -14,6 +14,7 @@ import type { Measurement } from '../../scripts/test/bench.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { type PrivateLibvirtd, startPrivateLibvirtd } from '../support/libvirtd.ts';
 import { startQemuNbd } from '../support/qemu-nbd.ts';
+import { measureRestic } from './backup-store/restic.ts';
 import { bigDisk } from './backups/big-disk.ts';
 import { type Cost, costOfProcess, costOfProgram, mostMemoryOf } from './backups/cost.ts';
 
@@ -59,8 +60,8 @@ interface Bench {
   readonly image: string;
 }
 
-async function backUp(daemon: TestDaemon): Promise<RestorePoint> {
-  const begun = await daemon.admin('POST /vms/{id}/backup', { params: { id: NAME }, body: {} });
+async function backUp(daemon: TestDaemon, body: { readonly repository?: string } = {}): Promise<RestorePoint> {
+  const begun = await daemon.admin('POST /vms/{id}/backup', { params: { id: NAME }, body });
   const { result } = await daemon.finish(begun);
   return daemon.admin('GET /restore-points/{id}', { params: { id: JSON.parse(JSON.stringify(result)).pointId } });
 }
@@ -78,7 +79,9 @@ async function measureFull({ folder, libvirtd, daemon, image }: Bench) {
   const zstd = await costOfProgram(['zstd', '-q', '-1', '-T0', '-f', raw, '-o', join(folder, 'disk.zst')]);
   const { size: zstdBytes } = await stat(join(folder, 'disk.zst'));
   await rm(join(folder, 'disk.zst'));
+  const restic = await measureRestic(folder, raw);
   await rm(raw);
+  const better = await measureBetter(daemon);
   const slower = copy.seconds > zstd.seconds ? copy : zstd;
   const other = await measureVirtnbdbackup(folder, libvirtd);
   const used = `${(point.readBytes / GIB).toFixed(1)} of 16 GiB`;
@@ -89,8 +92,28 @@ async function measureFull({ folder, libvirtd, daemon, image }: Bench) {
       compared(`full backup, ${used} | virtnbdbackup`, ours, other.full, '≤ 1.5×'),
       alone('full backup: most memory of hyperd', mostBytes / MIB, '≤ 200', 'MiB'),
       ratioOf('full backup: stored | zstd -1', point.storedBytes / MIB, zstdBytes / MIB, '≤ 1.15×', 'MiB'),
+      ratioOf('full backup: stored | restic', point.storedBytes / MIB, inMib(restic?.storedBytes), '≤ 1.1×', 'MiB'),
+      ratioOf(
+        'full backup, better: stored | restic',
+        better.point.storedBytes / MIB,
+        inMib(restic?.storedBytes),
+        '≤ 1.0×',
+        'MiB',
+      ),
+      ratioOf('full backup | restic', ours.seconds, restic?.writeSeconds ?? null, '–', 's'),
+      ratioOf('full backup, better | restic', better.seconds, restic?.writeSeconds ?? null, '–', 's'),
     ].flat(),
   };
+}
+
+const inMib = (bytes: number | undefined) => (bytes === undefined ? null : bytes / MIB);
+
+/** The same disk into a repository that is slower and smaller. */
+async function measureBetter(daemon: TestDaemon) {
+  const folder = join(daemon.stateDir, 'repositories/better');
+  await daemon.admin('POST /repositories', { body: { name: 'better', folder, compression: 'better' } });
+  const { value: point, seconds } = await costOfProcess(daemon.pid, () => backUp(daemon, { repository: 'better' }));
+  return { point, seconds };
 }
 
 /** Null when it is not installed, or does not get along with this libvirt. */

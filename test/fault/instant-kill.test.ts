@@ -31,7 +31,7 @@ let stateDir: string;
 let copies = 0;
 /** Of a small disk without a system, and of a guest that runs. */
 const pointIds: Record<'small' | 'guest', string> = { small: '', guest: '' };
-const counts = { points: 0, pointsInAll: 0, kills: 0, done: 0, acknowledged: 0, lost: 0 };
+const counts = { points: 0, pointsInAll: 0, kills: 0, crashes: 0, done: 0, acknowledged: 0, lost: 0 };
 
 const start = (killPoint: string | null, maxBytesPerSecond: number | null = null): Promise<TestDaemon> =>
   startDaemon({
@@ -108,7 +108,7 @@ before(async () => {
 after(async () => {
   await libvirtd?.close();
   console.log(
-    `# count: seed ${seed}: ${counts.points} of ${counts.pointsInAll} kill points; ${counts.kills} kills, ${counts.done} restores done after them, 0 left open; ${counts.acknowledged} writes acknowledged to guests, ${counts.lost} lost`,
+    `# count: seed ${seed}: ${counts.points} of ${counts.pointsInAll} kill points; ${counts.kills} kills, ${counts.done} restores done after them, 0 left open; ${counts.acknowledged} writes acknowledged to guests, ${counts.lost} lost; ${counts.crashes} crashes of QEMU by itself`,
   );
 });
 
@@ -233,6 +233,8 @@ test('a damaged place of the restore point ends the copying and is named; mended
 const WRITER = `n=$(tail -n 1 /data/log 2>/dev/null || echo 0)
 while :; do n=$((n+1)); echo $n >> /data/log; sync; echo "ACK $n." > /dev/ttyS0; done`;
 
+const OF_THE_EXPORTER = 'a kill of the exporter';
+
 test('every write that a guest was told is safe is there after kills of everything while its data is copied', {
   skip,
 }, async () => {
@@ -258,11 +260,27 @@ test('every write that a guest was told is safe is there after kills of everythi
     let shell: GuestShell = await guestShell(libvirtd, name);
     const again = () => guestShell(libvirtd, name).catch(told);
     const write = () => shell.run(`(${WRITER}) >/dev/null 2>&1 &`);
+    /** QEMU 7.2.22 now and then dies of a segmentation fault of its own when the server of a disk goes while it copies (two of some twenty
+     *  runs; the kernel's log names it). What is promised holds then too: nothing that was acknowledged is lost, and the VM starts again. */
+    const startCrashed = async () => {
+      const { id, state } = await show(daemon, name);
+      if (state !== 'crashed') return;
+      const atCrash = await acknowledged();
+      await daemon.finish(await daemon.admin('POST /vms/{id}/start', { params: { id } }));
+      shell = await again();
+      const { text } = await shell.run('tail -n 1 /data/log');
+      assert.ok(Number(text) >= atCrash, `${atCrash} were acknowledged before QEMU died, ${text.trim()} are there`);
+      await write();
+      counts.crashes += 1;
+    };
     const goesOn = async (what: string) => {
       const since = await acknowledged();
       // As slow as can be: much has to happen before all is copied.
       await libvirtd.virsh('blockjob', name, 'vda', '--bytes', '--bandwidth', '65536').catch(() => undefined);
-      await eventually(`the guest writes on after ${what}`, async () => (await acknowledged()) > since + 3).catch(told);
+      await eventually(`the guest writes on after ${what}`, async () => {
+        if (what === OF_THE_EXPORTER) await startCrashed();
+        return (await acknowledged()) > since + 3;
+      }).catch(told);
       assert.notEqual(await instant(daemon, name), null, 'its data is not copied yet');
       counts.kills += 1;
     };
@@ -285,7 +303,7 @@ test('every write that a guest was told is safe is there after kills of everythi
     await killExporter();
     await read();
     await eventually('it has an exporter again', async () => (await exporters()).length === 1);
-    await goesOn('a kill of the exporter');
+    await goesOn(OF_THE_EXPORTER);
 
     const [before] = await exporters();
     await daemon.kill('SIGKILL');
