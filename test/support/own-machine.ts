@@ -105,9 +105,14 @@ export async function startOwnMachine(): Promise<OwnMachine> {
   const api: OwnMachine['api'] = async (method, path, body) => {
     const sent = body === undefined ? [] : ['-H', 'content-type: application/json', '-d', JSON.stringify(body)];
     const socket = ['--unix-socket', '/run/hyper-nixos/admin.sock'];
-    return JSON.parse(
-      (await run('curl', '-sS', ...socket, '-X', method, ...sent, `http://localhost/api/v1${path}`)).stdout,
+    const { code, stdout, text } = await run(
+      'curl',
+      '-sS',
+      ...socket,
+      ...['-X', method, ...sent, `http://localhost/api/v1${path}`],
     );
+    if (code !== 0) throw new Error(`${method} ${path}: curl ended with ${code}: ${text}`);
+    return JSON.parse(stdout);
   };
   return {
     run,
@@ -122,6 +127,7 @@ export async function startOwnMachine(): Promise<OwnMachine> {
       if (operation.id === undefined) throw new Error(`no operation: ${JSON.stringify(operation)}`);
       for (;;) {
         const { state, title, error } = await api('GET', `/operations/${operation.id}?waitSeconds=20`);
+        if (state === undefined) throw new Error(`no operation ${operation.id}`);
         if (state === 'done') return;
         if (FINAL_STATES.includes(state) || state === 'attention')
           throw new Error(`${title} ended as ${state}: ${JSON.stringify(error)}`);

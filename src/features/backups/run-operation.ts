@@ -76,6 +76,8 @@ function runSteps(order: RunOrder, services: RunServices): Step[] {
     async act(context) {
       goOn(context);
       const repository = await services.open(repositoryId);
+      // Whoever opened it too late has been given up, and nobody would close what is begun now.
+      context.signal.throwIfAborted();
       // Its threads begin meanwhile. That it cannot be written to is told by the step that writes first.
       void sessions.of(context.operationId, repository).catch(() => undefined);
       const looked = await lookAtVm(order, services);

@@ -99,6 +99,7 @@ function copyStep({ vmId }: CopyOrder, services: CopyServices): Step {
     async act(context) {
       for (let failed = 0; ; ) {
         context.signal.throwIfAborted();
+        let reason = 'QEMU breaks the copying off each time.';
         try {
           await letGoOn(vmId, services, context);
           const next = await copyOn(vmId, failed > 0, services, context);
@@ -108,15 +109,12 @@ function copyStep({ vmId }: CopyOrder, services: CopyServices): Step {
           context.signal.throwIfAborted();
           if (error instanceof AppError && FINAL.includes(error.code)) throw error;
           failed += 1;
-          const reason = reasonOf(error);
+          reason = reasonOf(error);
           context.progress({ note: reason });
-          if (failed < PATIENT_TRIES) context.log.debug({ vm: vmId, err: error }, NOT_NOW);
-          else {
-            if (failed === PATIENT_TRIES) context.log.warn({ vm: vmId, err: error }, NOT_NOW);
-            services.hindered(vmId, reason);
-          }
+          context.log.debug({ vm: vmId, err: error }, NOT_NOW);
         }
-        if (failed === 0) services.hindered(vmId, null);
+        if (failed === PATIENT_TRIES) context.log.warn({ vm: vmId, reason }, NOT_NOW);
+        if (failed === 0 || failed >= PATIENT_TRIES) services.hindered(vmId, failed === 0 ? null : reason);
         await clock.sleep(
           failed === 0 ? LOOK_MS : Math.min(MOST_WAIT_MS, LOOK_MS * 2 ** Math.min(failed, 10)),
           context.signal,
@@ -211,8 +209,8 @@ async function lookAt(row: InstantRow, { libvirt, exporters }: CopyServices): Pr
     const { state } = await libvirt.domains.state(vmId);
     const isOn = !['off', 'none', 'crashed'].includes(state);
     const xml = await libvirt.domains.xml(vmId);
-    const attached = await attachedDisks(xml, exporters.folder(row.operation_id).socketPath);
     const disks = disksOf(row);
+    const attached = await attachedDisks(xml, { socketPath: exporters.folder(row.operation_id).socketPath, disks });
     const all = disks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     let left = 0;
     let isWorking = false;
@@ -351,7 +349,7 @@ function letGoStep({ vmId }: CopyOrder, { rows, exporters, parts, libvirt, ended
       const { socketPath } = exporters.folder(row.operation_id);
       if (
         (await parts.access.isDefined(vmId)) &&
-        (await attachedDisks(await libvirt.domains.xml(vmId), socketPath)).length > 0
+        (await attachedDisks(await libvirt.domains.xml(vmId), { socketPath, disks: disksOf(row) })).length > 0
       )
         throw new AppError('wrong_state', { detail: 'A disk of the VM builds upon the restore point again.' });
       await ended(row);

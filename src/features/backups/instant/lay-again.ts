@@ -15,7 +15,7 @@ export async function layAgain(
   signal: AbortSignal,
 ): Promise<void> {
   const { socketPath } = exporters.folder(row.operation_id);
-  const attached = await attachedDisks(xml, socketPath);
+  const attached = await attachedDisks(xml, { socketPath, disks: disksOf(row) });
   const sources = new Map(readDomain(xml).disks.map(({ target, source }) => [target, source]));
   for (const { target, isWhole } of disksOf(row)) {
     const path = sources.get(target) ?? null;

@@ -14,9 +14,9 @@ import { type RestoreOrder, restoreOrderSchema } from '../restore-order.ts';
 import type { InstantRows } from './rows.ts';
 import type { InstantDisk, InstantRow } from './tables.ts';
 
-/** libvirt makes QEMU's user the owner while the VM is on. How far the copying is stands in the file only, and hyperd may be no more than
- *  a member of QEMU's group. */
-const FOR_GROUP = 0o660;
+/** libvirt makes QEMU's user the owner while the VM is on. How far the copying is stands in the file only, so a hyperd that is no more than
+ *  a member of QEMU's group needs the file to be the group's. */
+const MODE = process.getuid?.() === 0 ? 0o600 : 0o660;
 
 export const INSTANT_RESTORE = 'backup.restore-instant';
 
@@ -107,8 +107,8 @@ function overlaysStep(order: RestoreOrder, { exporters, parts, qemuGid }: Instan
         await rm(`${path}.part`, { force: true });
         await makeOverlay(`${path}.part`, { socketPath, exportName: disk.target, sizeBytes: disk.sizeBytes }, signal);
         const gid = await qemuGid();
-        await giveToQemu(`${path}.part`, gid === null ? null : { gid }, FOR_GROUP);
-        await publishFile(`${path}.part`, path, FOR_GROUP);
+        await giveToQemu(`${path}.part`, gid === null ? null : { gid }, MODE);
+        await publishFile(`${path}.part`, path, MODE);
       }
     },
     async compensate({ operationId }) {

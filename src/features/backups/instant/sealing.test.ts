@@ -44,16 +44,19 @@ test('an overlay names its export, and one that lost it is laid on it again with
   const from = { socketPath: join(folder, 'a "b" socket'), exportName: 'vda' };
   const xml = (source: string) =>
     `<domain><name>x</name><devices><disk type='file' device='disk'><source file='${source}'/><target dev='vda'/></disk></devices></domain>`;
+  const over = { socketPath: from.socketPath, disks: [{ target: 'vda' }] };
   await makeOverlay(path, { ...from, sizeBytes: 8 * MIB }, never);
-  assert.deepEqual(await attachedDisks(xml(path), from.socketPath), ['vda']);
-  assert.deepEqual(await attachedDisks(xml(path), join(folder, 'another')), []);
+  assert.deepEqual(await attachedDisks(xml(path), over), ['vda']);
+  assert.deepEqual(await attachedDisks(xml(path), { ...over, socketPath: join(folder, 'another') }), []);
+  const other = { ...over, disks: [{ target: 'vdb' }] };
+  assert.deepEqual(await attachedDisks(xml(path), other), [], 'one that the VM got since is nobody’s business');
   const above = join(folder, 'above.qcow2');
   await qemu('qemu-img', 'create', '-q', '-u', '-f', 'qcow2', '-F', 'qcow2', '-b', path, above, '8M');
-  assert.deepEqual(await attachedDisks(xml(above), from.socketPath), ['vda'], 'also below a snapshot');
+  assert.deepEqual(await attachedDisks(xml(above), over), ['vda'], 'also below a snapshot');
 
   const named = await backingName(path);
   await qemu('qemu-img', 'rebase', '-u', '-f', 'qcow2', '-b', '', path);
-  assert.deepEqual(await attachedDisks(xml(path), from.socketPath), []);
+  assert.deepEqual(await attachedDisks(xml(path), over), []);
   await qemu('qemu-io', '-f', 'qcow2', '-c', 'write -P 7 1M 64k', path);
   await layOver(path, from, never);
   assert.equal(await backingName(path), named);
