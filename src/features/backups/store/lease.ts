@@ -113,9 +113,9 @@ export async function liveLeases(layout: Layout): Promise<LeaseFacts[]> {
     const facts = await readLease(path);
     if (facts === 'gone') continue;
     const ageMs = nowMs - (await modifiedMs(path));
-    // A torn one was being written when its process or the power ended; its owner would have replaced it at once.
-    if (ageMs > STALE_MS || (facts && isSurelyGone(facts.process))) await putAway(layout, path);
-    else if (facts) live.push(facts);
+    // A torn one was being written when its process or the power ended: leases are written under the lock, which we have now.
+    if (facts === null || ageMs > STALE_MS || isSurelyGone(facts.process)) await putAway(layout, path);
+    else live.push(facts);
   }
   return live;
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { MIB } from '#kernel/units.ts';
 import { openRepository } from './index.ts';
@@ -103,6 +103,15 @@ test('the last points of a VM are those that were made last, the newest first', 
     (await Array.fromAsync(repository.newestPoints(VM, count))).map(({ pointId }) => pointId);
   assert.deepEqual(await last(2), [ids[2], ids[1]]);
   assert.deepEqual(await last(9), ids.toReversed());
+});
+
+test('a lease whose writing was cut off belongs to nobody, and goes with the next one who works there', async () => {
+  await using made = await testRepository(false);
+  await (await made.repository.writer()).close();
+  const torn = join(made.folder, 'locks', `${'0'.repeat(16)}.json`);
+  await writeFile(torn, '{"token":"00000000');
+  await (await made.repository.writer()).close();
+  assert.ok(!(await readdir(join(made.folder, 'locks'))).includes(basename(torn)));
 });
 
 test('bytes that are out stay what they are, whoever else reads and gives back, and more is read than stays at hand', async () => {
