@@ -81,7 +81,7 @@ async function measureFull({ folder, libvirtd, daemon, image }: Bench) {
   await rm(join(folder, 'disk.zst'));
   const restic = await measureRestic(folder, raw);
   await rm(raw);
-  const better = await measureBetter(daemon);
+  const better = await measureBetter(folder, daemon);
   const slower = copy.seconds > zstd.seconds ? copy : zstd;
   const other = await measureVirtnbdbackup(folder, libvirtd);
   const used = `${(point.readBytes / GIB).toFixed(1)} of 16 GiB`;
@@ -109,8 +109,8 @@ async function measureFull({ folder, libvirtd, daemon, image }: Bench) {
 const inMib = (bytes: number | undefined) => (bytes === undefined ? null : bytes / MIB);
 
 /** The same disk into a repository that is slower and smaller. */
-async function measureBetter(daemon: TestDaemon) {
-  const folder = join(daemon.stateDir, 'repositories/better');
+async function measureBetter(parent: string, daemon: TestDaemon) {
+  const folder = join(parent, 'better');
   await daemon.admin('POST /repositories', { body: { name: 'better', folder, compression: 'better' } });
   const { value: point, seconds } = await costOfProcess(daemon.pid, () => backUp(daemon, { repository: 'better' }));
   return { point, seconds };
