@@ -258,8 +258,8 @@ test('every write that a guest was told is safe is there after kills of everythi
     let shell: GuestShell = await guestShell(libvirtd, name);
     const again = () => guestShell(libvirtd, name).catch(told);
     const write = () => shell.run(`(${WRITER}) >/dev/null 2>&1 &`);
-    /** QEMU 7.2.22 now and then dies of a segmentation fault of its own when the server of a disk goes while it copies (two of some twenty
-     *  runs; the kernel's log names it). What is promised holds then too: nothing that was acknowledged is lost, and the VM starts again. */
+    /** QEMU 7.2.22 now and then dies of a segmentation fault of its own when the server of a disk goes while it copies (the kernel's log
+     *  names it). What is promised holds then too: nothing that was acknowledged is lost, and the VM starts again. */
     let isServerKilled = false;
     const startCrashed = async () => {
       if (!isServerKilled || (await show(daemon, name)).state !== 'crashed') return;
