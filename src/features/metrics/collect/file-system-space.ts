@@ -22,7 +22,7 @@ export interface FileSystemSpace {
 }
 
 const DEADLINE_MS = 2_000;
-/** Node has four threads for files; a disk that hangs keeps those that look at it. */
+/** There are few threads for files; a disk that hangs keeps those that look at it. */
 const MAX_HELD_THREADS = 2;
 const STAT_FORMAT = '%S %b %f %a %c %d';
 
