@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type Database, openDatabase } from '#platform/db/database.ts';
 import { operationMigrations } from './migrations.ts';
 import { createOperationStore, type OperationStore } from './store.ts';
 
 const ALL = { projects: ['p'], vms: [] };
+let dir: string;
 let db: Database;
 let store: OperationStore;
 
@@ -36,8 +40,9 @@ const WRITTEN: readonly Written[] = [
 ];
 const timeOf = (clock: string) => `2026-01-01T${clock}:00.000Z`;
 
-before(() => {
-  db = openDatabase(':memory:');
+before(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'hv-operations-'));
+  db = openDatabase(join(dir, 'state.db'));
   // As hyperd wrote them before operations knew their VM.
   db.migrate(
     'operations',
@@ -58,7 +63,10 @@ before(() => {
   db.migrate('operations', operationMigrations);
   store = createOperationStore(db);
 });
-after(() => db.close());
+after(async () => {
+  await db.close();
+  await rm(dir, { recursive: true });
+});
 
 const idsIn = async (query: Omit<Parameters<OperationStore['timeline']>[0], 'of'>) =>
   (await store.timeline({ ...query, of: ALL })).items.map(({ id }) => id);

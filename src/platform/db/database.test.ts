@@ -28,6 +28,9 @@ async function withDatabase(work: (path: string) => Promise<void>): Promise<void
   }
 }
 
+test('a path that is not absolute is refused: nothing is made in the working folder', () =>
+  assert.throws(() => openDatabase(':memory:'), TypeError));
+
 test('a transaction that fails leaves nothing behind, and the next one works', () =>
   withDatabase(async (path) => {
     const db = openDatabase(path);

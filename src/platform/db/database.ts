@@ -2,6 +2,7 @@
  *  Each slice declares its own tables and asks for a typed view of them. */
 
 import { chmodSync, closeSync, openSync } from 'node:fs';
+import { isAbsolute } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Kysely, SqliteDialect } from 'kysely';
 import { messageOf } from '#kernel/errors.ts';
@@ -39,6 +40,8 @@ export interface Database {
 /** Opens or makes the database file and checks it.
  *  @throws Error naming the file when it is damaged: it is never silently recreated */
 export function openDatabase(path: string): Database {
+  // ':memory:' would be two files in the working folder.
+  if (!isAbsolute(path)) throw new TypeError(`the state database needs an absolute path, not ${path}`);
   // Ours alone before anything is in it: others may pass through its folder. SQLite gives its side files the same rights.
   closeSync(openSync(path, 'a', 0o600));
   chmodSync(path, 0o600);

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { TestClock } from '#kernel/clock.ts';
 import { silentLogger } from '#kernel/logger.ts';
@@ -14,7 +17,8 @@ async function withWatch(
   }) => Promise<void>,
 ): Promise<void> {
   const clock = new TestClock();
-  const db = openDatabase(':memory:');
+  const dir = await mkdtemp(join(tmpdir(), 'hv-tick-watch-'));
+  const db = openDatabase(join(dir, 'state.db'));
   const titles: string[] = [];
   const failing = { isFailing: false };
   const watch = watchTicks({
@@ -49,6 +53,7 @@ async function withWatch(
     stop.abort();
     await running;
     await db.close();
+    await rm(dir, { recursive: true });
   }
 }
 
