@@ -1,7 +1,8 @@
 /** What is written is what others read: qemu-img checks each file and compares it with the same disk as plain bytes. */
 
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { mkdtemp, open, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -126,6 +127,19 @@ describe('a disk as a file', () => {
     const info = await run(['qemu-img', 'info', '-f', 'qcow2', path], { timeoutMs: 20_000 });
     assert.match(info.stderr, /not in qcow2 format/);
     await file.close();
+  });
+
+  test('what was written does not take the place of what others read', async (t) => {
+    const path = join(folder, 'uncached.qcow2');
+    const parts = [0, 1, 2, 3].map((n) => ({ at: n * 16 * MIB, bytes: Buffer.alloc(16 * MIB, n + 1) }));
+    await writeAt(path, 'qcow2', 64 * MIB, parts);
+    const direct = await open(path, constants.O_RDONLY | constants.O_DIRECT).catch(() => null);
+    await direct?.close();
+    if (direct === null) return t.skip('this file system has nothing but its cache');
+    const { stdout } = await runChecked(['fincore', '--bytes', '--noheadings', '--output', 'RES', path], {
+      timeoutMs: 20_000,
+    });
+    assert.ok(Number(stdout) < 8 * MIB, `${stdout} bytes of it are in the cache`);
   });
 
   test('parts of clusters and what lies behind the end are refused', async () => {

@@ -1,7 +1,8 @@
 /** A new disk as a file: whoever has its data writes it here, and what is never written reads as zeros. Not for disks that are in use. */
 
 import { type FileHandle, open } from 'node:fs/promises';
-import { type DiskLayout, writeAll } from './layout.ts';
+import { type DataWriter, openDataWriter } from './data-writer.ts';
+import type { DiskLayout } from './layout.ts';
 import { CLUSTER_BYTES, createQcow2 } from './qcow2.ts';
 
 export type DiskFileFormat = 'qcow2' | 'raw';
@@ -24,7 +25,8 @@ const ZEROS = Buffer.alloc(CLUSTER_BYTES);
  *  @throws system errors of making it */
 export async function createDiskFile(path: string, format: DiskFileFormat, sizeBytes: number): Promise<DiskFile> {
   const file = await open(path, 'w', 0o600);
-  const layout = format === 'qcow2' ? createQcow2(file, sizeBytes) : createRaw(file, sizeBytes);
+  const data = await openDataWriter(file, path);
+  const layout = format === 'qcow2' ? createQcow2(file, data, sizeBytes) : createRaw(file, data, sizeBytes);
   return {
     async write(offsetBytes, bytes) {
       const end = offsetBytes + bytes.length;
@@ -37,14 +39,17 @@ export async function createDiskFile(path: string, format: DiskFileFormat, sizeB
       await layout.finish();
       await file.sync();
     },
-    close: () => file.close(),
+    async close() {
+      await data.close();
+      await file.close();
+    },
   };
 }
 
 /** Zeros are holes of the file. */
-function createRaw(file: FileHandle, sizeBytes: number): DiskLayout {
+function createRaw(file: FileHandle, data: DataWriter, sizeBytes: number): DiskLayout {
   return {
-    put: (offsetBytes, bytes) => writeAll(file, bytes, offsetBytes),
+    put: (offsetBytes, bytes) => data.write(bytes, offsetBytes),
     finish: () => file.truncate(sizeBytes),
   };
 }

@@ -3,6 +3,7 @@
  *  The format is QEMU's docs/interop/qcow2, version 3. */
 
 import type { FileHandle } from 'node:fs/promises';
+import type { DataWriter } from './data-writer.ts';
 import { type DiskLayout, writeAll } from './layout.ts';
 
 const CLUSTER_BITS = 16;
@@ -21,7 +22,7 @@ const REFCOUNTS_PER_BLOCK = CLUSTER_BYTES / REFCOUNT_BYTES;
 const COPIED = 2n ** 63n;
 
 /** @param file empty */
-export function createQcow2(file: FileHandle, sizeBytes: number): DiskLayout {
+export function createQcow2(file: FileHandle, data: DataWriter, sizeBytes: number): DiskLayout {
   const firstLevel = new Array<number>(Math.ceil(sizeBytes / (CLUSTER_BYTES * ENTRIES_PER_TABLE))).fill(0);
   // The first one is the header's.
   let clusters = 1;
@@ -51,7 +52,7 @@ export function createQcow2(file: FileHandle, sizeBytes: number): DiskLayout {
     async put(offsetBytes, bytes) {
       const count = Math.ceil(bytes.length / CLUSTER_BYTES);
       const first = take(count);
-      await writeAll(file, bytes, first * CLUSTER_BYTES);
+      await data.write(bytes, first * CLUSTER_BYTES);
       await enter(offsetBytes / CLUSTER_BYTES, first, count);
     },
     async finish() {
