@@ -16,7 +16,7 @@ import {
   waySchema,
 } from './run-order.ts';
 import { imageOf, lookAtVm } from './run-plan.ts';
-import { publishPoint, putBlobs, readAll } from './run-read.ts';
+import { describeVm, publishPoint, readAll } from './run-read.ts';
 
 export const RUN = 'backup.run';
 /** The same for a VM that is off: what it hides from alerts is more. */
@@ -129,7 +129,8 @@ function runSteps(order: RunOrder, services: RunServices): Step[] {
     isCancellable: true,
     async act(context) {
       goOn(context);
-      await putBlobs(order, await sessionOf(context), services);
+      // To store it takes as long as threads take to begin, in which the moment can be taken.
+      await (await sessionOf(context)).describe(() => describeVm(order, services));
     },
   };
 
@@ -178,7 +179,7 @@ function runSteps(order: RunOrder, services: RunServices): Step[] {
     async act(context) {
       goOn(context);
       const session = await sessionOf(context);
-      await putBlobs(order, session, services);
+      await session.describe(() => describeVm(order, services));
       await readAll(order, wayOf(context), begunOf(context), session, context, services);
     },
   };

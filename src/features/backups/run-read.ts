@@ -11,32 +11,30 @@ import { missedText } from './missed-changes.ts';
 import { checkpointName } from './names.ts';
 import type { RunServices } from './run-begin.ts';
 import type { Begun, RunOrder, Way } from './run-order.ts';
-import type { OpenDoor, ReadResult, Session } from './run-session.ts';
+import type { Description, OpenDoor, ReadResult, Session } from './run-session.ts';
 
 const WATCH_MS = 2_000;
 /** How often it is looked at how long the guest waits for its disks. */
 const GUEST_MS = 1_000;
 
-/** Puts the definition and what belongs to the VM beside its disks into the repository. */
-export async function putBlobs(order: RunOrder, session: Session, services: RunServices): Promise<void> {
-  if (session.blobs.has('domainXml')) return;
-  const { vmId } = order;
+/** The definition, and what belongs to the VM beside its disks. */
+export async function describeVm({ vmId }: RunOrder, services: RunServices): Promise<Description> {
   const { xml, nvramPath, hasTpm } = await services.definition(vmId);
+  const blobs: Record<string, Buffer> = { domainXml: Buffer.from(xml) };
   const warnings: string[] = [];
-  await session.blob('domainXml', Buffer.from(xml));
   if (nvramPath !== null) {
     const nvram = await readNvram(nvramPath);
-    if (nvram.bytes) await session.blob('nvram', nvram.bytes);
+    if (nvram.bytes) blobs['nvram'] = nvram.bytes;
     if (nvram.problem) warnings.push(nvram.problem);
   }
   if (hasTpm) {
     const tpm = await readTpm(vmId);
-    if (tpm.bytes) await session.blob('tpm', tpm.bytes);
+    if (tpm.bytes) blobs['tpm'] = tpm.bytes;
     if (tpm.problem) warnings.push(tpm.problem);
     if (/<encryption\b[^>]*secret=/.test(xml))
       warnings.push('The TPM is encrypted with a secret of libvirt, which is not in the restore point.');
   }
-  session.warnings.push(...warnings);
+  return { blobs, warnings };
 }
 
 export async function readAll(
@@ -131,11 +129,12 @@ export async function publishPoint(
     await services.record(order, before, begun, meta ?? { vm, warnings: begun.warnings, missed: [] });
     return before.id;
   }
-  await putBlobs(order, session, services);
+  await session.describe(() => describeVm(order, services));
   const results = await readAll(order, way, begun, session, context, services);
+  const described = await session.described();
   const missed = results.flatMap((result) => result.missed ?? []);
-  const warnings = [...missed.map(missedText), ...begun.plan.warnings, ...begun.warnings, ...session.warnings];
-  await session.blob('meta', Buffer.from(JSON.stringify({ vm, warnings, missed })));
+  const warnings = [...missed.map(missedText), ...begun.plan.warnings, ...begun.warnings, ...described.warnings];
+  const metaBlob = await session.writer.blob(Buffer.from(JSON.stringify({ vm, warnings, missed })));
   const newBytes = results.reduce((sum, { written }) => sum + written.stats.newBytes, 0);
   await context.charge([{ project, resource: 'backups', objectId: operationId, amount: newBytes }]);
   const newest = await catalogue.newest(vmId, repositoryId);
@@ -161,7 +160,7 @@ export async function publishPoint(
       reason,
     })),
     skipped: [...begun.plan.skipped],
-    blobs: Object.fromEntries(session.blobs),
+    blobs: { ...described.blobs, meta: metaBlob },
     guest: way === 'running' ? textsOf(await services.guestIdentity(vmId, context.signal)) : null,
     tool: await services.tool(),
   });

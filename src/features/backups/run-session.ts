@@ -36,11 +36,10 @@ export interface ReadResult {
 
 export interface Session {
   readonly writer: RepositoryWriter;
-  /** Puts a blob there once. */
-  blob(name: string, bytes: Buffer): Promise<void>;
-  readonly blobs: ReadonlyMap<string, string>;
-  /** What a person should know, in words. */
-  readonly warnings: string[];
+  /** Looks at what belongs to the VM beside its disks, once: after a failure, also of storing it, all of it again. */
+  describe(look: () => Promise<Description>): Promise<void>;
+  /** By name, the ids of what `describe` found, which is stored meanwhile. @throws what hindered it */
+  described(): Promise<{ readonly blobs: Record<string, string>; readonly warnings: readonly string[] }>;
   /** Reads what is not read yet. */
   readDisks(
     disks: readonly PlannedDisk[],
@@ -48,6 +47,12 @@ export interface Session {
     context: StepContext,
     way: GivingWay,
   ): Promise<readonly ReadResult[]>;
+}
+
+export interface Description {
+  readonly blobs: Readonly<Record<string, Buffer>>;
+  /** What a person should know, in words. */
+  readonly warnings: readonly string[];
 }
 
 /** @throws backup_interrupted when the disks cannot be reached any more */
@@ -64,14 +69,37 @@ export function createSessions(pace: Pace, sleep: Clock['sleep'], host: string):
 
   const begin = async (repository: Repository): Promise<Session> => {
     const writer = await repository.writer({ host });
-    const blobs = new Map<string, string>();
     const done = new Map<string, ReadResult>();
+    let description: ReturnType<typeof store> | null = null;
+    let hasFailed = false;
+    const store = async (look: () => Promise<Description>) => {
+      const { blobs, warnings } = await look();
+      const stored = Promise.all(
+        Object.entries(blobs).map(async ([name, bytes]) => [name, await writer.blob(bytes)] as const),
+      );
+      // Whoever needs them hears of it; until then it is nobody's.
+      stored.catch(() => {
+        hasFailed = true;
+      });
+      return { stored, warnings };
+    };
     return {
       writer,
-      blobs,
-      warnings: [],
-      async blob(name, bytes) {
-        if (!blobs.has(name)) blobs.set(name, await writer.blob(bytes));
+      async describe(look) {
+        if (hasFailed) description = null;
+        hasFailed = false;
+        description ??= store(look);
+        try {
+          await description;
+        } catch (error) {
+          hasFailed = true;
+          throw error;
+        }
+      },
+      async described() {
+        if (description === null) throw new Error('what belongs to the VM was not stored');
+        const { stored, warnings } = await description;
+        return { blobs: Object.fromEntries(await stored), warnings };
       },
       async readDisks(disks, openDoor, context, way) {
         const totalBytes = disks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
