@@ -7,18 +7,19 @@ import { run, runChecked } from '#platform/process.ts';
 
 export const DISK_BYTES = GIB;
 const MINUTES_MS = 60_000;
-const SOURCES = ['doc', 'locale', 'fonts']
+export const SOURCES = ['doc', 'locale', 'fonts']
   .map((name) => `/usr/share/${name}`)
   .concat(['/usr/bin', '/usr/sbin', '/usr/lib/python3']);
 
-/** Makes the raw image below `folder`: some 700 MiB of documents, libraries and programs, no journal. */
-export async function mixedDisk(folder: string): Promise<string> {
+/** Makes the raw image below `folder`: some 700 MiB of documents, libraries and programs, no journal.
+ *  @param sources files and folders; what is not there, or does not fit any more, is left out */
+export async function mixedDisk(folder: string, sources: readonly string[] = SOURCES): Promise<string> {
   const root = join(folder, 'root');
   const image = join(folder, 'disk.raw');
   // Files of both kinds until there is no more than fits.
   await runChecked(['mkdir', '-p', root], { timeoutMs: MINUTES_MS });
   // Not all of them are on every machine; du tells those that are.
-  const sizes = await run(['du', '-s', '-m', ...SOURCES], { timeoutMs: 5 * MINUTES_MS });
+  const sizes = await run(['du', '-s', '-m', ...sources], { timeoutMs: 5 * MINUTES_MS });
   let left = (DISK_BYTES * 0.68) / MIB;
   for (const line of sizes.stdout.split('\n')) {
     const [mib = '0', path = ''] = line.split('\t');

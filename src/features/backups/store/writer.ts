@@ -23,7 +23,7 @@ import { findManifest, manifestFiles, readManifest } from './points.ts';
 import { createRoom } from './room.ts';
 
 /** Raw bytes on their way at once, in all disks of a writer; their packed form comes on top. */
-const MAX_BYTES_UNDERWAY = 16 * 2 ** 20;
+const MAX_BYTES_UNDERWAY = 8 * 2 ** 20;
 const MAX_CHUNKS_UNDERWAY = 32;
 const AT_ONCE = 8;
 /** How long an object that is not there may be looked for: the sweep lifts what it is about to judge for a moment. */
