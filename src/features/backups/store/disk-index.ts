@@ -1,8 +1,8 @@
 /** The ids of all chunks of a disk while it is being written: pages come from the parent when they are touched, and lie in a file without
  *  a name when they are not at hand. Memory stays the same for any size of disk. */
 
-import { closeSync, readSync, writeSync } from 'node:fs';
-import { asStoreError, openNameless } from './files.ts';
+import type { FileHandle } from 'node:fs/promises';
+import { asStoreError, openNameless, readFully, writeFully } from './files.ts';
 import { IDS_PER_PAGE, PAGE_BYTES } from './manifest.ts';
 import { ID_BYTES, ZERO_ID } from './object.ts';
 
@@ -19,7 +19,7 @@ export interface DiskIndex {
   page(page: number): Promise<Buffer>;
   /** Ids that were set and stand for an object, in the order of the disk. */
   setIds(): AsyncIterable<string>;
-  close(): void;
+  close(): Promise<void>;
 }
 
 /** @param scratch path for the file without a name; nothing may be there
@@ -30,32 +30,55 @@ export function createDiskIndex(options: {
   readonly parentPage: (page: number) => Promise<Buffer>;
 }): DiskIndex {
   const { scratch, chunks, parentPage } = options;
-  const file = openNameless(scratch);
+  /** Made when it is needed: most disks never do. */
+  let file: Promise<FileHandle> | null = null;
   const atHand = new Map<number, Buffer>();
-  const loading = new Map<number, Promise<void>>();
+  /** Pages on their way to memory or away from it. */
+  const moving = new Map<number, Promise<void>>();
   const touched = new Set<number>();
   const isSet = new Uint8Array(Math.ceil(chunks / 8));
+  /** A page that could not be put aside is lost, and the disk with it. */
+  let failure: { readonly error: unknown } | null = null;
 
-  const evict = () => {
+  const move = (page: number, work: () => Promise<void>): Promise<void> => {
+    const moved = work().finally(() => {
+      // It may be on its way back already.
+      if (moving.get(page) === moved) moving.delete(page);
+    });
+    moving.set(page, moved);
+    return moved;
+  };
+  const putAside = async (page: number, ids: Buffer) => {
+    try {
+      file ??= openNameless(scratch);
+      await writeFully(await file, ids, page * PAGE_BYTES);
+    } catch (error) {
+      failure ??= { error: asStoreError(error) };
+      throw error;
+    }
+  };
+  const evict = async () => {
     for (const [page, ids] of atHand) {
       if (atHand.size <= PAGES_AT_HAND) return;
-      writeSync(file, ids, 0, PAGE_BYTES, page * PAGE_BYTES);
+      // Whoever wants it from now on waits until it is in the file.
       atHand.delete(page);
+      await move(page, () => putAside(page, ids));
     }
   };
   const load = async (page: number) => {
     let ids: Buffer;
-    if (touched.has(page)) {
+    if (touched.has(page) && file !== null) {
       ids = Buffer.alloc(PAGE_BYTES);
-      readSync(file, ids, 0, PAGE_BYTES, page * PAGE_BYTES);
+      await readFully(await file, ids, page * PAGE_BYTES);
     } else ids = Buffer.from(await parentPage(page));
     touched.add(page);
     atHand.set(page, ids);
-    evict();
+    await evict();
   };
   /** Runs `change` on a page at once when it is there, so that no eviction comes between. */
   const withPage = async <Value>(page: number, change: (ids: Buffer) => Value): Promise<Value> => {
     for (;;) {
+      if (failure !== null) throw failure.error;
       const ids = atHand.get(page);
       if (ids) {
         // Used last, evicted last.
@@ -63,13 +86,8 @@ export function createDiskIndex(options: {
         atHand.set(page, ids);
         return change(ids);
       }
-      let work = loading.get(page);
-      if (!work) {
-        work = load(page).finally(() => loading.delete(page));
-        loading.set(page, work);
-      }
       try {
-        await work;
+        await (moving.get(page) ?? move(page, () => load(page)));
       } catch (error) {
         throw asStoreError(error);
       }
@@ -110,6 +128,12 @@ export function createDiskIndex(options: {
         }
       }
     },
-    close: () => closeSync(file),
+    async close() {
+      await Promise.allSettled(moving.values());
+      await file?.then(
+        (open) => open.close(),
+        () => undefined,
+      );
+    },
   };
 }

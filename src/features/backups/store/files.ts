@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { constants, openSync, unlinkSync } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError, hasErrno } from '#kernel/errors.ts';
 
@@ -100,13 +100,39 @@ export async function readPlainFile(path: string, maxBytes: number): Promise<Buf
 }
 
 /** A file that is gone by itself when the process ends. @param path nothing may be there @throws AppError no_space */
-export function openNameless(path: string): number {
+export async function openNameless(path: string): Promise<FileHandle> {
+  try {
+    const file = await open(path, 'wx+', 0o600);
+    await unlink(path);
+    return file;
+  } catch (error) {
+    throw asStoreError(error);
+  }
+}
+
+/** The same for what works in one go. */
+export function openNamelessSync(path: string): number {
   try {
     const file = openSync(path, 'wx+', 0o600);
     unlinkSync(path);
     return file;
   } catch (error) {
     throw asStoreError(error);
+  }
+}
+
+/** All of the bytes: a single call may write fewer. */
+export async function writeFully(file: FileHandle, bytes: Uint8Array, offsetBytes: number): Promise<void> {
+  for (let at = 0; at < bytes.length; )
+    at += (await file.write(bytes, at, bytes.length - at, offsetBytes + at)).bytesWritten;
+}
+
+/** Fills `bytes`. @throws Error when the file ends before */
+export async function readFully(file: FileHandle, bytes: Uint8Array, offsetBytes: number): Promise<void> {
+  for (let at = 0; at < bytes.length; ) {
+    const { bytesRead } = await file.read(bytes, at, bytes.length - at, offsetBytes + at);
+    if (bytesRead === 0) throw new Error('scratch of a repository is shorter than it was written');
+    at += bytesRead;
   }
 }
 

@@ -1,7 +1,7 @@
 /** Ids sorted by their first byte in a file without a name: written and read once, in blocks. */
 
 import { closeSync, readSync, writeSync } from 'node:fs';
-import { asStoreError, openNameless } from './files.ts';
+import { asStoreError, openNamelessSync } from './files.ts';
 import { ID_BYTES } from './object.ts';
 
 export const SHELVES = 256;
@@ -18,7 +18,7 @@ export interface IdShelves {
 
 /** @param scratch path for the file; nothing may be there @throws AppError no_space */
 export function createIdShelves(scratch: string): IdShelves {
-  const file = openNameless(scratch);
+  const file = openNamelessSync(scratch);
   const open = Array.from({ length: SHELVES }, () => Buffer.alloc(BLOCK_BYTES));
   const fill = new Uint32Array(SHELVES);
   /** Numbers of blocks in the file. */

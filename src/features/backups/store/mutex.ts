@@ -1,7 +1,7 @@
 /** A lock for moments in which nobody else may change who works in a repository or which points it has: SQLite's lock on a file, which
  *  the kernel releases even after `kill -9`. Long work is announced by leases instead. */
 
-import { closeSync, openSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,17 +16,24 @@ const LONGEST_WAIT_MS = 60_000;
  *  @throws AppError repository_locked after a minute */
 export async function exclusively<Value>(locks: string, work: () => Promise<Value>): Promise<Value> {
   const path = join(locks, 'mutex.db');
-  closeSync(openSync(path, 'a', 0o640));
+  await waitFor(path);
   const lock = new DatabaseSync(path);
   try {
-    await begin(lock);
+    await begin(lock, path);
     return await work();
   } finally {
     lock.close();
   }
 }
 
-async function begin(lock: DatabaseSync): Promise<void> {
+/** SQLite asks the file system in our only thread. A share whose server is gone lets whoever asks it wait, so another thread asks first:
+ *  opened for writing, a file is looked at by its server, and not where the file system is frozen. */
+async function waitFor(path: string): Promise<void> {
+  const file = await open(path, 'a', 0o640);
+  await file.close();
+}
+
+async function begin(lock: DatabaseSync, path: string): Promise<void> {
   const deadlineMs = performance.now() + LONGEST_WAIT_MS;
   for (;;) {
     try {
@@ -42,6 +49,7 @@ async function begin(lock: DatabaseSync): Promise<void> {
         });
     }
     await sleep(RETRY_MS * (0.5 + Math.random()));
+    await waitFor(path);
   }
 }
 

@@ -72,16 +72,17 @@ export async function openWriter(core: Core, host?: string): Promise<RepositoryW
   const blobs = new Set<string>();
   let isClosed = false;
 
-  const forgetPoint = () => {
-    for (const { index } of disks.values()) index.close();
+  const forgetPoint = async () => {
+    const known = [...disks.values()];
     disks.clear();
     blobs.clear();
+    await Promise.all(known.map(({ index }) => index.close()));
   };
   const close = async () => {
     if (isClosed) return;
     isClosed = true;
     await room.empty();
-    forgetPoint();
+    await forgetPoint();
     await lease.release();
     await release();
   };
@@ -169,7 +170,7 @@ export async function openWriter(core: Core, host?: string): Promise<RepositoryW
       await mapLimit(objects.takeUnsyncedFolders(), AT_ONCE, syncFolder);
       await assertAllThere();
       const manifest = await exclusively(layout.locks, () => promote(body));
-      forgetPoint();
+      await forgetPoint();
       return manifest;
     },
 
