@@ -134,11 +134,12 @@ async function measureVirtnbdbackup(folder: string, { uri }: PrivateLibvirtd): P
   return { full };
 }
 
-/** Turn about, each with the same changes; both are on their storage at the end. */
+/** Turn about, each with the same changes. Both are on their storage at the end, and both have begun to note what changes next. */
 async function measureIncremental({ folder, libvirtd, daemon }: Bench): Promise<Measurement[]> {
   const rounds: { readonly ours: Cost & { readonly value: RestorePoint }; readonly push: PushCost }[] = [];
+  const markOf = (round: number) => `rival-${round}`;
+  await libvirtd.virsh('checkpoint-create-as', NAME, markOf(0));
   for (let round = 0; round < ROUNDS; round += 1) {
-    await libvirtd.virsh('checkpoint-create-as', NAME, 'of-the-rival');
     // As a guest would: through QEMU, in pieces all over the disk.
     for (let n = 0; n < DIRTY_MIB; n += 1) {
       const write = `qemu-io -d ${await deviceOf(libvirtd)} "write -P ${n + 1 + round} ${n * 600}M 1M"`;
@@ -146,14 +147,14 @@ async function measureIncremental({ folder, libvirtd, daemon }: Bench): Promise<
       if (said.trim() !== '') throw new Error(`nothing was written: ${said}`);
     }
     const ours = await costOfProcess(daemon.pid, () => backUp(daemon));
-    rounds.push({ ours, push: await pushBackup(folder, libvirtd) });
-    await libvirtd.virsh('checkpoint-delete', NAME, 'of-the-rival');
+    rounds.push({ ours, push: await pushBackup(folder, libvirtd, { since: markOf(round), mark: markOf(round + 1) }) });
   }
+  await libvirtd.virsh('checkpoint-delete', NAME, markOf(ROUNDS));
   const last = rounds.at(-1);
   if (last === undefined) throw new Error('nothing was measured');
   return [
     compared(
-      `incremental, ${DIRTY_MIB} MiB changed | push backup of libvirt by virsh, then synced`,
+      `incremental, ${DIRTY_MIB} MiB changed | push backup and checkpoints by virsh, synced`,
       middle(rounds.map(({ ours }) => ours)),
       { seconds: median(rounds.map(({ push }) => push.seconds)), processorSeconds: 0 },
       '≤ 1.3×',
@@ -180,17 +181,23 @@ async function deviceOf({ virsh }: PrivateLibvirtd): Promise<string> {
   throw new Error('the guest has no qcow2 disk');
 }
 
-async function pushBackup(folder: string, { virsh }: PrivateLibvirtd): Promise<PushCost> {
+async function pushBackup(
+  folder: string,
+  { virsh }: PrivateLibvirtd,
+  { since, mark }: { readonly since: string; readonly mark: string },
+): Promise<PushCost> {
   const target = join(folder, 'push.qcow2');
-  const xml = join(folder, 'push.xml');
+  const [backup, checkpoint] = [join(folder, 'push.xml'), join(folder, 'mark.xml')];
   await writeFile(
-    xml,
-    `<domainbackup mode='push'><incremental>of-the-rival</incremental><disks><disk name='vda' type='file'><target file='${target}'/><driver type='qcow2'/></disk></disks></domainbackup>`,
+    backup,
+    `<domainbackup mode='push'><incremental>${since}</incremental><disks><disk name='vda' type='file'><target file='${target}'/><driver type='qcow2'/></disk></disks></domainbackup>`,
   );
+  await writeFile(checkpoint, `<domaincheckpoint><name>${mark}</name></domaincheckpoint>`);
   const beginMs = performance.now();
-  await virsh('backup-begin', NAME, xml);
+  await virsh('backup-begin', NAME, backup, checkpoint);
   while (!/Job type:\s+None/.test(await virsh('domjobinfo', NAME))) await sleep(5);
   await runChecked(['sync', target], { timeoutMs: MINUTES_MS });
+  await virsh('checkpoint-delete', NAME, since);
   const seconds = (performance.now() - beginMs) / 1000;
   const { blocks } = await stat(target);
   await rm(target);
