@@ -300,13 +300,12 @@ async function copyBytes(
   onProgress: (doneBytes: number) => void,
 ): Promise<void> {
   const writer = createBatchWriter(part, 0);
-  const buffer = Buffer.alloc(4 * MIB);
+  const buffer = Buffer.alloc(MIB);
   for (let position = 0; ; ) {
     signal.throwIfAborted();
     const { bytesRead } = await source.read(buffer, 0, buffer.length, position);
     if (bytesRead === 0) break;
-    // Copied, because the next round reads into the same buffer while this one is being written.
-    await writer.write(Buffer.from(buffer.subarray(0, bytesRead)));
+    await writer.write(buffer.subarray(0, bytesRead));
     position += bytesRead;
     onProgress(writer.written);
   }
