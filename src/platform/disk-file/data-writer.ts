@@ -21,9 +21,9 @@ export interface DataWriter {
   close(): Promise<void>;
 }
 
-/** @param file open for writing at `path`, for what does not fit; it has to be synced, which covers what went past the cache */
-export async function openDataWriter(file: FileHandle, path: string): Promise<DataWriter> {
-  let direct = await openDirect(path);
+/** @param file for what does not fit; it has to be synced, which covers what went past the cache */
+export async function openDataWriter(file: FileHandle): Promise<DataWriter> {
+  let direct = await openDirect(file);
   const inTurn = createQueue();
   // The only memory in JavaScript that begins at the border of a page.
   const aligned =
@@ -63,9 +63,10 @@ export async function openDataWriter(file: FileHandle, path: string): Promise<Da
 }
 
 /** Null where the file system has nothing but its cache, or cannot do without. */
-async function openDirect(path: string): Promise<FileHandle | null> {
+async function openDirect({ fd }: FileHandle): Promise<FileHandle | null> {
   try {
-    return await open(path, constants.O_WRONLY | constants.O_DIRECT);
+    // The same file, whatever has its name by now.
+    return await open(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_DIRECT);
   } catch (error) {
     if (hasErrno(error, 'EINVAL', 'EOPNOTSUPP')) return null;
     throw error;

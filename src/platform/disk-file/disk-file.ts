@@ -25,7 +25,10 @@ const ZEROS = Buffer.alloc(CLUSTER_BYTES);
  *  @throws system errors of making it */
 export async function createDiskFile(path: string, format: DiskFileFormat, sizeBytes: number): Promise<DiskFile> {
   const file = await open(path, 'w', 0o600);
-  const data = await openDataWriter(file, path);
+  const data = await openDataWriter(file).catch(async (error: unknown) => {
+    await file.close();
+    throw error;
+  });
   const layout = format === 'qcow2' ? createQcow2(file, data, sizeBytes) : createRaw(file, data, sizeBytes);
   return {
     async write(offsetBytes, bytes) {
