@@ -242,6 +242,25 @@ async function evidenceFile(proofId: string, name: string): Promise<Buffer> {
   return body;
 }
 
+test('three proofs in a row that show nothing begin an alert', { skip, timeout: 300_000 }, async () => {
+  const vmId = await makeVm('never-known', { image: 'good', guest: HELLO, memoryMib: 900_000 });
+  await scan();
+  const unsure = async () =>
+    (await daemon.admin('GET /alerts', { query: { state: 'pending' } })).items.find(
+      (alert) => alert.rule.name === 'backup_proof_unsure' && alert.vmId === vmId,
+    );
+  for (let n = 1; n <= 3; n += 1) {
+    assert.equal(await unsure(), undefined);
+    assert.equal((await proofOf(vmId)).verdict, 'inconclusive');
+  }
+  // Figures of backups are taken once a minute.
+  for (const deadline = performance.now() + 120_000; ; await sleep(500)) {
+    const alert = await unsure();
+    if (alert) return assert.equal(alert.value, 3);
+    assert.ok(performance.now() < deadline, 'nothing is pending');
+  }
+});
+
 const SLOW: Case = { image: 'good', guest: HELLO };
 
 test('a slow guest that is good never fails', { skip, timeout: isFull ? 20_000_000 : 1_400_000 }, async () => {
