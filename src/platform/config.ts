@@ -1,7 +1,7 @@
 /** Reads the configuration: defaults, then the file, then the environment; each problem names key and mend. */
 
 import { lstat, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { z } from 'zod';
 import { type ConfigFile, configSchema } from '#contract/config.ts';
 import { hasErrno } from '#kernel/errors.ts';
@@ -122,7 +122,7 @@ export async function loadConfig(env: Readonly<Record<string, string | undefined
     ...parsed.data,
     listen,
     libvirtUri: env['HV_LIBVIRT_URI'] ?? parsed.data.libvirtUri,
-    state: folders(env['HV_STATE_DIR'] ?? '/var/lib/hyper-nixos'),
+    state: folders(resolve(env['HV_STATE_DIR'] ?? '/var/lib/hyper-nixos')),
     runtimeDir,
     configFile: path,
     killPoint: env['HV_KILL_POINT'] ?? null,

@@ -266,6 +266,7 @@ export function createPointRoutes(dependencies: PointRouteDependencies): Handler
           target,
           outPath: path,
           format: 'qcow2',
+          isReadNext: true,
           signal,
           onProgress: () => undefined,
         });

@@ -180,6 +180,8 @@ function runSteps(order: RunOrder, services: RunServices): Step[] {
       goOn(context);
       const session = await sessionOf(context);
       await session.describe(() => describeVm(order, services));
+      // Hours of reading are not begun for a point that cannot be published.
+      await session.described();
       await readAll(order, wayOf(context), begunOf(context), session, context, services);
     },
   };

@@ -130,8 +130,8 @@ export async function publishPoint(
     return before.id;
   }
   await session.describe(() => describeVm(order, services));
-  const results = await readAll(order, way, begun, session, context, services);
   const described = await session.described();
+  const results = await readAll(order, way, begun, session, context, services);
   const missed = results.flatMap((result) => result.missed ?? []);
   const warnings = [...missed.map(missedText), ...begun.plan.warnings, ...begun.warnings, ...described.warnings];
   const metaBlob = await session.writer.blob(Buffer.from(JSON.stringify({ vm, warnings, missed })));

@@ -38,6 +38,8 @@ export interface Session {
   readonly writer: RepositoryWriter;
   /** Looks at what belongs to the VM beside its disks, once: after a failure, also of storing it, all of it again. */
   describe(look: () => Promise<Description>): Promise<void>;
+  /** Nothing of the description is on its way any more, however it went. */
+  settle(): Promise<void>;
   /** By name, the ids of what `describe` found, which is stored meanwhile. @throws what hindered it */
   described(): Promise<{ readonly blobs: Record<string, string>; readonly warnings: readonly string[] }>;
   /** Reads what is not read yet. */
@@ -96,6 +98,10 @@ export function createSessions(pace: Pace, sleep: Clock['sleep'], host: string):
           throw error;
         }
       },
+      async settle() {
+        const stored = (await description?.catch(() => null))?.stored;
+        await stored?.catch(() => undefined);
+      },
       async described() {
         if (description === null) throw new Error('what belongs to the VM was not stored');
         const { stored, warnings } = await description;
@@ -127,11 +133,9 @@ export function createSessions(pace: Pace, sleep: Clock['sleep'], host: string):
     const session = open.get(operationId);
     open.delete(operationId);
     // One that could not be opened has nothing to close.
-    const writer = await session?.then(
-      ({ writer: found }) => found,
-      () => null,
-    );
-    await writer?.close();
+    const opened = await session?.catch(() => null);
+    await opened?.settle();
+    await opened?.writer.close();
   };
 
   return {

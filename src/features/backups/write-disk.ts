@@ -13,6 +13,8 @@ export interface WriteOrder {
   /** Half-made file; what is there is written over. */
   readonly outPath: string;
   readonly format: 'qcow2' | 'raw';
+  /** Whoever asked for it reads it at once. */
+  readonly isReadNext?: boolean;
   readonly signal: AbortSignal;
   /** @param ratio 0 to 1 */
   onProgress(ratio: number): void;
@@ -27,10 +29,10 @@ const STEP_BYTES = 2 ** 36;
 /** Writes a disk as it was into a file, which is on its storage then. Every chunk is compared with its id before it is written.
  *  @throws point_damaged naming disk and offset; no_space; the signal's reason. No file is there then */
 export async function writeDisk(order: WriteOrder): Promise<void> {
-  const { repository, pointId, target, outPath, format, signal } = order;
+  const { repository, pointId, target, outPath, format, isReadNext = false, signal } = order;
   const disk = await repository.openDisk(pointId, target, { isReadOnce: true });
   try {
-    const file = await createDiskFile(outPath, format, disk.sizeBytes);
+    const file = await createDiskFile(outPath, format, disk.sizeBytes, { isReadNext });
     try {
       await copyAll(disk, file, order);
       signal.throwIfAborted();

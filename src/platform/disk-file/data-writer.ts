@@ -21,23 +21,23 @@ export interface DataWriter {
   close(): Promise<void>;
 }
 
-/** @param file for what does not fit; it has to be synced, which covers what went past the cache */
-export async function openDataWriter(file: FileHandle): Promise<DataWriter> {
-  let direct = await openDirect(file);
+/** @param file for what does not fit; it has to be synced, which covers what went past the cache
+ *  @param isCached true = all of it goes through the cache */
+export async function openDataWriter(file: FileHandle, isCached: boolean): Promise<DataWriter> {
   const inTurn = createQueue();
   // The only memory in JavaScript that begins at the border of a page.
-  const aligned =
-    direct && Buffer.from(new WebAssembly.Memory({ initial: PAGES_PER_MIB, maximum: PAGES_PER_MIB }).buffer);
+  const aligned = Buffer.from(new WebAssembly.Memory({ initial: PAGES_PER_MIB, maximum: PAGES_PER_MIB }).buffer);
+  let direct = isCached ? null : await openDirect(file);
 
   /** @returns how much of it is in the file */
   const writeDirect = async (bytes: Buffer, offsetBytes: number): Promise<number> => {
     const length = Math.min(MIB, bytes.length - (bytes.length % BLOCK_BYTES));
-    if (!direct || !aligned || length === 0 || offsetBytes % BLOCK_BYTES !== 0) return 0;
+    if (!direct || length === 0 || offsetBytes % BLOCK_BYTES !== 0) return 0;
     bytes.copy(aligned, 0, 0, length);
     try {
       return (await direct.write(aligned, 0, length, offsetBytes)).bytesWritten;
     } catch (error) {
-      if (!hasErrno(error, 'EINVAL')) throw error;
+      if (!hasErrno(error, 'EINVAL', 'ENOTSUP')) throw error;
       // It was opened and does not work: blocks of another size, or a file system that only says it can.
       await closeDirect();
       return 0;
@@ -67,8 +67,8 @@ async function openDirect({ fd }: FileHandle): Promise<FileHandle | null> {
   try {
     // The same file, whatever has its name by now.
     return await open(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_DIRECT);
-  } catch (error) {
-    if (hasErrno(error, 'EINVAL', 'EOPNOTSUPP')) return null;
-    throw error;
+  } catch {
+    // What is wrong with the file itself is told by the first write to it.
+    return null;
   }
 }

@@ -22,10 +22,16 @@ const ZEROS = Buffer.alloc(CLUSTER_BYTES);
 
 /** Makes the file; what is there is replaced.
  *  @param sizeBytes of the disk, a multiple of 512
+ *  @param options.isReadNext it stays in the kernel's cache for whoever reads it as soon as it is there
  *  @throws system errors of making it */
-export async function createDiskFile(path: string, format: DiskFileFormat, sizeBytes: number): Promise<DiskFile> {
+export async function createDiskFile(
+  path: string,
+  format: DiskFileFormat,
+  sizeBytes: number,
+  { isReadNext = false }: { readonly isReadNext?: boolean } = {},
+): Promise<DiskFile> {
   const file = await open(path, 'w', 0o600);
-  const data = await openDataWriter(file).catch(async (error: unknown) => {
+  const data = await openDataWriter(file, isReadNext).catch(async (error: unknown) => {
     await file.close();
     throw error;
   });
@@ -43,8 +49,11 @@ export async function createDiskFile(path: string, format: DiskFileFormat, sizeB
       await file.sync();
     },
     async close() {
-      await data.close();
-      await file.close();
+      try {
+        await data.close();
+      } finally {
+        await file.close();
+      }
     },
   };
 }

@@ -5,6 +5,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createQueue } from '#kernel/async.ts';
 import { AppError } from '#kernel/errors.ts';
 
 const SQLITE_BUSY = 5;
@@ -12,10 +13,19 @@ const RETRY_MS = 10;
 /** What is done under the lock takes milliseconds. */
 const LONGEST_WAIT_MS = 60_000;
 
-/** Runs `work` while nobody else, in this process or another, is in here for the same repository.
- *  @throws AppError repository_locked after a minute */
+/** Of this process, one after the other for each file: whoever closes a file lets go of all locks that his process has on it. */
+const turns = new Map<string, ReturnType<typeof createQueue>>();
+
+/** Runs `work` while nobody else, in this process or another, is in here for the same repository. Not to be called by `work`.
+ *  @throws AppError repository_locked when another process keeps it for a minute */
 export async function exclusively<Value>(locks: string, work: () => Promise<Value>): Promise<Value> {
   const path = join(locks, 'mutex.db');
+  const inTurn = turns.get(path) ?? createQueue();
+  turns.set(path, inTurn);
+  return await inTurn(() => lockedFor(path, work));
+}
+
+async function lockedFor<Value>(path: string, work: () => Promise<Value>): Promise<Value> {
   await waitFor(path);
   const lock = new DatabaseSync(path);
   try {
@@ -27,7 +37,7 @@ export async function exclusively<Value>(locks: string, work: () => Promise<Valu
 }
 
 /** SQLite asks the file system in our only thread. A share whose server is gone lets whoever asks it wait, so another thread asks first:
- *  opened for writing, a file is looked at by its server, and not where the file system is frozen. */
+ *  the server has to look at a file that is opened, and a frozen file system does not let it be made. */
 async function waitFor(path: string): Promise<void> {
   const file = await open(path, 'a', 0o640);
   await file.close();
