@@ -90,6 +90,8 @@ function clientOver(socketPath: string): ApiClient {
   });
 }
 
+const NO_MIRROR = join(import.meta.dirname, 'no-mirror');
+
 /** Starts hyperd. Rejects with its output when it does not get ready. */
 export async function startDaemon(options: TestDaemonOptions = {}): Promise<TestDaemon> {
   const { libvirtd } = options;
@@ -108,6 +110,7 @@ export async function startDaemon(options: TestDaemonOptions = {}): Promise<Test
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
       ...process.env,
+      ...(libvirtd ? { PATH: `${NO_MIRROR}:${process.env['PATH']}` } : {}),
       HV_CONFIG: configFile,
       HV_STATE_DIR: stateDir,
       HV_RUNTIME_DIR: runtimeDir,

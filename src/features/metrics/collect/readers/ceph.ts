@@ -1,5 +1,6 @@
 /** A Ceph cluster that this machine is a client of, by `ceph status -f json`. */
 
+import { access } from 'node:fs/promises';
 import { z } from 'zod';
 import type { Owner } from '../measuring.ts';
 import type { Programs } from '../programs.ts';
@@ -37,11 +38,17 @@ export function cephCluster(json: string): CephCluster {
   };
 }
 
-export function cephReader(host: Owner, programs: Programs): SlowReader<CephCluster> {
+/** @param configFile without it this machine is no client, and the program, which takes half a second to say so, is not asked */
+export function cephReader(
+  host: Owner,
+  programs: Programs,
+  configFile = '/etc/ceph/ceph.conf',
+): SlowReader<CephCluster> {
   return {
     name: 'Ceph',
     periodMs: 60_000,
     async read(signal) {
+      if (!(await isThere(configFile))) return null;
       // Its own limit is the shorter one, so that a cluster that is away costs no killed program.
       const result = await programs.ask(['ceph', '--connect-timeout', '8', 'status', '-f', 'json'], signal);
       return result === null || result.code !== 0 ? null : cephCluster(result.stdout);
@@ -55,3 +62,9 @@ export function cephReader(host: Owner, programs: Programs): SlowReader<CephClus
     },
   };
 }
+
+const isThere = (path: string) =>
+  access(path).then(
+    () => true,
+    () => false,
+  );

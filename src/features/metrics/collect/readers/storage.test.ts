@@ -54,8 +54,16 @@ test('Ceph: health and space of the cluster', () => {
   assert.throws(() => cephCluster('{"health":{"status":"HEALTH_OK"}}'));
 });
 
+test('Ceph is asked where this machine is a client of a cluster, and nowhere else', async () => {
+  const answer = says(answers.CEPH_GOOD);
+  assert.equal((await cephReader(HOST, answer, import.meta.filename).read(never))?.state, 'active');
+  assert.equal(await cephReader(HOST, answer, '/nowhere/ceph.conf').read(never), null);
+});
+
 test('where a program is not installed, or fails, nothing is told', async () => {
-  for (const reader of [zfsReader, lvmThinReader, cephReader]) {
+  const cephClient = (...[host, programs]: Parameters<typeof zfsReader>) =>
+    cephReader(host, programs, import.meta.filename);
+  for (const reader of [zfsReader, lvmThinReader, cephClient]) {
     assert.equal(await reader(HOST, notInstalled).read(never), null);
     assert.equal(await reader(HOST, says('error', 1)).read(never), null);
   }
