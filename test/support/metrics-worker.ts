@@ -16,7 +16,7 @@ const history = createHistory({
   path,
   clock,
   log: silentLogger,
-  limits: () => ({ rawDays: 30, fiveMinuteDays: 60, hourDays: 730, maxBytes: 2 ** 40 }),
+  limits: () => ({ rawDays: 365, fiveMinuteDays: 365, hourDays: 730, maxBytes: 2 ** 40 }),
   isGone: () => false,
   diskAnswers: async () => undefined,
 });
