@@ -2,7 +2,8 @@
  *  a name when they are not at hand. Memory stays the same for any size of disk. */
 
 import type { FileHandle } from 'node:fs/promises';
-import { asStoreError, openNameless, readFully, writeFully } from './files.ts';
+import { writeAll } from '#platform/disk-file/layout.ts';
+import { asStoreError, openNameless, readFully } from './files.ts';
 import { IDS_PER_PAGE, PAGE_BYTES } from './manifest.ts';
 import { ID_BYTES, ZERO_ID } from './object.ts';
 
@@ -51,7 +52,7 @@ export function createDiskIndex(options: {
   const putAside = async (page: number, ids: Buffer) => {
     try {
       file ??= openNameless(scratch);
-      await writeFully(await file, ids, page * PAGE_BYTES);
+      await writeAll(await file, ids, page * PAGE_BYTES);
     } catch (error) {
       failure ??= { error: asStoreError(error) };
       throw error;

@@ -121,12 +121,6 @@ export function openNamelessSync(path: string): number {
   }
 }
 
-/** All of the bytes: a single call may write fewer. */
-export async function writeFully(file: FileHandle, bytes: Uint8Array, offsetBytes: number): Promise<void> {
-  for (let at = 0; at < bytes.length; )
-    at += (await file.write(bytes, at, bytes.length - at, offsetBytes + at)).bytesWritten;
-}
-
 /** Fills `bytes`. @throws Error when the file ends before */
 export async function readFully(file: FileHandle, bytes: Uint8Array, offsetBytes: number): Promise<void> {
   for (let at = 0; at < bytes.length; ) {
