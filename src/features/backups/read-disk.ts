@@ -45,9 +45,9 @@ export async function readDisk(reading: DiskReading): Promise<DiskRead> {
   const readChunk = async (index: number) => {
     const offset = index * chunkSizeBytes;
     const length = Math.min(chunkSizeBytes, sizeBytes - offset);
-    const data = await connection.read(offset, length);
+    // What nobody has the memory for is not asked for.
+    await writer.write(index, () => connection.read(offset, length));
     readBytes += length;
-    await writer.write(index, data);
   };
   const begin = (index: number) => {
     const work = readChunk(index)

@@ -78,13 +78,19 @@ export async function beginBackup(
     await told({ plan, pointInTime: startedAt, frozenMs: null, consistency: 'offline', warnings: [] });
     return;
   }
-  // What an earlier life of this process left: a job of ours is ended, a guest that it froze goes on.
-  await vmSide.end(vmId, folder.socketPath);
-  if (way === 'running') await freezer.thawIfFrozen(vmId);
   const name = checkpointName(repositoryId, context.operationId);
-  await vmSide.dropCheckpoint(vmId, name);
-  await vmSide.requireNoJob(vmId);
-  const user = await services.qemuUser();
+  const clear = async () => {
+    // What an earlier life of this process left: a job of ours is ended, a guest that it froze goes on.
+    await vmSide.end(vmId, folder.socketPath);
+    if (way === 'running') await freezer.thawIfFrozen(vmId);
+    await vmSide.dropCheckpoint(vmId, name);
+    await vmSide.requireNoJob(vmId);
+  };
+  const [user, isAgentThere] = await Promise.all([
+    services.qemuUser(),
+    way === 'running' && services.isAgentConnected(vmId),
+    clear(),
+  ]);
 
   let plan = planned;
   for (let tries = 1; ; tries += 1) {
@@ -92,7 +98,6 @@ export async function beginBackup(
     const disks = backupDisks(plan, folder.scratchPath);
     const backupXml = buildBackupXml({ socketPath: folder.socketPath, disks });
     const checkpointXml = buildCheckpointXml(name, disks);
-    const isAgentThere = way === 'running' && (await services.isAgentConnected(vmId));
     try {
       const work = async () => {
         const at = clock.now().toISOString();

@@ -7,7 +7,7 @@ import type { Catalogue } from './catalogue.ts';
 import { type BackupPlan, type ParentDisk, type ParentPoint, type PlannedDisk, planDisks } from './plan.ts';
 import type { RunOrder, Way } from './run-order.ts';
 import { pointDetailSchema } from './tables.ts';
-import type { VmSide } from './vm-side.ts';
+import { isOnIn, type VmSide } from './vm-side.ts';
 
 export interface PlanDependencies {
   readonly vmSide: VmSide;
@@ -34,15 +34,15 @@ export async function lookAtVm(order: RunOrder, dependencies: PlanDependencies):
   const { vmId, repositoryId } = order;
   const state = await vmSide.state(vmId);
   if (state === 'gone') throw new AppError('not_found', { detail: `"${order.name}" is not there any more.` });
-  const isOn = await vmSide.isOn(vmId);
-  if (isOn) await vmSide.requireNoJob(vmId);
-  const [disks, newest, rows] = [
-    await vmSide.disks(vmId),
-    await catalogue.newest(vmId, repositoryId),
-    await catalogue.disks(vmId, repositoryId),
-  ];
-  const checkpoint =
-    newest?.checkpoint && (await vmSide.checkpoints(vmId)).includes(newest.checkpoint) ? newest.checkpoint : null;
+  const isOn = isOnIn(state);
+  const [disks, checkpoints, newest, rows] = await Promise.all([
+    vmSide.disks(vmId),
+    vmSide.checkpoints(vmId),
+    catalogue.newest(vmId, repositoryId),
+    catalogue.disks(vmId, repositoryId),
+    isOn ? vmSide.requireNoJob(vmId) : undefined,
+  ]);
+  const checkpoint = newest?.checkpoint && checkpoints.includes(newest.checkpoint) ? newest.checkpoint : null;
   const known = new Map<string, ParentDisk>();
   const images = new Map<string, string>();
   const formerly = newest === null ? [] : formerDisks(newest.detail);
@@ -82,7 +82,7 @@ export async function lookAtVm(order: RunOrder, dependencies: PlanDependencies):
   let repositoryBytes = 0;
   let scratchBytes = 0;
   for (const disk of plan.disks) {
-    const takes = (await vmSide.allocatedBytes(vmId, disk.target)) || disk.sizeBytes;
+    const takes = disks.find(({ target }) => target === disk.target)?.allocatedBytes || disk.sizeBytes;
     repositoryBytes += Math.ceil(disk.mode === 'full' && parent === null ? takes : takes * CHANGE_RATIO);
     scratchBytes += Math.ceil(Math.min(takes * CHANGE_RATIO, 64 * GIB));
   }

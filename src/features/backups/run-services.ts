@@ -67,9 +67,10 @@ export function createRunServices(dependencies: {
     open: repositories.open,
     hasSavedMemory: (vmId) => libvirt.domains.hasManagedSave(vmId),
     async publishedBy(repositoryId, vmId, operationId) {
-      // Nobody else makes points of a VM while it is backed up, so it is the last one, or behind some that were damaged since.
+      // No other operation of this host makes points of a VM while it is backed up, so it is the last one of this host, or behind some
+      // that were damaged since.
       for await (const { manifest } of (await repositories.open(repositoryId)).newestPoints(vmId, LAST_POINTS))
-        if (manifest?.op === operationId) return manifest;
+        if (manifest?.host === services.hostId) return manifest.op === operationId ? manifest : null;
       return null;
     },
     async record(order, manifest, { plan }, meta) {

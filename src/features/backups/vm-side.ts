@@ -19,9 +19,7 @@ export interface VmSide {
   state(vmId: string): Promise<DomainState | 'gone'>;
   isOn(vmId: string): Promise<boolean>;
   /** Disks as they are now: of the running guest, or of the definition. */
-  disks(vmId: string): Promise<readonly VmDisk[]>;
-  /** Bytes that the disk takes on its storage; 0 = not known. */
-  allocatedBytes(vmId: string, target: string): Promise<number>;
+  disks(vmId: string): Promise<readonly FoundDisk[]>;
   /** What the guest asked of its disks; null = not known.
    *  @throws failures of libvirt, also when QEMU does not answer in two seconds */
   requests(vmId: string): Promise<GuestRequests | null>;
@@ -38,6 +36,11 @@ export interface VmSide {
   begin(vmId: string, backupXml: string, checkpointXml: string | null): Promise<void>;
   /** Ends our backup, and no other. */
   end(vmId: string, socketPath: string): Promise<void>;
+}
+
+export interface FoundDisk extends VmDisk {
+  /** What it takes on its storage; 0 = not known. */
+  readonly allocatedBytes: number;
 }
 
 /** libvirt says loudly that changes of these disks were not kept track of: after a crash of the host or QEMU. */
@@ -89,17 +92,20 @@ export function createVmSide(libvirt: LibvirtHost, sleep: (ms: number) => Promis
 
   const side: VmSide = {
     state,
-    isOn: async (vmId) => !['off', 'none', 'gone', 'crashed'].includes(await state(vmId)),
+    isOn: async (vmId) => isOnIn(await state(vmId)),
     async disks(vmId) {
       const { disks } = readDomain(await domains.xml(vmId));
-      const found: VmDisk[] = [];
+      const found: FoundDisk[] = [];
       for (const disk of disks) {
         const size = disk.source === null ? null : await sizeOf(vmId, disk.target);
-        found.push({ ...disk, sizeBytes: size === null || size.capacity === 0 ? null : size.capacity });
+        found.push({
+          ...disk,
+          sizeBytes: size === null || size.capacity === 0 ? null : size.capacity,
+          allocatedBytes: size?.allocated ?? 0,
+        });
       }
       return found;
     },
-    allocatedBytes: async (vmId, target) => (await sizeOf(vmId, target))?.allocated ?? 0,
     async requests(vmId) {
       const [stats] = await domains.stats([vmId], ['block'], { deadlineMs: STATS_MS });
       return stats === undefined ? null : requestsOf(stats.values);
@@ -160,6 +166,8 @@ export function createVmSide(libvirt: LibvirtHost, sleep: (ms: number) => Promis
   };
   return side;
 }
+
+export const isOnIn = (state: DomainState | 'gone'): boolean => !['off', 'none', 'gone', 'crashed'].includes(state);
 
 /** libvirt tells of each disk by its number: `block.0.rd.reqs`, and times in nanoseconds. */
 function requestsOf(values: StatValues): GuestRequests {

@@ -11,10 +11,11 @@ import type { Room } from './room.ts';
 const PAGES_AT_ONCE = 4;
 
 export interface DiskWriter {
-  /** Takes one chunk; resolves when there is room for the next, long before it is stored. The buffer belongs to the store from now on.
-   *  @param data the whole chunk; the last one of a disk is as short as the disk's end
-   *  @throws what storing this or an earlier chunk failed with: AppError no_space, … The writer is of no use then */
-  write(chunkIndex: number, data: Buffer): Promise<void>;
+  /** Takes one chunk; resolves when the store has it in its memory, long before it is stored.
+   *  @param data the whole chunk, which belongs to the store from now on; the last one of a disk is as short as the disk's end. A function
+   *    is called when there is room for what it gives
+   *  @throws what storing this or an earlier chunk failed with: AppError no_space, … The writer is of no use then; what `data` throws */
+  write(chunkIndex: number, data: Buffer | (() => Promise<Buffer>)): Promise<void>;
   /** From here on so many chunks are zeros. */
   zero(chunkIndex: number, count: number): Promise<void>;
   /** Waits for all that is on its way and stores the pages. Nothing can be written afterwards. */
@@ -72,16 +73,19 @@ export function createDiskWriter(options: {
   return {
     async write(chunk, data) {
       assertOpen(chunk, 1);
-      if (data.length !== lengthOf(chunk))
-        throw new RangeError(`chunk ${chunk} has ${lengthOf(chunk)} bytes, not ${data.length}`);
-      const leave = await room.take(data.length);
-      if (failure !== null) {
+      const leave = await room.take(lengthOf(chunk));
+      try {
+        if (failure !== null) throw failure;
+        const bytes = typeof data === 'function' ? await data() : data;
+        if (bytes.length !== lengthOf(chunk))
+          throw new RangeError(`chunk ${chunk} has ${lengthOf(chunk)} bytes, not ${bytes.length}`);
+        stats.receivedBytes += bytes.length;
+        const work = keep(chunk, bytes, leave).finally(() => underway.delete(work));
+        underway.add(work);
+      } catch (error) {
         leave();
-        throw failure;
+        throw error;
       }
-      stats.receivedBytes += data.length;
-      const work = keep(chunk, data, leave).finally(() => underway.delete(work));
-      underway.add(work);
     },
     async zero(chunk, count) {
       assertOpen(chunk, count);

@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { type Files, HOST_FILES } from './files.ts';
+import { chunksOf, objectPath } from './object-path.ts';
 
 export const SETTINGS_FILES = ['repo.json', 'repo-copy.json'] as const;
 
@@ -30,7 +31,7 @@ export const isObjectId = (name: string) => /^[0-9a-f]{64}$/.test(name);
 
 /** @param files of another place, where `folder` is empty and paths are counted from its root */
 export function layoutOf(folder: string, files: Files = HOST_FILES): Layout {
-  const chunks = join(folder, 'chunks');
+  const chunks = chunksOf(folder);
   const manifests = join(folder, 'manifests');
   return {
     folder,
@@ -43,7 +44,7 @@ export function layoutOf(folder: string, files: Files = HOST_FILES): Layout {
     damage: join(folder, 'damage'),
     locks: join(folder, 'locks'),
     tmp: join(folder, 'tmp'),
-    object: (id) => join(chunks, id.slice(0, 2), id.slice(2, 4), id),
+    object: (id) => objectPath(chunks, id),
     manifest: (vm, seq, pointId) => join(manifests, vm, `${String(seq).padStart(10, '0')}-${pointId}.json`),
   };
 }

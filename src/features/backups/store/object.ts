@@ -65,8 +65,8 @@ export function packObject(options: {
   const { kind, raw, id, keys, level } = options;
   const packed = zstdCompressSync(raw, {
     params: { [constants.ZSTD_c_compressionLevel]: level },
-    // All of it in one piece, which is given back below.
-    chunkSize: Math.max(LEAST_PIECE_BYTES, raw.length),
+    // All of it in one piece, which is given back below: also what gets larger, of which only the joined pieces could be given back.
+    chunkSize: mostPackedBytes(raw.length),
   });
   const isSmaller = packed.length < raw.length;
   const content = isSmaller ? packed : raw;
@@ -88,6 +88,9 @@ export function packObject(options: {
   if (isSealed(kind, keys)) payload.forEach(giveBack);
   return object;
 }
+
+/** ZSTD_compressBound. */
+const mostPackedBytes = (rawBytes: number): number => rawBytes + (rawBytes >> 8) + LEAST_PIECE_BYTES;
 
 /** The raw bytes of a file, once digest, seal, length and id all fit.
  *  @param keys null in a repository without encryption, and in one that was opened without its key
