@@ -7,20 +7,21 @@ import { hasErrno } from '#kernel/errors.ts';
 
 const SCHEMA = `
   CREATE TABLE meta(version INTEGER NOT NULL) STRICT;
-  INSERT INTO meta VALUES(1);
+  INSERT INTO meta VALUES(2);
   CREATE TABLE owner(id INTEGER PRIMARY KEY, type TEXT NOT NULL, uuid TEXT NOT NULL, seen_hour INTEGER NOT NULL, UNIQUE(type, uuid)) STRICT;
   CREATE TABLE metric(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
   CREATE TABLE series(id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, metric INTEGER NOT NULL, kind TEXT NOT NULL, sub TEXT NOT NULL,
     decimals INTEGER NOT NULL, UNIQUE(owner, metric, kind, sub)) STRICT;
   CREATE TABLE held(series INTEGER PRIMARY KEY, scaled INTEGER NOT NULL) STRICT;
-  CREATE TABLE tick(at INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
   CREATE TABLE chunk(id INTEGER PRIMARY KEY, hour INTEGER NOT NULL, owner INTEGER NOT NULL, bytes BLOB NOT NULL, UNIQUE(hour, owner)) STRICT;
   CREATE TABLE rollup(id INTEGER PRIMARY KEY, tier INTEGER NOT NULL, metric INTEGER NOT NULL, hour INTEGER NOT NULL, hours INTEGER NOT NULL,
     bytes BLOB NOT NULL, UNIQUE(tier, metric, hour)) STRICT;
   CREATE INDEX rollup_of_hour ON rollup(hour, metric, tier) WHERE hours = 1;
   CREATE INDEX rollup_age ON rollup(tier, hour);
 `;
-const VERSION = 1;
+const VERSION = 2;
+/** Kept the log of ticks in a table of its own; what was in it, an hour at most, is let go. */
+const VERSION_WITH_TICKS = 1;
 
 /** Small pages: a block of 16 KiB ends in the middle of its last page, and half a page is lost with each. Smaller ones save 2 % more,
  *  and each page that a tick writes takes two calls of the kernel. */
@@ -31,6 +32,8 @@ const DAMAGED = [11, 26];
 
 export interface MetricsFile {
   readonly sqlite: DatabaseSync;
+  /** Nothing that lies beside it belongs to it. */
+  readonly isNew: boolean;
   /** Runs work in one transaction. */
   transaction(work: () => void): void;
   /** Bytes that hold something, and those that are free inside the file. */
@@ -55,11 +58,12 @@ export function openMetricsFile(path: string): MetricsFile {
   closeSync(openSync(path, 'a', 0o600));
   chmodSync(path, 0o600);
   const sqlite = new DatabaseSync(path);
+  let isNew: boolean;
   try {
     sqlite.exec(`PRAGMA page_size = ${PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;
       PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -2048;
       PRAGMA journal_size_limit = 8388608; PRAGMA wal_autocheckpoint = 2000;`);
-    prepareSchema(sqlite);
+    isNew = prepareSchema(sqlite);
   } catch (error) {
     sqlite.close();
     throw error;
@@ -67,6 +71,7 @@ export function openMetricsFile(path: string): MetricsFile {
   const pragma = (name: string) => Number(sqlite.prepare(`PRAGMA ${name}`).get()?.[name]);
   return {
     sqlite,
+    isNew,
     transaction(work) {
       sqlite.exec('BEGIN IMMEDIATE');
       try {
@@ -87,25 +92,28 @@ export function openMetricsFile(path: string): MetricsFile {
   };
 }
 
-function prepareSchema(sqlite: DatabaseSync): void {
+/** Answers whether the log of ticks, if there is one, is of another file. */
+function prepareSchema(sqlite: DatabaseSync): boolean {
   const known = sqlite.prepare("SELECT count(*) AS n FROM sqlite_schema WHERE name = 'meta'").get()?.['n'];
   if (known === 0) {
     sqlite.exec(`BEGIN; ${SCHEMA} COMMIT;`);
-    return;
+    return true;
   }
   // Reads a page of each table, so that most damage shows now and not in the middle of the day.
   const version = sqlite.prepare('SELECT version FROM meta').get()?.['version'];
-  if (version !== VERSION) throw new UnknownVersion(String(version));
+  if (version === VERSION_WITH_TICKS)
+    sqlite.exec(`BEGIN; DROP TABLE tick; UPDATE meta SET version = ${VERSION}; COMMIT;`);
+  else if (version !== VERSION) throw new UnknownVersion(String(version));
   for (const look of [
     'SELECT min(rowid), max(rowid) FROM owner',
     'SELECT min(rowid), max(rowid) FROM metric',
     'SELECT min(rowid), max(rowid) FROM series',
     'SELECT min(rowid), max(rowid) FROM held',
-    'SELECT min(rowid), max(rowid) FROM tick',
     'SELECT min(rowid), max(rowid) FROM chunk',
     'SELECT min(rowid), max(rowid) FROM rollup',
   ])
     sqlite.prepare(look).get();
+  return version === VERSION_WITH_TICKS;
 }
 
 /** A file that a newer version of this program wrote. */

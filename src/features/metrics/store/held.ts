@@ -14,6 +14,8 @@ export interface Held {
   note(figures: readonly HeldFigure[]): void;
   /** What is to be said again at this tick. */
   due(tick: number): readonly HeldFigure[];
+  /** Whether something is not written yet. */
+  readonly hasNews: boolean;
   /** Writes what changed; inside a transaction of the caller, who says afterwards that it is on disk. */
   write(): void;
   written(): void;
@@ -35,8 +37,10 @@ export function createHeld(first: MetricsFile, book: Book): Held {
       }
     },
     due: (tick) => (tick % REPEAT_TICKS === 0 ? [...values].map(([entry, scaled]) => ({ entry, scaled })) : []),
+    get hasNews() {
+      return changed.size > 0;
+    },
     write() {
-      if (changed.size === 0) return;
       const upsert = file.sqlite.prepare(
         'INSERT INTO held(series, scaled) VALUES(?, ?) ON CONFLICT(series) DO UPDATE SET scaled = excluded.scaled',
       );

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { closeSync, existsSync, openSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { metricsErrors } from '#contract/metrics.ts';
@@ -211,7 +211,7 @@ test('a file that gets too large loses its oldest samples first, and shrinks', a
       { ...cpu(null, n), metric: 'mem_used' as const, value: Math.floor(Math.random() * 1e12) },
     ]);
   for (let n = 0; n < 3 * 360; n += 1) await machine.tick(noisy());
-  const whole = statSync(machine.path).size;
+  const { usedBytes: whole } = usedOf(machine);
   assert.ok(whole > 300_000, `${whole}`);
   machine.settings.limits = { ...machine.settings.limits, maxBytes: whole / 2 };
   // It is looked after once an hour.
@@ -249,6 +249,41 @@ test('a damaged block loses only itself, and is told of', async () => {
     assert.equal(found.get(at), at >= hour && at < hour + HOUR_MS ? undefined : value);
   assert.ok(machine.warnings.some((text) => /damaged/.test(text)));
   assert.deepEqual(machine.history.troubles(), [{ kind: 'damaged', blocks: 1 }]);
+});
+
+test('a log of another file is not taken for ours: the numbers of its series mean something else', async () => {
+  using machine = await fakeMachine();
+  await machine.tick([cpu(0.1, 1), cpu(0.2, 2)]);
+  machine.history.close();
+  for (const suffix of ['', '-wal', '-shm']) rmSync(`${machine.path}${suffix}`, { force: true });
+  await machine.restart('crash');
+  assert.deepEqual(await samples(machine, 'cpu_usage', 1), []);
+  await machine.tick([cpu(0.3, 2)]);
+  await machine.restart('crash');
+  assert.deepEqual(
+    (await samples(machine, 'cpu_usage', 2)).map(([, value]) => value),
+    [0.3],
+  );
+  assert.deepEqual(await samples(machine, 'cpu_usage', 1), []);
+});
+
+test('a file of version 1, which held the log, goes on with all that is in blocks', async () => {
+  using machine = await fakeMachine();
+  const expected = await run(machine, 400);
+  const hour = Math.floor(machine.clock.now().getTime() / HOUR_MS) * HOUR_MS;
+  machine.history.close();
+  const file = new DatabaseSync(machine.path);
+  file.exec('CREATE TABLE tick(at INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT; UPDATE meta SET version = 1');
+  file.close();
+  await machine.restart('crash');
+  assert.deepEqual(
+    await samples(machine),
+    expected.filter(([at]) => at < hour),
+  );
+  assert.deepEqual(machine.history.troubles(), []);
+  const after = await run(machine, 5);
+  await machine.restart('crash');
+  assert.deepEqual((await samples(machine)).slice(-5), after);
 });
 
 test('a file that is no history is put aside, and figures go on', async () => {

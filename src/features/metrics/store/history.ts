@@ -1,6 +1,7 @@
 /** The history of figures: the head in memory, the file behind it, and the way from one to the other. Nobody else writes the file.
  *  What cannot be written stays in memory for an hour; nothing that goes wrong with the file stops the figures of the moment. */
 
+import { dirname, join } from 'node:path';
 import { TICK_MS } from '#contract/metric-catalogue.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { messageOf } from '#kernel/errors.ts';
@@ -30,6 +31,8 @@ const RETENTION_STEPS = 20;
 /** Owners that had samples within this time are in memory from the start. */
 const LOADED_HOURS = 25;
 const RETRY_MS = 60_000;
+/** Beside the file. */
+const TICKS_FOLDER = 'metrics-ticks';
 
 /** What people should know of the history. */
 export type HistoryTrouble =
@@ -87,6 +90,12 @@ const breathe = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 export function createHistory(options: HistoryOptions): History {
   const { path, clock, log, limits, isGone, diskAnswers } = options;
+  const ticksBeside = ({ isNew }: MetricsFile): TickLog => {
+    const ticks = createTickLog(join(dirname(path), TICKS_FOLDER), log);
+    // Its rows name series of another file by their numbers.
+    if (isNew) ticks.clear();
+    return ticks;
+  };
   const open = (file: MetricsFile): Opened => {
     const rows = createSeriesRows(file);
     return {
@@ -94,7 +103,7 @@ export function createHistory(options: HistoryOptions): History {
       rows,
       chunks: createChunks(file, log),
       rollups: createRollups(file, log),
-      ticks: createTickLog(file, log),
+      ticks: ticksBeside(file),
       retention: createRetention(file, rows, limits),
     };
   };
@@ -123,6 +132,7 @@ export function createHistory(options: HistoryOptions): History {
   /** False when that is not possible either. */
   const beginAnew = (damage: unknown): boolean => {
     try {
+      opened.ticks.close();
       opened.file.close();
       aside = putAside(path);
       opened = open(openOrBeginAnew(path).file);
@@ -158,8 +168,6 @@ export function createHistory(options: HistoryOptions): History {
       columns: () => columnsOfRun(head, entries, run),
     }));
     await flushHour(opened, { hour: run.hour, owners }, breathe);
-    const from = run.hour * TICKS_PER_HOUR + run.offset;
-    while (opened.ticks.deleteSome(from, from + run.last - run.first)) await breathe();
   };
 
   const flushAll = async (): Promise<void> => {
@@ -169,9 +177,12 @@ export function createHistory(options: HistoryOptions): History {
       else isLogBehind = true;
       runs.finished.shift();
     }
-    if (!isLogBehind) return;
-    for (const hour of opened.ticks.hours())
-      if (hour !== runs.current?.hour) await flushFromLog({ ...opened, book }, hour, breathe);
+    // An hour that goes on, because the clock was set back in it, stays in the log as a whole.
+    for (const hour of opened.ticks.hours()) {
+      if (hour === runs.current?.hour) continue;
+      if (isLogBehind) await flushFromLog({ ...opened, book }, hour, breathe);
+      opened.ticks.remove(hour);
+    }
     isLogBehind = false;
   };
 
@@ -205,11 +216,11 @@ export function createHistory(options: HistoryOptions): History {
           book.written();
           await breathe();
         }
-        opened.file.transaction(() => {
-          held.write();
-          opened.ticks.insert(tick.wallTick, tick);
-        });
-        held.written();
+        if (held.hasNews) {
+          opened.file.transaction(() => held.write());
+          held.written();
+        }
+        opened.ticks.insert(tick.wallTick, tick);
         unwritten = null;
       }),
     async maintain(isDateBelieved) {
@@ -285,11 +296,17 @@ export function createHistory(options: HistoryOptions): History {
         book.load(Math.min(hour, opened.ticks.hours()[0] ?? hour) - LOADED_HOURS);
         held.load();
         for (const each of opened.ticks.hours())
-          if (each !== hour) await flushFromLog({ ...opened, book }, each, breathe);
+          if (each !== hour) {
+            await flushFromLog({ ...opened, book }, each, breathe);
+            opened.ticks.remove(each);
+          }
         await refill({ ...opened, book, head, runs }, wallTickNow, breathe);
         isLogBehind = false;
       });
     },
-    close: () => opened.file.close(),
+    close() {
+      opened.ticks.close();
+      opened.file.close();
+    },
   };
 }

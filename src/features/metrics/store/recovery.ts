@@ -13,7 +13,7 @@ interface LoggedColumn {
   readonly values: number[];
 }
 
-/** Writes an hour of the log into chunks and deletes it there. */
+/** Writes an hour of the log into chunks. */
 export async function flushFromLog(
   parts: FlushParts & { readonly book: Book; readonly ticks: TickLog },
   hour: number,
@@ -31,8 +31,6 @@ export async function flushFromLog(
     }
   }
   await flushHour(parts, { hour, owners: ownersOf(columns) }, pause);
-  const from = hour * TICKS_PER_HOUR;
-  while (parts.ticks.deleteSome(from, from + TICKS_PER_HOUR - 1)) await pause();
 }
 
 function ownersOf(columns: ReadonlyMap<Entry, LoggedColumn>): FlushedOwner[] {
