@@ -184,6 +184,8 @@ describe('backups', { skip }, () => {
       [...notes].some((note) => note.endsWith('giving way to the guest')),
       [...notes].join('\n'),
     );
+    // It would read on beside all tests that follow.
+    await daemon.finish(await daemon.admin('POST /vms/{id}/stop', { params: { id } }));
   });
 
   test('with the guest agent the file systems are still at the moment, and go on', async () => {

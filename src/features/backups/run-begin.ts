@@ -79,17 +79,15 @@ export async function beginBackup(
     return;
   }
   const name = checkpointName(repositoryId, context.operationId);
-  const clear = async () => {
-    // What an earlier life of this process left: a job of ours is ended, a guest that it froze goes on.
-    await vmSide.end(vmId, folder.socketPath);
-    if (way === 'running') await freezer.thawIfFrozen(vmId);
-    await vmSide.dropCheckpoint(vmId, name);
-    await vmSide.requireNoJob(vmId);
-  };
+  // What an earlier life of this process left: a job of ours is ended, a guest that it froze goes on. Each is waited for: what goes on
+  // after the step failed would meet its next try.
+  await vmSide.end(vmId, folder.socketPath);
+  if (way === 'running') await freezer.thawIfFrozen(vmId);
+  await vmSide.dropCheckpoint(vmId, name);
+  await vmSide.requireNoJob(vmId);
   const [user, isAgentThere] = await Promise.all([
     services.qemuUser(),
     way === 'running' && services.isAgentConnected(vmId),
-    clear(),
   ]);
 
   let plan = planned;

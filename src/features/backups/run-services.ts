@@ -67,10 +67,12 @@ export function createRunServices(dependencies: {
     open: repositories.open,
     hasSavedMemory: (vmId) => libvirt.domains.hasManagedSave(vmId),
     async publishedBy(repositoryId, vmId, operationId) {
-      // No other operation of this host makes points of a VM while it is backed up, so it is the last one of this host, or behind some
-      // that were damaged since.
-      for await (const { manifest } of (await repositories.open(repositoryId)).newestPoints(vmId, LAST_POINTS))
-        if (manifest?.host === services.hostId) return manifest.op === operationId ? manifest : null;
+      // No other operation of this host makes points of a VM while it is backed up, so it is the last one, or behind some that were damaged
+      // since or that another host made; or that this one made under another name.
+      for await (const { manifest } of (await repositories.open(repositoryId)).newestPoints(vmId, LAST_POINTS)) {
+        if (manifest?.op === operationId) return manifest;
+        if (manifest?.host === services.hostId) return null;
+      }
       return null;
     },
     async record(order, manifest, { plan }, meta) {

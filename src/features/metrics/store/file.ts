@@ -1,13 +1,13 @@
 /** `metrics.db`: a SQLite file of its own beside the state database. It may be thrown away, so it is written without waiting for the
  *  disk; and a damaged one is put aside and begun anew, because figures of tomorrow are worth more than none. */
 
+import { randomBytes } from 'node:crypto';
 import { chmodSync, closeSync, existsSync, openSync, renameSync, rmSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { hasErrno } from '#kernel/errors.ts';
 
 const SCHEMA = `
-  CREATE TABLE meta(version INTEGER NOT NULL) STRICT;
-  INSERT INTO meta VALUES(2);
+  CREATE TABLE meta(version INTEGER NOT NULL, id TEXT) STRICT;
   CREATE TABLE owner(id INTEGER PRIMARY KEY, type TEXT NOT NULL, uuid TEXT NOT NULL, seen_hour INTEGER NOT NULL, UNIQUE(type, uuid)) STRICT;
   CREATE TABLE metric(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
   CREATE TABLE series(id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, metric INTEGER NOT NULL, kind TEXT NOT NULL, sub TEXT NOT NULL,
@@ -32,10 +32,11 @@ const DAMAGED = [11, 26];
 
 export interface MetricsFile {
   readonly sqlite: DatabaseSync;
-  /** Nothing that lies beside it belongs to it. */
-  readonly isNew: boolean;
-  /** Runs work in one transaction. */
-  transaction(work: () => void): void;
+  /** Of this file and no other: what lies beside it is known by it. */
+  readonly id: string;
+  /** Runs work in one transaction.
+   *  @param options.isSynced it is on its storage afterwards; otherwise a power cut may undo it, and what came after */
+  transaction(work: () => void, options?: { readonly isSynced?: boolean }): void;
   /** Bytes that hold something, and those that are free inside the file. */
   size(): { readonly usedBytes: number; readonly freeBytes: number };
   close(): void;
@@ -58,12 +59,12 @@ export function openMetricsFile(path: string): MetricsFile {
   closeSync(openSync(path, 'a', 0o600));
   chmodSync(path, 0o600);
   const sqlite = new DatabaseSync(path);
-  let isNew: boolean;
+  let id: string;
   try {
     sqlite.exec(`PRAGMA page_size = ${PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;
       PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -2048;
       PRAGMA journal_size_limit = 8388608; PRAGMA wal_autocheckpoint = 2000;`);
-    isNew = prepareSchema(sqlite);
+    id = prepareSchema(sqlite);
   } catch (error) {
     sqlite.close();
     throw error;
@@ -71,16 +72,19 @@ export function openMetricsFile(path: string): MetricsFile {
   const pragma = (name: string) => Number(sqlite.prepare(`PRAGMA ${name}`).get()?.[name]);
   return {
     sqlite,
-    isNew,
-    transaction(work) {
-      sqlite.exec('BEGIN IMMEDIATE');
+    id,
+    transaction(work, { isSynced = false } = {}) {
+      if (isSynced) sqlite.exec('PRAGMA synchronous = FULL');
       try {
+        sqlite.exec('BEGIN IMMEDIATE');
         work();
         sqlite.exec('COMMIT');
       } catch (error) {
         // SQLite ends a transaction by itself when the disk is full.
         if (sqlite.isTransaction) sqlite.exec('ROLLBACK');
         throw error;
+      } finally {
+        if (isSynced) sqlite.exec('PRAGMA synchronous = NORMAL');
       }
     },
     size() {
@@ -92,17 +96,22 @@ export function openMetricsFile(path: string): MetricsFile {
   };
 }
 
-/** Answers whether the log of ticks, if there is one, is of another file. */
-function prepareSchema(sqlite: DatabaseSync): boolean {
+const newFileId = () => randomBytes(8).toString('hex');
+
+/** @returns the id of the file */
+function prepareSchema(sqlite: DatabaseSync): string {
   const known = sqlite.prepare("SELECT count(*) AS n FROM sqlite_schema WHERE name = 'meta'").get()?.['n'];
   if (known === 0) {
-    sqlite.exec(`BEGIN; ${SCHEMA} COMMIT;`);
-    return true;
+    const id = newFileId();
+    sqlite.exec(`BEGIN; ${SCHEMA} INSERT INTO meta VALUES(${VERSION}, '${id}'); COMMIT;`);
+    return id;
   }
   // Reads a page of each table, so that most damage shows now and not in the middle of the day.
   const version = sqlite.prepare('SELECT version FROM meta').get()?.['version'];
   if (version === VERSION_WITH_TICKS)
-    sqlite.exec(`BEGIN; DROP TABLE tick; UPDATE meta SET version = ${VERSION}; COMMIT;`);
+    sqlite.exec(
+      `BEGIN; DROP TABLE tick; ALTER TABLE meta ADD COLUMN id TEXT; UPDATE meta SET version = ${VERSION}, id = '${newFileId()}'; COMMIT;`,
+    );
   else if (version !== VERSION) throw new UnknownVersion(String(version));
   for (const look of [
     'SELECT min(rowid), max(rowid) FROM owner',
@@ -113,7 +122,7 @@ function prepareSchema(sqlite: DatabaseSync): boolean {
     'SELECT min(rowid), max(rowid) FROM rollup',
   ])
     sqlite.prepare(look).get();
-  return version === VERSION_WITH_TICKS;
+  return String(sqlite.prepare('SELECT id FROM meta').get()?.['id']);
 }
 
 /** A file that a newer version of this program wrote. */

@@ -50,7 +50,8 @@ export function createHeld(first: MetricsFile, book: Book): Held {
     load() {
       for (const row of file.sqlite.prepare('SELECT series, scaled FROM held').all()) {
         const entry = book.entry(Number(row['series']));
-        if (entry !== null) values.set(entry, Number(row['scaled']));
+        // What was told since then is newer.
+        if (entry !== null && !values.has(entry)) values.set(entry, Number(row['scaled']));
       }
     },
     forget(isGone) {

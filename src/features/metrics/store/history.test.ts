@@ -6,6 +6,7 @@ import { metricsErrors } from '#contract/metrics.ts';
 import { AppError, registerErrors } from '#kernel/errors.ts';
 import { createReader } from '../query/read.ts';
 import { type FakeMachine, fakeMachine, HOST, type Sample, vmOwner } from './fake-machine.ts';
+import { openMetricsFile } from './file.ts';
 
 registerErrors(metricsErrors);
 const HOUR_MS = 3_600_000;
@@ -142,6 +143,92 @@ test('a clock that is set back stores nothing twice and loses nothing that was m
   assert.equal(found.length, first.length + 40);
 });
 
+test('what an earlier life wrote of the present hour stays first, when the clock was set back before the start too', async () => {
+  for (const later of ['the hour goes on', 'the clock is set right']) {
+    using machine = await fakeMachine();
+    const first = await run(machine, 300);
+    machine.clock.jumpWall(-HOUR_MS / 2);
+    await machine.restart('crash');
+    await run(machine, 10, () => 0.999);
+    if (later === 'the clock is set right') machine.clock.jumpWall(HOUR_MS);
+    await run(machine, 300, () => 0.999);
+    await machine.restart('crash');
+    const found = new Map(await samples(machine));
+    for (const [at, value] of first) assert.equal(found.get(at), value, later);
+  }
+});
+
+test('a start that could not read the disk loses nothing of the hour', async () => {
+  using machine = await fakeMachine();
+  const expected = await run(machine, 100);
+  machine.settings.diskAnswers = () => Promise.reject(new AppError('unavailable', { detail: 'the disk is silent' }));
+  await machine.restart('crash');
+  machine.settings.diskAnswers = async () => undefined;
+  expected.push(...(await run(machine, 400)));
+  await machine.restart('crash');
+  assert.deepEqual(await samples(machine), expected);
+});
+
+test('an hour that the ring lost, while the clock was back in it, comes from the log', async () => {
+  using machine = await fakeMachine(new Date('2026-03-01T11:00:00Z'));
+  const first = await run(machine, 300);
+  machine.settings.diskAnswers = () => Promise.reject(new AppError('unavailable', { detail: 'the disk is silent' }));
+  machine.clock.jumpWall(-HOUR_MS);
+  await run(machine, 160, () => 0.999);
+  machine.settings.diskAnswers = async () => undefined;
+  machine.clock.jumpWall(-HOUR_MS / 4);
+  await run(machine, 150, () => 0.999);
+  machine.clock.jumpWall(HOUR_MS);
+  await run(machine, 5, () => 0.999);
+  await machine.restart('crash');
+  const found = new Map(await samples(machine));
+  for (const [at, value] of first) assert.equal(found.get(at), value);
+});
+
+test('an hour into which the clock is set back while it is written stays in the log', async () => {
+  using machine = await fakeMachine();
+  const expected = await run(machine, 300);
+  machine.clock.jumpWall(HOUR_MS / 4);
+  machine.settings.diskAnswers = () => Promise.reject(new AppError('unavailable', { detail: 'the disk is silent' }));
+  await machine.restart('crash');
+  machine.settings.diskAnswers = async () => undefined;
+  const take = async () => {
+    const { sink, close } = machine.intake.open();
+    sink.put(vmOwner(1), 'vm', '', 'cpu_usage', 0.5);
+    const tick = Math.round(machine.clock.now().getTime() / 10_000);
+    machine.history.take(close(), tick, machine.clock.monotonicMs());
+    await machine.history.persist();
+    expected.push([tick * 10_000, 0.5]);
+  };
+  await machine.clock.advance(60_000);
+  await take();
+  const work = machine.history.maintain(true);
+  machine.clock.jumpWall(-HOUR_MS / 5);
+  await take();
+  await work;
+  await machine.restart('crash');
+  const found = new Map(await samples(machine));
+  for (const [at, value] of expected) assert.equal(found.get(at), value);
+});
+
+test('while hours cannot be written that is told until they can, though ticks are', async () => {
+  using machine = await fakeMachine();
+  await run(machine, 350);
+  const other = new DatabaseSync(machine.path);
+  other.exec('BEGIN IMMEDIATE');
+  const expected = await run(machine, 15);
+  for (let n = 0; n < 3; n += 1) {
+    expected.push(...(await run(machine, 1)));
+    assert.equal(machine.history.troubles()[0]?.kind, 'not_written');
+  }
+  assert.equal(machine.warnings.length, 1);
+  other.exec('ROLLBACK');
+  other.close();
+  expected.push(...(await run(machine, 12)));
+  assert.deepEqual(machine.history.troubles(), []);
+  assert.deepEqual((await samples(machine)).slice(-30), expected);
+});
+
 test('durations do not care for a clock that is set', async () => {
   using machine = await fakeMachine();
   await run(machine, 30, () => 0.1);
@@ -256,6 +343,8 @@ test('a log of another file is not taken for ours: the numbers of its series mea
   await machine.tick([cpu(0.1, 1), cpu(0.2, 2)]);
   machine.history.close();
   for (const suffix of ['', '-wal', '-shm']) rmSync(`${machine.path}${suffix}`, { force: true });
+  // As if the daemon that made the new one was killed before it did anything else.
+  openMetricsFile(machine.path).close();
   await machine.restart('crash');
   assert.deepEqual(await samples(machine, 'cpu_usage', 1), []);
   await machine.tick([cpu(0.3, 2)]);
@@ -273,7 +362,9 @@ test('a file of version 1, which held the log, goes on with all that is in block
   const hour = Math.floor(machine.clock.now().getTime() / HOUR_MS) * HOUR_MS;
   machine.history.close();
   const file = new DatabaseSync(machine.path);
-  file.exec('CREATE TABLE tick(at INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT; UPDATE meta SET version = 1');
+  file.exec(
+    'CREATE TABLE tick(at INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT; ALTER TABLE meta DROP COLUMN id; UPDATE meta SET version = 1',
+  );
   file.close();
   await machine.restart('crash');
   assert.deepEqual(
@@ -303,7 +394,7 @@ test('a file that gets damaged while it is used is put aside; memory and its ser
   await run(machine, 100);
   const [before] = machine.history.book.ofMetric('cpu_usage');
   assert.ok(before);
-  damagePage(machine.path, 'tick');
+  damagePage(machine.path, 'chunk');
   await run(machine, 300);
   assert.equal(machine.history.troubles()[0]?.kind, 'aside');
   assert.equal(machine.history.book.ofMetric('cpu_usage')[0]?.id, before.id);

@@ -4,13 +4,13 @@
 import { dirname, join } from 'node:path';
 import { TICK_MS } from '#contract/metric-catalogue.ts';
 import type { Clock } from '#kernel/clock.ts';
-import { messageOf } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { Owner, Tick } from '../sample.ts';
 import { type Book, createBook, type OwnerBook } from './book.ts';
 import type { Column } from './chunk.ts';
 import { createChunks, mergeColumns } from './chunks.ts';
-import { isDamagedFile, type MetricsFile, openOrBeginAnew, putAside } from './file.ts';
+import { type MetricsFile, openOrBeginAnew, putAside } from './file.ts';
+import { createFileWorks } from './file-work.ts';
 import { type FlushParts, flushHour } from './flush.ts';
 import { createHead, HEAD_TICKS, type Head } from './head.ts';
 import { columnsOfRun } from './head-columns.ts';
@@ -30,7 +30,6 @@ export { TICK_MS };
 const RETENTION_STEPS = 20;
 /** Owners that had samples within this time are in memory from the start. */
 const LOADED_HOURS = 25;
-const RETRY_MS = 60_000;
 /** Beside the file. */
 const TICKS_FOLDER = 'metrics-ticks';
 
@@ -90,12 +89,6 @@ const breathe = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 export function createHistory(options: HistoryOptions): History {
   const { path, clock, log, limits, isGone, diskAnswers } = options;
-  const ticksBeside = ({ isNew }: MetricsFile): TickLog => {
-    const ticks = createTickLog(join(dirname(path), TICKS_FOLDER), log);
-    // Its rows name series of another file by their numbers.
-    if (isNew) ticks.clear();
-    return ticks;
-  };
   const open = (file: MetricsFile): Opened => {
     const rows = createSeriesRows(file);
     return {
@@ -103,7 +96,7 @@ export function createHistory(options: HistoryOptions): History {
       rows,
       chunks: createChunks(file, log),
       rollups: createRollups(file, log),
-      ticks: ticksBeside(file),
+      ticks: createTickLog(join(dirname(path), TICKS_FOLDER), file.id, log),
       retention: createRetention(file, rows, limits),
     };
   };
@@ -115,12 +108,14 @@ export function createHistory(options: HistoryOptions): History {
   const head = createHead();
   const runs = createHeadRuns();
   let unwritten: (TickValues & { readonly wallTick: number }) | null = null;
-  let isLogBehind = true;
+  /** Hours of which the log may know more than the head: of an earlier life, or because the ring has lost it. */
+  const behind = new Set<number>(opened.ticks.hours());
+  /** Series of the file are in memory. */
+  let isLoaded = false;
   /** There is more to forget. */
   let isUntidy = true;
   let tidiedHour = 0;
   let wasBelieved = false;
-  let failing: { readonly why: string; readonly sinceMs: number; untilMs: number } | null = null;
   const nowMs = () => clock.now().getTime();
   const wallTickNow = Math.floor(nowMs() / TICK_MS);
   const newest = {
@@ -136,6 +131,7 @@ export function createHistory(options: HistoryOptions): History {
       opened.file.close();
       aside = putAside(path);
       opened = open(openOrBeginAnew(path).file);
+      behind.clear();
       book.moveTo(opened.rows);
       held.moveTo(opened.file);
       log.error({ err: damage, aside }, 'the history of figures is damaged; it was put aside and begins anew');
@@ -146,19 +142,15 @@ export function createHistory(options: HistoryOptions): History {
     }
   };
 
-  /** Work on the file, whose failures end here. */
-  const onFile = async (what: string, work: () => Promise<void>): Promise<void> => {
-    try {
-      await diskAnswers();
-      await work();
-      if (failing !== null) log.info({}, 'the history is written again');
-      failing = null;
-    } catch (error) {
-      if (isDamagedFile(error) && beginAnew(error)) return;
-      if (failing === null) log.warn({ err: error }, `${what} failed; figures stay in memory for an hour`);
-      const sinceMs = failing?.sinceMs ?? clock.monotonicMs();
-      failing = { why: messageOf(error), sinceMs, untilMs: clock.monotonicMs() + RETRY_MS };
-    }
+  const works = createFileWorks({ clock, log, diskAnswers, beginAnew });
+
+  /** What the file knows of the last day; once. */
+  const load = () => {
+    if (isLoaded) return;
+    const hour = Math.floor(wallTickNow / TICKS_PER_HOUR);
+    book.load(Math.min(hour, ...behind) - LOADED_HOURS);
+    held.load();
+    isLoaded = true;
   };
 
   const flushRun = async (run: Run): Promise<void> => {
@@ -170,20 +162,30 @@ export function createHistory(options: HistoryOptions): History {
     await flushHour(opened, { hour: run.hour, owners }, breathe);
   };
 
+  /** An hour goes on while it is the present one, and again when the clock is set back into it. */
+  const isPresent = (hour: number) => hour === runs.current?.hour;
+
+  const flushLogged = async (hour: number): Promise<void> => {
+    if (!behind.has(hour)) return;
+    await flushFromLog({ ...opened, book }, hour, breathe);
+    if (!isPresent(hour)) behind.delete(hour);
+  };
+
   const flushAll = async (): Promise<void> => {
+    load();
     for (let run = runs.finished[0]; run !== undefined; run = runs.finished[0]) {
+      // What was measured first is written first, and stays.
+      await flushLogged(run.hour);
       // What the ring has lost is in the log, if it could be written at all.
       if (newest.tick - run.first < HEAD_TICKS) await flushRun(run);
-      else isLogBehind = true;
+      else behind.add(run.hour);
       runs.finished.shift();
     }
-    // An hour that goes on, because the clock was set back in it, stays in the log as a whole.
     for (const hour of opened.ticks.hours()) {
-      if (hour === runs.current?.hour) continue;
-      if (isLogBehind) await flushFromLog({ ...opened, book }, hour, breathe);
-      opened.ticks.remove(hour);
+      if (isPresent(hour)) continue;
+      await flushLogged(hour);
+      if (!isPresent(hour)) opened.ticks.remove(hour);
     }
-    isLogBehind = false;
   };
 
   const headRuns = () => [...runs.finished, ...(runs.current === null ? [] : [runs.current])];
@@ -207,12 +209,13 @@ export function createHistory(options: HistoryOptions): History {
       return { atMs: wallTick * TICK_MS, monotonicMs, ids: all.ids, values: all.values };
     },
     persist: () =>
-      onFile('writing a tick of the history', async () => {
+      works.run('ticks', 'writing a tick of the history', async () => {
         const tick = unwritten;
         if (tick === null) return;
-        // Series first: a row of the log without them could not be read.
+        // Series first, and on the storage: after a power cut the numbers of those that are lost are given to others, to which the rows of
+        // the log would then belong.
         while (book.hasNews) {
-          opened.file.transaction(() => book.write(Math.floor(tick.wallTick / TICKS_PER_HOUR)));
+          opened.file.transaction(() => book.write(Math.floor(tick.wallTick / TICKS_PER_HOUR)), { isSynced: true });
           book.written();
           await breathe();
         }
@@ -224,18 +227,18 @@ export function createHistory(options: HistoryOptions): History {
         unwritten = null;
       }),
     async maintain(isDateBelieved) {
-      if (failing !== null && clock.monotonicMs() < failing.untilMs) return;
+      if (!works.mayTry('hours')) return;
       const hour = Math.floor(newest.wallTick / TICKS_PER_HOUR);
       if (
         runs.finished.length === 0 &&
-        !isLogBehind &&
+        [...behind].every(isPresent) &&
         !isUntidy &&
         hour === tidiedHour &&
         isDateBelieved === wasBelieved
       )
         return;
       const hadFinished = runs.finished.length > 0;
-      await onFile('writing an hour of the history', async () => {
+      await works.run('hours', 'writing an hour of the history', async () => {
         await flushAll();
         const today = hour - (hour % 24);
         while (opened.rollups.packDay(today, book.metricName)) await breathe();
@@ -282,6 +285,7 @@ export function createHistory(options: HistoryOptions): History {
     },
     troubles() {
       const damaged = damagedBlocks();
+      const failing = works.failing();
       return [
         ...(aside === null ? [] : [{ kind: 'aside' as const, path: aside }]),
         ...(failing === null ? [] : [{ kind: 'not_written' as const, why: failing.why, sinceMs: failing.sinceMs }]),
@@ -291,17 +295,15 @@ export function createHistory(options: HistoryOptions): History {
     async start() {
       if (aside !== null)
         log.error({ aside }, 'the history of figures could not be read; it was put aside and begins anew');
-      await onFile('reading the history', async () => {
+      await works.run('hours', 'reading the history', async () => {
+        load();
         const hour = Math.floor(wallTickNow / TICKS_PER_HOUR);
-        book.load(Math.min(hour, opened.ticks.hours()[0] ?? hour) - LOADED_HOURS);
-        held.load();
-        for (const each of opened.ticks.hours())
-          if (each !== hour) {
-            await flushFromLog({ ...opened, book }, each, breathe);
-            opened.ticks.remove(each);
-          }
+        for (const each of opened.ticks.hours()) {
+          if (each === hour) continue;
+          await flushLogged(each);
+          opened.ticks.remove(each);
+        }
         await refill({ ...opened, book, head, runs }, wallTickNow, breathe);
-        isLogBehind = false;
       });
     },
     close() {
