@@ -73,12 +73,14 @@ export function createSessions(pace: Pace, sleep: Clock['sleep'], host: string):
     const writer = await repository.writer({ host });
     const done = new Map<string, ReadResult>();
     let description: ReturnType<typeof store> | null = null;
+    /** Also of descriptions that failed. */
+    let underway: Promise<unknown> = Promise.resolve();
     let hasFailed = false;
     const store = async (look: () => Promise<Description>) => {
       const { blobs, warnings } = await look();
-      const stored = Promise.all(
-        Object.entries(blobs).map(async ([name, bytes]) => [name, await writer.blob(bytes)] as const),
-      );
+      const writes = Object.entries(blobs).map(async ([name, bytes]) => [name, await writer.blob(bytes)] as const);
+      underway = Promise.allSettled([underway, ...writes]);
+      const stored = Promise.all(writes);
       // Whoever needs them hears of it; until then it is nobody's.
       stored.catch(() => {
         hasFailed = true;
@@ -99,8 +101,8 @@ export function createSessions(pace: Pace, sleep: Clock['sleep'], host: string):
         }
       },
       async settle() {
-        const stored = (await description?.catch(() => null))?.stored;
-        await stored?.catch(() => undefined);
+        await description?.catch(() => undefined);
+        await underway;
       },
       async described() {
         if (description === null) throw new Error('what belongs to the VM was not stored');
