@@ -43,6 +43,7 @@ export const backupsText = {
     noVmsNote: 'VMs that you make are listed here, with how well each is protected.',
     noVmsAction: 'Create a VM',
     begin: 'Nothing is backed up yet',
+    beginByItself: 'Nothing is backed up by itself yet',
     beginNote:
       'A schedule backs VMs up by itself, keeps what you want to keep, and proves once a week that it restores. The first step is a repository on another disk than the VMs.',
     addRepository: 'Add a repository',

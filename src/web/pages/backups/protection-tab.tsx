@@ -68,7 +68,7 @@ export function ProtectionTab() {
         return (
           <div class="stack">
             <Counts counts={counts} all={vms.length} chosen={chosen} />
-            <Begin />
+            <Begin hasPoints={vms.some(({ newestAt }) => newestAt !== null)} />
             <div>
               <div class="filters">
                 <SearchField label={words.search} />
@@ -145,8 +145,8 @@ function Counts({
   );
 }
 
-/** While nothing backs anything up: how to begin. */
-function Begin() {
+/** While no schedule backs anything up: how to begin. */
+function Begin({ hasPoints }: { readonly hasPoints: boolean }) {
   if (!canEverywhere('backup.configure') || schedules.data.value === null || repositories.data.value === null)
     return null;
   if (schedules.data.value.length > 0) return null;
@@ -155,7 +155,7 @@ function Begin() {
     <Card class="is-warning">
       <EmptyState
         icon="shield"
-        title={words.begin}
+        title={hasPoints ? words.beginByItself : words.begin}
         action={
           <>
             <ButtonLink kind={hasOwn ? 'plain' : 'primary'} icon="plus" href="/backups/repositories?add">

@@ -219,18 +219,20 @@ function VmsCard({ data }: { readonly data: Overview }) {
           </a>
         ))}
       </p>
-      <p class="dots" aria-hidden="true">
-        {vms.running.slice(0, MOST_DOTS).map((vm) => (
-          <a key={vm.id} href={`/vms/${vm.id}`} tabIndex={-1} title={vm.name}>
-            <Glyph tone="good" shape="dot" />
-          </a>
-        ))}
-        {others.slice(0, Math.max(0, MOST_DOTS - vms.running.length)).map((state, index) => (
-          <a key={`${state}${index}`} href={`/vms?state=${state}`} tabIndex={-1} title={stateWord(state)}>
-            <StateGlyph state={state} />
-          </a>
-        ))}
-      </p>
+      {vms.total > MOST_RUNNING && (
+        <p class="dots" aria-hidden="true">
+          {vms.running.slice(0, MOST_DOTS).map((vm) => (
+            <a key={vm.id} href={`/vms/${vm.id}`} tabIndex={-1} title={vm.name}>
+              <Glyph tone="good" shape="dot" />
+            </a>
+          ))}
+          {others.slice(0, Math.max(0, MOST_DOTS - vms.running.length)).map((state, index) => (
+            <a key={`${state}${index}`} href={`/vms?state=${state}`} tabIndex={-1} title={stateWord(state)}>
+              <StateGlyph state={state} />
+            </a>
+          ))}
+        </p>
+      )}
       {busiest.length > 0 && (
         <ul class="busiest">
           {busiest.map((vm) => (
