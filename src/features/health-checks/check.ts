@@ -129,7 +129,8 @@ export function conclude(items: readonly HealthItem[], allWell: string, hint: st
   if (items.length === 0) return unknown('There was nothing to look at.', hint);
   const bad = items.filter(({ status }) => status !== 'ok').toSorted((a, b) => BADNESS[a.status] - BADNESS[b.status]);
   if (bad.length === 0) return ok(allWell);
-  const named = bad.slice(0, NAMED_IN_EVIDENCE).map(({ name, detail }) => `${name}: ${detail}`);
+  // Some details are whole sentences.
+  const named = bad.slice(0, NAMED_IN_EVIDENCE).map(({ name, detail }) => `${name}: ${detail.replace(/\.$/, '')}`);
   const rest = bad.length - named.length;
   return {
     status: worstStatus(bad),

@@ -77,6 +77,10 @@ test('a check that throws, or that does not come to an end, is unknown', { timeo
 
 test('nothing looked at is not ok', () => {
   assert.equal(conclude([], 'all well', 'look').status, 'unknown');
+  assert.equal(
+    conclude([{ name: 'web1', status: 'fail', detail: 'No schedule backs it up.' }], 'all well', 'look').evidence,
+    'web1: No schedule backs it up.',
+  );
 });
 
 test('a finding about many things is as bad as the worst, names three and keeps twenty', () => {

@@ -236,7 +236,8 @@ function timeLabels(_: uPlot, splits: readonly number[], _axis: number, _space: 
     const isNewDay = day !== before;
     const isFirst = before === '';
     before = day;
-    return isNewDay && !isFirst ? `${time}\n${day}` : time;
+    // In place of midnight: a second line has no room.
+    return isNewDay && !isFirst ? day : time;
   });
 }
 
