@@ -108,9 +108,10 @@ export async function liveLeases(layout: Layout): Promise<LeaseFacts[]> {
   const live: LeaseFacts[] = [];
   const nowMs = await fileSystemNowMs(layout);
   for (const name of await namesIn(layout.locks)) {
-    if (!/^[0-9a-f]{16}\.json$/.test(name)) continue;
+    const [, token] = /^([0-9a-f]{16})\.json$/.exec(name) ?? [];
+    if (token === undefined) continue;
     const path = join(layout.locks, name);
-    const facts = await readLease(path);
+    const facts = await readLease(path, token);
     if (facts === 'gone') continue;
     const ageMs = nowMs - (await modifiedMs(path));
     // A torn one was being written when its process or the power ended: leases are written under the lock, which we have now.
@@ -120,10 +121,11 @@ export async function liveLeases(layout: Layout): Promise<LeaseFacts[]> {
   return live;
 }
 
-async function readLease(path: string): Promise<LeaseFacts | null | 'gone'> {
+/** Null = nobody's: not written, or not as a whole. A spare still says who had it before, who may well live. */
+async function readLease(path: string, token: string): Promise<LeaseFacts | null | 'gone'> {
   try {
     const read = leaseSchema.safeParse(JSON.parse(await readFile(path, 'utf8')));
-    return read.success ? read.data : null;
+    return read.success && read.data.token === token ? read.data : null;
   } catch (error) {
     if (hasErrno(error, 'ENOENT')) return 'gone';
     if (error instanceof SyntaxError) return null;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { MIB } from '#kernel/units.ts';
@@ -112,6 +112,13 @@ test('a lease whose writing was cut off belongs to nobody, and goes with the nex
   await writeFile(torn, '{"token":"00000000');
   await (await made.repository.writer()).close();
   assert.ok(!(await readdir(join(made.folder, 'locks'))).includes(basename(torn)));
+  // A spare still says who had it before: this process, which lives.
+  const locks = join(made.folder, 'locks');
+  const [used] = (await readdir(locks)).filter((name) => name.startsWith('spare-'));
+  assert.match(await readFile(join(locks, used ?? ''), 'utf8'), /"token"/);
+  await rename(join(locks, used ?? ''), torn);
+  await (await made.repository.writer()).close();
+  assert.ok(!(await readdir(locks)).includes(basename(torn)));
 });
 
 test('bytes that are out stay what they are, whoever else reads and gives back, and more is read than stays at hand', async () => {
