@@ -1,5 +1,5 @@
 /** A machine of a test's own, as a person sets one up: mount, network and process namespaces with copies of what the machine's packages
- *  brought (/etc), and its own /run, /var/lib/libvirt, /var/log/libvirt, /var/cache/libvirt and /var/lib/hyper-nixos. libvirt and QEMU run
+ *  brought (/etc, without the VMs of whoever runs the test), and its own /run, /var/lib/libvirt, /var/log/libvirt, /var/cache/libvirt and /var/lib/hyper-nixos. libvirt and QEMU run
  *  there as the packages want it: QEMU as its own user, who is given the files. Everything dies with `close()` or the test process. */
 
 import { execFile, spawn } from 'node:child_process';
@@ -32,6 +32,7 @@ for folder in /run /var/lib/libvirt /var/log/libvirt /var/cache/libvirt /var/lib
 done
 mkdir -p /run/lock
 rm -rf /etc/hyper-nixos /etc/polkit-1/rules.d/*hyper-nixos*
+rm -f /etc/libvirt/qemu/*.xml /etc/libvirt/qemu/autostart/*
 printf 'cgroup_controllers = []\\nnamespaces = []\\nsecurity_driver = "none"\\n' >>/etc/libvirt/qemu.conf
 ip link set lo up
 touch "$d/ready"
