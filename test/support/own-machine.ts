@@ -1,6 +1,7 @@
 /** A machine of a test's own, as a person sets one up: mount, network and process namespaces with copies of what the machine's packages
- *  brought (/etc, without the VMs of whoever runs the test), and its own /run, /var/lib/libvirt, /var/log/libvirt, /var/cache/libvirt and /var/lib/hyper-nixos. libvirt and QEMU run
- *  there as the packages want it: QEMU as its own user, who is given the files. Everything dies with `close()` or the test process. */
+ *  brought (/etc, without the VMs of whoever runs the test), and its own /run, /var/lib/libvirt, /var/log/libvirt, /var/cache/libvirt and
+ *  /var/lib/hyper-nixos. libvirt and QEMU run there as the packages want it: QEMU as its own user, who is given the files. Everything dies
+ *  with `close()` or the test process. */
 
 import { execFile, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
