@@ -287,7 +287,7 @@ async function fingerprint(): Promise<string> {
   );
   const files = (await readdir(daemon.stateDir, { recursive: true }))
     // Preflight makes its own guest in the scratch folder meanwhile, and figures are measured.
-    .filter((name) => !/^(state\.db|metrics\.db|audit|log|scratch)/.test(name))
+    .filter((name) => !/^(state\.db|metrics\.db|metrics-ticks|audit|log|scratch)/.test(name))
     .sort();
   const sizes = await Promise.all(
     files.map(async (name) => `${name} ${(await stat(join(daemon.stateDir, name))).size}`),
