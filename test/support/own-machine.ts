@@ -33,7 +33,7 @@ for folder in /run /var/lib/libvirt /var/log/libvirt /var/cache/libvirt /var/lib
 done
 mkdir -p /run/lock
 rm -rf /etc/hyper-nixos /etc/polkit-1/rules.d/*hyper-nixos*
-rm -f /etc/libvirt/qemu/*.xml /etc/libvirt/qemu/autostart/*
+rm -f "$d"/etc/libvirt/qemu/*.xml "$d"/etc/libvirt/qemu/autostart/*
 printf 'cgroup_controllers = []\\nnamespaces = []\\nsecurity_driver = "none"\\n' >>/etc/libvirt/qemu.conf
 ip link set lo up
 touch "$d/ready"

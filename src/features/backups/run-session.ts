@@ -101,6 +101,7 @@ export function createSessions(pace: Pace, sleep: Clock['sleep'], host: string):
         }
       },
       async settle() {
+        // Whoever asked for the description has heard of its failure.
         await description?.catch(() => undefined);
         await underway;
       },

@@ -17,7 +17,6 @@ import type { VmDisk } from './plan.ts';
 
 export interface VmSide {
   state(vmId: string): Promise<DomainState | 'gone'>;
-  isOn(vmId: string): Promise<boolean>;
   /** Disks as they are now: of the running guest, or of the definition. */
   disks(vmId: string): Promise<readonly FoundDisk[]>;
   /** What the guest asked of its disks; null = not known.
@@ -90,9 +89,8 @@ export function createVmSide(libvirt: LibvirtHost, sleep: (ms: number) => Promis
     }
   };
 
-  const side: VmSide = {
+  return {
     state,
-    isOn: async (vmId) => isOnIn(await state(vmId)),
     async disks(vmId) {
       const { disks } = readDomain(await domains.xml(vmId));
       const found: FoundDisk[] = [];
@@ -121,7 +119,7 @@ export function createVmSide(libvirt: LibvirtHost, sleep: (ms: number) => Promis
     },
     async dropCheckpoint(vmId, checkpoint) {
       if (!(await checkpoints.list(vmId)).includes(checkpoint)) return;
-      const isOn = await side.isOn(vmId);
+      const isOn = isOnIn(await state(vmId));
       try {
         await checkpoints.delete(vmId, checkpoint, { metadataOnly: !isOn });
       } catch (error) {
@@ -164,7 +162,6 @@ export function createVmSide(libvirt: LibvirtHost, sleep: (ms: number) => Promis
       }
     },
   };
-  return side;
 }
 
 export const isOnIn = (state: DomainState | 'gone'): boolean => !['off', 'none', 'gone', 'crashed'].includes(state);
