@@ -346,6 +346,44 @@ test('an upload is finished only when the host has confirmed it', async () => {
   assert.equal(heard.at(-1)?.header.status, STATUS.ok);
 });
 
+test('an upload that the host ends by itself has failed', async () => {
+  const { connection, server, reply } = await streamHost();
+  const { stream } = await connection.openStream(P.storageVolUpload, transfer);
+  server.onStream((header) => reply(header, STATUS.continue));
+  const failed = new Promise<unknown>((resolve) => stream.on('error', resolve));
+  stream.write(Buffer.alloc(10));
+  assert.match(String(await failed), /before all was sent/);
+});
+
+test('an upload is not finished while its check goes on, and fails with it', async () => {
+  const { connection } = await streamHost();
+  const { stream } = await connection.openStream(P.storageVolUpload, transfer);
+  let sentBytes = 0;
+  let fail: (error: Error) => void = assert.fail;
+  stream.checkUpload({
+    sent: (item) => {
+      sentBytes += isHole(item) ? item.holeBytes : item.length;
+    },
+    confirm: () =>
+      new Promise((_resolve, reject) => {
+        fail = reject;
+      }),
+  });
+  const failed = new Promise<unknown>((resolve) => stream.on('error', resolve));
+  let isFinished = false;
+  stream.on('finish', () => {
+    isFinished = true;
+  });
+  stream.write(Buffer.alloc(300_000, 1));
+  stream.end('tail');
+  for (let turn = 0; turn < 50; turn += 1) await settle();
+  assert.equal(sentBytes, 300_004);
+  assert.equal(isFinished, false);
+  fail(new Error('it is not there'));
+  assert.match(String(await failed), /it is not there/);
+  assert.equal(isFinished, false);
+});
+
 test('an error of the host in mid-upload fails the stream and not the connection', async () => {
   const { connection, server, reply } = await streamHost();
   const { stream } = await connection.openStream(P.storageVolUpload, transfer);

@@ -2,6 +2,7 @@
  *  Reading it slowly stops its whole connection, so each stream has a connection to itself (`host.ts`). */
 
 import { Duplex, type DuplexOptions } from 'node:stream';
+import { messageOf } from '#kernel/errors.ts';
 import { MAX_STREAM_DATA_BYTES } from './frame.ts';
 import type { StreamDirection } from './table.ts';
 
@@ -27,12 +28,22 @@ export interface StreamLink {
   release(): void;
 }
 
+/** Looks whether what was sent is there. */
+export interface UploadCheck {
+  /** @param item valid during the call only */
+  sent(item: Uint8Array | Hole): void;
+  /** @throws when it is not */
+  confirm(): Promise<void>;
+}
+
 /** Not sparse: chunks are Buffers. Sparse: chunks are Buffers and Holes, both ways.
  *  'finish' comes only after the host confirmed the upload; 'end' after it confirmed the download. `destroy()` aborts. */
 export class LibvirtStream extends Duplex {
   readonly #link: StreamLink;
   #phase: 'open' | 'finishing' | 'over' = 'open';
+  readonly #direction: StreamDirection;
   #onConfirmed: ((error?: Error) => void) | null = null;
+  #upload: UploadCheck | null = null;
   #onReleased: (() => void) | null = null;
   #sink: ((item: Buffer | Hole) => boolean) | null = null;
   #isFull = false;
@@ -40,6 +51,12 @@ export class LibvirtStream extends Duplex {
   constructor(link: StreamLink, direction: StreamDirection, isSparse: boolean) {
     super(duplexOptions(direction, isSparse));
     this.#link = link;
+    this.#direction = direction;
+  }
+
+  /** Before anything is written: 'finish' comes only when `check.confirm` resolves too, which is called after the host confirmed. */
+  checkUpload(check: UploadCheck): void {
+    this.#upload = check;
   }
 
   override _read(): void {
@@ -53,6 +70,7 @@ export class LibvirtStream extends Duplex {
   /** Chunks share frames and are cut where a frame is full: each frame costs the host a wake-up. All leave together; what is
    *  written at once is bounded by the high-water mark. */
   override _writev(items: { chunk: Uint8Array | Hole }[], done: (error?: Error | null) => void): void {
+    if (this.#upload) for (const { chunk } of items) this.#upload.sent(chunk);
     const frames = [...framesOf(items.map(({ chunk }) => chunk))];
     for (const [index, piece] of frames.entries()) {
       const accepted = index === frames.length - 1 ? done : () => undefined;
@@ -72,9 +90,7 @@ export class LibvirtStream extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    const confirmed = this.#onConfirmed;
-    this.#onConfirmed = null;
-    confirmed?.(error ?? new Error('the stream was destroyed'));
+    this.#confirm(error ?? new Error('the stream was destroyed'));
     if (this.#phase === 'over') {
       done(error);
       return;
@@ -120,7 +136,10 @@ export class LibvirtStream extends Duplex {
 
   /** For the connection: an empty frame or a reply came: the host's end of data, or its confirmation of our end or abort. */
   receiveEnd(): void {
-    if (this.#phase === 'open' && !this.destroyed) this.#finish();
+    // libvirtd says so too when what it writes an upload to went away.
+    if (this.#phase === 'open' && !this.destroyed && this.#direction === 'write')
+      this.receiveError(new Error('the host ended the upload before all was sent'));
+    else if (this.#phase === 'open' && !this.destroyed) this.#finish();
     else this.#over();
   }
 
@@ -141,10 +160,18 @@ export class LibvirtStream extends Duplex {
       this.#onReleased();
       return;
     }
+    if (this.readable || !this.readableEnded) this.push(null);
+    const check = this.#upload?.confirm() ?? Promise.resolve();
+    check.then(
+      () => this.#confirm(),
+      (error: unknown) => this.#confirm(error instanceof Error ? error : new Error(messageOf(error))),
+    );
+  }
+
+  #confirm(error?: Error): void {
     const confirmed = this.#onConfirmed;
     this.#onConfirmed = null;
-    if (this.readable || !this.readableEnded) this.push(null);
-    confirmed?.();
+    confirmed?.(error);
   }
 }
 

@@ -172,6 +172,17 @@ describe('storage through the libvirt client', { skip }, () => {
       return true;
     });
     assert.deepEqual((await host.pools.list()).length, 2);
+    await host.volumes.delete(volume);
+  });
+
+  test('an upload whose last bytes found no room fails, though libvirt may confirm it', async () => {
+    const ref = await host.pools.byName('small');
+    for (let turn = 0; turn < 20; turn += 1) {
+      const volume = await host.volumes.create(ref.uuid, volumeXml('late', 64 * MIB));
+      const source = Readable.from(chunksOf(Buffer.alloc(4 * MIB + 4096, 7), [262_144]));
+      await assert.rejects(pipeline(source, await host.volumes.upload(volume)), { code: 'no_space' });
+      await host.volumes.delete(volume);
+    }
   });
 
   test('a stalled download does not slow other calls', async () => {

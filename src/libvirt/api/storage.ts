@@ -1,7 +1,9 @@
 /** Storage pools and volumes, with upload and download. Pools are addressed by UUID, volumes by pool name and volume name. */
 
+import { LibvirtError } from '../errors.ts';
 import type { LibvirtStream } from '../stream.ts';
 import { P } from '../table.ts';
+import { type Tail, UploadTail } from '../upload-tail.ts';
 import { type Caller, type CallOptions, flagsOf, JOB_DEADLINE_MS, LIST_DEADLINE_MS } from './caller.ts';
 
 export interface PoolRef {
@@ -169,14 +171,19 @@ export function createStorageApi({ call, callLong, openStream }: Caller) {
           options,
         );
       },
-      /** A Writable; it is done when 'finish' comes. An abort leaves partial data in the volume: upload to a temporary name. */
+      /** A Writable; it is done when 'finish' comes: then the host confirmed it and its end was read back (see `upload-tail.ts`).
+       *  A failure or an abort leaves partial data in the volume: upload to a temporary name. */
       async upload(volume: VolumeRef, options: TransferOptions = {}): Promise<LibvirtStream> {
-        return (
-          await openStream(P.storageVolUpload, transferArgs(volume, options), {
-            ...options,
-            isSparse: options.sparse ?? false,
-          })
-        ).stream;
+        const { stream } = await openStream(P.storageVolUpload, transferArgs(volume, options), {
+          ...options,
+          isSparse: options.sparse ?? false,
+        });
+        const tail = new UploadTail();
+        stream.checkUpload({
+          sent: (item) => tail.add(item),
+          confirm: () => readBack(volume, options.offsetBytes ?? 0n, tail.last, options),
+        });
+        return stream;
       },
       /** A Readable of the volume's bytes. */
       async download(volume: VolumeRef, options: TransferOptions = {}): Promise<LibvirtStream> {
@@ -189,6 +196,29 @@ export function createStorageApi({ call, callLong, openStream }: Caller) {
       },
     },
   };
+
+  /** @throws no_space when the end of an upload is not in the volume */
+  async function readBack(
+    volume: VolumeRef,
+    fromBytes: bigint,
+    tail: Tail | null,
+    options: CallOptions,
+  ): Promise<void> {
+    if (tail === null) return;
+    const { stream } = await openStream(
+      P.storageVolDownload,
+      transferArgs(volume, { offsetBytes: fromBytes + BigInt(tail.atBytes), lengthBytes: BigInt(tail.bytes.length) }),
+      options.signal ? { signal: options.signal } : {},
+    );
+    const parts: Buffer[] = [];
+    for await (const part of stream) parts.push(part);
+    if (Buffer.concat(parts).equals(tail.bytes)) return;
+    throw new LibvirtError('no_space', {
+      procedure: P.storageVolUpload.name,
+      detail: `The host could not write the whole upload to ${JSON.stringify(volume.name)}, though it confirmed it.`,
+      cause: new Error('libvirt lost the reason; most often there is no space left on the device'),
+    });
+  }
 
   function transferArgs(volume: VolumeRef, options: TransferOptions) {
     return {
