@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TestClock } from '#kernel/clock.ts';
+import { AppError } from '#kernel/errors.ts';
 import { silentLogger } from '#kernel/logger.ts';
 import { type CounterBatch, createCounterSweeps } from './counter-sweeps.ts';
 import type { DomainCounters } from './source.ts';
@@ -89,6 +90,28 @@ test('a question that a stuck QEMU held is asked once more, and its time does no
     [50, 10],
   );
   assert.equal(sweeps.lostCalls, 1);
+  assert.equal(sweeps.monitorPeriodMs, 10_000);
+});
+
+test('a question that is refused because too many are held does not slow the others down', async () => {
+  const { clock, sweeps } = setUp({
+    vms: 3,
+    answer: async (part, call, time) => {
+      if (part !== 'monitor') return;
+      if (call === 1) {
+        await time.advance(5_000);
+        throw new AppError('timeout');
+      }
+      if (call === 2) throw new AppError('busy');
+    },
+  });
+  await sweeps.sweep();
+  await sweeps.monitorPart();
+  assert.equal(sweeps.monitorPeriodMs, 10_000);
+  assert.equal(sweeps.lostCalls, 1);
+  await clock.advance(5_000);
+  await sweeps.sweep();
+  await sweeps.monitorPart();
   assert.equal(sweeps.monitorPeriodMs, 10_000);
 });
 

@@ -2,7 +2,7 @@
  *  Two parts: what libvirt knows by itself (state, interfaces) at each sweep, and what it must ask every QEMU for, as often as that costs. */
 
 import type { Clock } from '#kernel/clock.ts';
-import { messageOf } from '#kernel/errors.ts';
+import { AppError, messageOf } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
 import type { DomainCounters, InventorySource } from './source.ts';
 
@@ -93,14 +93,15 @@ export function createCounterSweeps({ source, clock, log, running }: Dependencie
     }
   };
 
-  /** @returns what it cost. The first question to a stuck QEMU holds the whole call; the next ones leave that VM out, so the first loss
+  /** @returns what it cost; null when it was not asked, as too many questions are held already. The first question to a stuck QEMU holds the whole call; the next ones leave that VM out, so the first loss
    *  is not counted unless a second follows. */
-  const askMonitorsOf = async (batch: readonly string[]): Promise<number> => {
+  const askMonitorsOf = async (batch: readonly string[]): Promise<number | null> => {
     const fromMs = clock.monotonicMs();
     for (const isLast of [false, true]) {
       try {
         return await ask(batch, 'monitor');
       } catch (error) {
+        if (error instanceof AppError && error.code === 'busy') return null;
         lostCalls += 1;
         log.debug({ vms: batch.length, err: error }, `QEMUs gave no figures: ${messageOf(error)}`);
         if (isLast || !source.isConnected) break;
@@ -112,8 +113,10 @@ export function createCounterSweeps({ source, clock, log, running }: Dependencie
   const askMonitors = async (): Promise<void> => {
     let costMs = 0;
     for (const batch of batches(running(), MONITOR_BATCH)) {
-      costMs += await askMonitorsOf(batch);
-      if (!source.isConnected) return;
+      const batchMs = await askMonitorsOf(batch);
+      // What it costs is not known then.
+      if (batchMs === null || !source.isConnected) return;
+      costMs += batchMs;
     }
     monitorPeriodMs = MONITOR_PERIODS_MS.find((periodMs) => costMs <= periodMs * MAX_SHARE) ?? 60_000;
   };

@@ -188,6 +188,7 @@ export function createCollection(options: CollectionOptions): Collection {
             .map(({ id }) => id)
         : [],
     isWorkedOn: (uuid) => jobKindOf(uuid) !== null,
+    asked: vmFigures.asked,
     isStuck: (uuid) => (monitors.stuckSeconds(uuid) ?? 0) > 0,
     control: (uuid) => libvirt.domains.controlInfo(uuid, { deadlineMs: CONTROL_MS }),
     job: libvirt.domains.job,
@@ -199,6 +200,13 @@ export function createCollection(options: CollectionOptions): Collection {
     pools: () => (inventory.staleSince === null ? inventory.pools() : null),
   });
 
+  const afterFigures = <Reading>(reader: SlowReader<Reading>): SlowReader<Reading> => ({
+    ...reader,
+    async read(signal) {
+      await vmFigures.asked();
+      return reader.read(signal);
+    },
+  });
   const slow = <Reading>(reader: SlowReader<Reading>) =>
     createSlowCollector(reader, {
       clock,
@@ -209,8 +217,8 @@ export function createCollection(options: CollectionOptions): Collection {
     });
   const slowCollectors = [
     slow(agents),
-    slow(chains),
-    slow(dirtyRates),
+    slow(afterFigures(chains)),
+    slow(afterFigures(dirtyRates)),
     slow(pools),
     slow(fileSystemsReader(host, files, space)),
     slow(sensors),

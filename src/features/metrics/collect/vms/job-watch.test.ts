@@ -73,11 +73,12 @@ function world(count: number) {
   const questions: string[] = [];
   const changes: (readonly [string, JobFigures | null])[] = [];
   const failing = new Set<string>();
-  const state = { isUp: true };
+  const state = { isUp: true, asked: Promise.resolve() };
   const watch = createJobWatch({
     clock,
     log: silentLogger,
     vms: () => (state.isUp ? vms : []),
+    asked: () => state.asked,
     isWorkedOn: (uuid) => workedOn.has(uuid),
     isStuck: (uuid) => stuck.has(uuid),
     async control(uuid) {
@@ -118,6 +119,18 @@ function world(count: number) {
     state,
   };
 }
+
+test('nothing is asked before it is known which QEMUs answer', async () => {
+  const { state, stuck, asked, tick, settle } = world(2);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  state.asked = promise;
+  await tick();
+  assert.deepEqual(asked, []);
+  stuck.add('vm-0');
+  resolve();
+  await settle();
+  assert.deepEqual(asked, ['vm-1']);
+});
 
 test('a job is followed every two seconds until it is over', async () => {
   const { clock, watch, busy, questions, changes, sink, tick, settle } = world(2);

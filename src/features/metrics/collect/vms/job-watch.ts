@@ -25,6 +25,8 @@ export interface JobWatchPorts {
   vms(): readonly string[];
   /** Whether an operation of ours works on it. */
   isWorkedOn(uuid: string): boolean;
+  /** Resolves when it is known for this tick which QEMUs answer. */
+  asked(): Promise<void>;
   /** Whether its QEMU is known not to answer. */
   isStuck(uuid: string): boolean;
   control(uuid: string): Promise<Control>;
@@ -80,6 +82,7 @@ export function createJobWatch(ports: JobWatchPorts): JobWatch {
   };
 
   const lookAround = async (): Promise<void> => {
+    await ports.asked();
     const all = ports.vms();
     forgetOthers(new Set(all));
     const isUrgent = (uuid: string) => ports.isWorkedOn(uuid) || jobs.has(uuid);

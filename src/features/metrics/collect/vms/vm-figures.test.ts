@@ -15,6 +15,7 @@ function setUp() {
   let staleSince: string | null = null;
   let listener: (batch: CounterBatch) => void = () => undefined;
   let cpuNs = 0n;
+  const hanging = Promise.withResolvers<void>();
   const stuck = new Map<string, number>();
   const vm: MeasuredVm = {
     id: 'web1',
@@ -54,7 +55,7 @@ function setUp() {
           listener(batch('monitor', stuck.has('web1') ? REDUCED : countersWith({ 'cpu.time': cpuNs })));
           return { latencyMs: 42 };
         },
-        monitorPart: () => (state.isHanging ? new Promise<void>(() => undefined) : Promise.resolve()),
+        monitorPart: () => (state.isHanging ? hanging.promise : Promise.resolve()),
       },
     },
     processes: {
@@ -93,6 +94,8 @@ function setUp() {
     stuck,
     sink,
     clock,
+    figures,
+    hanging,
     collect,
     tick,
     setStale: (since: string | null) => {
@@ -166,6 +169,24 @@ test('a QEMU that holds the question holds up the tick for three seconds, not lo
   await collected;
   assert.equal(sink.values.get('web1:vm_state'), 0);
   assert.equal(sink.values.get('libvirt_up'), 1);
+});
+
+test('who waits for the question of a tick waits until QEMUs have answered or it was given up', async () => {
+  const { state, figures, hanging, clock, collect, tick } = setUp();
+  state.isHanging = true;
+  let isAsked = false;
+  const collected = collect();
+  const asked = figures.asked().then(() => {
+    isAsked = true;
+  });
+  await clock.advance(3_000);
+  await collected;
+  assert.equal(isAsked, false);
+  hanging.resolve();
+  await asked;
+  state.isHanging = false;
+  await tick();
+  await figures.asked();
 });
 
 test('what QEMUs are asked for says how often they are asked', async () => {

@@ -63,6 +63,9 @@ export interface VmFigures extends Collector {
   /** Begins to listen. @returns the function that ends it */
   listen(): () => void;
   readonly readings: VmReadings;
+  /** Resolves when the QEMUs were asked for the figures of this tick, so that it is known which of them answer. Who asks one a second
+   *  question waits for it: each question that a stuck QEMU holds takes one of few connections, and two at a time cost figures. */
+  asked(): Promise<void>;
 }
 
 export function createVmFigures(options: VmFiguresOptions): VmFigures {
@@ -74,6 +77,7 @@ export function createVmFigures(options: VmFiguresOptions): VmFigures {
   /** VMs that have a QEMU; while libvirt is away, those that had one last. */
   let on: readonly MeasuredVm[] = [];
   let watching: Promise<void> = Promise.resolve();
+  let round: Promise<void> = Promise.resolve();
 
   const take = ({ part, atMs, counters }: CounterBatch) => {
     const atWallMs = clock.now().getTime();
@@ -127,40 +131,54 @@ export function createVmFigures(options: VmFiguresOptions): VmFigures {
     await inSlices(monitor, ([uuid, reading]) => putMonitor(sink, uuid, reading, local.get(uuid)));
   };
 
+  const putAll = async (sink: SampleSink, signal: AbortSignal): Promise<void> => {
+    const waiting = new AbortController();
+    // A tick takes nothing any more after its own deadline, so what there is must be put before it.
+    const late = clock.sleep(MAX_WAIT_MS, AbortSignal.any([signal, waiting.signal])).then(
+      () => null,
+      () => null,
+    );
+    const vms = inventory.vms();
+    if (inventory.staleSince === null) {
+      on = vms.filter(({ state }) => isOnState(state));
+      forgetOthers();
+    }
+    const local = await processes.collect(sink, on);
+    const outcome = inventory.isConnected ? await Promise.race([inventory.counters.sweep(), late]) : null;
+    const latencyMs = outcome?.latencyMs ?? null;
+    const isUp = latencyMs !== null;
+    sink.put(host, 'host', '', 'libvirt_up', Number(isUp));
+    sink.put(host, 'host', '', 'libvirt_latency', latencyMs === null ? null : latencyMs / 1000);
+    sink.put(host, 'host', '', 'host_state', enumNumber('host_state', isUp ? 'online' : 'degraded'));
+    if (isUp) {
+      await Promise.race([inventory.counters.monitorPart(), late]);
+      await Promise.race([watching, late]);
+      await inSlices(vms, (vm) => {
+        putStates(sink, vm, { jobKind: options.jobKindOf(vm.id), isOutOfSpace: counts.isOutOfSpace(vm.id) });
+        counts.put(sink, vm.id);
+      });
+      for (const { id } of on) sink.put({ type: 'vm', id }, 'vm', '', 'vm_monitor_stuck', monitors.stuckSeconds(id));
+    }
+    waiting.abort();
+    await putFresh(sink, local);
+  };
+
   return {
     name: 'vms',
     readings: latest,
     listen: () => inventory.counters.onBatch(take),
+    asked: () => round,
     async collect(sink, signal) {
-      const waiting = new AbortController();
-      // A tick takes nothing any more after its own deadline, so what there is must be put before it.
-      const late = clock.sleep(MAX_WAIT_MS, AbortSignal.any([signal, waiting.signal])).then(
-        () => null,
-        () => null,
-      );
-      const vms = inventory.vms();
-      if (inventory.staleSince === null) {
-        on = vms.filter(({ state }) => isOnState(state));
-        forgetOthers();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      round = promise;
+      try {
+        await putAll(sink, signal);
+      } finally {
+        void inventory.counters
+          .monitorPart()
+          .then(() => watching)
+          .then(resolve, resolve);
       }
-      const local = await processes.collect(sink, on);
-      const outcome = inventory.isConnected ? await Promise.race([inventory.counters.sweep(), late]) : null;
-      const latencyMs = outcome?.latencyMs ?? null;
-      const isUp = latencyMs !== null;
-      sink.put(host, 'host', '', 'libvirt_up', Number(isUp));
-      sink.put(host, 'host', '', 'libvirt_latency', latencyMs === null ? null : latencyMs / 1000);
-      sink.put(host, 'host', '', 'host_state', enumNumber('host_state', isUp ? 'online' : 'degraded'));
-      if (isUp) {
-        await Promise.race([inventory.counters.monitorPart(), late]);
-        await Promise.race([watching, late]);
-        await inSlices(vms, (vm) => {
-          putStates(sink, vm, { jobKind: options.jobKindOf(vm.id), isOutOfSpace: counts.isOutOfSpace(vm.id) });
-          counts.put(sink, vm.id);
-        });
-        for (const { id } of on) sink.put({ type: 'vm', id }, 'vm', '', 'vm_monitor_stuck', monitors.stuckSeconds(id));
-      }
-      waiting.abort();
-      await putFresh(sink, local);
     },
   };
 }
