@@ -28,6 +28,7 @@ import { historyProblems } from './problems.ts';
 import { createForecasts } from './query/forecasts.ts';
 import { createReader } from './query/read.ts';
 import { createMetricRoutes } from './query/routes.ts';
+import { warmUp } from './query/warm.ts';
 import type { Collector, Owner, Series, SeriesKey, Tick } from './sample.ts';
 import { createHistory } from './store/history.ts';
 import { createIntake } from './store/intake.ts';
@@ -107,6 +108,8 @@ const DEADLINE_MS = 5_000;
 const LARGEST_SHARE = 0.05;
 const MIB_16 = 16 * 2 ** 20;
 const STOP_MS = 3_000;
+/** A start has other things to do first. */
+const WARM_AFTER_MS = 30_000;
 
 export const metrics = defineFeature<MetricsApi>({
   name: 'metrics',
@@ -147,6 +150,7 @@ export const metrics = defineFeature<MetricsApi>({
     const listeners = new Set<(tick: Tick) => void>();
     const stopping = new AbortController();
     let running: Promise<void> = Promise.resolve();
+    let warming: Promise<void> = Promise.resolve();
     let maintaining: Promise<void> | null = null;
 
     const jobAsSeen = (uuid: string, job: JobFigures): LibvirtJob | null => {
@@ -305,11 +309,16 @@ export const metrics = defineFeature<MetricsApi>({
         await collection.start();
         const end = AbortSignal.any([signal, stopping.signal]);
         running = loop.run(end, (wallTick) => tick(wallTick, end));
+        warming = clock.sleep(WARM_AFTER_MS, end).then(
+          () => warmUp(history, (request) => read({ ...request, signal: end }), log),
+          () => undefined,
+        );
       },
       async stop() {
         stopping.abort(new Error('the daemon stops'));
         try {
           await running;
+          await warming;
           await collection.stop();
           await Promise.race([forecasts.settled(), clock.sleep(STOP_MS)]);
           // An hour that is half written is in the log as a whole.
