@@ -99,6 +99,8 @@ export const text = {
         backup: 'Backups',
         restore: 'Restores',
         proof: 'Proofs',
+        migration: 'Moves between hosts',
+        restart: 'Restarts',
         healing: 'Self-healing',
         alert: 'Alerts',
       },

@@ -39,8 +39,8 @@ describe('alerts from a guest to a mailbox', { skip }, () => {
   let folder: string;
   let daemon: TestDaemon;
   let shell: GuestShell;
-  /** In the guest. */
-  let loadPid = 0;
+  /** In the guest: what computes, and what lets it compute for two fifths of the time. Those who run beside us want a processor too. */
+  let loadPids: readonly string[] = [];
 
   /** The user's document to the letter, but for the hosts. */
   const document = () => ({
@@ -150,7 +150,7 @@ describe('alerts from a guest to a mailbox', { skip }, () => {
     await daemon.admin('POST /rules', {
       body: {
         name: 'busy guest',
-        condition: 'cpu_usage{vm="busy"} > 50% for 20s',
+        condition: 'cpu_usage{vm="busy"} > 20% for 20s',
         severity: 'warning',
         keepFiring: '20s',
         description: 'Somebody computes.',
@@ -169,8 +169,12 @@ describe('alerts from a guest to a mailbox', { skip }, () => {
     timeout: 900_000,
   }, async () => {
     assert.deepEqual(toldOfVms(), [], 'nothing was told while everything was well');
-    loadPid = Number((await shell.run('while :; do :; done >/dev/null 2>&1 & echo $!')).text);
-    assert.ok(loadPid > 1);
+    const begun = await shell.run(
+      'exec 3>&1 >/dev/null 2>&1; (while :; do :; done) 3>&- & p=$!; ' +
+        '(while sleep 0.4; do kill -STOP $p; sleep 0.6; kill -CONT $p; done) 3>&- & echo $p $! >&3',
+    );
+    loadPids = begun.text.trim().split(' ');
+    assert.ok(loadPids.length === 2 && loadPids.every((pid) => Number(pid) > 1), begun.text);
     await power('shutdown', 'quiet');
     await power('reset', 'again');
     await power('stop', 'again');
@@ -214,8 +218,8 @@ describe('alerts from a guest to a mailbox', { skip }, () => {
     assert.ok(alert);
     assert.match(text, /^To: ops@example\.org$/m);
     assert.match(text, /^From: hypervisor@example\.org$/m);
-    assert.match(text, /\b(5[1-9]|[6-9]\d|1\d\d)(\.\d+)?\s?%/);
-    assert.ok(text.includes('cpu_usage{vm="busy"} > 50% for 20s'));
+    assert.match(text, /\b(2[1-9]|[3-9]\d)(\.\d+)?\s?%/);
+    assert.ok(text.includes('cpu_usage{vm="busy"} > 20% for 20s'));
     assert.ok(text.includes('Somebody computes.'));
     assert.ok(text.includes(`${daemon.origin}/alerts/${alert.id}`));
     assert.equal(busy.link, `${daemon.origin}/alerts/${alert.id}`);
@@ -241,7 +245,7 @@ describe('alerts from a guest to a mailbox', { skip }, () => {
 
   test('what is well again is told in the same thread, and once', { timeout: 600_000 }, async () => {
     process.kill(libvirtd.qemuPid('stuck'), 'SIGCONT');
-    assert.equal((await shell.run(`kill ${loadPid}`)).code, 0);
+    assert.equal((await shell.run(`kill -KILL ${loadPids.join(' ')}`)).code, 0);
     await power('start', 'crash');
     await told('busy guest', 'busy', 'resolved');
     await told('vm-down', 'crash', 'resolved');

@@ -21,6 +21,8 @@ export interface PrivateLibvirtdOptions {
   readonly tls?: boolean;
   /** Start with a network bridge `hvbr0` (192.0.2.1/24) in the private network namespace. */
   readonly bridge?: boolean;
+  /** What it calls itself; default: as the machine. A guest moves between two that are called differently. */
+  readonly hostName?: string;
   /** Lines added to libvirtd.conf. */
   readonly libvirtdConf?: string;
   /** Lines added to qemu.conf. */
@@ -100,7 +102,7 @@ export function missingForLibvirtd(): string | null {
   return missing.length > 0 ? `missing programs: ${missing.join(', ')}` : null;
 }
 
-// $1 work folder, $2 "bridge" or "", $3 an option of libvirtd, $4 polkitd's program or "". The first process of the namespaces: when its standard input ends, it and all others end.
+// $1 work folder, $2 "bridge" or "", $3 an option of libvirtd, $4 polkitd's program or "", $5 host name or "". The first process of the namespaces: when its standard input ends, it and all others end.
 const INIT = `
 set -e
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -114,6 +116,7 @@ mount --bind "$d/lib" /var/lib/libvirt
 mount --bind "$d/log" /var/log/libvirt
 mount --bind "$d/cache" /var/cache/libvirt
 ip link set lo up
+[ -z "$5" ] || hostname "$5"
 if [ "$2" = bridge ]; then ip link add hvbr0 type bridge; ip addr add 192.0.2.1/24 dev hvbr0; ip link set hvbr0 up; fi
 if [ -n "$4" ]; then
   mount --bind "$d/passwd" /etc/passwd
@@ -142,6 +145,7 @@ export async function startPrivateLibvirtd(options: PrivateLibvirtdOptions = {})
       '--mount',
       '--net',
       '--pid',
+      '--uts',
       '--fork',
       '--kill-child',
       '--mount-proc',
@@ -153,6 +157,7 @@ export async function startPrivateLibvirtd(options: PrivateLibvirtdOptions = {})
       options.bridge ? 'bridge' : '',
       listen,
       options.polkit ? (POLKITD ?? '') : '',
+      options.hostName ?? '',
     ],
     { stdio: ['pipe', 'pipe', 'pipe'], detached: true },
   );
@@ -191,7 +196,7 @@ export async function startPrivateLibvirtd(options: PrivateLibvirtdOptions = {})
     'nsenter',
     '-t',
     String(initPid),
-    ...['-m', '-n', '-p', '--'],
+    ...['-m', '-n', '-p', '-u', '--'],
     ...(user
       ? [
           'setpriv',

@@ -31,6 +31,20 @@ const POWER = mask(
 /** The guest goes on; its disks are read beside it. */
 const DISKS_READ = mask(30, 'disk_latency', 'io_psi_some', 'io_psi_full', 'net_tx');
 
+const MIGRATION = mask(
+  30,
+  'vm_state',
+  'vm_agent_up',
+  'cpu_usage',
+  'cpu_steal',
+  'disk_latency',
+  'io_psi_some',
+  'io_psi_full',
+  'net_tx',
+  'net_rx',
+  'dirty_rate',
+);
+
 /** By the kind of the operation; what is not here hides nothing. */
 const KINDS: Readonly<Record<string, MaskKind>> = {
   'vm.start': POWER,
@@ -45,19 +59,9 @@ const KINDS: Readonly<Record<string, MaskKind>> = {
   'vm.delete': POWER,
   'vm.edit': mask(30, 'vm_state', 'vm_agent_up', 'disk_latency', 'io_psi_some', 'io_psi_full'),
   'vm.snapshot': mask(15, 'vm_state', 'vm_agent_up', 'disk_latency', 'io_psi_some', 'io_psi_full'),
-  'vm.migrate': mask(
-    30,
-    'vm_state',
-    'vm_agent_up',
-    'cpu_usage',
-    'cpu_steal',
-    'disk_latency',
-    'io_psi_some',
-    'io_psi_full',
-    'net_tx',
-    'net_rx',
-    'dirty_rate',
-  ),
+  'vm.migrate': MIGRATION,
+  // Another program did it; what follows is the same.
+  'vm.migrated': MIGRATION,
   'backup.run': DISKS_READ,
   'backup.verify': DISKS_READ,
   'backup.run-stopped': mask(30, 'vm_state', 'vm_agent_up', 'disk_latency', 'io_psi_some', 'io_psi_full', 'net_tx'),

@@ -15,7 +15,7 @@ import { openDatabase } from '#platform/db/database.ts';
 import type { DomainFacts } from './facts.ts';
 import { createInventory } from './inventory.ts';
 import { createVmRows, inventoryMigrations } from './rows.ts';
-import type { DomainReading, HostEvent, InventorySource } from './source.ts';
+import type { DomainReading, HostEvent, InventorySource, VmMove } from './source.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'hv-inventory-'));
 after(() => rm(folder, { recursive: true }));
@@ -129,10 +129,11 @@ function setUp() {
   };
 }
 
-const domainEvent = (uuid: string, intent: Vm['desired'] | null = null): HostEvent => ({
+const domainEvent = (uuid: string, intent: Vm['desired'] | null = null, move: VmMove | null = null): HostEvent => ({
   kind: 'domain',
   uuid,
   intent,
+  move,
 });
 
 test('what is shown fits the contract, and a look that finds nothing new tells nobody', async () => {
@@ -242,6 +243,7 @@ test('a clean stop by anyone changes what is wanted, a crash does not; rows surv
     managed: true,
     createdAt: '2026-01-01T00:00:00.000Z',
     operationId: 'op-x',
+    movedAt: null,
   });
   await inventory.resync();
   domains.set(id, reading('a', 'crashed'));
@@ -255,6 +257,35 @@ test('a clean stop by anyone changes what is wanted, a crash does not; rows surv
   await again.load();
   assert.deepEqual(again.get(id), rows.get(id));
   assert.equal(again.get(id)?.isProtected, true);
+});
+
+test('a VM that moved to another host is not wanted here until it runs here again, and whoever listens hears of both', async () => {
+  const { domains, api, inventory, rows, tell, clock } = setUp();
+  const id = newUuid();
+  const moves: string[] = [];
+  const end = api.onMove((vmId, move) => moves.push(`${vmId} ${move}`));
+  domains.set(id, reading('a', 'running'));
+  await rows.put({
+    uuid: id,
+    desired: 'running',
+    isProtected: false,
+    tags: [],
+    managed: true,
+    createdAt: null,
+    operationId: null,
+    movedAt: null,
+  });
+  await inventory.resync();
+  domains.set(id, reading('a', 'off'));
+  await tell(domainEvent(id, 'off', 'away'));
+  assert.deepEqual([rows.get(id)?.desired, rows.get(id)?.movedAt], ['off', clock.now().toISOString()]);
+  domains.set(id, reading('a', 'running'));
+  await tell(domainEvent(id, 'running', 'here'));
+  assert.deepEqual([rows.get(id)?.desired, rows.get(id)?.movedAt], ['running', null]);
+  assert.deepEqual(moves, [`${id} away`, `${id} here`]);
+  end();
+  await tell(domainEvent(id, 'off', 'away'));
+  assert.equal(moves.length, 2);
 });
 
 test('the etag changes with definition, autostart and protection, and with nothing else', async () => {
@@ -278,6 +309,7 @@ test('the etag changes with definition, autostart and protection, and with nothi
     managed: false,
     createdAt: null,
     operationId: null,
+    movedAt: null,
   });
   api.redraw(id);
   assert.notEqual(api.vm(id)?.etag, second);

@@ -21,6 +21,7 @@ import type {
   InventorySource,
   NetworkReading,
   PoolReading,
+  VmMove,
   VolumeReading,
 } from './source.ts';
 import { type Counters, createUsageMeter, type UsageMeter } from './usage.ts';
@@ -79,6 +80,8 @@ export interface InventoryApi {
   watchers(change: 1 | -1): void;
   /** Whether somebody looks at a dashboard now. */
   readonly isWatched: boolean;
+  /** Called when another program moved a VM to this host or away from it, as soon as libvirt tells. @returns the function that ends it */
+  onMove(listener: (uuid: string, move: VmMove) => void): () => void;
   /** What libvirt counts of running VMs, asked for once for all who need it. */
   readonly counters: CounterSweeps;
   /** Adds a source of names for files; the first that knows a file names it. */
@@ -137,6 +140,7 @@ export function createInventory({ ofDomain, source, rows, events, clock, log, on
   const waiters = createVmWaiters(clock, (uuid) => entries.get(uuid)?.view ?? null);
   const describers: FileDescriber[] = [];
   const watcherListeners: (() => void)[] = [];
+  const moveListeners = new Set<(uuid: string, move: VmMove) => void>();
   let networks: readonly NetworkReading[] = [];
   let pools: readonly PoolReading[] = [];
   let volumes = new Map<string, VolumeReading>();
@@ -363,11 +367,14 @@ export function createInventory({ ofDomain, source, rows, events, clock, log, on
   const idOf = (idOrName: string): string | undefined =>
     isUuid(idOrName) && entries.has(idOrName) ? idOrName : idsByName.get(idOrName);
 
-  const noteIntent = async (uuid: string, desired: Vm['desired']) => {
+  const noteIntent = async (uuid: string, desired: Vm['desired'], move: VmMove | null) => {
     const row = rows.get(uuid);
-    if (!row || row.desired === desired) return;
+    if (!row) return;
+    const isBack = desired === 'running';
+    const movedAt = move === 'away' ? clock.now().toISOString() : isBack ? null : row.movedAt;
+    if (row.desired === desired && row.movedAt === movedAt) return;
     try {
-      await rows.put({ ...row, desired });
+      await rows.put({ ...row, desired, movedAt });
     } catch (error) {
       // Only a hint is lost: what was wanted shows again at the next change.
       log.warn({ vm: uuid, err: error }, 'the wanted state could not be kept');
@@ -408,6 +415,10 @@ export function createInventory({ ofDomain, source, rows, events, clock, log, on
       for (const entry of entries.values()) redraw(entry);
     },
     waitFor: waiters.waitFor,
+    onMove(listener) {
+      moveListeners.add(listener);
+      return () => void moveListeners.delete(listener);
+    },
     watchers(change) {
       watching = Math.max(0, watching + change);
       if (change === 1 && watching === 1) for (const listener of watcherListeners) listener();
@@ -451,7 +462,9 @@ export function createInventory({ ofDomain, source, rows, events, clock, log, on
     },
     onHostEvent(event) {
       if ('uuid' in event) {
-        if (event.kind === 'domain' && event.intent !== null) void noteIntent(event.uuid, event.intent);
+        if (event.kind === 'domain' && event.intent !== null) void noteIntent(event.uuid, event.intent, event.move);
+        if (event.kind === 'domain' && event.move !== null)
+          for (const listener of moveListeners) listener(event.uuid, event.move);
         queue.push(event.uuid);
       } else if (event.kind === 'network') {
         void refreshNetworks().catch((error: unknown) => log.debug({ err: error }, 'networks could not be read'));

@@ -8,7 +8,7 @@ import { factsOf } from './domain-facts.ts';
 import type { DomainFacts } from './facts.ts';
 import { hashText } from './hash-text.ts';
 import { networkFacts, poolFacts, volumeFacts } from './object-facts.ts';
-import type { HostEvent, InventorySource, NetworkReading, PoolReading, VolumeReading } from './source.ts';
+import type { HostEvent, InventorySource, NetworkReading, PoolReading, VmMove, VolumeReading } from './source.ts';
 import { stateOf } from './states.ts';
 import { isTestObject } from './test-objects.ts';
 import { isOnState } from './view.ts';
@@ -270,6 +270,7 @@ function hostEvent(event: LibvirtEvent): HostEvent | null {
       kind: 'domain',
       uuid: event.domain.uuid,
       intent: event.type === 'domain-lifecycle' ? intentOf(event) : null,
+      move: event.type === 'domain-lifecycle' ? moveOf(event) : null,
     };
   if (event.type === 'network-lifecycle') return { kind: 'network', name: event.network.name };
   if (event.type === 'pool-lifecycle' || event.type === 'pool-refreshed')
@@ -277,10 +278,17 @@ function hostEvent(event: LibvirtEvent): HostEvent | null {
   return null;
 }
 
+function moveOf({ event, reason }: Extract<LibvirtEvent, { type: 'domain-lifecycle' }>): VmMove | null {
+  if (reason !== 'migrated') return null;
+  if (event === 'stopped') return 'away';
+  return event === 'resumed' ? 'here' : null;
+}
+
 /** A clean start or end is somebody's wish, whoever made it; a crash is nobody's. */
 function intentOf(event: Extract<LibvirtEvent, { type: 'domain-lifecycle' }>): Vm['desired'] | null {
   if (event.event === 'started' || event.event === 'resumed') return 'running';
   if (event.event === 'suspended') return event.reason === 'paused' ? 'paused' : null;
-  if (event.event === 'stopped') return ['shutdown', 'destroyed', 'saved'].includes(event.reason ?? '') ? 'off' : null;
+  if (event.event === 'stopped')
+    return ['shutdown', 'destroyed', 'saved', 'migrated'].includes(event.reason ?? '') ? 'off' : null;
   return null;
 }

@@ -17,6 +17,8 @@ export interface VmRow {
   readonly createdAt: string | null;
   /** The operation that made it. */
   readonly operationId: string | null;
+  /** When another program moved it to another host, ISO 8601; null again once it runs here. Its disks are in use there. */
+  readonly movedAt: string | null;
 }
 
 interface VmTables {
@@ -29,6 +31,7 @@ interface VmTables {
     op_id: string | null;
     definition: string | null;
     tags: string;
+    moved_at: string | null;
   };
 }
 
@@ -43,6 +46,7 @@ export const inventoryMigrations: readonly Migration[] = [
   },
   { id: '002-definition', statements: ['ALTER TABLE vm ADD COLUMN definition TEXT'] },
   { id: '003-tags', statements: ["ALTER TABLE vm ADD COLUMN tags TEXT NOT NULL DEFAULT '[]'"] },
+  { id: '004-moved', statements: ['ALTER TABLE vm ADD COLUMN moved_at TEXT'] },
 ];
 
 export interface VmRows {
@@ -76,6 +80,7 @@ export function createVmRows(db: Database): VmRows {
           managed: row.managed === 1,
           createdAt: row.created_at,
           operationId: row.op_id,
+          movedAt: row.moved_at,
         });
         if (row.definition !== null) kept.set(row.uuid, hashText(row.definition));
       }
@@ -90,6 +95,7 @@ export function createVmRows(db: Database): VmRows {
         managed: Number(row.managed),
         created_at: row.createdAt,
         op_id: row.operationId,
+        moved_at: row.movedAt,
       };
       await tablesOf(tx)
         .insertInto('vm')

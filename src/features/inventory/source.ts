@@ -49,9 +49,17 @@ export interface AddressReading {
   readonly addresses: Vm['nics'][number]['addresses'];
 }
 
+export type VmMove = 'here' | 'away';
+
 /** A change that the host tells of. Events are hints: they say where to look, not what is. */
 export type HostEvent =
-  | { readonly kind: 'domain'; readonly uuid: string; readonly intent: Vm['desired'] | null }
+  | {
+      readonly kind: 'domain';
+      readonly uuid: string;
+      readonly intent: Vm['desired'] | null;
+      /** The guest came from another host, or went to one. */
+      readonly move: VmMove | null;
+    }
   | { readonly kind: 'agent'; readonly uuid: string; readonly isConnected: boolean }
   | { readonly kind: 'network' | 'pool'; readonly name: string };
 

@@ -249,5 +249,6 @@ export async function putRow(row: TrashRow, { known }: VmServices): Promise<void
     managed: true,
     createdAt: row.createdAt,
     operationId: factsOf(row.xml).operationId,
+    movedAt: null,
   });
 }

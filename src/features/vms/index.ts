@@ -25,6 +25,7 @@ import { runTrashExpiry } from './expiry.ts';
 import { createFindVm, findTrash } from './find.ts';
 import { registerVmKinds, type VmKinds } from './kinds.ts';
 import { prepareFolders, vmFiles } from './layout.ts';
+import { noteMigrations } from './migration-notes.ts';
 import { createOwnerlessFiles, type OwnerlessFile } from './ownerless-files.ts';
 import { prepareStart } from './prepare-start.ts';
 import { type CreateVm, createVmRoutes } from './routes.ts';
@@ -231,6 +232,7 @@ export const vms = defineFeature<VmsApi>({
               log.warn({ vm: objectId, err: error }, 'a seed could not be removed; it goes within a day'),
             );
           }),
+          noteMigrations({ known, operations: journal, kind: kinds.migrated, log }),
           events.on('vm.changed', watch.changed),
           events.on('vm.removed', ({ id }) => watch.removed(id)),
           events.on('vm.removed', takenAway.noticed),

@@ -4,6 +4,7 @@ import type { OperationsApi } from '#features/operations/index.ts';
 import { createVmOperation } from './create-operation.ts';
 import { deleteVmOperation } from './delete-operation.ts';
 import { editVmOperation } from './edit-operation.ts';
+import { migratedVmOperation } from './migrated-operation.ts';
 import { moveVmOperation } from './move-operation.ts';
 import { powerOperation, shutdownOperation } from './power-operations.ts';
 import type { VmServices } from './services.ts';
@@ -16,6 +17,7 @@ export function registerVmKinds(operations: OperationsApi, services: VmServices)
     create: operations.register(createVmOperation(services)),
     edit: operations.register(editVmOperation(services)),
     move: operations.register(moveVmOperation(services)),
+    migrated: operations.register(migratedVmOperation(services)),
     delete: operations.register(deleteVmOperation(services)),
     restore: operations.register(restoreVmOperation(services)),
     purge: operations.register(purgeVmOperation(services)),

@@ -18,7 +18,8 @@ test('disks that nobody uses are told of and kept, old half-made ones go, and wh
   t.after(() => rm(folder, { recursive: true }));
   const state = { root: folder, ca: '', images: '', disks: folder, scratch: '', trash: '', quarantine: '' };
   const running = newId('op');
-  const [used, base, ownerless, trashed, worked, half, halfWorked] = [
+  const [used, base, moved, ownerless, trashed, worked, half, halfWorked] = [
+    `${newId('op')}-0.qcow2`,
     `${newId('op')}-0.qcow2`,
     `${newId('op')}-0.qcow2`,
     `${newId('op')}-0.qcow2`,
@@ -27,7 +28,7 @@ test('disks that nobody uses are told of and kept, old half-made ones go, and wh
     `${newId('op')}-0.qcow2.part`,
     `${running}-1.qcow2.part`,
   ];
-  for (const name of [ownerless, trashed, worked, half, halfWorked, 'somebody-elses.qcow2'])
+  for (const name of [moved, ownerless, trashed, worked, half, halfWorked, 'somebody-elses.qcow2'])
     await writeFile(join(folder, name), 'x');
   await runChecked(['qemu-img', 'create', '-q', '-f', 'qcow2', join(folder, base), '1M'], { timeoutMs: 20_000 });
   const overlay = ['-f', 'qcow2', '-F', 'qcow2', '-b', join(folder, base), join(folder, used)];
@@ -43,6 +44,14 @@ test('disks that nobody uses are told of and kept, old half-made ones go, and wh
     vms: () => [{ id: 'a' }],
     facts: () => facts,
     storedFacts: () => facts,
+    rows: {
+      all: () => [
+        { uuid: 'a', movedAt: null },
+        { uuid: 'elsewhere', movedAt: '2026-01-01T00:00:00.000Z' },
+      ],
+      definition: async (uuid: string) =>
+        `<domain><name>${uuid}</name><devices><disk type='file' device='disk'><source file='${join(folder, moved)}'/><target dev='vda'/></disk></devices></domain>`,
+    },
   };
   const clock = new TestClock();
   const files = createOwnerlessFiles({

@@ -4,7 +4,7 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FINAL_STATES, type Operation } from '#contract/operations.ts';
-import { factsOf, type InventoryApi } from '#features/inventory/index.ts';
+import { factsOf, type InventoryApi, type VmRow } from '#features/inventory/index.ts';
 import { nap } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { hasErrno } from '#kernel/errors.ts';
@@ -37,6 +37,10 @@ export interface OwnerlessFiles {
 interface Dependencies {
   readonly known: Pick<InventoryApi, 'facts' | 'storedFacts' | 'staleSince'> & {
     vms(): readonly { readonly id: string }[];
+    readonly rows: {
+      all(): readonly Pick<VmRow, 'uuid' | 'movedAt'>[];
+      definition(uuid: string): Promise<string | null>;
+    };
   };
   readonly trash: { list(): readonly Pick<TrashRow, 'files' | 'xml'>[] };
   readonly operations: { get(id: string): Promise<Pick<Operation, 'state'> | null> };
@@ -68,6 +72,14 @@ export function createOwnerlessFiles({
         used.add(path);
         const now = moved.find(({ from }) => from === path)?.to ?? path;
         for (const place of [path, now]) for (const below of await backingChain(place)) used.add(below);
+      }
+    }
+    // They run elsewhere; the other host may share this folder.
+    for (const { uuid, movedAt } of known.rows.all()) {
+      const xml = movedAt === null ? null : await known.rows.definition(uuid);
+      for (const { path } of xml === null ? [] : factsOf(xml).disks) {
+        if (path === null) continue;
+        for (const each of [path, ...(await backingChain(path))]) used.add(each);
       }
     }
     for (const { id } of known.vms()) {

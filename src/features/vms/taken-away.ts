@@ -1,5 +1,7 @@
 /** VMs of ours that another program took from libvirt (`virsh undefine`): nothing of them may get lost without a word. They go to the
- *  trash as they were last defined, their disks stay where they are, and only a person deletes them. One that comes back leaves it again. */
+ *  trash as they were last defined, their disks stay where they are, and only a person deletes them. One that comes back leaves it again.
+ *  One that moved to another host is not lost: it lives on there, its disks may lie on storage that both share, and what we know of it
+ *  waits for its return. */
 
 import { factsOf } from '#features/inventory/index.ts';
 import type { OperationsApi } from '#features/operations/index.ts';
@@ -31,7 +33,8 @@ export function createTakenAwayWatch(services: VmServices, operations: Operation
   const toTrash = async (vmId: string): Promise<void> => {
     const row = known.row(vmId);
     const xml = await known.rows.definition(vmId);
-    if (row === null || xml === null || (await access.isDefined(vmId)) || !isMissing(vmId)) return;
+    if (row === null || row.movedAt !== null || xml === null || (await access.isDefined(vmId)) || !isMissing(vmId))
+      return;
     const facts = factsOf(xml);
     const id = newId('trash');
     const files = await filesOf(vmId, id, facts, services);
@@ -77,7 +80,9 @@ export function createTakenAwayWatch(services: VmServices, operations: Operation
       await trash.remove(row.id);
       await known.refresh(row.vmId);
     }
-    const missing = known.rows.all().flatMap(({ uuid, managed }) => (managed && isMissing(uuid) ? [uuid] : []));
+    const missing = known.rows
+      .all()
+      .flatMap(({ uuid, managed, movedAt }) => (managed && movedAt === null && isMissing(uuid) ? [uuid] : []));
     const nowMs = clock.monotonicMs();
     suspects = new Map(missing.map((vmId) => [vmId, suspects.get(vmId) ?? nowMs]));
     for (const [vmId, sinceMs] of suspects) {

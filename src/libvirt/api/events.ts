@@ -29,6 +29,7 @@ const LIFECYCLE = [
   'pmsuspended',
   'crashed',
 ] as const;
+const RESUMED = ['unpaused', 'migrated', 'from-snapshot', 'postcopy', 'postcopy-failed'] as const;
 const STOPPED = ['shutdown', 'destroyed', 'crashed', 'migrated', 'saved', 'failed', 'from-snapshot'] as const;
 const SUSPENDED = [
   'paused',
@@ -50,6 +51,8 @@ const IO_ERROR_ACTIONS = ['none', 'pause', 'report'] as const;
 const WATCHDOG_ACTIONS = ['none', 'pause', 'reset', 'poweroff', 'shutdown', 'debug', 'inject-nmi'] as const;
 const METADATA_TYPES = ['description', 'title', 'element'] as const;
 
+type LifecycleReason = (typeof RESUMED)[number] | (typeof STOPPED)[number] | (typeof SUSPENDED)[number];
+
 export type LibvirtEvent =
   | {
       readonly type: 'domain-lifecycle';
@@ -57,7 +60,7 @@ export type LibvirtEvent =
       readonly event: (typeof LIFECYCLE)[number] | 'unknown';
       /** libvirt's number; `reason` names it where it matters. */
       readonly detail: number;
-      readonly reason: (typeof STOPPED)[number] | (typeof SUSPENDED)[number] | null;
+      readonly reason: LifecycleReason | null;
     }
   | { readonly type: 'domain-rebooted'; readonly domain: DomainRef }
   | { readonly type: 'domain-watchdog'; readonly domain: DomainRef; readonly action: string }
@@ -310,7 +313,8 @@ function reader<Payload>(message: EventMessage<Payload>, read: (payload: Payload
   return [message.number, (from) => read(message.payload.get(from))];
 }
 
-function reasonOf(event: number, detail: number): (typeof STOPPED)[number] | (typeof SUSPENDED)[number] | null {
+function reasonOf(event: number, detail: number): LifecycleReason | null {
+  if (LIFECYCLE[event] === 'resumed') return RESUMED[detail] ?? null;
   if (LIFECYCLE[event] === 'stopped') return STOPPED[detail] ?? null;
   if (LIFECYCLE[event] === 'suspended') return SUSPENDED[detail] ?? null;
   return null;

@@ -18,7 +18,16 @@ export interface GraphLine {
 }
 
 /** In the order of the legend. */
-export const MARK_KINDS = ['operation', 'backup', 'restore', 'proof', 'healing', 'alert'] as const;
+export const MARK_KINDS = [
+  'operation',
+  'backup',
+  'restore',
+  'proof',
+  'migration',
+  'restart',
+  'healing',
+  'alert',
+] as const;
 export type MarkKind = (typeof MARK_KINDS)[number];
 
 /** Something that happened. */

@@ -73,12 +73,14 @@ const item = (change: Partial<TimelineItem>): TimelineItem => ({
   ...change,
 });
 
-test('backups, restores, proofs and healing are told from other operations', () => {
+test('backups, restores, proofs, moves, restarts and healing are told from other operations', () => {
   const kindOf = (change: Partial<TimelineItem>) => markOfOperation(item(change)).kind;
   assert.equal(kindOf({}), 'operation');
   assert.equal(kindOf({ kind: 'backup.run' }), 'backup');
   assert.equal(kindOf({ kind: 'backup.restore-instant' }), 'restore');
   assert.equal(kindOf({ kind: 'backup.verify' }), 'proof');
+  assert.equal(kindOf({ kind: 'vm.migrated' }), 'migration');
+  assert.equal(kindOf({ kind: 'vm.reset' }), 'restart');
   // The same kind of operation as a person's start.
   assert.equal(kindOf({ actor: 'system:healing' }), 'healing');
 });

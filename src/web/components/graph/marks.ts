@@ -17,6 +17,10 @@ const KINDS: Readonly<Record<string, MarkKind>> = {
   'backup.overwrite': 'restore',
   'backup.disk': 'restore',
   'backup.verify': 'proof',
+  'vm.migrate': 'migration',
+  'vm.migrated': 'migration',
+  'vm.reboot': 'restart',
+  'vm.reset': 'restart',
 };
 
 export function markOfOperation(item: TimelineItem): GraphMark {

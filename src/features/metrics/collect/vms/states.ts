@@ -43,6 +43,7 @@ const JOBS: Readonly<Record<string, VmJob>> = {
   'vm.reset': 'start',
   'vm.clone': 'clone',
   'vm.migrate': 'migration',
+  'vm.migrated': 'migration',
 };
 
 /** @param kind of the open operation that works on the VM; null = none does */
