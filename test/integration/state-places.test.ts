@@ -138,7 +138,9 @@ describe('the state of a host at places of copies', { skip }, () => {
 
   test('what is in the way is told with its mend, and nothing is left of a try', async () => {
     const daemon = empty;
-    const before = await readdir(at('empty'));
+    // The log of ticks comes with the first tick, whenever that is.
+    const there = async () => (await readdir(at('empty'))).filter((name) => name !== 'metrics-ticks').sort();
+    const before = await there();
     const place = sftp(at('offsite'));
     const unknown = await runHv(daemon.runtimeDir, ['system', 'backups', place, '--private-key', at('ssh.key')]);
     refused(unknown, /shows the key SHA256:/, /--host-key/);
@@ -165,7 +167,7 @@ describe('the state of a host at places of copies', { skip }, () => {
     await sshd.stop();
     refused(await plan([place, ...keyFiles()]), /refuses the connection/, /nothing was changed/);
     await sshd.start();
-    assert.deepEqual((await readdir(at('empty'))).sort(), before.sort());
+    assert.deepEqual(await there(), before);
   });
 
   test('what is encrypted lies in a copy as it lies here, and a copy on a disk that is carried here needs nothing but its key', async () => {
