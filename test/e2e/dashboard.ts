@@ -2,7 +2,7 @@
  *  Not for production: Chromium runs inside the libvirtd's network namespace, because that is where the daemon listens. */
 
 import { access, chmod, mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { MIB } from '#kernel/units.ts';
 import { run } from '#platform/process.ts';
@@ -13,8 +13,10 @@ import { type PrivateLibvirtd, startPrivateLibvirtd } from '../support/libvirtd.
 
 const ROOT = join(import.meta.dirname, '../..');
 
-/** All pictures lie with the other results; `HV_SCREENSHOTS=docs/img` renews those that the documentation shows. */
-const RESULTS = join(ROOT, 'test-results/screenshots');
+/** Pictures are made for those who ask: `HV_SCREENSHOTS=FOLDER` has all of them, `HV_SCREENSHOTS=docs/img` renews those that the documentation
+ *  shows. */
+const FOLDER = process.env['HV_SCREENSHOTS'];
+const DOCS = 'docs/img';
 const FOR_DOCS: ReadonlySet<string> = new Set([
   'overview-dark',
   'overview-light',
@@ -135,9 +137,10 @@ export async function startDashboard(config: Readonly<Record<string, unknown>> =
         return page;
       },
       async screenshot(page, name) {
-        const forDocs = process.env['HV_SCREENSHOTS'];
-        const isForDocs = forDocs !== undefined && FOR_DOCS.has(name);
-        const folder = isForDocs ? join(ROOT, forDocs) : RESULTS;
+        if (FOLDER === undefined) return;
+        const isForDocs = FOLDER === DOCS;
+        if (isForDocs && !FOR_DOCS.has(name)) return;
+        const folder = resolve(ROOT, FOLDER);
         await mkdir(folder, { recursive: true });
         // In the documentation dark is what one sees unless told otherwise.
         await page.screenshot({ path: join(folder, `${isForDocs ? name.replace(/-dark$/, '') : name}.png`) });

@@ -1,4 +1,4 @@
-/** Every page in both themes and at three widths: no serious finding of axe, nothing to scroll sideways, and a picture for people to look at. */
+/** Every page in both themes and at three widths: no serious finding of axe, nothing to scroll sideways, and a picture for those who ask. */
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
