@@ -205,6 +205,10 @@ describe('what guests send', { skip }, () => {
       const seen = await counts('sent');
       missing = list.filter((attack) => (seen.get(attack) ?? 0) === 0);
     }
+    if (missing.length > 0)
+      assert.fail(
+        `never reached the bridge: ${missing.map(({ name }) => name).join(', ')}\n${await host('ip', '-s', 'link')}\n${await host('nft', 'list', 'ruleset')}`,
+      );
     const [sent, left] = [await counts('sent'), await counts('left')];
     await host('nft', 'delete', 'table', 'bridge', 'watch');
     return new Map(list.map((attack) => [attack.name, { sent: sent.get(attack) ?? 0, left: left.get(attack) ?? 0 }]));
