@@ -35,6 +35,10 @@ describe('a VM that another program moves between hosts', { skip }, () => {
     (await daemon.admin('GET /operations/timeline', { query: { vm: vmId } })).items.filter(
       ({ kind }) => kind === 'vm.migrated',
     );
+  const charged = async () => {
+    const { quotas } = await daemon.admin('GET /projects/{id}/quotas', { params: { id: 'default' } });
+    return quotas.find(({ resource }) => resource === 'vcpus')?.used;
+  };
   const until = async (what: string, condition: () => Promise<boolean>) => {
     const end = performance.now() + 60_000;
     while (!(await condition())) {
@@ -101,6 +105,7 @@ describe('a VM that another program moves between hosts', { skip }, () => {
     // Longer than one that was undefined waits until it is in the trash.
     await sleep(12_000);
     assert.deepEqual((await daemon.admin('GET /trash')).items, []);
+    await until('nothing is charged for it', async () => (await charged()) === 0);
     assert.ok(existsSync(disk));
     assert.match(await there.virsh('domstate', 'wanderer'), /running/);
     const { items } = await daemon.admin('GET /alerts', { query: { limit: 200 } });
@@ -117,5 +122,6 @@ describe('a VM that another program moves between hosts', { skip }, () => {
     await until('it runs', async () => (await vm())?.state === 'running');
     const back = await vm();
     assert.deepEqual([back?.managed, back?.tags, back?.desired], [true, ['far'], 'running']);
+    await until('it is charged again', async () => (await charged()) === 1);
   });
 });
