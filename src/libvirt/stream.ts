@@ -3,6 +3,7 @@
 
 import { Duplex, type DuplexOptions } from 'node:stream';
 import { messageOf } from '#kernel/errors.ts';
+import { LibvirtError } from './errors.ts';
 import { MAX_STREAM_DATA_BYTES } from './frame.ts';
 import type { StreamDirection } from './table.ts';
 
@@ -138,7 +139,13 @@ export class LibvirtStream extends Duplex {
   receiveEnd(): void {
     // libvirtd says so too when what it writes an upload to went away.
     if (this.#phase === 'open' && !this.destroyed && this.#direction === 'write')
-      this.receiveError(new Error('the host ended the upload before all was sent'));
+      this.receiveError(
+        new LibvirtError('no_space', {
+          procedure: 'STREAM',
+          detail: 'The host ended the upload before all was sent.',
+          cause: new Error('libvirt gave no reason; most often there is no space left on the device'),
+        }),
+      );
     else if (this.#phase === 'open' && !this.destroyed) this.#finish();
     else this.#over();
   }

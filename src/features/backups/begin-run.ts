@@ -38,10 +38,16 @@ export function createBeginRun({ operations, known, repositories, instant, kinds
     if (!vm) throw new AppError('not_found', { detail: `There is no VM "${order.vm.slice(0, 80)}".` });
     if (vm.state === 'unknown')
       throw new AppError('unavailable', { detail: `"${vm.name}" cannot be backed up now: libvirt does not answer.` });
+    const isOff = vm.state === 'off' || vm.state === 'crashed';
     if (!vm.persistent)
       throw new AppError('wrong_state', {
         detail: `"${vm.name}" has no stored definition: it disappears when it is stopped.`,
         hint: 'Define it with the program that made it, then back it up.',
+      });
+    if (isOff && known.row(vm.id)?.moved)
+      throw new AppError('wrong_state', {
+        detail: `"${vm.name}" was moved to another host, where its disks are in use.`,
+        hint: 'Back it up there.',
       });
     // Its disks are not whole yet, and QEMU copies one at a time.
     instant.requireUnused({ vmId: vm.id });
@@ -49,7 +55,6 @@ export function createBeginRun({ operations, known, repositories, instant, kinds
     if (repository.is_copy === 1 || repository.place !== null)
       throw new AppError('repository_is_copy', { detail: `No VM is backed up to "${repository.name}".` });
     if (repository.is_confirmed === 0) throw unconfirmed(repository.name);
-    const isOff = vm.state === 'off' || vm.state === 'crashed';
     return operations.start(
       isOff ? kinds.runStopped : kinds.run,
       {

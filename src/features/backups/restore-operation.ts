@@ -110,7 +110,7 @@ export function restoreSteps(order: RestoreOrder, services: RestoreServices, dis
         managed: true,
         createdAt: services.now().toISOString(),
         operationId,
-        movedAt: null,
+        moved: null,
       });
       await parts.definer.define(restoredXml(order, xml, operationId, services), {
         vmId: order.vmId,

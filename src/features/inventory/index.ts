@@ -16,7 +16,7 @@ export type { DomainFacts } from './facts.ts';
 export { hashText } from './hash-text.ts';
 export type { InventoryApi, VmUser } from './inventory.ts';
 export { filterUse, isWeaker, NIC_FILTERS } from './nic-filters.ts';
-export type { VmRow } from './rows.ts';
+export type { MovedAway, VmRow } from './rows.ts';
 export type { DomainCounters, VmMove } from './source.ts';
 export { qemuProcesses, qemuRuns } from './start-times.ts';
 export { TEST_OBJECT_PREFIX } from './test-objects.ts';
@@ -81,7 +81,7 @@ export const inventory = defineFeature<InventoryApi>({
           events.on('project.removed', () => picture.api.redrawAll()),
           events.on('operation.changed', (operation) => {
             if (operation.objectType !== 'vm' || operation.objectId === null) return;
-            picture.operationChanged(operation.objectId, FINAL_STATES.includes(operation.state) ? null : operation.id);
+            picture.operationChanged(operation.objectId, operation.id, FINAL_STATES.includes(operation.state));
           }),
         );
         loops = background.run(signal);

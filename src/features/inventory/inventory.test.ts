@@ -243,7 +243,7 @@ test('a clean stop by anyone changes what is wanted, a crash does not; rows surv
     managed: true,
     createdAt: '2026-01-01T00:00:00.000Z',
     operationId: 'op-x',
-    movedAt: null,
+    moved: null,
   });
   await inventory.resync();
   domains.set(id, reading('a', 'crashed'));
@@ -273,15 +273,18 @@ test('a VM that moved to another host is not wanted here until it runs here agai
     managed: true,
     createdAt: null,
     operationId: null,
-    movedAt: null,
+    moved: null,
   });
   await inventory.resync();
   domains.set(id, reading('a', 'off'));
   await tell(domainEvent(id, 'off', 'away'));
-  assert.deepEqual([rows.get(id)?.desired, rows.get(id)?.movedAt], ['off', clock.now().toISOString()]);
+  assert.deepEqual(
+    [rows.get(id)?.desired, rows.get(id)?.moved?.at, rows.get(id)?.moved?.domainName],
+    ['off', clock.now().toISOString(), 'a'],
+  );
   domains.set(id, reading('a', 'running'));
   await tell(domainEvent(id, 'running', 'here'));
-  assert.deepEqual([rows.get(id)?.desired, rows.get(id)?.movedAt], ['running', null]);
+  assert.deepEqual([rows.get(id)?.desired, rows.get(id)?.moved], ['running', null]);
   assert.deepEqual(moves, [`${id} away`, `${id} here`]);
   end();
   await tell(domainEvent(id, 'off', 'away'));
@@ -309,7 +312,7 @@ test('the etag changes with definition, autostart and protection, and with nothi
     managed: false,
     createdAt: null,
     operationId: null,
-    movedAt: null,
+    moved: null,
   });
   api.redraw(id);
   assert.notEqual(api.vm(id)?.etag, second);

@@ -14,7 +14,7 @@ import { type CounterSweeps, createCounterSweeps } from './counter-sweeps.ts';
 import type { DomainFacts } from './facts.ts';
 import { type FileUsers, fileUsersOf } from './file-users.ts';
 import { hashText } from './hash-text.ts';
-import type { VmRow, VmRows } from './rows.ts';
+import type { MovedAway, VmRow, VmRows } from './rows.ts';
 import type {
   DomainReading,
   HostEvent,
@@ -113,7 +113,7 @@ export interface Inventory {
   takeAddresses(uuid: string, from: 'lease' | 'agent', addresses: Addresses): void;
   onHostEvent(event: HostEvent): void;
   connectionChanged(): void;
-  operationChanged(objectId: string, operationId: string | null): void;
+  operationChanged(objectId: string, operationId: string, isOver: boolean): void;
   watcherCount(): number;
   setStartTimes(times: ReadonlyMap<string, Date>): void;
   onWatcher(listener: () => void): void;
@@ -275,7 +275,13 @@ export function createInventory({ ofDomain, source, rows, events, clock, log, on
       .catch(() => undefined)
       .then(async () => {
         const seen = await source.readDomain(uuid);
-        if (seen) return upsert(uuid, seen);
+        if (seen) {
+          const view = upsert(uuid, seen);
+          // It moved while nobody listened.
+          if (seen.state === 'off' && seen.stateReason === 'migrated' && rows.get(uuid)?.moved === null)
+            noteIntent(uuid, 'off', 'away');
+          return view;
+        }
         drop(uuid);
         return null;
       });
@@ -367,18 +373,29 @@ export function createInventory({ ofDomain, source, rows, events, clock, log, on
   const idOf = (idOrName: string): string | undefined =>
     isUuid(idOrName) && entries.has(idOrName) ? idOrName : idsByName.get(idOrName);
 
-  const noteIntent = async (uuid: string, desired: Vm['desired'], move: VmMove | null) => {
-    const row = rows.get(uuid);
-    if (!row) return;
-    const isBack = desired === 'running';
-    const movedAt = move === 'away' ? clock.now().toISOString() : isBack ? null : row.movedAt;
-    if (row.desired === desired && row.movedAt === movedAt) return;
-    try {
-      await rows.put({ ...row, desired, movedAt });
-    } catch (error) {
-      // Only a hint is lost: what was wanted shows again at the next change.
-      log.warn({ vm: uuid, err: error }, 'the wanted state could not be kept');
-    }
+  const movedFrom = (uuid: string): MovedAway | null => {
+    const entry = entries.get(uuid);
+    if (!entry) return null;
+    const { definition, record } = entry;
+    return { at: clock.now().toISOString(), domainName: record.facts.name, definition: definition.xml };
+  };
+
+  /** One after the other: each looks at what the one before has written. */
+  let noting: Promise<void> = Promise.resolve();
+  const noteIntent = (uuid: string, desired: Vm['desired'], move: VmMove | null) => {
+    // One that leaves is soon gone.
+    const left = move === 'away' ? movedFrom(uuid) : null;
+    noting = noting.then(async () => {
+      const row = rows.get(uuid);
+      if (!row) return;
+      const moved = desired === 'off' ? (left ?? row.moved) : null;
+      if (row.desired === desired && row.moved === moved) return;
+      try {
+        await rows.put({ ...row, desired, moved });
+      } catch (error) {
+        log.warn({ vm: uuid, err: error }, 'the wanted state could not be kept; it shows again at the next change');
+      }
+    });
   };
 
   const api: InventoryApi = {
@@ -462,7 +479,7 @@ export function createInventory({ ofDomain, source, rows, events, clock, log, on
     },
     onHostEvent(event) {
       if ('uuid' in event) {
-        if (event.kind === 'domain' && event.intent !== null) void noteIntent(event.uuid, event.intent, event.move);
+        if (event.kind === 'domain' && event.intent !== null) noteIntent(event.uuid, event.intent, event.move);
         if (event.kind === 'domain' && event.move !== null)
           for (const listener of moveListeners) listener(event.uuid, event.move);
         queue.push(event.uuid);
@@ -475,9 +492,10 @@ export function createInventory({ ofDomain, source, rows, events, clock, log, on
     connectionChanged() {
       if (!source.isConnected) setStale(clock.now().toISOString());
     },
-    operationChanged(objectId, operationId) {
-      if (operationId === null) operationIds.delete(objectId);
-      else operationIds.set(objectId, operationId);
+    operationChanged(objectId, operationId, isOver) {
+      // One that waits for nobody ends beside the one that works on it.
+      if (!isOver) operationIds.set(objectId, operationId);
+      else if (operationIds.get(objectId) === operationId) operationIds.delete(objectId);
       api.redraw(objectId);
     },
     watcherCount: () => watching,

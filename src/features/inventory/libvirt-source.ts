@@ -1,14 +1,14 @@
 /** The inventory's eyes on a real libvirt host. */
 
-import type { Vm } from '#contract/vms.ts';
 import { mapLimit, withDeadline } from '#kernel/async.ts';
 import { isNotFound, type LibvirtEvent, type LibvirtHost } from '#libvirt/index.ts';
 import { fileSystemOf } from '#platform/file-system.ts';
 import { factsOf } from './domain-facts.ts';
 import type { DomainFacts } from './facts.ts';
 import { hashText } from './hash-text.ts';
+import { createLifecycleReader, type LifecycleReader } from './lifecycle.ts';
 import { networkFacts, poolFacts, volumeFacts } from './object-facts.ts';
-import type { HostEvent, InventorySource, NetworkReading, PoolReading, VmMove, VolumeReading } from './source.ts';
+import type { HostEvent, InventorySource, NetworkReading, PoolReading, VolumeReading } from './source.ts';
 import { stateOf } from './states.ts';
 import { isTestObject } from './test-objects.ts';
 import { isOnState } from './view.ts';
@@ -141,11 +141,13 @@ export function createLibvirtSource(libvirt: LibvirtHost): InventorySource {
       return libvirt.state.status === 'connected';
     },
     onConnection: (listener) => libvirt.onStateChange(() => listener()),
-    onEvent: (listener) =>
-      libvirt.onEvent((event) => {
-        const told = hostEvent(event);
+    onEvent(listener) {
+      const read = createLifecycleReader();
+      return libvirt.onEvent((event) => {
+        const told = hostEvent(event, read);
         if (told) listener(told);
-      }),
+      });
+    },
     async listDomains() {
       const domains = (await libvirt.domains.list()).filter(({ name }) => !isTestObject(name));
       const present = new Set(domains.map((domain) => domain.uuid));
@@ -261,7 +263,7 @@ function idsOf(refs: readonly { readonly uuid: string }[]): ReadonlySet<string> 
   return new Set(refs.map((ref) => ref.uuid));
 }
 
-function hostEvent(event: LibvirtEvent): HostEvent | null {
+function hostEvent(event: LibvirtEvent, read: LifecycleReader): HostEvent | null {
   if ('domain' in event && isTestObject(event.domain.name)) return null;
   if (event.type === 'network-lifecycle' && isTestObject(event.network.name)) return null;
   if (event.type === 'domain-agent') return { kind: 'agent', uuid: event.domain.uuid, isConnected: event.isConnected };
@@ -269,26 +271,10 @@ function hostEvent(event: LibvirtEvent): HostEvent | null {
     return {
       kind: 'domain',
       uuid: event.domain.uuid,
-      intent: event.type === 'domain-lifecycle' ? intentOf(event) : null,
-      move: event.type === 'domain-lifecycle' ? moveOf(event) : null,
+      ...(event.type === 'domain-lifecycle' ? read(event) : { intent: null, move: null }),
     };
   if (event.type === 'network-lifecycle') return { kind: 'network', name: event.network.name };
   if (event.type === 'pool-lifecycle' || event.type === 'pool-refreshed')
     return { kind: 'pool', name: event.pool.name };
-  return null;
-}
-
-function moveOf({ event, reason }: Extract<LibvirtEvent, { type: 'domain-lifecycle' }>): VmMove | null {
-  if (reason !== 'migrated') return null;
-  if (event === 'stopped') return 'away';
-  return event === 'resumed' ? 'here' : null;
-}
-
-/** A clean start or end is somebody's wish, whoever made it; a crash is nobody's. */
-function intentOf(event: Extract<LibvirtEvent, { type: 'domain-lifecycle' }>): Vm['desired'] | null {
-  if (event.event === 'started' || event.event === 'resumed') return 'running';
-  if (event.event === 'suspended') return event.reason === 'paused' ? 'paused' : null;
-  if (event.event === 'stopped')
-    return ['shutdown', 'destroyed', 'saved', 'migrated'].includes(event.reason ?? '') ? 'off' : null;
   return null;
 }

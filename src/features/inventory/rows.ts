@@ -1,9 +1,19 @@
 /** What we know of a VM beside libvirt: that we made it, what the user wants of it, whether it is protected. Kept in memory and in the
  *  table `vm`; a row lives as long as its domain or its place in the trash. */
 
+import { z } from 'zod';
 import { tagsSchema, type Vm } from '#contract/vms.ts';
 import type { Database, Migration, Transaction } from '#platform/db/database.ts';
 import { hashText } from './hash-text.ts';
+
+export interface MovedAway {
+  /** ISO 8601. */
+  readonly at: string;
+  /** Its name in libvirt, which says whose it is. */
+  readonly domainName: string;
+  /** As it was last defined here, without secrets. */
+  readonly definition: string;
+}
 
 export interface VmRow {
   readonly uuid: string;
@@ -17,9 +27,11 @@ export interface VmRow {
   readonly createdAt: string | null;
   /** The operation that made it. */
   readonly operationId: string | null;
-  /** When another program moved it to another host, ISO 8601; null again once it runs here. Its disks are in use there. */
-  readonly movedAt: string | null;
+  /** Another program moved it to another host; null again once it runs here. Its disks are in use there. */
+  readonly moved: MovedAway | null;
 }
+
+const movedSchema = z.object({ at: z.string(), domainName: z.string(), definition: z.string() });
 
 interface VmTables {
   vm: {
@@ -31,7 +43,7 @@ interface VmTables {
     op_id: string | null;
     definition: string | null;
     tags: string;
-    moved_at: string | null;
+    moved: string | null;
   };
 }
 
@@ -46,7 +58,7 @@ export const inventoryMigrations: readonly Migration[] = [
   },
   { id: '002-definition', statements: ['ALTER TABLE vm ADD COLUMN definition TEXT'] },
   { id: '003-tags', statements: ["ALTER TABLE vm ADD COLUMN tags TEXT NOT NULL DEFAULT '[]'"] },
-  { id: '004-moved', statements: ['ALTER TABLE vm ADD COLUMN moved_at TEXT'] },
+  { id: '004-moved', statements: ['ALTER TABLE vm ADD COLUMN moved TEXT'] },
 ];
 
 export interface VmRows {
@@ -80,7 +92,7 @@ export function createVmRows(db: Database): VmRows {
           managed: row.managed === 1,
           createdAt: row.created_at,
           operationId: row.op_id,
-          movedAt: row.moved_at,
+          moved: row.moved === null ? null : movedSchema.parse(JSON.parse(row.moved)),
         });
         if (row.definition !== null) kept.set(row.uuid, hashText(row.definition));
       }
@@ -95,7 +107,7 @@ export function createVmRows(db: Database): VmRows {
         managed: Number(row.managed),
         created_at: row.createdAt,
         op_id: row.operationId,
-        moved_at: row.movedAt,
+        moved: row.moved === null ? null : JSON.stringify(row.moved),
       };
       await tablesOf(tx)
         .insertInto('vm')

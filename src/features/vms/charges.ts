@@ -106,8 +106,8 @@ export function vmsThatExist({ known, trash, projects }: VmServices): ExistingSo
         existing.push(...whole(project, row.vmId, { vms: 0, vcpus: 0, memory: 0, disk: null }));
       }
       // Another program took it a moment ago, or its definition is on its way. One that lives on another host holds nothing here.
-      for (const { uuid, movedAt } of known.rows.all())
-        if (!seen.has(uuid) && movedAt === null) existing.push(...whole('', uuid, NOT_KNOWN));
+      for (const { uuid, moved } of known.rows.all())
+        if (!seen.has(uuid) && moved === null) existing.push(...whole('', uuid, NOT_KNOWN));
       return existing;
     },
   };

@@ -133,7 +133,7 @@ function createSteps(order: CreateOrder, services: VmServices): Step[] {
         managed: true,
         createdAt: clock.now().toISOString(),
         operationId,
-        movedAt: null,
+        moved: null,
       });
       await definer.define(buildDomainXml(domainSpec(order, operationId, files)), {
         vmId: order.vmId,

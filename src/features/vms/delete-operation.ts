@@ -177,7 +177,9 @@ export async function filesOf(
   facts: ReturnType<typeof factsOf>,
   { known, files }: VmServices,
 ): Promise<MovedFile[]> {
-  const isShared = (path: string) => known.fileUsers(path).some((user) => user.vmId !== vmId);
+  // The disks of one that was moved are in use on the other host.
+  const isElsewhere = Boolean(known.row(vmId)?.moved);
+  const isShared = (path: string) => isElsewhere || known.fileUsers(path).some((user) => user.vmId !== vmId);
   const disks = facts.disks.flatMap((disk) =>
     disk.path !== null && files.isOwnDisk(disk.path) && !isShared(disk.path) ? [disk.path] : [],
   );
@@ -249,6 +251,6 @@ export async function putRow(row: TrashRow, { known }: VmServices): Promise<void
     managed: true,
     createdAt: row.createdAt,
     operationId: factsOf(row.xml).operationId,
-    movedAt: null,
+    moved: null,
   });
 }

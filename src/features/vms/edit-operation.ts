@@ -112,7 +112,7 @@ function editSteps(order: EditOrder, services: VmServices): Step[] {
         managed: false,
         createdAt: null,
         operationId: null,
-        movedAt: null,
+        moved: null,
       };
       await known.rows.put({
         ...row,

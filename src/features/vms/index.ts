@@ -169,7 +169,24 @@ export const vms = defineFeature<VmsApi>({
       },
       tpmUser: async () => (await findAccount('tss')) ?? (await findAccount('swtpm')),
     };
-    const trashedUse = createTrashedImageUse(trash.list, (path) => known.describeFile(path).imageId, registry.ofDomain);
+    /** VMs that went to other hosts and left nothing here. */
+    const movedAway = () =>
+      known.rows
+        .all()
+        .flatMap(({ uuid, moved }) => (moved === null || known.vm(uuid) ? [] : [{ vmId: uuid, ...moved }]));
+    // What they need is kept for them as it is for those in the trash.
+    const kept = () => [
+      ...trash.list(),
+      ...movedAway().map(({ vmId, at, domainName, definition }) => ({
+        id: `${vmId} ${at}`,
+        vmId,
+        name: domainName,
+        xml: definition,
+        files: [],
+        isTakenAway: true,
+      })),
+    ];
+    const trashedUse = createTrashedImageUse(kept, (path) => known.describeFile(path).imageId, registry.ofDomain);
     library.registerUsage(trashedUse.images, trashedUse.disks);
     known.describeFilesBy((path) => (services.files.isOwnDisk(path) ? { imageId: null, name: basename(path) } : null));
     const takenAway = createTakenAwayWatch(services, journal);
@@ -184,12 +201,16 @@ export const vms = defineFeature<VmsApi>({
       remaining(id) {
         const there = known.vms().filter((vm) => vm.project === id).length;
         const trashed = trash.list().filter(({ name }) => registry.ofDomain(name).project === id).length;
-        return there + trashed === 0 ? null : `${there} VMs and ${trashed} in the trash`;
+        const away = movedAway().filter(({ domainName }) => registry.ofDomain(domainName).project === id).length;
+        if (there + trashed + away === 0) return null;
+        return `${there} VMs, ${trashed} in the trash and ${away} on other hosts`;
       },
       isNumberUsed: (number) =>
-        [...known.vms().map(({ id }) => known.facts(id)?.name ?? ''), ...trash.list().map(({ name }) => name)].some(
-          (name) => name.startsWith(`p${number}-`),
-        ),
+        [
+          ...known.vms().map(({ id }) => known.facts(id)?.name ?? ''),
+          ...trash.list().map(({ name }) => name),
+          ...movedAway().map(({ domainName }) => domainName),
+        ].some((name) => name.startsWith(`p${number}-`)),
     });
     const { handlers, create } = createVmRoutes({
       breakGlass: context.use(audit).breakGlass,

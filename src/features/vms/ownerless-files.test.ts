@@ -39,18 +39,14 @@ test('disks that nobody uses are told of and kept, old half-made ones go, and wh
        <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='${join(folder, used)}'/><target dev='vda'/></disk>
      </devices></domain>`,
   );
+  const definition = `<domain><name>elsewhere</name><devices><disk type='file' device='disk'><source file='${join(folder, moved)}'/><target dev='vda'/></disk></devices></domain>`;
   const known = {
     staleSince: null as string | null,
     vms: () => [{ id: 'a' }],
     facts: () => facts,
     storedFacts: () => facts,
     rows: {
-      all: () => [
-        { uuid: 'a', movedAt: null },
-        { uuid: 'elsewhere', movedAt: '2026-01-01T00:00:00.000Z' },
-      ],
-      definition: async (uuid: string) =>
-        `<domain><name>${uuid}</name><devices><disk type='file' device='disk'><source file='${join(folder, moved)}'/><target dev='vda'/></disk></devices></domain>`,
+      all: () => [{ moved: null }, { moved: { at: '2026-01-01T00:00:00.000Z', domainName: 'elsewhere', definition } }],
     },
   };
   const clock = new TestClock();

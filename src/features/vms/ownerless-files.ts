@@ -37,10 +37,7 @@ export interface OwnerlessFiles {
 interface Dependencies {
   readonly known: Pick<InventoryApi, 'facts' | 'storedFacts' | 'staleSince'> & {
     vms(): readonly { readonly id: string }[];
-    readonly rows: {
-      all(): readonly Pick<VmRow, 'uuid' | 'movedAt'>[];
-      definition(uuid: string): Promise<string | null>;
-    };
+    readonly rows: { all(): readonly Pick<VmRow, 'moved'>[] };
   };
   readonly trash: { list(): readonly Pick<TrashRow, 'files' | 'xml'>[] };
   readonly operations: { get(id: string): Promise<Pick<Operation, 'state'> | null> };
@@ -75,13 +72,12 @@ export function createOwnerlessFiles({
       }
     }
     // They run elsewhere; the other host may share this folder.
-    for (const { uuid, movedAt } of known.rows.all()) {
-      const xml = movedAt === null ? null : await known.rows.definition(uuid);
-      for (const { path } of xml === null ? [] : factsOf(xml).disks) {
+    for (const { moved } of known.rows.all())
+      for (const { path, format } of moved === null ? [] : factsOf(moved.definition).disks) {
         if (path === null) continue;
-        for (const each of [path, ...(await backingChain(path))]) used.add(each);
+        used.add(path);
+        if (format === 'qcow2') for (const below of await backingChain(path)) used.add(below);
       }
-    }
     for (const { id } of known.vms()) {
       for (const disk of [...(known.facts(id)?.disks ?? []), ...(known.storedFacts(id)?.disks ?? [])]) {
         if (disk.path === null || used.has(disk.path)) continue;

@@ -86,6 +86,16 @@ export function requireState(vm: Vm, verb: PowerVerb | 'shutdown'): void {
   });
 }
 
+/** @throws wrong_state when another program moved it to another host: started here too, both would write to its disks */
+export function requireHere(vm: Pick<Vm, 'id' | 'name'>, known: Pick<VmServices['known'], 'row'>): void {
+  const moved = known.row(vm.id)?.moved;
+  if (!moved) return;
+  throw new AppError('wrong_state', {
+    detail: `"${vm.name}" was moved to another host on ${moved.at.slice(0, 10)} and may run there: started here as well it would destroy its disks.`,
+    hint: `Bring it back with \`virsh migrate\`. If it runs nowhere any more, start it once with \`virsh start ${moved.domainName}\`.`,
+  });
+}
+
 export function powerOperation(verb: PowerVerb, services: VmServices): OperationDefinition<PowerInput> {
   const { title, stepTitle, desired, takesOver = [] } = POWER_VERBS[verb];
   return defineOperation({

@@ -25,7 +25,7 @@ import { createListAnswer, listVms } from './list.ts';
 import type { FilterWorld } from './nic-filter-order.ts';
 import { createPlan, editPlan } from './plan.ts';
 import type { Accelerator } from './ports.ts';
-import { type PowerVerb, requireState } from './power-operations.ts';
+import { type PowerVerb, requireHere, requireState } from './power-operations.ts';
 import { dropSeed, hashPassword, makeSeed } from './seed.ts';
 import type { VmServices } from './services.ts';
 import { requireFreeMacs } from './trash-operations.ts';
@@ -162,6 +162,7 @@ export function createVmRoutes({
     if (before) return before;
     const vm = find(request.params.id);
     requireState(vm, verb);
+    if (verb === 'start') requireHere(vm, known);
     return operations.start(
       kinds.power[verb],
       { vmId: vm.id, name: vm.name },

@@ -33,7 +33,7 @@ export function createTakenAwayWatch(services: VmServices, operations: Operation
   const toTrash = async (vmId: string): Promise<void> => {
     const row = known.row(vmId);
     const xml = await known.rows.definition(vmId);
-    if (row === null || row.movedAt !== null || xml === null || (await access.isDefined(vmId)) || !isMissing(vmId))
+    if (row === null || row.moved !== null || xml === null || (await access.isDefined(vmId)) || !isMissing(vmId))
       return;
     const facts = factsOf(xml);
     const id = newId('trash');
@@ -73,7 +73,9 @@ export function createTakenAwayWatch(services: VmServices, operations: Operation
 
   const look = async (signal: AbortSignal): Promise<void> => {
     for (const row of trash.list().filter((item) => item.isTakenAway)) {
-      const name = known.vm(row.vmId)?.name;
+      const found = known.vm(row.vmId);
+      // One that is on its way here from another host is seen before it stays.
+      const name = found?.persistent ? found.name : undefined;
       // A purge defines a stand-in for a moment, to be rid of the TPM; a kill can leave it for longer.
       if (name === undefined || name === standInName(row.vmId) || operations.isLocked(`vm:${row.vmId}`)) continue;
       await putRow(row, services);
@@ -82,7 +84,7 @@ export function createTakenAwayWatch(services: VmServices, operations: Operation
     }
     const missing = known.rows
       .all()
-      .flatMap(({ uuid, managed, movedAt }) => (managed && movedAt === null && isMissing(uuid) ? [uuid] : []));
+      .flatMap(({ uuid, managed, moved }) => (managed && moved === null && isMissing(uuid) ? [uuid] : []));
     const nowMs = clock.monotonicMs();
     suspects = new Map(missing.map((vmId) => [vmId, suspects.get(vmId) ?? nowMs]));
     for (const [vmId, sinceMs] of suspects) {

@@ -29,6 +29,7 @@ const LIFECYCLE = [
   'pmsuspended',
   'crashed',
 ] as const;
+const STARTED = ['booted', 'migrated', 'restored', 'from-snapshot', 'wakeup'] as const;
 const RESUMED = ['unpaused', 'migrated', 'from-snapshot', 'postcopy', 'postcopy-failed'] as const;
 const STOPPED = ['shutdown', 'destroyed', 'crashed', 'migrated', 'saved', 'failed', 'from-snapshot'] as const;
 const SUSPENDED = [
@@ -51,7 +52,11 @@ const IO_ERROR_ACTIONS = ['none', 'pause', 'report'] as const;
 const WATCHDOG_ACTIONS = ['none', 'pause', 'reset', 'poweroff', 'shutdown', 'debug', 'inject-nmi'] as const;
 const METADATA_TYPES = ['description', 'title', 'element'] as const;
 
-type LifecycleReason = (typeof RESUMED)[number] | (typeof STOPPED)[number] | (typeof SUSPENDED)[number];
+type LifecycleReason =
+  | (typeof STARTED)[number]
+  | (typeof RESUMED)[number]
+  | (typeof STOPPED)[number]
+  | (typeof SUSPENDED)[number];
 
 export type LibvirtEvent =
   | {
@@ -314,6 +319,7 @@ function reader<Payload>(message: EventMessage<Payload>, read: (payload: Payload
 }
 
 function reasonOf(event: number, detail: number): LifecycleReason | null {
+  if (LIFECYCLE[event] === 'started') return STARTED[detail] ?? null;
   if (LIFECYCLE[event] === 'resumed') return RESUMED[detail] ?? null;
   if (LIFECYCLE[event] === 'stopped') return STOPPED[detail] ?? null;
   if (LIFECYCLE[event] === 'suspended') return SUSPENDED[detail] ?? null;

@@ -39,6 +39,7 @@ export interface TransferOptions extends CallOptions {
   readonly sparse?: boolean;
 }
 
+const READ_BACK_MS = 30_000;
 const POOL_STATES = ['inactive', 'building', 'running', 'degraded', 'inaccessible'] as const;
 const VOLUME_KINDS = ['file', 'block', 'dir', 'network', 'netdir', 'ploop'] as const;
 const SPARSE = 1;
@@ -211,7 +212,12 @@ export function createStorageApi({ call, callLong, openStream }: Caller) {
       options.signal ? { signal: options.signal } : {},
     );
     const parts: Buffer[] = [];
-    for await (const part of stream) parts.push(part);
+    const late = setTimeout(() => stream.destroy(new Error('the host did not send it within 30 s')), READ_BACK_MS);
+    try {
+      for await (const part of stream) parts.push(part);
+    } finally {
+      clearTimeout(late);
+    }
     if (Buffer.concat(parts).equals(tail.bytes)) return;
     throw new LibvirtError('no_space', {
       procedure: P.storageVolUpload.name,

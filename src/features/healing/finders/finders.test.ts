@@ -27,7 +27,7 @@ const row = (values: Partial<NonNullable<Row>> = {}): Row => ({
   managed: true,
   createdAt: null,
   operationId: null,
-  movedAt: null,
+  moved: null,
   ...values,
 });
 const inventoryOf = (vms: readonly Vm[], facts: DomainFacts | null = null, vmRow: Row = row()) => ({

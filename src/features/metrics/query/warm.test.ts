@@ -34,5 +34,7 @@ test('the last day of each figure of whoever has most are asked for, each figure
 test('an empty history is not asked, and one that cannot be read hinders nobody', async () => {
   await warmUp(historyOf([], null), notAsked, silentLogger);
   await warmUp(historyOf([ownerOf('a', 'cpu_usage')], null), notAsked, silentLogger);
+  const broken = { ...historyOf([ownerOf('a', 'cpu_usage')], null), rawHours: () => assert.fail('the disk is gone') };
+  await warmUp(broken, notAsked, silentLogger);
   await warmUp(historyOf([ownerOf('a', 'cpu_usage')], { first: 1, last: 2 }), async () => assert.fail(), silentLogger);
 });

@@ -18,12 +18,12 @@ export async function warmUp(
   read: (request: ReadRequest) => Promise<unknown>,
   log: Logger,
 ): Promise<void> {
-  const hours = history.rawHours();
-  const [first, ...others] = history.book.owners();
-  if (hours === null || first === undefined) return;
-  const owner = others.reduce<OwnerBook>((a, b) => (b.entries.length > a.entries.length ? b : a), first);
-  const toMs = hours.last * HOUR_MS;
   try {
+    const hours = history.rawHours();
+    const [first, ...others] = history.book.owners();
+    if (hours === null || first === undefined) return;
+    const owner = others.reduce<OwnerBook>((a, b) => (b.entries.length > a.entries.length ? b : a), first);
+    const toMs = hours.last * HOUR_MS;
     for (const metric of new Set(owner.entries.map((entry) => entry.metric)))
       await read({ metric, owners: [owner], fromMs: toMs - HOURS * HOUR_MS, toMs, points: POINTS });
   } catch (error) {

@@ -44,6 +44,9 @@ export interface JobWatch extends Collector {
 export function createJobWatch(ports: JobWatchPorts): JobWatch {
   const { clock, log } = ports;
   const stopping = new AbortController();
+  const stopped = new Promise<void>((resolve) => {
+    stopping.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
   const jobs = new Map<string, JobFigures>();
   /** When it was last known whether a VM has a job. */
   const knownMs = new Map<string, number>();
@@ -82,7 +85,8 @@ export function createJobWatch(ports: JobWatchPorts): JobWatch {
   };
 
   const lookAround = async (): Promise<void> => {
-    await ports.asked();
+    await Promise.race([ports.asked(), stopped]);
+    if (stopping.signal.aborted) return;
     const all = ports.vms();
     forgetOthers(new Set(all));
     const isUrgent = (uuid: string) => ports.isWorkedOn(uuid) || jobs.has(uuid);
