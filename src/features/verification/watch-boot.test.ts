@@ -94,6 +94,12 @@ test('each bad end is told apart', async () => {
       'probe_failed',
     ],
     [{ agentFrom: 5 }, { required: 5, probe: { kind: 'tcp', port: 1 } }, 'probe_unreachable'],
+    // Quiet for long, and late: that it runs is known, and its probe has as much time as that of a fast one.
+    [
+      { readsUntil: 10, agentFrom: 55, exitCode: 1 },
+      { required: 5, probe: { kind: 'script', program: '/x', args: [] } },
+      'probe_failed',
+    ],
     [{ agentFrom: 5 }, { required: 5, probe: { kind: 'script', program: '/x', args: [] } }, 'reached'],
   ];
   for (const [script, order, end] of rows) assert.equal((await watch(script, order)).end, end, JSON.stringify(script));

@@ -138,7 +138,8 @@ export async function watchBoot(vm: WatchedVm, order: WatchOrder): Promise<Watch
     if (size !== grown) [grown, grownMs] = [size, nowMs];
     const elapsedMs = nowMs - startMs;
     const verdict = patience({ elapsedMs, quietMs: nowMs - grownMs }, limits);
-    if (verdict !== 'wait') return end(verdict);
+    // A guest that runs and waits to be probed may be as quiet as it likes: its probe has an end of its own.
+    if (verdict !== 'wait' && (verdict !== 'stalled' || probeSinceMs === null)) return end(verdict);
     if (nowMs >= pictureMs) {
       await vm.takePicture(pictures === 0 ? 'first' : 'middle');
       pictures += 1;
