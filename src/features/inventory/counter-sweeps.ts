@@ -93,8 +93,8 @@ export function createCounterSweeps({ source, clock, log, running }: Dependencie
     }
   };
 
-  /** @returns what it cost; null when it was not asked, as too many questions are held already. The first question to a stuck QEMU holds the whole call; the next ones leave that VM out, so the first loss
-   *  is not counted unless a second follows. */
+  /** @returns what it cost; null when it was not asked, as too many questions are held already. The first question to a stuck QEMU holds
+   *  the whole call; the next ones leave that VM out, so the first loss is not counted unless a second follows. */
   const askMonitorsOf = async (batch: readonly string[]): Promise<number | null> => {
     const fromMs = clock.monotonicMs();
     for (const isLast of [false, true]) {
