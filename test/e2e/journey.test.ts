@@ -8,6 +8,7 @@ import type { Page } from 'playwright-core';
 import { MIB } from '#kernel/units.ts';
 import { runChecked } from '#platform/process.ts';
 import { overSocket } from '../support/daemon.ts';
+import { guestReport } from '../support/guest-report.ts';
 import { missingForLibvirtd } from '../support/libvirtd.ts';
 import { type Dashboard, startDashboard } from './dashboard.ts';
 
@@ -58,7 +59,8 @@ async function serialLog(): Promise<string> {
 async function until(what: string, isTrue: () => Promise<boolean>, limitMs = SLOW_MS): Promise<void> {
   const deadline = performance.now() + limitMs;
   while (!(await isTrue())) {
-    if (performance.now() > deadline) throw new Error(`not within ${limitMs} ms: ${what}`);
+    if (performance.now() > deadline)
+      throw new Error(`not within ${limitMs} ms: ${what}\n${await guestReport(dashboard.libvirtd)}`);
     await page.waitForTimeout(100);
   }
 }

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import type { Page } from 'playwright-core';
 import { MIB } from '#kernel/units.ts';
+import { guestReport } from '../support/guest-report.ts';
 import { missingForLibvirtd } from '../support/libvirtd.ts';
 import { seriousFindings } from './accessibility.ts';
 import { type Dashboard, startDashboard } from './dashboard.ts';
@@ -55,18 +56,23 @@ async function furnish(): Promise<void> {
   // The pictures shall show guests at work: booted, measured and with an address.
   await waitUntil(async () => {
     const { items } = await admin('GET /vms', { query: { state: 'running' } });
-    return items.every(
-      (vm) => (vm.usage?.cpuRatio ?? null) !== null && vm.nics.some(({ addresses }) => addresses.length > 0),
+    const late = items.filter(
+      (vm) => (vm.usage?.cpuRatio ?? null) === null || vm.nics.every(({ addresses }) => addresses.length === 0),
     );
+    return late.length === 0 ? null : JSON.stringify(late.map(({ name, usage, nics }) => ({ name, usage, nics })));
   });
-  await waitUntil(async () => (await admin('GET /preflight')) !== null);
+  await waitUntil(async () => ((await admin('GET /preflight')) === null ? 'no preflight' : null));
   await finish(await admin('POST /health/run'));
 }
 
-async function waitUntil(isTrue: () => Promise<boolean>): Promise<void> {
+/** @param missing tells what is still missing; null = nothing */
+async function waitUntil(missing: () => Promise<string | null>): Promise<void> {
   const deadline = performance.now() + 120_000;
-  while (!(await isTrue())) {
-    if (performance.now() > deadline) throw new Error('the guests did not get ready within two minutes');
+  for (let late = await missing(); late !== null; late = await missing()) {
+    if (performance.now() > deadline) {
+      const state = await guestReport(dashboard.libvirtd);
+      throw new Error(`the guests did not get ready within two minutes: ${late}\n${state}`);
+    }
     await sleep(500);
   }
 }
