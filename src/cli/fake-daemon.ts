@@ -198,6 +198,7 @@ export const exampleVm: Vm = {
       filter: 'mac_ip',
       addresses: [{ address: '192.168.122.10', prefix: 24, from: 'lease' }],
       bootOrder: null,
+      device: 'vnet0',
     },
   ],
   bootOrder: ['vda'],

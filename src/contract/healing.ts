@@ -76,6 +76,14 @@ export const HEALING_ACTIONS = {
     perVm: false,
     perHour: 12,
   }),
+  'nic-up': action({
+    title: 'Switch NICs on again',
+    meaning:
+      'A NIC of a running VM that libvirt switched off on the host, because its traffic rules could not be made: they are made anew first. Not one whose link somebody set down. Needs a hyperd that runs as root.',
+    defaultMode: 'observe',
+    perVm: true,
+    perHour: 3,
+  }),
   'service-start': action({
     title: 'Start services that failed',
     meaning:

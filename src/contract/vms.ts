@@ -99,6 +99,7 @@ export const nicSchema = z.object({
     .describe('traffic filter; other = one that another program made, null = none'),
   addresses: z.array(z.object({ address: z.string(), prefix: z.int(), from: z.enum(['lease', 'agent', 'arp']) })),
   bootOrder: z.int().nullable(),
+  device: z.string().nullable().describe('its other end on the host while the VM runs, as vnet0'),
 });
 
 /** One VM as lists and pages show it. */

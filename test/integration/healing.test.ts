@@ -1,7 +1,7 @@
 /** Healing on a real libvirtd with real guests (TCG): QEMUs are killed, storage runs full, pools are found inactive, and people get in between. */
 
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -336,6 +336,67 @@ describe('healing', { skip }, () => {
     await withResult(broken, 'done', 60_000);
     assert.equal((await pool('broken')).state, 'active');
     assert.equal((await pool('wish')).state, 'inactive');
+  });
+
+  test('a NIC that libvirt switched off, because the rules of an address could not be made, is found, told of, and mended', async () => {
+    const inside = async (...argv: readonly string[]) =>
+      (await runChecked(libvirtd.enter(argv), { timeoutMs: 20_000 })).stdout;
+    // What ebtables, iptables and the like are. libvirt calls it for each rule; one of the new address fails as long as the file is there.
+    const [real = ''] = (await inside('readlink', '-f', '/usr/sbin/ebtables')).split('\n');
+    const folder = join(libvirtd.dir, 'tables');
+    const breaks = join(folder, 'breaks');
+    const standIn = join(folder, 'stand-in');
+    await mkdir(folder);
+    await copyFile(real, join(folder, 'real'));
+    const script = `#!/bin/sh
+if [ -e '${breaks}' ]; then case "$0 $*" in */ebtables*192.168.*) echo 'RULE_DELETE failed' >&2; exit 4 ;; esac; fi
+exec '${folder}/real' "$(basename "$0")" "$@"
+`;
+    await writeFile(standIn, script, { mode: 0o755 });
+    await chmod(join(folder, 'real'), 0o755);
+    await inside('mount', '--bind', standIn, real);
+    await writeFile(breaks, '');
+
+    await daemon.finish(
+      await daemon.admin('POST /images/import', { body: { path: await helloDisk(), name: 'netted' } }),
+    );
+    const vm = await create({
+      ...{ name: 'netted', firmware: 'bios', accel: 'tcg', memoryBytes: 256 * MIB, vcpus: 1 },
+      disks: [{ imageId: 'netted' }],
+    });
+    const device = (await show(vm.id)).nics[0]?.device ?? assert.fail('it has no device on the host');
+    const isOn = async () => (Number(await inside('cat', `/sys/class/net/${device}/flags`)) & 1) === 1;
+    await until('libvirt switched it off', 90_000, async () => !(await isOn()));
+    const check = async () => {
+      await daemon.finish(await daemon.admin('POST /health/run'));
+      return (await daemon.admin('GET /health')).results.find(({ id }) => id === 'vms.nics');
+    };
+    assert.deepEqual(
+      (({ status, items }) => [status, items.find(({ name }) => name === 'netted')?.status])(
+        (await check()) ?? assert.fail('no such check'),
+      ),
+      ['fail', 'fail'],
+    );
+    await withResult(vm.id, 'would_have', 60_000);
+    assert.equal(await isOn(), false, 'it was only looked at');
+
+    await rm(breaks);
+    await mode('nic-up', 'act');
+    await withResult(vm.id, 'done', 180_000);
+    assert.equal(await isOn(), true);
+    const address = await until(
+      'its address is known',
+      60_000,
+      async () => (await show(vm.id)).nics[0]?.addresses[0]?.address ?? null,
+    );
+    assert.match(await inside('nft', 'list', 'ruleset', 'bridge'), new RegExp(`ip saddr ${address} `));
+    // A port of a bridge listens for loops before it forwards.
+    const shell = await guestShell(libvirtd, 'netted');
+    await until('the guest reaches its gateway', 90_000, async () =>
+      (await shell.run('ping -c 1 -W 2 192.168.122.1 >/dev/null && echo through')).text.includes('through'),
+    );
+    assert.equal((await check())?.status, 'ok');
+    await daemon.finish(await daemon.admin('DELETE /vms/{id}', { params: { id: vm.id }, query: { stop: 'true' } }));
   });
 
   test('a listed service that failed is only told of, until it may be started; one that somebody stopped stays so', async () => {

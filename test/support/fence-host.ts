@@ -105,7 +105,7 @@ export async function startFenceHost(
     await writeFile(join(libvirtd.dir, 'lib/isolated.xml'), network);
     await asRoot('net-define', '/var/lib/libvirt/isolated.xml');
     await asRoot('net-start', 'isolated');
-    for (const { name, xml } of filterDocuments({ addresses: ['192.0.2.1'], ports: [8080] })) {
+    for (const { name, xml } of filterDocuments({ addresses: ['192.0.2.1'], ports: [8080], edition: 0 })) {
       await writeFile(join(libvirtd.dir, `lib/${name}.xml`), xml(null));
       await asRoot('nwfilter-define', `/var/lib/libvirt/${name}.xml`);
     }

@@ -51,6 +51,7 @@ const KINDS: AllowedKinds = {
   'healing.disk-reserve': kind('healing.disk-reserve', folder),
   'healing.disk-free': kind('healing.disk-free', folder),
   'healing.pool-start': kind('healing.pool-start', z.object({ poolId: z.string(), name: z.string() })),
+  'healing.nic-up': kind('healing.nic-up', vm),
   'healing.service-start': kind('healing.service-start', z.object({ unit: z.string() })),
   'healing.agent-sync': kind('healing.agent-sync', vm),
   'healing.guest-trim': kind('healing.guest-trim', vm),

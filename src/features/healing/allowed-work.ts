@@ -33,6 +33,7 @@ export interface AllowedWork {
   readonly 'healing.disk-reserve': FolderInput;
   readonly 'healing.disk-free': FolderInput;
   readonly 'healing.pool-start': PoolInput;
+  readonly 'healing.nic-up': VmInput;
   readonly 'healing.service-start': ServiceInput;
   readonly 'healing.agent-sync': VmInput;
   readonly 'healing.guest-trim': VmInput;

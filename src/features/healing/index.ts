@@ -8,12 +8,15 @@ import { METRICS, type MetricName } from '#contract/metric-catalogue.ts';
 import { images } from '#features/images/index.ts';
 import { inventory, qemuProcesses } from '#features/inventory/index.ts';
 import { metrics } from '#features/metrics/index.ts';
+import { networks } from '#features/networks/index.ts';
 import { notifications } from '#features/notifications/index.ts';
 import { operations } from '#features/operations/index.ts';
 import { vms } from '#features/vms/index.ts';
 import { createWaker } from '#kernel/async.ts';
 import { messageOf } from '#kernel/errors.ts';
 import { defineFeature } from '#platform/feature.ts';
+import { isLinkOff } from '#platform/link-flags.ts';
+import { run as runProgram } from '#platform/process.ts';
 import { createServiceUnits } from '#platform/service-units.ts';
 import { type AllowedKinds, createHands } from './allowed-work.ts';
 import { createDisks } from './disks.ts';
@@ -22,6 +25,7 @@ import { findFailedServices } from './finders/failed-services.ts';
 import { findFullDisks } from './finders/full-disks.ts';
 import { findInGuests } from './finders/guests.ts';
 import { findIdlePools, isReachable } from './finders/idle-pools.ts';
+import { filteredDevices, findSilencedNics } from './finders/silenced-nics.ts';
 import { findStarvedVms } from './finders/starved-vms.ts';
 import { healingMigrations } from './migrations.ts';
 import { createOomWatch } from './oom-watch.ts';
@@ -33,6 +37,7 @@ import { createHealingStore } from './store.ts';
 import { diskFree, diskPause, diskReserve } from './work/disks.ts';
 import { createEvidence } from './work/evidence.ts';
 import { agentSync, guestTrim, monitorEvidence } from './work/guests.ts';
+import { nicUp } from './work/nic-up.ts';
 import { poolStart } from './work/pool-start.ts';
 import { serviceStart } from './work/service-start.ts';
 
@@ -47,7 +52,7 @@ const RESUME_DELAYS_MS = [5_000, 30_000, 120_000];
 
 export const healing = defineFeature<null>({
   name: 'healing',
-  needs: ['inventory', 'vms', 'images', 'operations', 'metrics', 'notifications'],
+  needs: ['inventory', 'networks', 'vms', 'images', 'operations', 'metrics', 'notifications'],
   migrations: healingMigrations,
   setup({ config, db, libvirt, clock, events, log, space, use }) {
     const known = use(inventory);
@@ -90,6 +95,17 @@ export const healing = defineFeature<null>({
             return pool !== undefined && (await isReachable(pool));
           },
           seen: known.refreshPools,
+        }),
+      ),
+      'healing.nic-up': journal.register(
+        nicUp({
+          devicesOf(vmId) {
+            const vm = known.vm(vmId);
+            return vm === null ? [] : filteredDevices(vm);
+          },
+          isLinkOff,
+          renewRules: use(networks).renewFilters,
+          run: runProgram,
         }),
       ),
       'healing.service-start': journal.register(
@@ -150,6 +166,7 @@ export const healing = defineFeature<null>({
         }),
         ...findFullDisks(disks),
         findIdlePools(known, hands),
+        findSilencedNics({ known, hands, clock, isLinkOff }),
         findFailedServices({
           units,
           listed: config.healing.services,

@@ -57,6 +57,15 @@ const zfs = (state: string, errors = 0): FakeWorld => ({
   programs: { zpool: zpool(errors, 'none requested') },
 });
 
+const nicWith = (flags: string): FakeWorld => ({
+  files: { '/sys/class/net/vnet3/flags': `${flags}\n` },
+  facts: {
+    vms: () => [
+      vm('web1', { nics: [{ mac: '52:54:00:00:00:07', device: 'vnet3', linkUp: true, sourceType: 'network' }] }),
+    ],
+  },
+});
+
 const space = (usedRatio: number, freeBytes: number): FakeWorld => ({
   series: [
     ofHost('disk_usage', usedRatio, fs),
@@ -355,6 +364,13 @@ export const FIXTURES: Readonly<Record<string, Fixtures>> = {
     [0.5, 0.9, 0.96],
   ),
   'vms.steal': levels((value) => ofVm('web1', 'cpu_steal', value), [0.01, 0.2, 0.4]),
+  'vms.nics': {
+    ok: nicWith('0x1003'),
+    warn: nicWith('0x1302'),
+    fail: nicWith('0x1302'),
+    unknown: { ...nicWith('0x1003'), facts: { ...nicWith('0x1003').facts, isCurrent: () => false } },
+    instead: { warn: 'fail' },
+  },
   'vms.snapshots': { ok: chain(2, 3), warn: chain(2, 40), fail: chain(20, 3), unknown: vms([]) },
   'backups.age': {
     ok: backedUp(12),

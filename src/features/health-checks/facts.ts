@@ -15,6 +15,7 @@ export interface PoolFacts {
 }
 
 export interface VmFacts extends Pick<Vm, 'id' | 'name' | 'state' | 'desired' | 'agent'> {
+  readonly nics: readonly Pick<Vm['nics'][number], 'mac' | 'device' | 'linkUp' | 'sourceType'>[];
   /** Paths of its disks on this machine. */
   readonly diskPaths: readonly string[];
 }

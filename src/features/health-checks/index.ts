@@ -112,12 +112,13 @@ export const healthChecks = defineFeature<HealthChecksApi>({
 });
 
 function vmFacts(known: InventoryApi): readonly VmFacts[] {
-  return known.vms().map(({ id, name, state, desired, agent }) => ({
+  return known.vms().map(({ id, name, state, desired, agent, nics }) => ({
     id,
     name,
     state,
     desired,
     agent,
+    nics,
     diskPaths: (known.storedFacts(id)?.disks ?? []).flatMap(({ path }) => (path?.startsWith('/') ? [path] : [])),
   }));
 }

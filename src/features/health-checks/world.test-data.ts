@@ -116,6 +116,7 @@ export const vm = (name: string, more: Partial<VmFacts> = {}): VmFacts => ({
   state: 'running',
   desired: 'running',
   agent: 'absent',
+  nics: [],
   diskPaths: [],
   ...more,
 });

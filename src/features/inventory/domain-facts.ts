@@ -47,6 +47,7 @@ export function factsOf(xml: string): DomainFacts {
       linkUp: nic.isLinkUp,
       filter: nicFilterOf(nic.filter),
       bootOrder: nic.bootOrder,
+      device: nic.target,
     })),
     bootOrder: domain.bootOrder.length > 0 ? domain.bootOrder : bootByKind(domain),
     operationId: domain.metadata['op'] ?? null,

@@ -22,6 +22,8 @@ export interface NicFacts {
   /** Traffic filter; null = none. */
   readonly filter: Vm['nics'][number]['filter'];
   readonly bootOrder: number | null;
+  /** Its other end on the host, as `vnet0`; null while it does not run. */
+  readonly device: string | null;
 }
 
 export interface DomainFacts {

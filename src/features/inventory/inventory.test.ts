@@ -151,6 +151,7 @@ test('what is shown fits the contract, and a look that finds nothing new tells n
           linkUp: true,
           filter: 'mac_ip',
           bootOrder: 1,
+          device: null,
         },
       ],
     }),

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { attribute, children, parseXml } from '#libvirt/index.ts';
 import { filterDocuments } from './filter-documents.ts';
 
-const documents = filterDocuments({ addresses: ['192.0.2.7', '2001:db8::7'], ports: [8443] });
+const documents = filterDocuments({ addresses: ['192.0.2.7', '2001:db8::7'], ports: [8443], edition: 0 });
 const rootOf = (name: string) => parseXml(documents.find((document) => document.name === name)?.xml(null) ?? '');
 
 test('each filter comes after those that it names, and carries the id of the one that is there', () => {

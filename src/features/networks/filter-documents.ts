@@ -19,7 +19,11 @@ export interface Host {
   readonly addresses: readonly string[];
   /** TCP ports of our API and of those of other daemons here. */
   readonly ports: readonly number[];
+  /** The same rules in another writing: libvirt makes the rules of running guests anew only when a filter is not the one that it has. */
+  readonly edition: Edition;
 }
+
+export type Edition = 0 | 1;
 
 const IPV4 = 'hyper-ipv4';
 const ARP = 'hyper-arp';
@@ -29,7 +33,7 @@ export function filterDocuments(host: Host): readonly FilterDocument[] {
   const mac = filterUse('mac').name;
   return [
     document(filterUse('off').name, { chain: 'root' }, []),
-    document(mac, { chain: 'root' }, [...identity(), ...falseRouters(), ...thisHost(host), ...others()]),
+    document(mac, { chain: 'root' }, [...identity(), ...falseRouters(), ...thisHost(host), ...others(host.edition)]),
     document(IPV4, { chain: 'ipv4-hyper', priority: -700 }, learnedIpv4()),
     document(ARP, { chain: 'arp-hyper', priority: -500 }, learnedArp()),
     document(
@@ -51,6 +55,9 @@ function document(
       serialize(element('filter', { name, ...attributes }, uuid !== null && element('uuid', {}, uuid), ...content)),
   };
 }
+
+/** Of what drops the rest. */
+const LAST = 1000;
 
 /** Lower priorities come first; those of libvirt's sub-chains lie between -1000 and 1000. */
 const rule = (
@@ -108,10 +115,16 @@ export function closedPorts(xml: string): number[] {
 }
 
 /** What is none of these (VLAN tags, spanning tree, tunnels of other kinds) would pass by the rules above. */
-const others = () => [
+const others = (edition: Edition) => [
   ...['ip', 'ipv6', 'arp', 'rarp'].map((protocol) => rule('return', -400, protocol)),
-  rule('drop', 1000, 'mac'),
+  rule('drop', LAST - edition, 'mac'),
 ];
+
+/** The edition of the filter `mac`, as libvirt keeps it. */
+export function editionOf(xml: string): Edition {
+  const isSecond = children(parseXml(xml), 'rule').some((one) => attribute(one, 'priority') === String(LAST - 1));
+  return isSecond ? 1 : 0;
+}
 
 /** `$IP` is what libvirt saw a DHCP server give. Until then a guest may ask for one. */
 const learnedIpv4 = () => [

@@ -27,6 +27,8 @@ export interface NetworksApi {
   defaultFilter(network: string | null): NicFilter;
   /** Makes sure that the filters are in libvirt, with the addresses that this machine has now. False: libvirt cannot filter here. */
   ensureFilters(): Promise<boolean>;
+  /** Has libvirt make the rules of all running guests anew, with the addresses that it knows of them. @throws failures of libvirt */
+  renewFilters(): Promise<void>;
   /** What was last found. Never waits. */
   hasFilters(): boolean;
   bridgeObject(name: string): FoundObject;
@@ -62,6 +64,7 @@ export const networks = defineFeature<NetworksApi>({
           return givesAddresses ? 'mac_ip' : 'mac';
         },
         ensureFilters: filters.ensure,
+        renewFilters: filters.renew,
         hasFilters: filters.isThere,
         bridgeObject: (name) => networkObject({ id: name, name: `bridge ${name}` }, registry),
       },

@@ -41,4 +41,16 @@ test('two daemons on one libvirt close both ports and then leave the filters alo
   for (let n = 0; n < 3; n += 1) for (const daemon of [first, second]) await daemon.ensure();
   assert.equal(defined, settled);
   assert.deepEqual(closedPorts(filters.get('uuid of hyper-mac')?.xml ?? ''), [8443, 9443]);
+
+  // The rules of running guests are made anew only for a filter that is another one.
+  const texts = [0, 1, 2].map(() => '');
+  for (const n of texts.keys()) {
+    texts[n] = filters.get('uuid of hyper-mac')?.xml ?? '';
+    await (n % 2 === 0 ? first : second).renew();
+    const after = defined;
+    for (const daemon of [first, second, first]) await daemon.ensure();
+    assert.ok(defined - after <= 2, 'the other one takes it over and leaves it alone');
+  }
+  assert.notEqual(texts[0], texts[1]);
+  assert.equal(texts[0], texts[2]);
 });

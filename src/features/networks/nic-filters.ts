@@ -8,7 +8,7 @@ import type { Clock } from '#kernel/clock.ts';
 import { messageOf } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
 import { isNotFound, LibvirtError, type LibvirtHost } from '#libvirt/index.ts';
-import { closedPorts, filterDocuments } from './filter-documents.ts';
+import { closedPorts, type Edition, editionOf, filterDocuments } from './filter-documents.ts';
 
 /** How long a new address of this machine can be unknown to the filters. */
 const LOOK_EVERY_MS = 10_000;
@@ -28,6 +28,8 @@ interface Dependencies {
 export interface NicFilters {
   /** Defines what is missing or different. False: libvirt cannot filter here. @throws failures of libvirt */
   ensure(): Promise<boolean>;
+  /** Has libvirt make the rules of every running guest anew, although nothing changed. @throws failures of libvirt */
+  renew(): Promise<void>;
   /** What `ensure` last found; true until then. Never waits. */
   isThere(): boolean;
   /** Looks again and again until the signal. */
@@ -42,9 +44,13 @@ export function createNicFilters({ libvirt, known, port, clock, log }: Dependenc
 
   /** Another daemon on this libvirt, as one that runs beside ours for a test, closes its own port in the same filter: what it closed stays
    *  closed, or the two would rewrite each other's for ever. Only ports of this machine are meant, so one too many harms nobody. */
-  const portsWith = async (present: string | null): Promise<number[]> => {
-    const closed = present === null ? [] : closedPorts(await libvirt.networkFilters.xml(present));
-    return [...new Set([...closed, port()])].sort((a, b) => a - b);
+  const presentIn = async (uuid: string | null): Promise<{ ports: number[]; edition: Edition }> => {
+    const xml = uuid === null ? null : await libvirt.networkFilters.xml(uuid);
+    const closed = xml === null ? [] : closedPorts(xml);
+    return {
+      ports: [...new Set([...closed, port()])].sort((a, b) => a - b),
+      edition: xml === null ? 0 : editionOf(xml),
+    };
   };
 
   const uuidOf = async (name: string): Promise<string | null> => {
@@ -56,18 +62,20 @@ export function createNicFilters({ libvirt, known, port, clock, log }: Dependenc
     }
   };
 
-  const ensure = () =>
+  const ensure = (isToRenew: boolean) =>
     inTurn(async () => {
-      let ports: readonly number[];
+      let present: Awaited<ReturnType<typeof presentIn>>;
       try {
-        ports = await portsWith(await uuidOf(filterUse('mac').name));
+        present = await presentIn(await uuidOf(filterUse('mac').name));
       } catch (error) {
         if (!(error instanceof LibvirtError && error.code === 'unsupported_by_host')) throw error;
         if (isThere) log.warn({ err: error }, 'libvirt cannot filter NICs here: VMs of projects get none');
         isThere = false;
         return false;
       }
-      for (const { name, xml } of filterDocuments({ addresses: addressesOf(known.networks()), ports })) {
+      const { ports } = present;
+      const edition = isToRenew ? otherThan(present.edition) : present.edition;
+      for (const { name, xml } of filterDocuments({ addresses: addressesOf(known.networks()), ports, edition })) {
         const uuid = await uuidOf(name);
         const before = defined.get(name);
         const wanted = xml(null);
@@ -82,13 +90,16 @@ export function createNicFilters({ libvirt, known, port, clock, log }: Dependenc
     });
 
   return {
-    ensure,
+    ensure: () => ensure(false),
+    async renew() {
+      await ensure(true);
+    },
     isThere: () => isThere,
     async run(signal) {
       let complaint = '';
       while (!signal.aborted) {
         try {
-          await ensure();
+          await ensure(false);
           complaint = '';
         } catch (error) {
           if (messageOf(error) !== complaint) log.warn({ err: error }, 'the network filters could not be looked after');
@@ -99,6 +110,8 @@ export function createNicFilters({ libvirt, known, port, clock, log }: Dependenc
     },
   };
 }
+
+const otherThan = (edition: Edition): Edition => (edition === 0 ? 1 : 0);
 
 /** All of this machine's, sorted. A bridge without a guest has no carrier and is not in the system's list, so those of libvirt's networks
  *  are added. Link-local ones are left out: the filters mean all of them. */

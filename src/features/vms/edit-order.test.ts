@@ -43,6 +43,7 @@ const facts: DomainFacts = {
       linkUp: true,
       filter: 'mac_ip',
       bootOrder: 2,
+      device: null,
     },
   ],
   bootOrder: ['vda', '52:54:00:00:00:01'],

@@ -18,6 +18,7 @@ const all = [
         linkUp: true,
         filter: null,
         bootOrder: null,
+        device: null,
         addresses: [{ address: '10.0.0.9', prefix: 24, from: 'agent' }],
       },
     ],

@@ -16,6 +16,7 @@ import { findFailedServices } from './failed-services.ts';
 import { type Filling, findFullDisks } from './full-disks.ts';
 import { findInGuests, passesDiscards } from './guests.ts';
 import { findIdlePools } from './idle-pools.ts';
+import { findSilencedNics } from './silenced-nics.ts';
 import { findStarvedVms } from './starved-vms.ts';
 
 type Row = ReturnType<InventoryApi['row']>;
@@ -290,4 +291,55 @@ test('services: only those that are there and failed, and one of libvirt not whi
   await clock.advance(15_000);
   assert.equal(await found(), null);
   assert.equal(time?.isStillSo(), false);
+});
+
+test('NICs: only those that should be on are looked at, one look for many rounds, and not beside an operation', async () => {
+  const nic = (values: Partial<Vm['nics'][number]>): Vm['nics'][number] => ({
+    ...{ mac: '52:54:00:00:00:07', model: 'virtio', sourceType: 'network', source: 'default', bootOrder: null },
+    ...{ linkUp: true, filter: 'mac_ip', addresses: [], device: 'vnet0' },
+    ...values,
+  });
+  const netted = (values: Partial<Vm>, ...nics: Vm['nics']): Vm =>
+    fakeVm('1', { state: 'running', operationId: null, nics, ...values });
+  const clock = new TestClock();
+  const asked: string[] = [];
+  const off = new Set(['vnet0', 'vnet1', 'vnet2', 'vnet3']);
+  const finderFor = (vm: Vm) =>
+    findSilencedNics({
+      known: inventoryOf([vm]),
+      hands,
+      clock,
+      async isLinkOff(device) {
+        asked.push(device);
+        return off.has(device);
+      },
+    });
+  const found = async (vm: Vm) => (await finderFor(vm).find())?.findings.map(({ found: text }) => text);
+
+  const mixed = [
+    nic({}),
+    nic({ device: 'vnet1', linkUp: false }),
+    nic({ device: 'vnet2', filter: null }),
+    nic({ device: 'vnet3', filter: 'other' }),
+    nic({ device: null }),
+    nic({ device: 'vnet5' }),
+  ];
+  assert.deepEqual(await found(netted({}, ...mixed)), [
+    'libvirt switched off a NIC of 1 (vnet0): its rules could not be made, and the guest has no network',
+  ]);
+  assert.deepEqual(asked, ['vnet0', 'vnet5']);
+  for (const state of ['off', 'paused', 'unknown'] as const)
+    assert.deepEqual(await found(netted({ state }, nic({}))), []);
+
+  const finder = finderFor(netted({}, nic({})));
+  asked.length = 0;
+  for (let round = 0; round < 5; round += 1) assert.equal((await finder.find())?.findings.length, 1);
+  assert.equal(asked.length, 1);
+  off.clear();
+  await clock.advance(10_000);
+  assert.deepEqual((await finder.find())?.findings, []);
+
+  off.add('vnet0');
+  const [busy] = (await finderFor(netted({ operationId: 'op-1' }, nic({}))).find())?.findings ?? [];
+  assert.deepEqual([busy?.obstacle?.isWorthTelling, busy?.isStillSo()], [false, false]);
 });

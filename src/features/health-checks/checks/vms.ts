@@ -2,6 +2,7 @@
 
 import type { HealthItem } from '#contract/health.ts';
 import { METRICS } from '#contract/metric-catalogue.ts';
+import { isSwitchedOff, linkFlagsPath } from '#platform/link-flags.ts';
 import {
   conclude,
   DAY_MS,
@@ -35,10 +36,12 @@ const WANTED: Readonly<Record<Desired, readonly State[]>> = {
 const stateName = (value: number): State => METRICS.vm_state.values[value] ?? 'unknown';
 const desiredName = (value: number): Desired => METRICS.vm_state_desired.values[value] ?? 'running';
 
+const LIBVIRT_HINT = 'See `libvirt.answers`; figures of VMs come from libvirt.';
+
 /** Whether something could be said of VMs at all; null = there are none. */
 function noFigures(context: HealthContext): Finding | null {
   if (context.facts.vms().length === 0) return null;
-  return unknown('There are VMs, and none was measured.', 'See `libvirt.answers`; figures of VMs come from libvirt.');
+  return unknown('There are VMs, and none was measured.', LIBVIRT_HINT);
 }
 
 function states(context: HealthContext): Finding | null {
@@ -153,6 +156,36 @@ function snapshots(context: HealthContext): Finding | null {
   );
 }
 
+/** Kinds of NICs whose other end stays switched on as long as the VM runs. */
+const BRIDGED: readonly string[] = ['network', 'bridge'];
+
+async function nics({ facts, machine }: HealthContext): Promise<Finding | null> {
+  const on = facts.vms().filter(({ state }) => state === 'running' || state === 'idle');
+  if (on.length === 0) return null;
+  if (!facts.isCurrent()) return unknown('libvirt does not answer, so it is not known which VMs run.', LIBVIRT_HINT);
+  const items: HealthItem[] = [];
+  for (const { name, nics: cards } of on) {
+    for (const { mac, device, linkUp, sourceType } of cards) {
+      // One whose link somebody set down is as it should be.
+      if (device === null || !linkUp || !BRIDGED.includes(sourceType)) continue;
+      const flags = await machine.readText(linkFlagsPath(device));
+      if (flags === null) continue;
+      const isOff = isSwitchedOff(flags);
+      items.push({
+        name,
+        status: isOff ? 'fail' : 'ok',
+        detail: isOff ? `its NIC ${mac} (${device} on the host) is switched off` : `${device} is on`,
+      });
+    }
+  }
+  if (items.length === 0) return null;
+  return conclude(
+    items,
+    `${plural(items.length, 'NIC')} of running VMs, all switched on.`,
+    'libvirt does that when it cannot make the traffic rules of a guest, as beside another program that changes the packet filter. Let healing mend it: `hv heal set nic-up act`; or stop the VM and start it again.',
+  );
+}
+
 const whatVmsMeasure = { kind: 'vm', isExpected: false } as const;
 
 export const vmChecks: readonly HealthCheck[] = [
@@ -229,5 +262,15 @@ export const vmChecks: readonly HealthCheck[] = [
     limits: ['vms.snapshot-chain', 'vms.snapshot-age'],
     everyMs: 5 * MINUTE_MS,
     run: snapshots,
+  },
+  {
+    id: 'vms.nics',
+    number: 51,
+    title: 'NICs of VMs',
+    meaning: 'Whether the NICs of running VMs are switched on at their other end, on the host.',
+    failsWhen: 'libvirt, or somebody, switched one off: the guest has no network',
+    limits: [],
+    everyMs: MINUTE_MS,
+    run: nics,
   },
 ];

@@ -39,6 +39,7 @@ const web1 = fakeVm('1', {
       filter: null,
       addresses: [],
       bootOrder: null,
+      device: null,
     },
   ],
 });
