@@ -30,6 +30,7 @@ describe('a VM that another program moves between hosts', { skip }, () => {
       'wanderer',
       `qemu+unix:///system?socket=${to.socketPath}`,
     );
+  const startHere = () => startDaemon({ stateDir: join(folder, 'state'), env: { HV_LIBVIRT_URI: here.uri } });
   const vm = () => daemon.admin('GET /vms/{id}', { params: { id: vmId } }).catch(() => null);
   const moves = async () =>
     (await daemon.admin('GET /operations/timeline', { query: { vm: vmId } })).items.filter(
@@ -54,7 +55,7 @@ describe('a VM that another program moves between hosts', { skip }, () => {
     ]);
     folder = await mkdtemp(join(tmpdir(), 'hv-moves-'));
     // Its disks lie below the system's temporary folder, which both hosts have: storage that they share.
-    daemon = await startDaemon({ stateDir: join(folder, 'state'), env: { HV_LIBVIRT_URI: here.uri } });
+    daemon = await startHere();
     const created = await daemon.finish(
       await daemon.admin('POST /vms', {
         body: {
@@ -92,6 +93,19 @@ describe('a VM that another program moves between hosts', { skip }, () => {
     const params = { id: vmId };
     await assert.rejects(daemon.admin('POST /vms/{id}/start', { params }), /would destroy its disks/);
     await assert.rejects(daemon.admin('POST /vms/{id}/backup', { params, body: {} }), /its disks are in use/);
+  });
+
+  test('what it left here is not started after a way through the trash either', { timeout: 120_000 }, async () => {
+    const params = { id: vmId };
+    await daemon.finish(await daemon.admin('DELETE /vms/{id}', { params, query: {} }));
+    const [item] = (await daemon.admin('GET /trash')).items;
+    assert.ok(existsSync(disk), 'the guest uses it there');
+    await daemon.stop();
+    daemon = await startHere();
+    await daemon.finish(
+      await daemon.admin('POST /trash/{id}/restore', { params: { id: item?.id ?? assert.fail('not in the trash') } }),
+    );
+    await assert.rejects(daemon.admin('POST /vms/{id}/start', { params }), /would destroy its disks/);
   });
 
   test('one that comes back is wanted here again', { timeout: 120_000 }, async () => {

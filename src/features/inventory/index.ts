@@ -16,7 +16,7 @@ export type { DomainFacts } from './facts.ts';
 export { hashText } from './hash-text.ts';
 export type { InventoryApi, VmUser } from './inventory.ts';
 export { filterUse, isWeaker, NIC_FILTERS } from './nic-filters.ts';
-export type { VmRow } from './rows.ts';
+export { type MovedAway, movedFromText, movedToText, type VmRow } from './rows.ts';
 export type { DomainCounters, VmMove } from './source.ts';
 export { qemuProcesses, qemuRuns } from './start-times.ts';
 export { TEST_OBJECT_PREFIX } from './test-objects.ts';

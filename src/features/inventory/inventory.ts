@@ -14,7 +14,7 @@ import { type CounterSweeps, createCounterSweeps } from './counter-sweeps.ts';
 import type { DomainFacts } from './facts.ts';
 import { type FileUsers, fileUsersOf } from './file-users.ts';
 import { hashText } from './hash-text.ts';
-import type { MovedAway, VmRow, VmRows } from './rows.ts';
+import type { VmRow, VmRows } from './rows.ts';
 import type {
   DomainReading,
   HostEvent,
@@ -25,8 +25,9 @@ import type {
   VolumeReading,
 } from './source.ts';
 import { type Counters, createUsageMeter, type UsageMeter } from './usage.ts';
-import { type Addresses, isOnState, type VmRecord, vmView } from './view.ts';
+import { type Addresses, isOnState, mergeAddresses, type VmRecord, vmView } from './view.ts';
 import { createVmWaiters, type VmWaiters } from './vm-waiters.ts';
+import { createWantedStates } from './wanted-states.ts';
 
 const MAX_WAITING_CHANGES = 10_000;
 /** Looks side by side; libvirt serves four calls of ours at a time and others want some of them. */
@@ -279,7 +280,7 @@ export function createInventory({ ofDomain, source, rows, events, clock, log, on
           const view = upsert(uuid, seen);
           // It moved while nobody listened.
           if (seen.state === 'off' && seen.stateReason === 'migrated' && rows.get(uuid)?.moved === null)
-            noteIntent(uuid, 'off', 'away');
+            wantedStates.note(uuid, 'off', 'away');
           return view;
         }
         drop(uuid);
@@ -373,30 +374,15 @@ export function createInventory({ ofDomain, source, rows, events, clock, log, on
   const idOf = (idOrName: string): string | undefined =>
     isUuid(idOrName) && entries.has(idOrName) ? idOrName : idsByName.get(idOrName);
 
-  const movedFrom = (uuid: string): MovedAway | null => {
-    const entry = entries.get(uuid);
-    if (!entry) return null;
-    const { definition, record } = entry;
-    return { at: clock.now().toISOString(), domainName: record.facts.name, definition: definition.xml };
-  };
-
-  /** One after the other: each looks at what the one before has written. */
-  let noting: Promise<void> = Promise.resolve();
-  const noteIntent = (uuid: string, desired: Vm['desired'], move: VmMove | null) => {
-    // One that leaves is soon gone.
-    const left = move === 'away' ? movedFrom(uuid) : null;
-    noting = noting.then(async () => {
-      const row = rows.get(uuid);
-      if (!row) return;
-      const moved = desired === 'off' ? (left ?? row.moved) : null;
-      if (row.desired === desired && row.moved === moved) return;
-      try {
-        await rows.put({ ...row, desired, moved });
-      } catch (error) {
-        log.warn({ vm: uuid, err: error }, 'the wanted state could not be kept; it shows again at the next change');
-      }
-    });
-  };
+  const wantedStates = createWantedStates({
+    rows,
+    definitionOf(uuid) {
+      const entry = entries.get(uuid);
+      return entry === undefined ? null : { domainName: entry.record.facts.name, xml: entry.definition.xml };
+    },
+    clock,
+    log,
+  });
 
   const api: InventoryApi = {
     vms() {
@@ -479,7 +465,7 @@ export function createInventory({ ofDomain, source, rows, events, clock, log, on
     },
     onHostEvent(event) {
       if ('uuid' in event) {
-        if (event.kind === 'domain' && event.intent !== null) noteIntent(event.uuid, event.intent, event.move);
+        if (event.kind === 'domain' && event.intent !== null) wantedStates.note(event.uuid, event.intent, event.move);
         if (event.kind === 'domain' && event.move !== null)
           for (const listener of moveListeners) listener(event.uuid, event.move);
         queue.push(event.uuid);
@@ -510,19 +496,6 @@ export function createInventory({ ofDomain, source, rows, events, clock, log, on
     },
     onWatcher: (listener) => void watcherListeners.push(listener),
   };
-}
-
-function mergeAddresses(leases: Addresses, agent: Addresses): Addresses {
-  if (agent.size === 0) return leases;
-  const merged = new Map(leases);
-  for (const [mac, addresses] of agent) {
-    const known = merged.get(mac) ?? [];
-    merged.set(mac, [
-      ...known,
-      ...addresses.filter((address) => !known.some((other) => other.address === address.address)),
-    ]);
-  }
-  return merged;
 }
 
 /** Sizes of the disks by path, as QEMU tells them; null when these counters were not asked for. */

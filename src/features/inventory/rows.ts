@@ -33,6 +33,11 @@ export interface VmRow {
 
 const movedSchema = z.object({ at: z.string(), domainName: z.string(), definition: z.string() });
 
+/** As a column of a table keeps it. */
+export const movedToText = (moved: MovedAway | null): string | null => (moved === null ? null : JSON.stringify(moved));
+export const movedFromText = (text: string | null): MovedAway | null =>
+  text === null ? null : movedSchema.parse(JSON.parse(text));
+
 interface VmTables {
   vm: {
     uuid: string;
@@ -92,7 +97,7 @@ export function createVmRows(db: Database): VmRows {
           managed: row.managed === 1,
           createdAt: row.created_at,
           operationId: row.op_id,
-          moved: row.moved === null ? null : movedSchema.parse(JSON.parse(row.moved)),
+          moved: movedFromText(row.moved),
         });
         if (row.definition !== null) kept.set(row.uuid, hashText(row.definition));
       }
@@ -107,7 +112,7 @@ export function createVmRows(db: Database): VmRows {
         managed: Number(row.managed),
         created_at: row.createdAt,
         op_id: row.operationId,
-        moved: row.moved === null ? null : JSON.stringify(row.moved),
+        moved: movedToText(row.moved),
       };
       await tablesOf(tx)
         .insertInto('vm')

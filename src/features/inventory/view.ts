@@ -8,6 +8,20 @@ import type { VmRow } from './rows.ts';
 
 export type Addresses = ReadonlyMap<string, Vm['nics'][number]['addresses']>;
 
+/** Those of leases first; the guest agent adds what it knows besides. */
+export function mergeAddresses(leases: Addresses, agent: Addresses): Addresses {
+  if (agent.size === 0) return leases;
+  const merged = new Map(leases);
+  for (const [mac, addresses] of agent) {
+    const known = merged.get(mac) ?? [];
+    merged.set(mac, [
+      ...known,
+      ...addresses.filter((address) => !known.some((other) => other.address === address.address)),
+    ]);
+  }
+  return merged;
+}
+
 /** Everything known of one VM. */
 export interface VmRecord {
   readonly id: string;

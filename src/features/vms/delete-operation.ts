@@ -109,6 +109,7 @@ function deleteSteps(input: DeleteInput, services: VmServices): Step[] {
           purgeAt: new Date(deletedAt.getTime() + trashDays * DAY_MS).toISOString(),
           deletedBy: context.actor,
           isTakenAway: false,
+          moved: row?.moved ?? null,
         },
         false,
       );
@@ -251,6 +252,6 @@ export async function putRow(row: TrashRow, { known }: VmServices): Promise<void
     managed: true,
     createdAt: row.createdAt,
     operationId: factsOf(row.xml).operationId,
-    moved: null,
+    moved: row.moved,
   });
 }

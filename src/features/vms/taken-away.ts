@@ -60,6 +60,7 @@ export function createTakenAwayWatch(services: VmServices, operations: Operation
           purgeAt: now,
           deletedBy: 'another program',
           isTakenAway: true,
+          moved: null,
         },
         true,
       );

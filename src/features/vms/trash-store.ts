@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { type TrashItem, tagsSchema } from '#contract/vms.ts';
+import { type MovedAway, movedFromText, movedToText } from '#features/inventory/index.ts';
 import type { Database, Migration, Transaction } from '#platform/db/database.ts';
 
 /** A file that was moved: `from` in use, `to` in the trash. */
@@ -29,6 +30,8 @@ export interface TrashRow {
   readonly deletedBy: string;
   /** Another program took the VM from libvirt: its files lie where they were, and only a person may delete them. */
   readonly isTakenAway: boolean;
+  /** Another program had moved it to another host, where it may run with the same disks; null = it had not. */
+  readonly moved: MovedAway | null;
 }
 
 interface TrashTables {
@@ -48,6 +51,7 @@ interface TrashTables {
     deleted_by: string;
     ready: number;
     taken_away: number;
+    moved: string | null;
     tags: string;
   };
 }
@@ -64,6 +68,7 @@ export const trashMigrations: readonly Migration[] = [
   },
   { id: '002-taken-away', statements: ['ALTER TABLE trash ADD COLUMN taken_away INTEGER NOT NULL DEFAULT 0'] },
   { id: '003-tags', statements: ["ALTER TABLE trash ADD COLUMN tags TEXT NOT NULL DEFAULT '[]'"] },
+  { id: '004-moved', statements: ['ALTER TABLE trash ADD COLUMN moved TEXT'] },
 ];
 
 const filesSchema = z.array(z.object({ from: z.string(), to: z.string() }));
@@ -104,6 +109,7 @@ export function createTrashStore(db: Database, onChange: (row: TrashRow) => void
           purgeAt: stored.purge_at,
           deletedBy: stored.deleted_by,
           isTakenAway: stored.taken_away === 1,
+          moved: movedFromText(stored.moved),
         };
         rows.set(row.id, { row, isReady: stored.ready === 1 });
       }
@@ -132,6 +138,7 @@ export function createTrashStore(db: Database, onChange: (row: TrashRow) => void
         deleted_by: row.deletedBy,
         ready: Number(isReady),
         taken_away: Number(row.isTakenAway),
+        moved: movedToText(row.moved),
       };
       await db
         .tables<TrashTables>()
