@@ -79,7 +79,7 @@ export const HEALING_ACTIONS = {
   'nic-up': action({
     title: 'Switch NICs on again',
     meaning:
-      'A NIC of a running VM that libvirt switched off on the host, because its traffic rules could not be made: they are made anew first. Not one whose link somebody set down. Needs a hyperd that runs as root.',
+      'A NIC of a running VM whose rules follow its address and that is switched off on the host, as libvirt does when these rules cannot be made: those of all guests are made anew first. Not one whose link was set down in its VM. Needs a hyperd that runs as root.',
     defaultMode: 'observe',
     perVm: true,
     perHour: 3,

@@ -99,6 +99,7 @@ test('the sources of healing ask libvirt for nothing but this, and start operati
     if (name !== 'allowed-work.ts') assert.doesNotMatch(text, /(?:operations|journal)\.start\(/, name);
     assert.doesNotMatch(text, /\.(?:destroy|undefine|reset|purge|define)\(/, name);
     const removesFiles = /\b(?:rm|rmdir|unlink|truncate)\(/.test(text);
+    assert.equal(/\brun(?:Program)?\(\w+, \{/.test(text), name === join('work', 'nic-up.ts'), `${name} runs programs`);
     assert.equal(/\bunits\.start\(/.test(text), name === join('work', 'service-start.ts'), `${name} starts services`);
     assert.equal(removesFiles, ['disks.ts', join('work', 'evidence.ts')].includes(name), `${name} removes files`);
   }

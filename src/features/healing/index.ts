@@ -14,6 +14,7 @@ import { operations } from '#features/operations/index.ts';
 import { vms } from '#features/vms/index.ts';
 import { createWaker } from '#kernel/async.ts';
 import { messageOf } from '#kernel/errors.ts';
+import { mayChangeLinks } from '#platform/capabilities.ts';
 import { defineFeature } from '#platform/feature.ts';
 import { isLinkOff } from '#platform/link-flags.ts';
 import { run as runProgram } from '#platform/process.ts';
@@ -25,7 +26,7 @@ import { findFailedServices } from './finders/failed-services.ts';
 import { findFullDisks } from './finders/full-disks.ts';
 import { findInGuests } from './finders/guests.ts';
 import { findIdlePools, isReachable } from './finders/idle-pools.ts';
-import { filteredDevices, findSilencedNics } from './finders/silenced-nics.ts';
+import { findSilencedNics, learningDevices } from './finders/silenced-nics.ts';
 import { findStarvedVms } from './finders/starved-vms.ts';
 import { healingMigrations } from './migrations.ts';
 import { createOomWatch } from './oom-watch.ts';
@@ -101,7 +102,7 @@ export const healing = defineFeature<null>({
         nicUp({
           devicesOf(vmId) {
             const vm = known.vm(vmId);
-            return vm === null ? [] : filteredDevices(vm);
+            return vm === null ? [] : learningDevices(vm);
           },
           isLinkOff,
           renewRules: use(networks).renewFilters,
@@ -166,7 +167,7 @@ export const healing = defineFeature<null>({
         }),
         ...findFullDisks(disks),
         findIdlePools(known, hands),
-        findSilencedNics({ known, hands, clock, isLinkOff }),
+        findSilencedNics({ known, hands, clock, isLinkOff, mayChangeLinks }),
         findFailedServices({
           units,
           listed: config.healing.services,

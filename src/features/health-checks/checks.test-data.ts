@@ -368,7 +368,7 @@ export const FIXTURES: Readonly<Record<string, Fixtures>> = {
     ok: nicWith('0x1003'),
     warn: nicWith('0x1302'),
     fail: nicWith('0x1302'),
-    unknown: { ...nicWith('0x1003'), facts: { ...nicWith('0x1003').facts, isCurrent: () => false } },
+    unknown: { facts: { vms: () => [vm('web1', { state: 'unknown' })], isCurrent: () => false } },
     instead: { warn: 'fail' },
   },
   'vms.snapshots': { ok: chain(2, 3), warn: chain(2, 40), fail: chain(20, 3), unknown: vms([]) },

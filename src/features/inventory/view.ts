@@ -92,7 +92,11 @@ export function vmView({
       imageId: path === null ? null : describeFile(path).imageId,
       ...(path === null ? { sizeBytes: null, allocatedBytes: null } : sizeOf(path)),
     })),
-    nics: facts.nics.map((nic) => ({ ...nic, addresses: isOn ? [...(addresses.get(nic.mac) ?? [])] : [] })),
+    nics: facts.nics.map((nic) => ({
+      ...nic,
+      addresses: isOn ? [...(addresses.get(nic.mac) ?? [])] : [],
+      device: isOn ? nic.device : null,
+    })),
     bootOrder: [...facts.bootOrder],
     pending: isOn && record.next ? pendingChanges(facts, record.next, describeFile, ofDomain) : [],
     startedAt: isOn ? record.startedAt : null,

@@ -27,7 +27,8 @@ export interface NetworksApi {
   defaultFilter(network: string | null): NicFilter;
   /** Makes sure that the filters are in libvirt, with the addresses that this machine has now. False: libvirt cannot filter here. */
   ensureFilters(): Promise<boolean>;
-  /** Has libvirt make the rules of all running guests anew, with the addresses that it knows of them. @throws failures of libvirt */
+  /** Has libvirt make the rules of all running guests anew, with the addresses that it knows of them.
+   *  @throws AppError nic_filter_unavailable, failures of libvirt */
   renewFilters(): Promise<void>;
   /** What was last found. Never waits. */
   hasFilters(): boolean;

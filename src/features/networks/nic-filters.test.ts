@@ -51,6 +51,9 @@ test('two daemons on one libvirt close both ports and then leave the filters alo
     for (const daemon of [first, second, first]) await daemon.ensure();
     assert.ok(defined - after <= 2, 'the other one takes it over and leaves it alone');
   }
+  const shared = defined;
+  await Promise.all([first.renew(), first.renew(), first.renew()]);
+  assert.equal(defined, shared + 1, 'one renewal for all who ask before it begins');
   assert.notEqual(texts[0], texts[1]);
   assert.equal(texts[0], texts[2]);
 });

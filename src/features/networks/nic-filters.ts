@@ -5,7 +5,7 @@ import { networkInterfaces } from 'node:os';
 import { filterUse, type InventoryApi } from '#features/inventory/index.ts';
 import { createQueue, nap } from '#kernel/async.ts';
 import type { Clock } from '#kernel/clock.ts';
-import { messageOf } from '#kernel/errors.ts';
+import { AppError, messageOf } from '#kernel/errors.ts';
 import type { Logger } from '#kernel/logger.ts';
 import { isNotFound, LibvirtError, type LibvirtHost } from '#libvirt/index.ts';
 import { closedPorts, type Edition, editionOf, filterDocuments } from './filter-documents.ts';
@@ -28,7 +28,8 @@ interface Dependencies {
 export interface NicFilters {
   /** Defines what is missing or different. False: libvirt cannot filter here. @throws failures of libvirt */
   ensure(): Promise<boolean>;
-  /** Has libvirt make the rules of every running guest anew, although nothing changed. @throws failures of libvirt */
+  /** Has libvirt make the rules of every running guest anew, although nothing changed. Those who ask before it begins share it.
+   *  @throws AppError nic_filter_unavailable, failures of libvirt */
   renew(): Promise<void>;
   /** What `ensure` last found; true until then. Never waits. */
   isThere(): boolean;
@@ -41,6 +42,8 @@ export function createNicFilters({ libvirt, known, port, clock, log }: Dependenc
   /** By name: what we wanted, and what libvirt made of it. */
   const defined = new Map<string, { readonly wanted: string; readonly stored: string }>();
   let isThere = true;
+  /** The renewal that has not begun. */
+  let waiting: Promise<void> | null = null;
 
   /** Another daemon on this libvirt, as one that runs beside ours for a test, closes its own port in the same filter: what it closed stays
    *  closed, or the two would rewrite each other's for ever. Only ports of this machine are meant, so one too many harms nobody. */
@@ -64,6 +67,7 @@ export function createNicFilters({ libvirt, known, port, clock, log }: Dependenc
 
   const ensure = (isToRenew: boolean) =>
     inTurn(async () => {
+      if (isToRenew) waiting = null;
       let present: Awaited<ReturnType<typeof presentIn>>;
       try {
         present = await presentIn(await uuidOf(filterUse('mac').name));
@@ -91,8 +95,11 @@ export function createNicFilters({ libvirt, known, port, clock, log }: Dependenc
 
   return {
     ensure: () => ensure(false),
-    async renew() {
-      await ensure(true);
+    renew() {
+      waiting ??= ensure(true).then((canFilter) => {
+        if (!canFilter) throw new AppError('nic_filter_unavailable');
+      });
+      return waiting;
     },
     isThere: () => isThere,
     async run(signal) {

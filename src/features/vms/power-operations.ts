@@ -30,6 +30,9 @@ const SHUTDOWN = 'vm.shutdown';
 /** They read the disks and hold the VM for as long as that takes. */
 const BACKUPS = ['backup.run', 'backup.run-stopped'] as const;
 
+/** It may wait for libvirt for minutes. */
+const HEALING_OF_NICS = 'healing.nic-up';
+
 const ON: readonly Vm['state'][] = ['running', 'idle', 'paused', 'shutting_down', 'suspended', 'crashed'];
 
 export const POWER_VERBS: Readonly<Record<PowerVerb, VerbDefinition>> = {
@@ -40,7 +43,7 @@ export const POWER_VERBS: Readonly<Record<PowerVerb, VerbDefinition>> = {
     from: ON,
     desired: 'off',
     // This is what people do when a guest does not listen.
-    takesOver: [SHUTDOWN, ...BACKUPS],
+    takesOver: [SHUTDOWN, HEALING_OF_NICS, ...BACKUPS],
   },
   reboot: {
     title: (name) => `Reboot ${name}`,

@@ -304,6 +304,7 @@ test('NICs: only those that should be on are looked at, one look for many rounds
   const clock = new TestClock();
   const asked: string[] = [];
   const off = new Set(['vnet0', 'vnet1', 'vnet2', 'vnet3']);
+  let isRoot = true;
   const finderFor = (vm: Vm) =>
     findSilencedNics({
       known: inventoryOf([vm]),
@@ -313,6 +314,7 @@ test('NICs: only those that should be on are looked at, one look for many rounds
         asked.push(device);
         return off.has(device);
       },
+      mayChangeLinks: async () => isRoot,
     });
   const found = async (vm: Vm) => (await finderFor(vm).find())?.findings.map(({ found: text }) => text);
 
@@ -321,11 +323,13 @@ test('NICs: only those that should be on are looked at, one look for many rounds
     nic({ device: 'vnet1', linkUp: false }),
     nic({ device: 'vnet2', filter: null }),
     nic({ device: 'vnet3', filter: 'other' }),
+    nic({ device: 'vnet3', filter: 'mac' }),
+    nic({ device: 'vnet3', filter: 'off' }),
     nic({ device: null }),
     nic({ device: 'vnet5' }),
   ];
   assert.deepEqual(await found(netted({}, ...mixed)), [
-    'libvirt switched off a NIC of 1 (vnet0): its rules could not be made, and the guest has no network',
+    'a NIC of 1 is switched off on the host (vnet0), as libvirt does when its rules cannot be made, and the guest has no network',
   ]);
   assert.deepEqual(asked, ['vnet0', 'vnet5']);
   for (const state of ['off', 'paused', 'unknown'] as const)
@@ -342,4 +346,13 @@ test('NICs: only those that should be on are looked at, one look for many rounds
   off.add('vnet0');
   const [busy] = (await finderFor(netted({ operationId: 'op-1' }, nic({}))).find())?.findings ?? [];
   assert.deepEqual([busy?.obstacle?.isWorthTelling, busy?.isStillSo()], [false, false]);
+
+  isRoot = false;
+  const [held] = (await finderFor(netted({}, nic({}))).find())?.findings ?? [];
+  assert.match(held?.obstacle?.text ?? '', /not run as root/);
+  // A pause ends no case; a VM that is off has nothing on the host.
+  const isUnknown = async (vm: Vm) => (await finderFor(vm).find())?.isUnknown(vm.id);
+  assert.equal(await isUnknown(netted({ state: 'paused' }, nic({}))), true);
+  assert.equal(await isUnknown(netted({}, nic({}))), false);
+  assert.equal(await isUnknown(netted({ state: 'off' }, nic({ device: null }))), false);
 });

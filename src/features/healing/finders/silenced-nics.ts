@@ -13,21 +13,27 @@ const LOOK_EVERY_MS = 10_000;
 /** A start or a change that is under way settles first. */
 const DELAYS_MS = [15_000, 60_000, 600_000];
 
+const WITHOUT_RIGHT = {
+  text: 'hyperd does not run as root here. Stop the VM and start it again.',
+  isWorthTelling: true,
+} as const;
+
 interface Dependencies {
   readonly known: Pick<InventoryApi, 'vms' | 'vm' | 'staleSince'>;
   readonly hands: Pick<Hands, 'isLocked'>;
   readonly clock: Clock;
   /** Whether a network device of this machine is switched off; false for one that is not there. */
   isLinkOff(device: string): Promise<boolean>;
+  /** Whether this process may switch them on. */
+  mayChangeLinks(): Promise<boolean>;
 }
 
-/** Devices on the host of the NICs that a filter of ours may have cost their network. */
-export const filteredDevices = ({ nics }: Pick<KnownVm, 'nics'>): readonly string[] =>
-  nics.flatMap(({ device, filter, linkUp }) =>
-    device === null || !linkUp || filter === null || filter === 'other' ? [] : [device],
-  );
+/** Devices on the host of the NICs that libvirt may have switched off: those whose rules follow the address of the guest. Another one that
+ *  is off was switched off by somebody. Source: virNWFilterInstantiateFilterLate of libvirt, which only the learning of addresses calls. */
+export const learningDevices = ({ nics }: Pick<KnownVm, 'nics'>): readonly string[] =>
+  nics.flatMap(({ device, filter, linkUp }) => (device === null || !linkUp || filter !== 'mac_ip' ? [] : [device]));
 
-export function findSilencedNics({ known, hands, clock, isLinkOff }: Dependencies): Finder {
+export function findSilencedNics({ known, hands, clock, isLinkOff, mayChangeLinks }: Dependencies): Finder {
   let lookedMs = Number.NEGATIVE_INFINITY;
   let silenced: readonly { readonly vmId: string; readonly devices: readonly string[] }[] = [];
 
@@ -36,7 +42,7 @@ export function findSilencedNics({ known, hands, clock, isLinkOff }: Dependencie
     const found: { vmId: string; devices: string[] }[] = [];
     for (const vm of known.vms().filter(isOn)) {
       const devices: string[] = [];
-      for (const device of filteredDevices(vm)) if (await isLinkOff(device)) devices.push(device);
+      for (const device of learningDevices(vm)) if (await isLinkOff(device)) devices.push(device);
       if (devices.length > 0) found.push({ vmId: vm.id, devices });
     }
     silenced = found;
@@ -49,14 +55,15 @@ export function findSilencedNics({ known, hands, clock, isLinkOff }: Dependencie
     async find(): Promise<Found | null> {
       if (known.staleSince !== null) return null;
       if (clock.monotonicMs() - lookedMs >= LOOK_EVERY_MS) await look();
+      const withoutRight = silenced.length === 0 || (await mayChangeLinks()) ? null : WITHOUT_RIGHT;
       const findings = silenced.flatMap(({ vmId, devices }) => {
         const vm = known.vm(vmId);
         if (vm === null || !isOn(vm)) return [];
         return {
           object: vmObjectOf(vm),
-          found: `libvirt switched off a NIC of ${vm.name} (${devices.join(', ')}): its rules could not be made, and the guest has no network`,
+          found: `a NIC of ${vm.name} is switched off on the host (${devices.join(', ')}), as libvirt does when its rules cannot be made, and the guest has no network`,
           remedy: 'make the rules anew and switch it on',
-          obstacle: jobOn(vm, hands),
+          obstacle: jobOn(vm, hands) ?? withoutRight,
           isStillSo() {
             const now = known.vm(vmId);
             return known.staleSince === null && now !== null && isOn(now) && jobOn(now, hands) === null;
@@ -64,7 +71,15 @@ export function findSilencedNics({ known, hands, clock, isLinkOff }: Dependencie
           work: { kind: 'healing.nic-up', input: { vmId, name: vm.name } } as const,
         };
       });
-      return { findings, isUnknown: () => false };
+      // The NIC of one that stands still is looked at when it goes on.
+      const isStanding = (vm: KnownVm) => !isOn(vm) && vm.nics.some(({ device }) => device !== null);
+      return {
+        findings,
+        isUnknown(vmId) {
+          const vm = known.vm(vmId);
+          return vm !== null && isStanding(vm);
+        },
+      };
     },
   };
 }

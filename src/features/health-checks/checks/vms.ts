@@ -1,6 +1,7 @@
 /** VMs: do they do what their owners want, and how do they fare? */
 
 import type { HealthItem } from '#contract/health.ts';
+import { HEALTH_WAITS_FOR_LIBVIRT } from '#contract/libvirt-away.ts';
 import { METRICS } from '#contract/metric-catalogue.ts';
 import { isSwitchedOff, linkFlagsPath } from '#platform/link-flags.ts';
 import {
@@ -36,12 +37,10 @@ const WANTED: Readonly<Record<Desired, readonly State[]>> = {
 const stateName = (value: number): State => METRICS.vm_state.values[value] ?? 'unknown';
 const desiredName = (value: number): Desired => METRICS.vm_state_desired.values[value] ?? 'running';
 
-const LIBVIRT_HINT = 'See `libvirt.answers`; figures of VMs come from libvirt.';
-
 /** Whether something could be said of VMs at all; null = there are none. */
 function noFigures(context: HealthContext): Finding | null {
   if (context.facts.vms().length === 0) return null;
-  return unknown('There are VMs, and none was measured.', LIBVIRT_HINT);
+  return unknown('There are VMs, and none was measured.', 'See `libvirt.answers`; figures of VMs come from libvirt.');
 }
 
 function states(context: HealthContext): Finding | null {
@@ -160,9 +159,10 @@ function snapshots(context: HealthContext): Finding | null {
 const BRIDGED: readonly string[] = ['network', 'bridge'];
 
 async function nics({ facts, machine }: HealthContext): Promise<Finding | null> {
+  if (facts.vms().length === 0) return null;
+  if (!facts.isCurrent())
+    return unknown('libvirt does not answer, so it is not known which VMs run.', HEALTH_WAITS_FOR_LIBVIRT);
   const on = facts.vms().filter(({ state }) => state === 'running' || state === 'idle');
-  if (on.length === 0) return null;
-  if (!facts.isCurrent()) return unknown('libvirt does not answer, so it is not known which VMs run.', LIBVIRT_HINT);
   const items: HealthItem[] = [];
   for (const { name, nics: cards } of on) {
     for (const { mac, device, linkUp, sourceType } of cards) {
@@ -182,7 +182,7 @@ async function nics({ facts, machine }: HealthContext): Promise<Finding | null> 
   return conclude(
     items,
     `${plural(items.length, 'NIC')} of running VMs, all switched on.`,
-    'libvirt does that when it cannot make the traffic rules of a guest, as beside another program that changes the packet filter. Let healing mend it: `hv heal set nic-up act`; or stop the VM and start it again.',
+    'Stop the VM and start it again. libvirt does that where it learns the address of a guest (filter `mac_ip`) and cannot make its rules, as beside another program that changes the packet filter; there healing mends it without a stop, if hyperd runs as root: `hv heal set nic-up act`. Another NIC was switched off by somebody: `ip link set dev NAME up`.',
   );
 }
 
@@ -271,6 +271,7 @@ export const vmChecks: readonly HealthCheck[] = [
     failsWhen: 'libvirt, or somebody, switched one off: the guest has no network',
     limits: [],
     everyMs: MINUTE_MS,
+    isAnnounced: true,
     run: nics,
   },
 ];
