@@ -65,7 +65,9 @@ export const imageSchema = z.object({
       vmId: z.string(),
       name: z.string(),
       project: z.string(),
-      isTrashed: z.boolean().describe('the VM lies in the trash'),
+      place: z
+        .enum(['host', 'trash', 'elsewhere'])
+        .describe('the VM is on this host, in its trash, or was moved to another host'),
     }),
   ),
   defaultUser: z.string().nullable().describe('cloud-init user of a cloud image'),

@@ -933,6 +933,7 @@ export const text = {
     delete: 'Delete…',
     deleteUsed: 'VMs use it',
     inTrash: (name: string) => `${name} (in the trash)`,
+    elsewhere: (name: string) => `${name} (on another host)`,
     deleteTitle: (name: string) => `Delete ${name}?`,
     deleteAction: (name: string) => `Delete ${name}`,
     deleteBody: (size: string) =>

@@ -484,7 +484,7 @@ test('an image cannot be deleted while a VM is made from it, has it in its drive
   const disc = await real.admin('GET /images/{id}', { params: { id: 'disc' } });
   assert.deepEqual(
     [drive?.imageId, disc.usedBy],
-    [disc.id, [{ vmId: vm.id, name: 'reader', project: 'default', isTrashed: false }]],
+    [disc.id, [{ vmId: vm.id, name: 'reader', project: 'default', place: 'host' }]],
   );
   await assert.rejects(
     real.admin('DELETE /images/{id}', { params: { id: 'disc' } }),

@@ -38,7 +38,7 @@ export function createBackingUsers(owners: () => readonly DiskOwner[]): BackingU
 
   const read = async () => {
     const all = owners();
-    const idOf = ({ vmId, isTrashed }: ImageUser) => `${vmId} ${isTrashed}`;
+    const idOf = ({ vmId, place }: ImageUser) => `${vmId} ${place}`;
     const ids = new Set(all.map(idOf));
     for (const id of known.keys()) if (!ids.has(id)) known.delete(id);
     const failures: unknown[] = [];
@@ -79,7 +79,7 @@ export function createBackingUsers(owners: () => readonly DiskOwner[]): BackingU
   };
 }
 
-const userOf = ({ vmId, name, project, isTrashed }: DiskOwner): ImageUser => ({ vmId, name, project, isTrashed });
+const userOf = ({ vmId, name, project, place }: DiskOwner): ImageUser => ({ vmId, name, project, place });
 
 async function filesBelow({ disks }: DiskOwner): Promise<string[]> {
   const files = new Set<string>();

@@ -60,9 +60,9 @@ test('a name means one of those that the asker sees, and the own one where sever
 test('of the VMs that use an image, one sees those that one may see', () => {
   const image = {
     usedBy: [
-      { vmId: '1', name: 'mine', project: 'prj-a', isTrashed: false },
-      { vmId: '2', name: 'gone', project: 'prj-a', isTrashed: true },
-      { vmId: '3', name: 'theirs', project: 'prj-b', isTrashed: false },
+      { vmId: '1', name: 'mine', project: 'prj-a', place: 'host' },
+      { vmId: '2', name: 'gone', project: 'prj-a', place: 'trash' },
+      { vmId: '3', name: 'theirs', project: 'prj-b', place: 'host' },
     ],
   } as Image;
   const seen = imageAsSeen(image, (permission, object) => permission === 'vm.read' && object.project === 'prj-a');

@@ -29,7 +29,7 @@ export function imageAsSeen(image: Image, may: May): Image {
 
 export const isSeen = (user: Image['usedBy'][number], may: May): boolean =>
   may('vm.read', {
-    type: user.isTrashed ? 'trash' : 'vm',
+    type: user.place === 'trash' ? 'trash' : 'vm',
     id: user.vmId,
     project: user.project,
     vmId: user.vmId,

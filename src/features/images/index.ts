@@ -280,7 +280,7 @@ function diskOwners(known: InventoryApi): readonly DiskOwner[] {
       disks.set(path, { path, namedFrom: path, isQcow2 });
     }
     const key = `${known.definition(id)?.hash} ${[...disks.keys()].join(' ')}`;
-    return { vmId: id, name, project, isTrashed: false, key, disks: [...disks.values()] };
+    return { vmId: id, name, project, place: 'host', key, disks: [...disks.values()] };
   });
 }
 

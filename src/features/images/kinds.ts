@@ -83,6 +83,8 @@ export interface ImageKinds {
 /** Held by what changes an image; what only reads one shares it. */
 export const imageLock = (id: string): string => `image:${id}`;
 
+const PLACES = { host: '', trash: ' (in the trash)', elsewhere: ' (on another host)' } as const;
+
 /** @param isSeen whether a VM may be named to the one who asks
  *  @throws AppError `image_in_use` naming the VMs that may be named */
 export function assertUnused(
@@ -92,7 +94,7 @@ export function assertUnused(
 ): void {
   if (users.length === 0) return;
   const seen = users.filter(isSeen);
-  const names = seen.map(({ name, isTrashed }) => (isTrashed ? `${name} (in the trash)` : name));
+  const names = seen.map(({ name, place }) => `${name}${PLACES[place]}`);
   const others = seen.length < users.length ? ['VMs of other projects'] : [];
   const told = [...names.slice(0, 5), ...(names.length > 5 ? [`${names.length - 5} more`] : []), ...others];
   throw new AppError('image_in_use', {

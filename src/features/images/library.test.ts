@@ -94,9 +94,9 @@ test('users are the VMs that have the file and those in the trash, each once', a
   const { library, users } = await stageOf(t);
   users.push({ vmId: 'vm-1', name: 'web1', project: 'default' });
   library.registerUsage(() => [
-    { imageId: 'img-1', vmId: 'vm-1', name: 'web1', project: 'default', isTrashed: true },
-    { imageId: 'img-1', vmId: 'vm-2', name: 'web2', project: 'default', isTrashed: true },
-    { imageId: 'img-9', vmId: 'vm-3', name: 'web3', project: 'default', isTrashed: true },
+    { imageId: 'img-1', vmId: 'vm-1', name: 'web1', project: 'default', place: 'trash' },
+    { imageId: 'img-1', vmId: 'vm-2', name: 'web2', project: 'default', place: 'trash' },
+    { imageId: 'img-9', vmId: 'vm-3', name: 'web3', project: 'default', place: 'trash' },
   ]);
   assert.deepEqual(
     library.usersOf(row).map(({ name }) => name),
@@ -107,7 +107,9 @@ test('users are the VMs that have the file and those in the trash, each once', a
     message: 'alpine is used by web1, web2 (in the trash).',
   });
   assert.doesNotThrow(() => assertUnused(row, []));
-  const far = { vmId: 'vm-4', name: 'secret', project: 'prj-other', isTrashed: false };
+  const moved = { vmId: 'vm-5', name: 'web5', project: 'default', place: 'elsewhere' } as const;
+  assert.throws(() => assertUnused(row, [moved]), { message: 'alpine is used by web5 (on another host).' });
+  const far = { vmId: 'vm-4', name: 'secret', project: 'prj-other', place: 'host' } as const;
   assert.throws(() => assertUnused(row, [...library.usersOf(row), far]), {
     code: 'image_in_use',
     message: 'alpine is used by web1, web2 (in the trash), VMs of other projects.',
@@ -142,17 +144,17 @@ test('a VM whose disk builds upon the image is a user, at the latest when somebo
   });
   const link = join(root, 'link.iso');
   await symlink(path, link);
-  const owner = (name: string, file: string, isQcow2: boolean, isTrashed = false): DiskOwner => ({
+  const owner = (name: string, file: string, isQcow2: boolean, place: DiskOwner['place'] = 'host'): DiskOwner => ({
     vmId: `vm-${name}`,
     name,
     project: 'default',
-    isTrashed,
+    place,
     key: file,
     disks: [{ path: file, namedFrom: file, isQcow2 }],
   });
   owners.push(
     owner('over', overlay, true),
-    owner('gone', overlay, true, true),
+    owner('gone', overlay, true, 'trash'),
     owner('linked', link, false),
     owner('raw', overlay, false),
     owner('other', join(root, 'absent'), true),

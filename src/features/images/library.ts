@@ -74,10 +74,10 @@ export function createImageLibrary({
   /** A VM counts once, as it was found first. */
   const usersWith = (row: ImageRow, byDisks: readonly ImageUser[]): readonly ImageUser[] => {
     const found = new Map<string, ImageUser>();
-    const add = ({ vmId, name, project, isTrashed }: ImageUser) => {
-      if (!found.has(vmId)) found.set(vmId, { vmId, name, project, isTrashed });
+    const add = ({ vmId, name, project, place }: ImageUser) => {
+      if (!found.has(vmId)) found.set(vmId, { vmId, name, project, place });
     };
-    for (const user of fileUsers(files.pathOf(row.file))) add({ ...user, isTrashed: false });
+    for (const user of fileUsers(files.pathOf(row.file))) add({ ...user, place: 'host' });
     for (const user of byDisks) add(user);
     for (const usage of usages) for (const user of usage()) if (user.imageId === row.id) add(user);
     return [...found.values()];

@@ -176,7 +176,7 @@ export const vms = defineFeature<VmsApi>({
         .flatMap(({ uuid, moved }) => (moved === null || known.vm(uuid) ? [] : [{ vmId: uuid, ...moved }]));
     // What they need is kept for them as it is for those in the trash.
     const kept = () => [
-      ...trash.list(),
+      ...trash.list().map((row) => ({ ...row, place: 'trash' as const })),
       ...movedAway().map(({ vmId, at, domainName, definition }) => ({
         id: `${vmId} ${at}`,
         vmId,
@@ -184,6 +184,7 @@ export const vms = defineFeature<VmsApi>({
         xml: definition,
         files: [],
         isTakenAway: true,
+        place: 'elsewhere' as const,
       })),
     ];
     const trashedUse = createTrashedImageUse(kept, (path) => known.describeFile(path).imageId, registry.ofDomain);

@@ -1,4 +1,5 @@
-/** Which images the VMs in the trash need to come back as they were: the ISO in a drive, a kernel to boot from, what a disk builds upon. */
+/** Which images VMs need that this host does not have now: those in the trash, to come back as they were, and those that went to other hosts.
+ *  The ISO in a drive, a kernel to boot from, what a disk builds upon. */
 
 import type { DiskOwner } from '#features/images/index.ts';
 import { factsOf } from '#features/inventory/index.ts';
@@ -9,10 +10,11 @@ export interface TrashedImageUse {
   readonly vmId: string;
   readonly name: string;
   readonly project: string;
-  readonly isTrashed: true;
+  readonly place: 'trash' | 'elsewhere';
 }
 
-type UsedRow = Pick<TrashRow, 'id' | 'vmId' | 'name' | 'xml' | 'files' | 'isTakenAway'>;
+type UsedRow = Pick<TrashRow, 'id' | 'vmId' | 'name' | 'xml' | 'files' | 'isTakenAway'> &
+  Pick<TrashedImageUse, 'place'>;
 
 /** @param imageOf the image that a file is, or null
  *  @param ofDomain whose a domain is, and what people call it */
@@ -34,7 +36,7 @@ export function createTrashedImageUse(
       owner: {
         vmId: row.vmId,
         ...ofDomain(row.name),
-        isTrashed: true as const,
+        place: row.place,
         key: row.id,
         disks: inFiles.map(({ path, format }) => ({
           path: row.isTakenAway ? path : (row.files.find(({ from }) => from === path)?.to ?? path),
@@ -58,7 +60,7 @@ export function createTrashedImageUse(
       all().flatMap(({ row, paths }) =>
         paths.flatMap((path) => {
           const imageId = imageOf(path);
-          return imageId === null ? [] : [{ imageId, vmId: row.vmId, ...ofDomain(row.name), isTrashed: true as const }];
+          return imageId === null ? [] : [{ imageId, vmId: row.vmId, ...ofDomain(row.name), place: row.place }];
         }),
       ),
     disks: () => all().map(({ owner }) => owner),

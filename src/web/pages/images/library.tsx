@@ -230,11 +230,15 @@ function Details({ image, onClose }: { readonly image: Image; readonly onClose: 
               words.unused
             ) : (
               <span class="name-list">
-                {image.usedBy.map((vm) => (
-                  <a key={vm.vmId} href={vm.isTrashed ? '/trash' : `/vms/${vm.vmId}`}>
-                    {vm.isTrashed ? words.inTrash(vm.name) : vm.name}
-                  </a>
-                ))}
+                {image.usedBy.map(({ vmId, name, place }) =>
+                  place === 'elsewhere' ? (
+                    <span key={vmId}>{words.elsewhere(name)}</span>
+                  ) : (
+                    <a key={vmId} href={place === 'trash' ? '/trash' : `/vms/${vmId}`}>
+                      {place === 'trash' ? words.inTrash(name) : name}
+                    </a>
+                  ),
+                )}
               </span>
             ),
           ],
