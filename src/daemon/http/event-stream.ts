@@ -36,7 +36,8 @@ interface Client {
 }
 
 export interface EventStream {
-  /** A stream that begins after `lastEventId` when that is still kept, else with a `reset`. */
+  /** A stream that begins after `lastEventId` when that is still kept, else with a `reset`. One without begins with the id of now, so that a
+   *  client whose line breaks before the first event can go on from there. */
   open(identity: Identity, lastEventId: string | null, signal: AbortSignal): Readable;
   metrics(): readonly MetricFamily[];
   close(): void;
@@ -131,7 +132,8 @@ export function createEventStream(
       stream.on('close', () => drop(client));
       signal.addEventListener('abort', () => drop(client), { once: true });
       stream.write('retry: 2000\n\n');
-      if (lastEventId !== null) {
+      if (lastEventId === null) stream.write(`id: ${epoch}-${lastId}\n\n`);
+      else {
         const [from, number] = lastEventId.split('-');
         const after = Number(number);
         const oldest = ring[0]?.id ?? lastId + 1;

@@ -26,7 +26,7 @@ import { findFailedServices } from './finders/failed-services.ts';
 import { findFullDisks } from './finders/full-disks.ts';
 import { findInGuests } from './finders/guests.ts';
 import { findIdlePools, isReachable } from './finders/idle-pools.ts';
-import { findSilencedNics, learningDevices } from './finders/silenced-nics.ts';
+import { findSilencedNics, silencedDevices } from './finders/silenced-nics.ts';
 import { findStarvedVms } from './finders/starved-vms.ts';
 import { healingMigrations } from './migrations.ts';
 import { createOomWatch } from './oom-watch.ts';
@@ -100,11 +100,10 @@ export const healing = defineFeature<null>({
       ),
       'healing.nic-up': journal.register(
         nicUp({
-          devicesOf(vmId) {
+          async silencedOf(vmId) {
             const vm = known.vm(vmId);
-            return vm === null ? [] : learningDevices(vm);
+            return vm === null ? [] : await silencedDevices(vm, isLinkOff);
           },
-          isLinkOff,
           renewRules: use(networks).renewFilters,
           run: runProgram,
         }),

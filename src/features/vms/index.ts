@@ -23,6 +23,7 @@ import { createDomainDefiner } from './define-domain.ts';
 import { createDomainAccess } from './domain-access.ts';
 import { runTrashExpiry } from './expiry.ts';
 import { createFindVm, findTrash } from './find.ts';
+import { createKeptImageUse } from './kept-image-use.ts';
 import { registerVmKinds, type VmKinds } from './kinds.ts';
 import { prepareFolders, vmFiles } from './layout.ts';
 import { noteMigrations } from './migration-notes.ts';
@@ -33,7 +34,6 @@ import { dropSeed } from './seed.ts';
 import { makeSerialLogOurs } from './serial-log-file.ts';
 import type { StartGate, VmServices } from './services.ts';
 import { createTakenAwayWatch } from './taken-away.ts';
-import { createTrashedImageUse } from './trash-image-use.ts';
 import { createTrashStore, trashMigrations, trashView } from './trash-store.ts';
 
 export { asNoSpace, exists, moveFile, publishFile, quarantineFile } from './disk-files.ts';
@@ -187,8 +187,8 @@ export const vms = defineFeature<VmsApi>({
         place: 'elsewhere' as const,
       })),
     ];
-    const trashedUse = createTrashedImageUse(kept, (path) => known.describeFile(path).imageId, registry.ofDomain);
-    library.registerUsage(trashedUse.images, trashedUse.disks);
+    const keptUse = createKeptImageUse(kept, (path) => known.describeFile(path).imageId, registry.ofDomain);
+    library.registerUsage(keptUse.images, keptUse.disks);
     known.describeFilesBy((path) => (services.files.isOwnDisk(path) ? { imageId: null, name: basename(path) } : null));
     const takenAway = createTakenAwayWatch(services, journal);
     const ownerless = createOwnerlessFiles({ ...services, operations: journal, folder: config.state.disks });

@@ -5,21 +5,34 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { createEventParser, type StreamEvent } from './event-parser.ts';
 
-function parse(pieces: readonly string[]): StreamEvent[] {
-  const events: StreamEvent[] = [];
-  const feed = createEventParser((event) => events.push(event));
+/** Events and ids in the order in which they were told. */
+function parse(pieces: readonly string[]): (StreamEvent | string)[] {
+  const events: (StreamEvent | string)[] = [];
+  const feed = createEventParser(
+    (event) => events.push(event),
+    (id) => events.push(id),
+  );
   for (const piece of pieces) feed(piece);
   return events;
 }
 
 test('an event has its name, id and data, and comments are skipped', () => {
   assert.deepEqual(parse([': hello\n\nevent: vm.changed\nid: 7\ndata: {"a":1}\n\n']), [
-    { name: 'vm.changed', id: '7', data: '{"a":1}' },
+    '7',
+    { name: 'vm.changed', data: '{"a":1}' },
   ]);
 });
 
 test('several data lines become one text, and CRLF is taken like LF', () => {
-  assert.deepEqual(parse(['data: a\r\ndata: b\r\n\r\n']), [{ name: 'message', id: '', data: 'a\nb' }]);
+  assert.deepEqual(parse(['data: a\r\ndata: b\r\n\r\n']), [{ name: 'message', data: 'a\nb' }]);
+});
+
+test('an id without an event is told too', () => {
+  assert.deepEqual(parse(['retry: 2000\n\nid: x-0\n\nid: x-1\ndata: 1\n\n']), [
+    'x-0',
+    'x-1',
+    { name: 'message', data: '1' },
+  ]);
 });
 
 test('wherever the text is torn, the same events come out', () => {

@@ -2,12 +2,15 @@
 
 export interface StreamEvent {
   readonly name: string;
-  readonly id: string;
   readonly data: string;
 }
 
-/** Returns the function that takes the next piece of text; pieces may be torn anywhere. */
-export function createEventParser(emit: (event: StreamEvent) => void): (chunk: string) => void {
+/** Returns the function that takes the next piece of text; pieces may be torn anywhere.
+ *  @param tellId told each id, that of an event before the event; it may also stand alone */
+export function createEventParser(
+  emit: (event: StreamEvent) => void,
+  tellId: (id: string) => void,
+): (chunk: string) => void {
   let rest = '';
   let name = '';
   let id = '';
@@ -18,7 +21,8 @@ export function createEventParser(emit: (event: StreamEvent) => void): (chunk: s
     for (const raw of lines) {
       const line = raw.endsWith('\r') ? raw.slice(0, -1) : raw;
       if (line === '') {
-        if (data.length > 0) emit({ name: name || 'message', id, data: data.join('\n') });
+        if (id !== '') tellId(id);
+        if (data.length > 0) emit({ name: name || 'message', data: data.join('\n') });
         name = '';
         id = '';
         data = [];

@@ -98,10 +98,12 @@ export async function followEvents(stop: AbortSignal): Promise<void> {
       if ((wasOpen && !lastId) || hadNoRights) for (const listener of resetListeners) listener();
       wasOpen = true;
       hadNoRights = false;
-      const feed = createEventParser((event) => {
-        if (event.id) lastId = event.id;
-        dispatch(event.name, event.data);
-      });
+      const feed = createEventParser(
+        ({ name, data }) => dispatch(name, data),
+        (id) => {
+          lastId = id;
+        },
+      );
       const decoder = new TextDecoder();
       const reader = response.body.getReader();
       for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {

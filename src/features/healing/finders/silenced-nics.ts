@@ -1,5 +1,5 @@
 /** NICs that libvirt switched off on the host. It does so when it cannot make the rules of a guest's new address, which happens when another
- *  program changes the packet filter at that moment (measured on libvirt 9.0 with iptables 1.8.9: one call of ebtables in seventy fails
+ *  program changes the packet filter at that moment (measured on libvirt 9.0 with iptables 1.8.9: one call of ebtables in thirty fails
  *  beside a program that changes all the time). The guest then has no network, and nothing but the log of libvirtd tells. */
 
 import type { InventoryApi } from '#features/inventory/index.ts';
@@ -30,8 +30,18 @@ interface Dependencies {
 
 /** Devices on the host of the NICs that libvirt may have switched off: those whose rules follow the address of the guest. Another one that
  *  is off was switched off by somebody. Source: virNWFilterInstantiateFilterLate of libvirt, which only the learning of addresses calls. */
-export const learningDevices = ({ nics }: Pick<KnownVm, 'nics'>): readonly string[] =>
+const learningDevices = ({ nics }: Pick<KnownVm, 'nics'>): readonly string[] =>
   nics.flatMap(({ device, filter, linkUp }) => (device === null || !linkUp || filter !== 'mac_ip' ? [] : [device]));
+
+/** Those of them that are off. */
+export async function silencedDevices(
+  vm: Pick<KnownVm, 'nics'>,
+  isLinkOff: Dependencies['isLinkOff'],
+): Promise<readonly string[]> {
+  const off: string[] = [];
+  for (const device of learningDevices(vm)) if (await isLinkOff(device)) off.push(device);
+  return off;
+}
 
 export function findSilencedNics({ known, hands, clock, isLinkOff, mayChangeLinks }: Dependencies): Finder {
   let lookedMs = Number.NEGATIVE_INFINITY;
@@ -39,10 +49,9 @@ export function findSilencedNics({ known, hands, clock, isLinkOff, mayChangeLink
 
   const look = async () => {
     lookedMs = clock.monotonicMs();
-    const found: { vmId: string; devices: string[] }[] = [];
+    const found: { vmId: string; devices: readonly string[] }[] = [];
     for (const vm of known.vms().filter(isOn)) {
-      const devices: string[] = [];
-      for (const device of learningDevices(vm)) if (await isLinkOff(device)) devices.push(device);
+      const devices = await silencedDevices(vm, isLinkOff);
       if (devices.length > 0) found.push({ vmId: vm.id, devices });
     }
     silenced = found;

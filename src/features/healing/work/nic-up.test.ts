@@ -7,8 +7,7 @@ import { nicUp } from './nic-up.ts';
 async function perform(off: Set<string>, { rules = '', ip = 0 }: { rules?: string; ip?: number } = {}) {
   const did: string[] = [];
   const { steps } = nicUp({
-    devicesOf: () => ['vnet0', 'vnet1', 'vnet2'],
-    isLinkOff: async (device) => off.has(device),
+    silencedOf: async () => [...off],
     async renewRules() {
       did.push('rules');
       if (rules !== '') throw new Error(rules);

@@ -13,20 +13,14 @@ const IP_MS = 10_000;
 const RULES_MS = 600_000;
 
 interface Dependencies {
-  /** Devices on the host of its filtered NICs, as they are now; empty for one that does not run. */
-  devicesOf(vmId: string): readonly string[];
-  isLinkOff(device: string): Promise<boolean>;
+  /** Devices on the host of its NICs that libvirt may have switched off and that are off now; none for one that does not run. */
+  silencedOf(vmId: string): Promise<readonly string[]>;
   /** Has libvirt make the rules of all NICs anew, with the addresses that it knows. Ends by itself; nobody need wait for it. */
   renewRules(): Promise<void>;
   run(argv: readonly string[], options: RunOptions): Promise<RunResult>;
 }
 
-export function nicUp({ devicesOf, isLinkOff, renewRules, run }: Dependencies): OperationDefinition<VmInput> {
-  const offOf = async (vmId: string): Promise<string[]> => {
-    const off: string[] = [];
-    for (const device of devicesOf(vmId)) if (await isLinkOff(device)) off.push(device);
-    return off;
-  };
+export function nicUp({ silencedOf, renewRules, run }: Dependencies): OperationDefinition<VmInput> {
   return defineOperation({
     kind: 'healing.nic-up',
     permission: 'network.configure',
@@ -35,7 +29,7 @@ export function nicUp({ devicesOf, isLinkOff, renewRules, run }: Dependencies): 
     object: ({ vmId, name }) => ({ type: 'vm', id: vmId, name }),
     locks: ({ vmId }) => [`vm:${vmId}`],
     steps({ vmId }) {
-      const isWell = async () => (await offOf(vmId)).length === 0;
+      const isWell = async () => (await silencedOf(vmId)).length === 0;
       return [
         {
           name: 'rules',
@@ -65,7 +59,7 @@ export function nicUp({ devicesOf, isLinkOff, renewRules, run }: Dependencies): 
           title: 'Switch the NICs on',
           check: isWell,
           async act() {
-            for (const device of await offOf(vmId)) {
+            for (const device of await silencedOf(vmId)) {
               const argv = ['ip', 'link', 'set', 'dev', device, 'up'];
               const { code, stderr } = await run(argv, { timeoutMs: IP_MS });
               if (code !== 0)

@@ -5,7 +5,7 @@ import type { DiskOwner } from '#features/images/index.ts';
 import { factsOf } from '#features/inventory/index.ts';
 import type { TrashRow } from './trash-store.ts';
 
-export interface TrashedImageUse {
+export interface KeptImageUse {
   readonly imageId: string;
   readonly vmId: string;
   readonly name: string;
@@ -13,16 +13,15 @@ export interface TrashedImageUse {
   readonly place: 'trash' | 'elsewhere';
 }
 
-type UsedRow = Pick<TrashRow, 'id' | 'vmId' | 'name' | 'xml' | 'files' | 'isTakenAway'> &
-  Pick<TrashedImageUse, 'place'>;
+type UsedRow = Pick<TrashRow, 'id' | 'vmId' | 'name' | 'xml' | 'files' | 'isTakenAway'> & Pick<KeptImageUse, 'place'>;
 
 /** @param imageOf the image that a file is, or null
  *  @param ofDomain whose a domain is, and what people call it */
-export function createTrashedImageUse(
+export function createKeptImageUse(
   list: () => readonly UsedRow[],
   imageOf: (path: string) => string | null,
   ofDomain: (domainName: string) => { readonly project: string; readonly name: string },
-): { readonly images: () => readonly TrashedImageUse[]; readonly disks: () => readonly DiskOwner[] } {
+): { readonly images: () => readonly KeptImageUse[]; readonly disks: () => readonly DiskOwner[] } {
   // A definition in the trash never changes, and it is asked for with every view of an image.
   const usedById = new Map<string, { readonly paths: readonly string[]; readonly owner: DiskOwner }>();
 
