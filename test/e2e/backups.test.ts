@@ -264,7 +264,12 @@ test('its files are browsed, and one is downloaded as it lies there', { skip }, 
   await go(page, '/backups/points');
   await button(page, /^Actions for hello, /).click();
   await item(page, 'Browse files').click();
-  await page.getByRole('link', { name: 'vda1', exact: true }).waitFor({ timeout: WORK_MS });
+  try {
+    await page.getByRole('link', { name: 'vda1', exact: true }).waitFor({ timeout: WORK_MS });
+  } catch (error) {
+    console.error(`${await page.locator('main').textContent()}\n${dashboard.daemon.output().slice(-6_000)}`);
+    throw error;
+  }
   await assertSound(page, 'backups-volumes');
   await page.getByRole('link', { name: 'vda1', exact: true }).click();
   const row = page.getByRole('row', { name: /syslinux\.cfg/ });

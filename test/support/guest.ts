@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { applianceImage } from '#platform/appliance/index.ts';
-import { buildHelloDisk, buildMicroGuest, type MicroGuest } from '#platform/hello-disk/index.ts';
+import { buildHelloDisk, buildMicroGuest, HELLO_WORDS, type MicroGuest } from '#platform/hello-disk/index.ts';
 import { cached, unpackPackages } from '#platform/hello-disk/packages.ts';
 import { runChecked } from '#platform/process.ts';
 
@@ -46,15 +46,16 @@ export async function withUefiLoader(path: string): Promise<void> {
   const grub = await cached(source, 'grub-efi', async (folder, scratch) => {
     await unpackPackages(source, ['grub-efi-amd64-bin'], scratch);
     await copyFile(join(scratch, 'usr/lib/grub/x86_64-efi/monolithic/grubx64.efi'), join(folder, 'loader.efi'));
-    const words = 'console=tty0 console=ttyS0,115200 quiet loglevel=4 consoleblank=0';
-    await writeFile(join(folder, 'grub.cfg'), `linux /vmlinuz ${words}\ninitrd /initrd\nboot\n`);
     return { suffix: '' };
   });
+  const config = `${path}.grub.cfg`;
+  await writeFile(config, `linux /vmlinuz ${HELLO_WORDS}\ninitrd /initrd\nboot\n`);
   const inBoot = (...argv: [string, ...string[]]) => runChecked(argv, { timeoutMs: 20_000 });
   const partition = `${path}@@1M`;
   await inBoot('mmd', '-i', partition, '::EFI', '::EFI/BOOT', '::EFI/debian');
   await inBoot('mcopy', '-i', partition, join(grub, 'loader.efi'), '::EFI/BOOT/BOOTX64.EFI');
-  await inBoot('mcopy', '-i', partition, join(grub, 'grub.cfg'), '::EFI/debian/grub.cfg');
+  await inBoot('mcopy', '-i', partition, config, '::EFI/debian/grub.cfg');
+  await rm(config);
 }
 
 export async function microGuest(): Promise<MicroGuest> {

@@ -73,6 +73,7 @@ export const backupFiles = defineFeature<BackupFilesApi>({
         ports: order.ports,
         lifetimeMs: LIFETIME_MS,
         signal,
+        onFailedStart: (error) => log.warn({ for: order.name, err: error }, 'the appliance is started once more'),
         onReadError: (disk, error) =>
           log.warn({ for: order.name, disk, err: error }, 'a restore point could not be read'),
       });

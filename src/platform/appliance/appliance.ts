@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { backupFileErrors } from '#contract/backup-files.ts';
 import { AppError, messageOf, registerErrors } from '#kernel/errors.ts';
 import { GIB, MIB } from '#kernel/units.ts';
+import { TRUST_TIMER } from '../hello-disk/kernel.ts';
 import { type NbdSource, serveNbd } from '../nbd/index.ts';
 import { runChecked } from '../process.ts';
 import { runSandboxed } from '../sandbox.ts';
@@ -31,6 +32,8 @@ export interface ApplianceOptions {
   readonly lifetimeMs: number;
   /** Of its start. */
   readonly signal: AbortSignal;
+  /** Hears why a start failed that is tried once more. */
+  onFailedStart(error: AppError): void;
   /** Hears why a disk could not be read; the guest sees an input/output error. */
   onReadError(disk: string, error: unknown): void;
 }
@@ -44,16 +47,31 @@ export interface Appliance extends PortPool {
 /** QEMU beside the guest's memory. */
 export const APPLIANCE_OVERHEAD_MIB = 160;
 
-const START_MS = 120_000;
+/** Emulated it is there after 5 s, on a host that does much else after 20. The second try has more time: slowness may have been why. */
+const START_MS = 60_000;
+const SECOND_START_MS = 120_000;
 const MAKE_MS = 30_000;
+/** What does not answer is killed, not asked to stop. */
+const NEVER = new AbortController().signal;
 /** Of an overlay: a journal that is brought to its end fits many times over. */
 const MOST_WRITTEN_BYTES = GIB;
 const CONSOLE_BYTES = 16 * 1024;
 /** More than disks would need a further bus. */
 const MOST_DISKS = 24;
 
-/** @throws program_missing, sandbox_unavailable, file_reader_failed, no_space, the signal's reason */
+/** Tries twice: an emulated guest now and then does not start, and what it reads is not why.
+ *  @throws program_missing, sandbox_unavailable, file_reader_failed, no_space, the signal's reason */
 export async function startAppliance(options: ApplianceOptions): Promise<Appliance> {
+  try {
+    return await startOnce(options, START_MS);
+  } catch (error) {
+    if (options.signal.aborted || !(error instanceof AppError) || error.code !== 'file_reader_failed') throw error;
+    options.onFailedStart(error);
+    return await startOnce(options, SECOND_START_MS);
+  }
+}
+
+async function startOnce(options: ApplianceOptions, limitMs: number): Promise<Appliance> {
   const { folder, signal } = options;
   const stack = new AsyncDisposableStack();
   try {
@@ -107,17 +125,26 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       await ended;
     });
 
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(START_MS)]);
     const ports = await Promise.race([
       Promise.all(listening.map(({ arrived }) => arrived)).then((sockets) =>
         sockets.map((socket) => createPort(socket, (reason) => stop.abort(reason))),
       ),
       ended.then((reason) => Promise.reject(reason)),
-      aborted(deadline),
+      aborted(signal),
     ]);
     void ended.then((reason) => {
       for (const port of ports) port.end(reason);
     });
+    // QEMU opens the ports before its guest runs: only an answer shows that this one does.
+    const deadline = AbortSignal.timeout(limitMs);
+    await Promise.race([
+      // A port that breaks is the end of QEMU, which has more to say.
+      Promise.all(ports.map((port) => port.ask(['ready'], NEVER).next())).catch(async () => {
+        throw await ended;
+      }),
+      aborted(signal),
+      aborted(deadline).catch(() => Promise.reject(late(limitMs, console))),
+    ]);
     const resources = stack.move();
     return { ...createPool(ports), ended, close: () => resources.disposeAsync() };
   } catch (error) {
@@ -162,7 +189,7 @@ function qemuArguments(options: ApplianceOptions, names: readonly string[]): str
 
 /** A file system that makes its driver fail ends the guest, rather than leave half of it. */
 const commandLine = (ports: number) =>
-  `console=ttyS0 quiet loglevel=4 panic=-1 oops=panic mitigations=off cryptomgr.notests random.trust_cpu=on hyper.ports=${ports}`;
+  `console=ttyS0 quiet loglevel=4 panic=-1 oops=panic mitigations=off cryptomgr.notests random.trust_cpu=on ${TRUST_TIMER} hyper.ports=${ports}`;
 
 /** QEMU comes to us: nobody else can, and there is nothing to wait for. */
 async function listenFor(
@@ -190,6 +217,14 @@ function failure(stderr: string, console: string): AppError {
   return new AppError('file_reader_failed', {
     ...(said === null ? {} : { detail: `What reads the file systems of the restore point ended: "${said}".` }),
     cause: new Error(`${stderr.slice(-1000)}\n${console.slice(-2000)}`.trim()),
+  });
+}
+
+function late(limitMs: number, console: string): AppError {
+  return new AppError('file_reader_failed', {
+    detail: `What reads the file systems of the restore point did not start within ${limitMs / 1000} s.`,
+    hint: 'Try again when the host has less to do.',
+    cause: new Error(console.slice(-2000).trim() || 'It said nothing.'),
   });
 }
 

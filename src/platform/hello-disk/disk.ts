@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { AppError } from '#kernel/errors.ts';
 import { MIB } from '#kernel/units.ts';
 import { type RunOptions, runChecked } from '../process.ts';
+import { TRUST_TIMER } from './kernel.ts';
 import { signalOf } from './packages.ts';
 
 export interface DiskContents {
@@ -22,12 +23,15 @@ const SECTORS_PER_MIB = MIB / 512;
 /** Where Debian, Ubuntu and others keep the boot code for the master boot record. */
 const MBR_CODE = ['/usr/lib/syslinux/mbr/mbr.bin', '/usr/lib/SYSLINUX/mbr.bin', '/usr/share/syslinux/mbr.bin'];
 
+/** Command line of the hello guest's kernel. */
+export const HELLO_WORDS = `console=tty0 console=ttyS0,115200 quiet loglevel=4 consoleblank=0 ${TRUST_TIMER}`;
+
 const BOOT_CONFIG = `DEFAULT hello
 PROMPT 0
 LABEL hello
   KERNEL /vmlinuz
   INITRD /initrd
-  APPEND console=tty0 console=ttyS0,115200 quiet loglevel=4 consoleblank=0
+  APPEND ${HELLO_WORDS}
 `;
 
 /** Writes a raw disk of 64 MiB, sparse, to `rawPath`. `folder` is for the pieces and is left to the caller.

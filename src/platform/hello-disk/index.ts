@@ -6,8 +6,10 @@ import { dirname, join } from 'node:path';
 import { runChecked } from '../process.ts';
 import { writeHelloDisk } from './disk.ts';
 import { helloInitramfs, microInitramfs } from './initramfs.ts';
-import { guestKernel } from './kernel.ts';
+import { guestKernel, TRUST_TIMER } from './kernel.ts';
 import { isReadableFile, type PackageSource, signalOf } from './packages.ts';
+
+export { HELLO_WORDS } from './disk.ts';
 
 /** The line that the hello guest writes to its serial port when its data is mounted and its agent runs. */
 export const HELLO_READY = 'HELLO-READY';
@@ -76,7 +78,7 @@ export async function buildMicroGuest(source: PackageSource): Promise<MicroGuest
 
 /** `quiet` keeps the kernel from printing its command line, and so the token, by itself. */
 export function microGuestCommandLine(token: string): string {
-  return `console=ttyS0 quiet panic=-1 hyper.token=${token}`;
+  return `console=ttyS0 quiet panic=-1 ${TRUST_TIMER} hyper.token=${token}`;
 }
 
 /** What the micro-guest prints, on a line of its own. */
