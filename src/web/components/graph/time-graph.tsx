@@ -45,6 +45,8 @@ export function TimeGraph({
 
   useLayoutEffect(() => {
     if (!box.current) return;
+    // At once: an observer tells it only after a frame without the plot.
+    width.value = box.current.clientWidth;
     const sizes = new ResizeObserver(([entry]) => {
       if (entry) width.value = Math.floor(entry.contentRect.width);
     });
@@ -57,7 +59,7 @@ export function TimeGraph({
   state.current = { data, marks, range };
   const look = lookOf(data);
   // biome-ignore lint/correctness/useExhaustiveDependencies: callbacks, the width and new samples need no new plot
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!box.current || !hasRoom || isEmpty) return;
     const made = createPlot(box.current, {
       width: width.peek(),
@@ -83,7 +85,9 @@ export function TimeGraph({
   }, [data, marks, range]);
 
   useEffect(() => {
-    plot.current?.setSize({ width: width.value, height });
+    // Each call draws, also one with the same size.
+    if (plot.current && (plot.current.width !== width.value || plot.current.height !== height))
+      plot.current.setSize({ width: width.value, height });
   }, [width.value, height]);
 
   return (

@@ -32,10 +32,10 @@ window.fetch = async (input, init) => {
   // As a window of 3,000 pixels asks.
   url.searchParams.set('points', String(POINTS));
   const response = await ask(url, init);
-  const body = await response.text();
+  const held = new Response(await response.arrayBuffer(), { status: response.status, headers: response.headers });
   window.isReady = true;
   await release.promise;
-  return new Response(body, { status: response.status, headers: response.headers });
+  return held;
 };
 
 const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
