@@ -98,7 +98,17 @@ export function runningRule(id: string, spec: AlertRuleSpec, compiled: CompiledR
   };
 }
 
-export const entityKey = ({ owner, kind, sub }: SeriesEntity): string => `${owner.type} ${owner.id} ${kind} ${sub}`;
+/** All rules of a moment are about the same things: each key is written once. */
+const keys = new WeakMap<SeriesEntity, string>();
+
+export function entityKey(entity: SeriesEntity): string {
+  let key = keys.get(entity);
+  if (key === undefined) {
+    key = `${entity.owner.type} ${entity.owner.id} ${entity.kind} ${entity.sub}`;
+    keys.set(entity, key);
+  }
+  return key;
+}
 
 /** Depends on what names change nothing of. */
 export const alertId = (ruleId: string, key: string): string =>

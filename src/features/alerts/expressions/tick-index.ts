@@ -37,6 +37,8 @@ export class TickIndex {
   readonly #byMetric = new Map<MetricName, SeriesByKind>();
   readonly #longest = new Map<MetricName, number>();
   readonly #subjects = new Map<string, Subject>();
+  /** By the very object that a subject was made of, as outcomes hand it back. */
+  readonly #subjectOf = new Map<SeriesEntity, Subject>();
   readonly #existing = new Map<EntityKind, readonly { readonly subject: Subject; readonly sinceMs: number }[]>();
 
   constructor(view: SampleView) {
@@ -61,6 +63,8 @@ export class TickIndex {
   }
 
   subject(entity: SeriesEntity, labels: Labels): Subject {
+    const own = this.#subjectOf.get(entity);
+    if (own !== undefined) return own;
     const key = keyOf(entity, labels);
     let subject = this.#subjects.get(key);
     if (subject === undefined) {
@@ -75,6 +79,7 @@ export class TickIndex {
         tags: (labels['tags'] ?? '').split(',').filter((tag) => tag !== ''),
       };
       this.#subjects.set(key, subject);
+      this.#subjectOf.set(entity, subject);
     }
     return subject;
   }
@@ -85,9 +90,14 @@ export class TickIndex {
     let longestMs = 0;
     for (const metric of metrics) {
       const kinds = this.#kindsOf(metric);
-      const own = [...kinds].flatMap(([kind, series]) => series.get(keyFor(subject, kind)) ?? []);
-      for (const { periodMs } of own) longestMs = Math.max(longestMs, periodMs);
-      if (own.length === 0) longestMs = Math.max(longestMs, this.#longestOf(metric, kinds));
+      let hasOwn = false;
+      for (const [kind, series] of kinds) {
+        const own = series.get(keyFor(subject, kind));
+        if (own === undefined) continue;
+        hasOwn = true;
+        longestMs = Math.max(longestMs, own.periodMs);
+      }
+      if (!hasOwn) longestMs = Math.max(longestMs, this.#longestOf(metric, kinds));
     }
     return longestMs;
   }

@@ -92,7 +92,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
     tracks.set(ruleId, own);
     if (isWorthKeeping(track.machine)) {
       own.set(key, track);
-      byId.set(track.id, { ruleId, key });
+      if (!byId.has(track.id)) byId.set(track.id, { ruleId, key });
     } else {
       own.delete(key);
       byId.delete(track.id);

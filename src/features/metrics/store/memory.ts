@@ -39,6 +39,7 @@ export function createMemory(history: History, clock: Clock): Memory {
       const entry = book.entry(seriesId);
       if (entry === null) return { atMs, values };
       const { tick: last, wallMs } = history.now;
+      const baseMs = wallMs - last * TICK_MS;
       const ageMs = Math.max(0, clock.monotonicMs() - history.monotonicMsOf(last));
       const ticks = Math.floor(Math.max(0, durationMs - ageMs) / TICK_MS);
       const inHead = Math.min(ticks, TICKS_PER_HOUR);
@@ -51,7 +52,7 @@ export function createMemory(history: History, clock: Clock): Memory {
         if (!isWhole) return { atMs: [], values: [] };
       }
       head.read(seriesId, last - inHead + 1, last, (tick, scaled) => {
-        atMs.push(wallMsOf(tick));
+        atMs.push(baseMs + tick * TICK_MS);
         values.push(scaled / entry.factor);
       });
       return { atMs, values };
