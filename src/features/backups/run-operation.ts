@@ -97,8 +97,8 @@ function runSteps(order: RunOrder, services: RunServices): Step[] {
           hint: 'Free space there.',
           canWait: true,
         });
-      await context.remember(REMEMBERED.plan, looked.plan);
-      await context.remember(REMEMBERED.way, looked.way);
+      context.rememberAtEnd(REMEMBERED.plan, looked.plan);
+      context.rememberAtEnd(REMEMBERED.way, looked.way);
     },
   };
 
@@ -200,7 +200,7 @@ function runSteps(order: RunOrder, services: RunServices): Step[] {
         context,
         services,
       );
-      await context.remember(REMEMBERED.point, pointId);
+      context.rememberAtEnd(REMEMBERED.point, pointId);
     },
   };
 

@@ -129,6 +129,10 @@ export async function publishPoint(
     await services.record(order, before, begun, meta ?? { vm, warnings: begun.warnings, missed: [] });
     return before.id;
   }
+  // The guest answers while the rest is written.
+  const guest = way === 'running' ? services.guestIdentity(vmId, context.signal) : Promise.resolve(null);
+  // Heard of where it is waited for.
+  guest.catch(() => undefined);
   await session.describe(() => describeVm(order, services));
   const described = await session.described();
   const results = await readAll(order, way, begun, session, context, services);
@@ -161,7 +165,7 @@ export async function publishPoint(
     })),
     skipped: [...begun.plan.skipped],
     blobs: { ...described.blobs, meta: metaBlob },
-    guest: way === 'running' ? textsOf(await services.guestIdentity(vmId, context.signal)) : null,
+    guest: textsOf(await guest),
     tool: await services.tool(),
   });
   await services.record(order, manifest, begun, { vm, warnings, missed });

@@ -63,6 +63,7 @@ async function copyWith(failure: (tries: number) => AppError | null, signal = ne
     progress: () => undefined,
     charge: unused,
     remember: unused,
+    rememberAtEnd: unused,
     recall: unused,
   };
   const step = copyOperation(dependencies)

@@ -51,6 +51,7 @@ async function stageOf(t: TestContext, totalBytes: number, broughtBytes: number)
     log: silentLogger,
     progress: () => undefined,
     remember: async (key, value) => void memory.set(key, value),
+    rememberAtEnd: (key, value) => void memory.set(key, value),
     charge: async (charges) => void charged.push(...charges),
     recall: (key) => memory.get(key),
   };

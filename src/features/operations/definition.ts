@@ -50,6 +50,8 @@ export interface StepContext {
   charge(charges: readonly Charge[]): Promise<void>;
   /** Durable before it resolves; survives `kill -9`. Values are JSON. */
   remember(key: string, value: unknown): Promise<void>;
+  /** The same, on disk with the end of the step: for what the step finds again when it is done again. */
+  rememberAtEnd(key: string, value: unknown): void;
   /** What an earlier step, or an earlier life of this one, remembered. Undefined when nothing. */
   recall(key: string): unknown;
 }

@@ -120,20 +120,41 @@ export function createEngine({
     },
     remember: async (key, value) => {
       op.memory.set(key, value);
-      op.row.memory = JSON.stringify(Object.fromEntries(op.memory));
+      op.row.memory = memoryOf(op);
       await store.update(db, op.row.id, { memory: op.row.memory });
+    },
+    rememberAtEnd: (key, value) => {
+      op.memory.set(key, value);
     },
     recall: (key) => op.memory.get(key),
   });
 
-  const mark = async (op: Live, n: number, state: Live['stepStates'][number]) => {
-    const step = state === 'done' || state === 'skipped' ? n + 1 : op.row.step;
+  const markBegun = async (op: Live, n: number) => {
+    const values = { state: 'running', attempt: op.row.attempt } as const;
+    await db.transaction(async (tx) => {
+      await store.setStep(tx, op.row.id, n, 'running');
+      await store.update(tx, op.row.id, values);
+    });
+    op.row = { ...op.row, ...values };
+    op.stepStates[n] = 'running';
+    announce(op);
+  };
+
+  /** The end of a step and the beginning of the next are one write: each costs the disk a few milliseconds. */
+  const markEnded = async (op: Live, n: number, state: 'done' | 'skipped') => {
+    const next = n + 1;
+    // Who cancelled meanwhile, or may no longer, does not begin it.
+    const goesOn = next < op.steps.length && !op.controller.signal.aborted && isStillAllowed(op);
+    const values = { step: next, attempt: 0, memory: memoryOf(op) };
     await db.transaction(async (tx) => {
       await store.setStep(tx, op.row.id, n, state);
-      await store.update(tx, op.row.id, { step, attempt: op.row.attempt });
+      if (goesOn) await store.setStep(tx, op.row.id, next, 'running');
+      await store.update(tx, op.row.id, values);
     });
+    op.row = { ...op.row, ...values };
     op.stepStates[n] = state;
-    op.row.step = step;
+    if (goesOn) op.stepStates[next] = 'running';
+    op.meter.reset();
     announce(op);
   };
 
@@ -146,7 +167,7 @@ export function createEngine({
 
   const runStep = async (op: Live, step: Step, n: number) => {
     op.meter.reset();
-    await mark(op, n, 'running');
+    if (op.stepStates[n] !== 'running' || op.row.attempt > 0) await markBegun(op, n);
     killHere(op, step, 'before');
     const timeoutMs = step.timeoutMs === undefined ? DEFAULT_STEP_TIMEOUT_MS : step.timeoutMs;
     // A step that cannot stop half-way is not told of a cancel; the runner looks at the boundary.
@@ -162,7 +183,7 @@ export function createEngine({
         ? await work(outer ?? new AbortController().signal)
         : await withDeadline(step.title, timeoutMs, work, outer);
     killHere(op, step, 'after');
-    await mark(op, n, acted ? 'done' : 'skipped');
+    await markEnded(op, n, acted ? 'done' : 'skipped');
     killHere(op, step, 'recorded');
   };
 
@@ -182,7 +203,6 @@ export function createEngine({
         if (op.controller.signal.aborted) throw op.controller.signal.reason;
         try {
           await runStep(op, step, n);
-          op.row.attempt = 0;
           break;
         } catch (error) {
           if (op.controller.signal.aborted) throw op.controller.signal.reason;
@@ -324,7 +344,6 @@ export function createEngine({
         await undo(op, storedReason(op.row));
         return;
       }
-      if (op.row.state !== 'running') await setState(op, { state: 'running' });
       if (op.row.cancel_asked) throw new Cancelled();
       await forward(op);
       result = await op.definition.result?.(op.input, contextOf(op, op.controller.signal));
@@ -366,6 +385,8 @@ export function createEngine({
     ended,
   };
 }
+
+const memoryOf = ({ memory }: Live): string => JSON.stringify(Object.fromEntries(memory));
 
 /** Whose the things are that the operation makes. */
 export function ownerOf(row: OperationRow): string {

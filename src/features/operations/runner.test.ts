@@ -493,6 +493,41 @@ test('cancelling undoes what was done and says cancelled', () =>
     },
   ));
 
+test('what was cancelled within a step that goes to its end does not begin the next', () => {
+  const [began, mayEnd] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let undone = 0;
+  return withJournal(
+    (world) => [
+      makes(world, 'a', {
+        act: async () => {
+          began.resolve();
+          await mayEnd.promise;
+          world.made.add('a');
+        },
+      }),
+      makes(world, 'b', {
+        compensate: async () => {
+          undone += 1;
+        },
+      }),
+    ],
+    async ({ start, end, api, world }) => {
+      const accepted = await start();
+      await began.promise;
+      await api.cancel(accepted.id);
+      mayEnd.resolve();
+      const ended = await end(accepted.id);
+      assert.equal(ended.state, 'cancelled');
+      assert.deepEqual(
+        ended.steps.map(({ state }) => state),
+        ['undone', 'pending'],
+      );
+      assert.equal(undone, 0);
+      assert.equal(world.made.size, 0);
+    },
+  );
+});
+
 test('one that takes over cancels the other, which is undone first; both are in the audit', () =>
   withJournal(
     (world) => [
@@ -530,13 +565,14 @@ test('an operation that a stop interrupted goes on after the restart, from its s
           world.log.push('make a');
           world.made.add('a');
           await context.remember('uuid', 'u-1');
+          context.rememberAtEnd('size', 5);
         },
       }),
       makes(world, 'b', {
         isCancellable: true,
         act: async (context) => {
           if (isBlocked) await systemClock.sleep(60_000, context.signal);
-          world.log.push(`make b with ${String(context.recall('uuid'))}`);
+          world.log.push(`make b with ${String(context.recall('uuid'))} of ${String(context.recall('size'))}`);
           world.made.add('b');
         },
       }),
@@ -548,7 +584,7 @@ test('an operation that a stop interrupted goes on after the restart, from its s
       isBlocked = false;
       await restart();
       assert.equal((await end(accepted.id)).state, 'done');
-      assert.deepEqual(world.log, ['make a', 'make b with u-1']);
+      assert.deepEqual(world.log, ['make a', 'make b with u-1 of 5']);
     },
   );
 });

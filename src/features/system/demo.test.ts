@@ -93,6 +93,7 @@ async function inWorld(
     log: silentLogger,
     progress: () => undefined,
     remember: async (key, value) => void memory.set(key, value),
+    rememberAtEnd: (key, value) => void memory.set(key, value),
     charge: async () => undefined,
     recall: (key) => memory.get(key),
   };

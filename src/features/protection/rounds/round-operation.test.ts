@@ -172,6 +172,7 @@ async function withRound(
     progress: () => undefined,
     charge: async () => undefined,
     remember: async () => undefined,
+    rememberAtEnd: () => undefined,
     recall: () => undefined,
   });
   const reportNow = async () => {
