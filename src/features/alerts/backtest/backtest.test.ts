@@ -49,6 +49,7 @@ test(`a backtest over the figures of ${hours} hours finds the very episodes that
     downFor: 0,
     silentFor: 0,
     busyFor: 0,
+    fullFor: 0,
   }));
   let operations = 0;
   let libvirtDownFor = 0;
@@ -60,7 +61,8 @@ test(`a backtest over the figures of ${hours} hours finds the very episodes that
     for (const vm of vms) {
       if (next() < 0.01) vm.busyFor = Math.floor(next() * 90);
       if (next() < 0.005) vm.silentFor = Math.floor(next() * 20);
-      if (next() < 0.003) {
+      if (next() < 0.006) vm.fullFor = 6 + Math.floor(next() * 40);
+      if (next() < 0.006) {
         vm.downFor = Math.floor(next() * 30);
         if (next() < 0.5) {
           operations += 1;
@@ -71,12 +73,13 @@ test(`a backtest over the figures of ${hours} hours finds the very episodes that
       }
       vm.cpu = Math.min(1, Math.max(0, (vm.busyFor > 0 ? 0.95 : 0.4) + (next() - 0.5) * 0.08));
       vm.memory = Math.min(1, Math.max(0.5, vm.memory + (next() - 0.5) * 0.03));
-      [vm.busyFor, vm.silentFor, vm.downFor] = [vm.busyFor - 1, vm.silentFor - 1, vm.downFor - 1];
+      const memory = vm.fullFor > 0 ? 0.95 : vm.memory;
+      for (const spell of ['busyFor', 'silentFor', 'downFor', 'fullFor'] as const) vm[spell] -= 1;
       if (!isUp || vm.silentFor > 0) continue;
       samples.push(
         stateSample(vm.id, vm.downFor > 0 ? 'crashed' : 'running'),
         vmSample(vm.id, 'cpu_usage', vm.cpu),
-        vmSample(vm.id, 'mem_usage', vm.memory),
+        vmSample(vm.id, 'mem_usage', memory),
       );
     }
     await daemon.tick(samples);
@@ -120,6 +123,32 @@ test('messages are counted with cooldown, grouping and repeats', () => {
   assert.equal(countMessages(both, 30 * minute, 60 * minute), 2, 'what comes back within the cooldown is not told');
   assert.equal(countMessages(both, minute, 60 * minute), 4);
   assert.equal(countMessages([firing(0, 'a')], 0, 13 * 60 * minute), 4, 'it repeats every four hours');
+});
+
+test('holes close to each other make no longer period of a series: an alert ends when it ended', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'hv-backtest-'));
+  const machine = createFakeMachine(['web1']);
+  const [web1 = ''] = [...machine.vms.keys()];
+  const rule = { name: 'vm_down', condition: 'vm_state != running' };
+  const daemon = await startFakeDaemon({ machine, database: join(folder, 'state.db'), rules: [rule] });
+  const fromMs = machine.clock.now().getTime();
+  // `-` is a tick without a figure of the VM.
+  const course = `${'r'.repeat(5)}${'c'.repeat(20)}rr${'-'.repeat(17)}rr${'-'.repeat(16)}${'r'.repeat(12)}`;
+  for (const state of course)
+    await daemon.tick([
+      hostSample('libvirt_up', 1),
+      ...(state === '-' ? [] : [stateSample(web1, state === 'c' ? 'crashed' : 'running')]),
+    ]);
+  const { items } = await daemon.store.events({ limit: 100, of: null });
+  const resolved = items.filter(({ kind }) => kind === 'resolved').map(({ at_ms }) => new Date(at_ms).toISOString());
+  const past = await daemon.backtest(rule, { fromMs, toMs: machine.clock.now().getTime() });
+  assert.equal(resolved.length, 1);
+  assert.deepEqual(
+    past.episodes.map(({ endedAt }) => endedAt),
+    resolved,
+  );
+  await daemon.close();
+  await rm(folder, { recursive: true });
 });
 
 test('a backtest knows figures that came once a minute', async () => {

@@ -15,14 +15,16 @@ export interface StoredSeries {
 /** Series without a sample for so long are not looked at, as live. */
 const SEEN_FOR_MS = 3_600_000;
 
-/** The middle one of the last three distances of samples, so that one hole makes no period; never less than the catalogue says. */
+const DISTANCES = 3;
+
+/** The smallest of the last three distances of samples: two holes close to each other make no period. Never less than the catalogue says. */
 function periodOf({ key, atMs, count }: Line): number {
   const usualMs = definitionOf(key.metric).periodSeconds * 1000;
-  if (usualMs === 0 || count < 2) return usualMs;
-  const back = (n: number) => atMs[count - n] ?? 0;
-  const [a, b, c] = [back(1) - back(2), back(2) - back(3), back(3) - back(4)];
-  const middleMs = count < 4 ? Math.min(a, count < 3 ? a : b) : Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
-  return Math.max(usualMs, middleMs);
+  if (usualMs === 0) return usualMs;
+  let leastMs = Number.POSITIVE_INFINITY;
+  for (let at = Math.max(1, count - DISTANCES); at < count; at += 1)
+    leastMs = Math.min(leastMs, (atMs[at] ?? 0) - (atMs[at - 1] ?? 0));
+  return leastMs === Number.POSITIVE_INFINITY ? usualMs : Math.max(usualMs, leastMs);
 }
 
 interface Line extends StoredSeries {
