@@ -77,16 +77,33 @@ async function waitUntilReady(options: UpOptions, { transport }: Surroundings): 
   });
 }
 
-/** The last words of a daemon that ended before it was ready. */
+/** Of a daemon that ended before it was ready. */
 async function explainDeath(logPath: string, logStart: number): Promise<Failure> {
+  const words = (await lastWords(logPath, logStart)) ?? 'it said nothing';
+  return hyperdEnded(`hyperd ended before it was ready: ${words}`, `Its log is ${logPath}`);
+}
+
+/** Of a daemon that ran. What it warned of was shown already. */
+async function explainEnd(logPath: string, logStart: number): Promise<Failure> {
+  const words = await lastWords(logPath, logStart);
+  const hint = `\`hv up\` starts it again. Its log is ${logPath}`;
+  return words === null
+    ? hyperdEnded(
+        'hyperd was killed: it ended without a word',
+        `${hint}; \`dmesg\` tells whether the kernel did it for want of memory`,
+      )
+    : hyperdEnded(`hyperd ended: ${words}`, hint);
+}
+
+const hyperdEnded = (message: string, hint: string) =>
+  new Failure(message, { exit: EXIT.failed, code: 'hyperd_ended', hint });
+
+/** What a daemon that ended said of it; null when it said nothing. */
+async function lastWords(logPath: string, logStart: number): Promise<string | null> {
   const lines = (await readFrom(logPath, logStart)).split('\n').filter(Boolean);
   const words = lines.map(messageOfLine).map((line) => line.trim());
-  const telling = words.findLast((line) => /^hyperd: |error\b/i.test(line)) ?? words.at(-1) ?? 'it said nothing';
-  return new Failure(`hyperd ended before it was ready: ${telling.replace(/^hyperd: /, '')}`, {
-    exit: EXIT.failed,
-    code: 'hyperd_ended',
-    hint: `Its log is ${logPath}`,
-  });
+  const telling = words.findLast((line) => /^hyperd: |error\b/i.test(line)) ?? words.at(-1);
+  return telling?.replace(/^hyperd: /, '') ?? null;
 }
 
 /** What hyperd found when it checked the machine, which it does by itself at its start; null when that takes too long. */
@@ -178,7 +195,7 @@ async function watch(pid: number, logPath: string, output: Output): Promise<void
     for (const line of complete.split('\n'))
       if (levelOfLine(line) >= 40) output.message(`hyperd: ${safeText(messageOfLine(line))}`);
   }
-  throw await explainDeath(logPath, seen);
+  throw await explainEnd(logPath, seen);
 }
 
 /** One log line: JSON from the logger, or plain text from a crash. */

@@ -134,6 +134,20 @@ test('in the foreground, Ctrl-C stops hyperd and the launcher ends', { skip }, a
   assert.equal(await commandLineOf(pid), '');
 });
 
+test('in the foreground, a hyperd that was killed is told as killed, with what to do', { skip }, async () => {
+  const { env } = await instance('killed');
+  const child = spawn(HV, ['up', '--no-demo'], { env: { ...process.env, ...env }, detached: true, stdio: 'pipe' });
+  const said = collect(child);
+  await until(
+    () => /Ctrl-C stops hyperd/.test(said()),
+    () => said(),
+  );
+  process.kill(Number(await readFile(join(env.HV_RUNTIME_DIR, 'launcher/hyperd.pid'), 'utf8')), 'SIGKILL');
+  const [code] = await once(child, 'exit');
+  assert.equal(code, 1);
+  assert.match(said(), /hyperd was killed: it ended without a word\n +`hv up` starts it again/);
+});
+
 /** Empty for a process that is gone, or dead and not yet waited for. */
 async function commandLineOf(pid: number): Promise<string> {
   return await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
